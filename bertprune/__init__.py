@@ -1,0 +1,68 @@
+"""Prune BERT and its relatives: choose, mask, rank, report, evaluate, export.
+
+This file is the contents page. Every public name is loaded when it is first used, so that importing bertprune,
+its command line's help, and reading a recipe cost neither torch nor transformers.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .analysis import figures as figures
+    from .analysis.snapshot import Snapshot as Snapshot
+    from .analysis.snapshot import snapshot as snapshot
+    from .analysis.sparsity import SparsityReport as SparsityReport
+    from .analysis.sparsity import sparsity as sparsity
+    from .analysis.tree import ModuleNode as ModuleNode
+    from .analysis.tree import tree as tree
+    from .checkpoint import Checkpoint as Checkpoint
+    from .errors import BertpruneError as BertpruneError
+    from .errors import NoEffectWarning as NoEffectWarning
+    from .evaluation.quality import QualityReport as QualityReport
+    from .evaluation.quality import evaluate as evaluate
+    from .exports.write import export as export
+    from .exports.load import load as load
+    from .pruning.apply import apply as apply
+    from .pruning.apply import bake as bake
+    from .pruning.methods import method as method
+    from .pruning.methods import methods as methods
+    from .recipe import Recipe as Recipe
+    from .recipe import Selection as Selection
+    from .recipe import Step as Step
+    from .run import PruningRun as PruningRun
+    from .run import preview as preview
+    from .run import prune as prune
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "recipe": ("Recipe", "Selection", "Step"),
+    "checkpoint": ("Checkpoint",),
+    "analysis.tree": ("ModuleNode", "tree"),
+    "analysis.snapshot": ("Snapshot", "snapshot"),
+    "analysis.sparsity": ("SparsityReport", "sparsity"),
+    "analysis": ("figures",),
+    "pruning.methods": ("method", "methods"),
+    "pruning.apply": ("apply", "bake"),
+    "run": ("PruningRun", "preview", "prune"),
+    "exports.write": ("export",),
+    "exports.load": ("load",),
+    "evaluation.quality": ("QualityReport", "evaluate"),
+    "errors": ("BertpruneError", "NoEffectWarning"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted([*_HOME_OF, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    home = import_module(f".{_HOME_OF[name]}", __name__)
+    value = import_module(f".{name}", home.__name__) if name == "figures" else getattr(home, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,40 @@
+"""The errors and warnings that a user of bertprune can meet.
+
+Every message is one line that names the input, what is wrong with it, and what would be right.
+"""
+
+
+class BertpruneError(Exception):
+    """Anything that is wrong with what the user gave; the message is meant to be read by that user."""
+
+
+class CheckpointError(BertpruneError):
+    """A checkpoint cannot be found, read, trusted or built into a model."""
+
+
+class RecipeError(BertpruneError):
+    """A recipe, step, method name or option is not what it should be."""
+
+
+class SelectionError(RecipeError):
+    """A selection matches nothing, or something that cannot be pruned."""
+
+
+class ExportError(BertpruneError):
+    """A run cannot be written, or did not come back from the disk as it was."""
+
+
+class DataError(BertpruneError):
+    """Evaluation data is missing, malformed, or does not fit the model."""
+
+
+class BertpruneWarning(UserWarning):
+    """The parent of every warning that bertprune gives."""
+
+
+class NoEffectWarning(BertpruneWarning):
+    """A step removed nothing."""
+
+
+class MissingTensorsWarning(BertpruneWarning):
+    """The checkpoint lacks tensors that its architecture expects; they were initialised from the seed."""
