@@ -1,0 +1,40 @@
+# `make app` starts the page, `make test` runs all tests; both set everything up first.
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11 python,\
+	$(shell $p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $p)))
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?= -n 2 --dist loadfile
+
+.PHONY: app test lint format readme clean help
+
+app: $(READY)  ## set up and start the page; it opens in the browser
+	$(BIN)/python app/main.py
+
+test: $(READY)  ## set up and run all tests; ARGS="tests/pruning -x" for some of them
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)  ## style, types, and which module may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## let ruff put the style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+readme: $(READY)  ## write space.yaml into the README's front matter
+	$(BIN)/python -m tools.front_matter
+
+$(READY): pyproject.toml requirements.txt
+	@test -n "$(PYTHON)" || { echo "bertprune needs Python 3.11 or newer; none was found"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[dev]'
+	@touch $@
+
+clean:  ## forget the environment and every cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10

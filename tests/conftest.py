@@ -1,0 +1,200 @@
+"""What every test may ask for: tiny seeded models of four families, tiny checkpoint folders, a browser."""
+
+import os
+
+# Before torch, the Hub or gradio are imported: no network, one thread, no pop-up windows.
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    OMP_NUM_THREADS="1",
+    TOKENIZERS_PARALLELISM="false",
+    MPLBACKEND="Agg",
+    GRADIO_ANALYTICS_ENABLED="False",
+)
+
+import json
+import shutil
+import string
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "vocab_size": 97,
+    "max_position_embeddings": 32,
+    "pad_token_id": 0,
+}
+DISTIL = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64, "vocab_size": 97}
+
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("search", settings.get_profile("ci"), derandomize=False, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def make_config(model_cls: str, **changes: Any) -> Any:
+    """Build the tiny configuration that goes with a class of transformers, such as `BertForMaskedLM`."""
+    import transformers
+
+    name = model_cls.partition("For")[0].removesuffix("Model") + "Config"
+    small = dict(DISTIL, max_position_embeddings=32) if name.startswith("Distil") else dict(SMALL)
+    if name == "ElectraConfig":
+        small["embedding_size"] = 16  # as in the real small ones: embeddings are projected
+    return getattr(transformers, name)(**{**small, **changes})
+
+
+def make_model(model_cls: str, seed: int = 0, **changes: Any) -> Any:
+    """Build a tiny model with seeded weights, and leave the global random state as it was."""
+    import torch
+    import transformers
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return getattr(transformers, model_cls)(make_config(model_cls, **changes)).eval()
+
+
+def make_tokenizer() -> Any:
+    """Build a WordPiece tokenizer of 97 pieces: 5 special ones, letters, letters within words, some words."""
+    from transformers import BertTokenizer
+
+    letters = string.ascii_lowercase
+    words = "the film was is good bad very not and it plot acting music boring great awful fine".split()
+    digits = string.digits + string.punctuation
+    pieces = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *letters,
+        *(f"##{x}" for x in letters),
+        *words,
+        *digits,
+    ]
+    vocabulary = {piece: number for number, piece in enumerate(pieces[:97])}
+    return BertTokenizer(vocab=vocabulary, model_max_length=32)
+
+
+@pytest.fixture
+def tiny_bert() -> Any:
+    """Give a BertModel: base model, no prefix, with a pooler."""
+    return make_model("BertModel")
+
+
+@pytest.fixture
+def tiny_mlm() -> Any:
+    """Give a BertForMaskedLM: its decoder is tied to the word embeddings."""
+    return make_model("BertForMaskedLM")
+
+
+@pytest.fixture
+def tiny_classifier() -> Any:
+    """Give a BertForSequenceClassification with two labels."""
+    return make_model("BertForSequenceClassification")
+
+
+@pytest.fixture
+def tiny_roberta() -> Any:
+    """Give a RobertaModel."""
+    return make_model("RobertaModel")
+
+
+@pytest.fixture
+def tiny_distilbert() -> Any:
+    """Give a DistilBertModel: no pooler, no token types, names of its own."""
+    return make_model("DistilBertModel")
+
+
+@pytest.fixture
+def tiny_electra() -> Any:
+    """Give an ElectraModel: no pooler, projected embeddings."""
+    return make_model("ElectraModel")
+
+
+@pytest.fixture(params=["BertModel", "RobertaModel", "DistilBertModel", "ElectraModel"])
+def family(request: pytest.FixtureRequest) -> Any:
+    """Give the base model of each family in turn."""
+    return make_model(request.param)
+
+
+@pytest.fixture
+def tiny_tokenizer() -> Any:
+    """Give the tokenizer of the tiny folders."""
+    return make_tokenizer()
+
+
+@pytest.fixture
+def tiny_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Give a function that writes a tiny checkpoint folder; each call makes another one."""
+    numbers = count()
+
+    def write(
+        model_cls: str = "BertForSequenceClassification",
+        dtype: str = "float32",
+        tokenizer: bool = True,
+        sharded: bool = False,
+        pickle: bool = False,
+        seed: int = 0,
+        **changes: Any,
+    ) -> Path:
+        import torch
+
+        folder = tmp_path / f"tiny-{next(numbers)}"
+        model = make_model(model_cls, seed, **changes).to(getattr(torch, dtype))
+        model.save_pretrained(folder, max_shard_size="20KB" if sharded else "1GB")
+        if pickle:
+            _as_pickle(folder)
+        if tokenizer:
+            make_tokenizer().save_pretrained(folder)
+        return folder
+
+    return write
+
+
+def _as_pickle(folder: Path) -> None:
+    """Turn the safetensors files of a folder into torch files of the old names."""
+    import torch
+    from safetensors.torch import load_file
+
+    for file in folder.glob("model*.safetensors"):
+        renamed = file.name.replace("model", "pytorch_model", 1).replace(".safetensors", ".bin")
+        torch.save(load_file(file), folder / renamed)
+        file.unlink()
+    for index in folder.glob("model.safetensors.index.json"):
+        text = index.read_text().replace("model-", "pytorch_model-").replace(".safetensors", ".bin")
+        (folder / "pytorch_model.bin.index.json").write_text(json.dumps(json.loads(text)))
+        index.unlink()
+
+
+@pytest.fixture(scope="session")
+def kobert() -> Iterator[Any]:
+    """Give the checkpoint `kobert-shape`, opened once for the whole run; nobody changes it."""
+    import bertprune as bp
+
+    checkpoint = bp.Checkpoint.open("kobert-shape")
+    yield checkpoint
+    checkpoint.release()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Find a Chromium to drive; without one the test is skipped, or fails where the browser is required."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    found = os.environ.get("BERTPRUNE_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if found is None and os.environ.get("BERTPRUNE_REQUIRE_BROWSER") == "1":
+        pytest.fail("a browser is required (BERTPRUNE_REQUIRE_BROWSER=1), and no Chromium was found")
+    if found is None:
+        pytest.skip("no Chromium on this machine; set BERTPRUNE_CHROMIUM to the path of one")
+    return found

@@ -1,0 +1,1 @@
+"""Small helpers of the project itself; nothing in here is shipped."""
