@@ -1,0 +1,154 @@
+"""Which class of transformers a config asks for, and whether what it asks for can be."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CheckpointError
+from .facts import TensorFact
+from .reading import reason
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+MOST_LAYERS = 128
+_LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "n_layer", "encoder_layers", "decoder_layers")
+_SIZES = (
+    "hidden_size",
+    "dim",
+    "d_model",
+    "embedding_size",
+    "intermediate_size",
+    "hidden_dim",
+    "num_attention_heads",
+    "n_heads",
+    "vocab_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "num_labels",
+)
+_BERT_TENSOR = re.compile(r"^(bert\.)?encoder\.layer\.0\.attention\.self\.query\.weight$")
+
+
+def check_sizes(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> None:
+    """Refuse sizes that no checkpoint has, before anything is built from them; raises CheckpointError."""
+    for key in (*_LAYERS, *_SIZES):
+        value = raw.get(key)
+        if value is None:
+            continue
+        if type(value) is not int or not 0 <= value < 2**31:
+            raise CheckpointError(f"{name}: config.json gives {key} as {_short(value)}; a whole number is expected")
+    for key in _LAYERS:
+        _check_layers(key, raw.get(key) or 0, tensors, name)
+
+
+def _check_layers(key: str, layers: int, tensors: tuple[TensorFact, ...], name: str) -> None:
+    if layers > MOST_LAYERS:
+        raise CheckpointError(f"{name}: config.json asks for {key} = {layers}; at most {MOST_LAYERS} are taken")
+    if tensors and layers > max(len(tensors), 1):
+        raise CheckpointError(
+            f"{name}: config.json asks for {key} = {layers}, and the files hold {len(tensors)} tensors in all"
+        )
+
+
+def build_config(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> "tuple[PreTrainedConfig, list[str]]":
+    """Make transformers' config from the JSON object; notes say what was assumed. Raises CheckpointError."""
+    if method := raw.get("quantization_config"):
+        called = method.get("quant_method", "an unknown method") if isinstance(method, dict) else "an unknown method"
+        raise CheckpointError(f"{name} is quantised ({_short(called)}); take the checkpoint it was made from")
+    model_type, notes = _model_type(raw, tensors, name)
+    # A path or a class file of its author's is nothing that a model here should carry.
+    values = {key: value for key, value in raw.items() if key not in ("model_type", "_name_or_path", "auto_map")}
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.for_model(model_type, **values), notes
+    except Exception as error:
+        raise CheckpointError(f"{name}: config.json does not fit model_type {model_type!r}: {reason(error)}") from None
+
+
+def _model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> tuple[str, list[str]]:
+    from transformers import CONFIG_MAPPING
+
+    given = raw.get("model_type")
+    if given is None:
+        return _guess_model_type(raw, tensors, name)
+    if not isinstance(given, str) or given not in CONFIG_MAPPING:
+        raise CheckpointError(
+            f"{name}: config.json gives model_type {_short(given)}, which transformers does not know"
+            " (code that comes with a checkpoint is never run); bert, roberta, distilbert and electra are at home here"
+        )
+    return given, []
+
+
+def _guess_model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> tuple[str, list[str]]:
+    if (wanted := _first_architecture(raw)) is not None and (cls := _known_class(wanted)) is not None:
+        model_type = str(cls.config_class.model_type)
+        return model_type, [f"config.json gives no model_type; {model_type!r} was taken from {wanted}."]
+    if any(_BERT_TENSOR.match(fact.name) for fact in tensors):
+        return "bert", ["config.json gives no model_type; the tensors are named as BERT's, so BERT was assumed."]
+    raise CheckpointError(f"{name}: config.json gives neither model_type nor architectures; one of them is expected")
+
+
+def find_class(raw: dict[str, Any], config: "PreTrainedConfig", name: str) -> "tuple[type[PreTrainedModel], list[str]]":
+    """Return the class that `architectures` names, else the family's base class with a note saying so."""
+    wanted = _first_architecture(raw)
+    if wanted is None:
+        cls = _base_class(config, name)
+        return cls, [f"config.json names no architectures; {cls.__name__} was taken, so a task head is left out."]
+    cls = _known_class(wanted)
+    if cls is None:
+        cls = _base_class(config, name)
+        return cls, [f"{_short(wanted)} is no class of transformers; {cls.__name__} was taken in its place."]
+    if not isinstance(config, cls.config_class):
+        raise CheckpointError(f"{name}: config.json asks for {wanted} with model_type {config.model_type!r}; they do not fit")
+    return cls, _notes(raw, wanted)
+
+
+def _notes(raw: dict[str, Any], wanted: str) -> list[str]:
+    notes = []
+    if len(raw["architectures"]) > 1:
+        notes.append(f"config.json names several architectures; the first, {wanted}, was taken.")
+    if raw.get("auto_map"):
+        notes.append("config.json points to code of its own (auto_map), which is never run.")
+    return notes
+
+
+def _first_architecture(raw: dict[str, Any]) -> str | None:
+    named = raw.get("architectures")
+    if not isinstance(named, list) or not named or not isinstance(named[0], str):
+        return None
+    return named[0]
+
+
+def _known_class(wanted: str) -> "type[PreTrainedModel] | None":
+    import transformers
+
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", wanted):
+        return None
+    found = getattr(transformers, wanted, None)
+    known = isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)
+    return found if known and found.config_class is not None else None
+
+
+def _base_class(config: "PreTrainedConfig", name: str) -> "type[PreTrainedModel]":
+    from transformers import MODEL_MAPPING
+
+    try:
+        found = MODEL_MAPPING[type(config)]
+    except KeyError:
+        raise CheckpointError(f"{name}: model_type {config.model_type!r} has no base model; name a class in architectures") from None
+    return found[0] if isinstance(found, (tuple, list)) else found
+
+
+def check_parameters(skeleton: "nn.Module", tensors: tuple[TensorFact, ...], name: str) -> None:
+    """Refuse a model many times larger than what is stored for it; raises CheckpointError."""
+    stored = sum(fact.size for fact in tensors)
+    wanted = sum(parameter.numel() for parameter in skeleton.parameters())
+    if tensors and wanted > 4 * stored + 50_000_000:
+        raise CheckpointError(f"{name}: config.json asks for {wanted:,} values, and the files hold {stored:,}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"

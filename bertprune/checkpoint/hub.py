@@ -1,0 +1,233 @@
+"""Models of the Hugging Face Hub: the local cache first, then the network, never waiting long for it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import CheckpointError
+from ..progress import Progress, silent
+from .facts import TensorFact
+from .folder import NoWeightsFound, folder_weights
+from .headers import stored_tensor
+from .reading import read_object, reason
+from .sources import Source, alternatives, folder_config
+from .tokenizer_files import SETTINGS, VOCABULARIES, has_vocabulary
+from .weights import Read, Weights
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo
+
+REACH = 2.5
+"""Seconds in which the Hub must have answered once; without an answer it counts as unreachable."""
+SMALL = 20.0
+"""Seconds for a config, headers or a tokenizer, once the Hub has answered."""
+
+T = TypeVar("T")
+
+
+class Unreachable(CheckpointError):
+    """The Hub did not answer, or not in time."""
+
+
+class HubModel:
+    """Stand for one model of the Hub: what is cached of it, and what can be fetched."""
+
+    def __init__(self, hub_id: str, revision: str) -> None:
+        """Check the form of the id; nothing is asked yet."""
+        from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+        try:
+            validate_repo_id(hub_id)
+        except HFValidationError:
+            raise CheckpointError(
+                f"{hub_id!r} is neither a local path nor an id of the Hub such as 'org/name'; {alternatives()} can be used"
+            ) from None
+        self.hub_id = hub_id
+        self.revision = revision
+
+    def cached(self) -> Path | None:
+        """Return the local snapshot's folder, if at least the config is in the cache."""
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(self.hub_id, "config.json", revision=self.revision)
+        return Path(found).parent if isinstance(found, str) else None
+
+    def info(self) -> "ModelInfo":
+        """Ask the Hub what the model consists of; raises CheckpointError within 3 seconds if it cannot."""
+        from huggingface_hub import HfApi, constants
+
+        if constants.HF_HUB_OFFLINE:
+            raise self.unreachable("offline mode is set")
+        return self.ask(
+            lambda: HfApi().model_info(self.hub_id, revision=self.revision, timeout=REACH, files_metadata=True), REACH
+        )
+
+    def fetch(self, file: str, seconds: float | None = SMALL) -> Path:
+        """Download one file into the cache and return its path; raises CheckpointError."""
+        from huggingface_hub import hf_hub_download
+
+        return Path(self.ask(lambda: hf_hub_download(self.hub_id, file, revision=self.revision), seconds))
+
+    def ask(self, call: Callable[[], T], seconds: float | None) -> T:
+        """Run a call to the Hub, at most so long, and put its errors into our words."""
+        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+        try:
+            return within(seconds, call)
+        except GatedRepoError:
+            raise CheckpointError(f"{self.hub_id!r} is gated on the Hub; log in with an account that has access") from None
+        except RepositoryNotFoundError:
+            raise CheckpointError(f"{self.hub_id!r} is not on the Hub, or is private; {alternatives()} can be used") from None
+        except RevisionNotFoundError:
+            raise CheckpointError(f"{self.hub_id!r} has no revision {self.revision!r} on the Hub") from None
+        except TimeoutError:
+            raise self.unreachable(f"no answer within {seconds:g} s") from None
+        except CheckpointError:
+            raise
+        except Exception as error:
+            raise self.unreachable(reason(error)) from None
+
+    def unreachable(self, why: str) -> Unreachable:
+        """Return the error that says what can be used instead."""
+        return Unreachable(
+            f"{self.hub_id!r} is not in the local cache, and the Hugging Face Hub cannot be reached ({why});"
+            f" {alternatives()} can be used{_cached_ids()}"
+        )
+
+
+def hub_source(given: str, revision: str | None) -> Source:
+    """Find a model of the Hub, in the cache or on the network; raises CheckpointError."""
+    hub_id, _, inside = given.partition("@")
+    if revision and inside and revision != inside:
+        raise CheckpointError(f"{given!r} names a revision, and so does revision={revision!r}; give one of them")
+    wanted = revision or inside or None
+    model = HubModel(hub_id, wanted or "main")
+    config, weights = _from_cache(model) or _from_network(model)
+    return Source(hub_id, config, weights, lambda: tokenizer_folder(model), hub_id=hub_id, revision=wanted)
+
+
+def _from_cache(model: HubModel) -> tuple[dict[str, Any], Weights] | None:
+    folder = model.cached()
+    if folder is None:
+        return None
+    try:
+        return folder_config(folder, model.hub_id), folder_weights(folder, model.hub_id)
+    except NoWeightsFound:
+        return None
+
+
+def _from_network(model: HubModel) -> tuple[dict[str, Any], Weights]:
+    sizes = {item.rfilename: item.size or 0 for item in model.info().siblings or []}
+    if "config.json" not in sizes:
+        raise CheckpointError(f"{model.hub_id}: no config.json lies beside the weights; it says which class to build")
+    config = read_object(model.fetch("config.json"), f"{model.hub_id}: config.json")
+    if "model.safetensors" in sizes or "model.safetensors.index.json" in sizes:
+        return config, RemoteWeights(model, sizes)
+    # A torch file has no header that could be read from afar: it must come here first.
+    for file in _torch_files(model, sizes):
+        model.fetch(file, seconds=None)
+    return config, folder_weights(_folder(model), model.hub_id)
+
+
+def _torch_files(model: HubModel, sizes: dict[str, int]) -> list[str]:
+    if "pytorch_model.bin" in sizes:
+        return ["pytorch_model.bin"]
+    if "pytorch_model.bin.index.json" in sizes:
+        shards = sorted(name for name in sizes if name.startswith("pytorch_model-") and name.endswith(".bin"))
+        return ["pytorch_model.bin.index.json", *shards]
+    raise NoWeightsFound(f"{model.hub_id} holds no weights on the Hub; model.safetensors or pytorch_model.bin is expected")
+
+
+class RemoteWeights:
+    """Keep the headers of safetensors files that lie on the Hub; the files come when they are read."""
+
+    def __init__(self, model: HubModel, sizes: dict[str, int]) -> None:
+        """Ask for the headers alone; raises CheckpointError."""
+        from huggingface_hub import HfApi
+
+        headers = model.ask(lambda: HfApi().get_safetensors_metadata(model.hub_id, revision=model.revision), SMALL)
+        self.model = model
+        self.files = tuple(sorted(headers.files_metadata))
+        self.bytes = sum(sizes.get(file, 0) for file in self.files)
+        self.tensors: tuple[TensorFact, ...] = tuple(
+            stored_tensor(file, name, {"dtype": str(entry.dtype), "shape": list(entry.shape)})
+            for file in self.files
+            for name, entry in headers.files_metadata[file].tensors.items()
+        )
+        self._index = ("model.safetensors.index.json",) if headers.sharded else ()
+        self._local: Weights | None = None
+
+    def fetch(self, progress: Progress = silent) -> None:
+        """Download what is not cached yet; raises CheckpointError."""
+        if self._local is not None:
+            return
+        files = (*self._index, *self.files)
+        for number, file in enumerate(files):
+            progress(number / len(files), f"downloading {file}")
+            self.model.fetch(file, seconds=None)
+        self._local = folder_weights(_folder(self.model), self.model.hub_id)
+
+    @contextmanager
+    def reader(self) -> Iterator[Read]:
+        """Open the downloaded files."""
+        self.fetch()
+        assert self._local is not None
+        with self._local.reader() as read:
+            yield read
+
+    def same(self, one: str, other: str) -> bool:
+        """Believe the config that two stored tensors are tied: comparing them would download them."""
+        return True
+
+
+def tokenizer_folder(model: HubModel) -> Path | None:
+    """Return the local folder with the tokenizer, fetched if the Hub has one and can be reached."""
+    folder = model.cached()
+    if folder is not None and has_vocabulary(folder):
+        return folder
+    wanted = [item.rfilename for item in model.info().siblings or [] if _is_tokenizer_file(item.rfilename)]
+    for file in wanted:
+        folder = model.fetch(file).parent
+    return folder
+
+
+def _is_tokenizer_file(file: str) -> bool:
+    return "/" not in file and any(Path(file).match(pattern) for pattern in (*VOCABULARIES, *SETTINGS))
+
+
+def _folder(model: HubModel) -> Path:
+    folder = model.cached()
+    if folder is None:
+        raise model.unreachable("the cache was emptied meanwhile")
+    return folder
+
+
+def _cached_ids() -> str:
+    from huggingface_hub import constants
+
+    names = sorted(path.name for path in Path(constants.HF_HUB_CACHE).glob("models--*/snapshots/*/config.json/../../.."))
+    found = sorted({name.removeprefix("models--").replace("--", "/", 1) for name in names})[:5]
+    return f" ({', '.join(found)})" if found else ""
+
+
+def within(seconds: float | None, call: Callable[[], T]) -> T:
+    """Return what `call` returns, or raise TimeoutError; a name look-up has no timeout of its own."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError
+    return results[0]
