@@ -1,0 +1,1 @@
+"""Look at a model and never touch it: tree, places, snapshots, sparsity, figures."""

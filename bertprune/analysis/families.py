@@ -1,0 +1,113 @@
+"""Which part of the encoder a module is, for the families whose names are known.
+
+A family is told by the model's own config (`config.model_type`), never guessed from module names, so that a
+look-alike of one's own is not mistaken for BERT.
+"""
+
+import re
+from dataclasses import dataclass
+
+from torch import nn
+
+_BERT_ROLES = {
+    r"embeddings\.word_embeddings": "embeddings.word",
+    r"embeddings\.position_embeddings": "embeddings.position",
+    r"embeddings\.token_type_embeddings": "embeddings.token_type",
+    r"encoder\.layer\.\d+\.(cross)?attention\.self\.query": "attention.query",
+    r"encoder\.layer\.\d+\.(cross)?attention\.self\.key": "attention.key",
+    r"encoder\.layer\.\d+\.(cross)?attention\.self\.value": "attention.value",
+    r"encoder\.layer\.\d+\.(cross)?attention\.output\.dense": "attention.output",
+    r"encoder\.layer\.\d+\.intermediate\.dense": "ffn.intermediate",
+    r"encoder\.layer\.\d+\.output\.dense": "ffn.output",
+    r"pooler\.dense": "pooler",
+}
+_DISTILBERT_ROLES = {
+    r"embeddings\.word_embeddings": "embeddings.word",
+    r"embeddings\.position_embeddings": "embeddings.position",
+    r"transformer\.layer\.\d+\.attention\.q_lin": "attention.query",
+    r"transformer\.layer\.\d+\.attention\.k_lin": "attention.key",
+    r"transformer\.layer\.\d+\.attention\.v_lin": "attention.value",
+    r"transformer\.layer\.\d+\.attention\.out_lin": "attention.output",
+    r"transformer\.layer\.\d+\.ffn\.lin1": "ffn.intermediate",
+    r"transformer\.layer\.\d+\.ffn\.lin2": "ffn.output",
+}
+_ROLES = {
+    "bert": _BERT_ROLES,
+    "roberta": _BERT_ROLES,
+    "distilbert": _DISTILBERT_ROLES,
+    "electra": _BERT_ROLES,
+}
+_FAMILY_OF_TYPE = {
+    "bert": "bert",
+    "roberta": "roberta",
+    "xlm-roberta": "roberta",
+    "camembert": "roberta",
+    "distilbert": "distilbert",
+    "electra": "electra",
+}
+_LAYER = re.compile(r"(?:encoder|transformer)\.layer\.(\d+)(?:\.|$)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a module sits: family, encoder layer (from zero) and role; None where it has none."""
+
+    family: str
+    layer: int | None
+    role: str | None
+
+
+def places(model: nn.Module) -> dict[str, Place]:
+    """Tell the place of every module of a BERT, RoBERTa, XLM-R, CamemBERT, DistilBERT or ELECTRA, by path.
+
+    Reads names and the config only, so that a model on the meta device will do; pure. Roles belong to the
+    modules that own the weights (Linear, Embedding). Containers and LayerNorms keep their layer but have no
+    role, nor has ELECTRA's `embeddings_project`. Everything outside the base model is `head`. A model of
+    one's own around exactly one such encoder is understood too. Other models give an empty dict, and the
+    root itself has no place.
+    """
+    found = _base(model)
+    if found is None:
+        return {}
+    prefix, family = found
+    paths = (path for path, _ in model.named_modules(remove_duplicate=False) if path)
+    return {path: _place(path, prefix, family) for path in paths}
+
+
+def base_prefix(model: nn.Module) -> str:
+    """Tell what stands before the base model's paths: "bert." for a BertForX, "" for bare or unknown ones."""
+    found = _base(model)
+    return found[0] if found else ""
+
+
+def _place(path: str, prefix: str, family: str) -> Place:
+    if not path.startswith(prefix):
+        return Place(family, None, None if prefix.startswith(path + ".") else "head")
+    inner = path.removeprefix(prefix)
+    layer = _LAYER.match(inner)
+    role = next((role for pattern, role in _ROLES[family].items() if re.fullmatch(pattern, inner)), None)
+    return Place(family, int(layer[1]) if layer else None, role)
+
+
+def _base(model: nn.Module) -> tuple[str, str] | None:
+    """Find the prefix and family of the base model; None where there is none that is known, or several."""
+    found: list[tuple[str, str]] = []
+    for path, module in model.named_modules():
+        inside = any(f"{path}.".startswith(prefix) for prefix, _ in found)
+        family = None if inside else _family(module)
+        if family is not None:
+            found.append((_inner_prefix(path, module), family))
+    return found[0] if len(found) == 1 else None
+
+
+def _family(module: nn.Module) -> str | None:
+    """Know a pretrained model by its config; its parts carry the config too, but no base-model prefix."""
+    if not isinstance(getattr(module, "base_model_prefix", None), str):
+        return None
+    return _FAMILY_OF_TYPE.get(str(getattr(getattr(module, "config", None), "model_type", None)))
+
+
+def _inner_prefix(path: str, module: nn.Module) -> str:
+    inner = str(module.base_model_prefix)
+    parts = [path, inner if inner in module._modules else ""]
+    return "".join(f"{part}." for part in parts if part)
