@@ -105,7 +105,7 @@ def _build(
     cls: "type[PreTrainedModel]", config: "PreTrainedConfig", state: dict[str, Any], name: str, *, tolerate: bool
 ) -> tuple[Any, dict[str, Any]]:
     try:
-        with _quietly():
+        with quietly():
             return cls.from_pretrained(
                 None,
                 config=config,
@@ -121,7 +121,7 @@ def _build(
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Keep transformers' load report and progress bar of this thread off the terminal: facts say it in our words."""
     from transformers.utils import logging as their_logging
 

@@ -107,6 +107,11 @@ class Checkpoint:
         return load_tokenizer(self._source, other)
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """Return the local weight files; none where weights are made on demand or lie on the Hub."""
+        return tuple(getattr(self._source.weights, "paths", ()))
+
+    @property
     def tokenizer_files(self) -> tuple[Path, ...]:
         """Return the tokenizer's local files, to be copied beside an export; never code."""
         return tokenizer_files(self._source.tokenizer_folder())
