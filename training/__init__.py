@@ -1,0 +1,1 @@
+"""The script that made the demo checkpoints, in small parts."""
