@@ -1,0 +1,1 @@
+"""What pruning costs: the same inputs through the model before and after."""
