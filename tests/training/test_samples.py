@@ -1,0 +1,14 @@
+"""The labelled sentences are many, balanced and distinct."""
+
+from collections import Counter
+from pathlib import Path
+
+from training.data import read_samples
+
+SAMPLES = Path(__file__).resolve().parents[2] / "bertprune" / "demo" / "samples.csv"
+
+
+def test_samples_are_many_balanced_and_distinct() -> None:
+    samples = read_samples(SAMPLES)
+    assert len({review.text for review in samples}) == len(samples) >= 240
+    assert Counter(review.label for review in samples) == {0: len(samples) // 2, 1: len(samples) // 2}
