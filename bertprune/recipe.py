@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -63,7 +63,13 @@ Names = Annotated[tuple[StrictStr, ...], BeforeValidator(_as_tuple)]
 LayerNumber = Annotated[int, Field(strict=True, ge=0)]
 
 
-class _OneLine(type(BaseModel)):  # type: ignore[misc]
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+
+class _OneLine(ModelMetaclass):
     """Turns pydantic's report into one line, at the outermost call only, where the whole location is known."""
 
     def __call__(cls, *args: Any, **data: Any) -> Any:
@@ -196,7 +202,11 @@ class Recipe(_Frozen):
         return str(yaml.safe_dump(self._plain(), sort_keys=False, allow_unicode=True))
 
     def _plain(self) -> dict[str, Any]:
-        return {"version": self.version, **self.model_dump(mode="json", exclude_defaults=True)}
+        plain = {"version": self.version, **self.model_dump(mode="json", exclude_defaults=True)}
+        for step in plain.get("steps", ()):
+            if not step["options"]:  # pydantic sees no default behind a serializer
+                del step["options"]
+        return plain
 
     @classmethod
     def from_json(cls, text: str) -> "Recipe":

@@ -1,0 +1,227 @@
+"""Recipes: strict about what they take, the same after any journey, and clear about what is wrong."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+import bertprune as bp
+from bertprune.errors import RecipeError, SelectionError
+from bertprune.recipe import MAX_BYTES, Recipe, Selection, Step
+
+words = st.text(min_size=1, max_size=12)
+names = st.lists(words, max_size=3).map(tuple)
+roles = st.sampled_from(["attention.query", "attention.key", "ffn.output", "embeddings.word", "pooler", "head"])
+selections = st.builds(
+    Selection,
+    roles=st.lists(roles, max_size=3).map(tuple),
+    layers=st.lists(st.integers(0, 40), max_size=3).map(tuple),
+    types=names,
+    include=names,
+    exclude=names,
+    tensor=words,
+)
+amounts = st.one_of(
+    st.builds(lambda f: {"fraction": f}, st.floats(0, 1, exclude_min=True)),
+    st.builds(lambda n: {"count": n}, st.integers(1, 10**9)),
+)
+values = st.one_of(
+    st.booleans(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False), st.text(max_size=8), st.none()
+)
+steps = st.builds(
+    lambda amount, **fields: Step(**amount, **fields),
+    amounts,
+    method=words,
+    scope=st.sampled_from(["local", "global"]),
+    select=selections,
+    options=st.dictionaries(words, values, max_size=3),
+)
+recipes = st.builds(lambda some: Recipe(steps=tuple(some)), st.lists(steps, max_size=4))
+
+
+@given(recipes)
+def test_a_recipe_survives_json_yaml_and_python(recipe: Recipe) -> None:
+    for back in (
+        Recipe.from_json(recipe.to_json()),
+        Recipe.from_yaml(recipe.to_yaml()),
+        Recipe.of(json.loads(recipe.to_json())),
+    ):
+        assert back == recipe
+        assert hash(back) == hash(recipe)
+        assert [[type(v) for v in s.options.values()] for s in back.steps] == [
+            [type(v) for v in s.options.values()] for s in recipe.steps
+        ]
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "recipe.yaml", "recipe.yml"])
+def test_a_recipe_survives_a_file(tmp_path: Path, name: str) -> None:
+    recipe = Recipe(steps=[Step(method="ln_structured", count=8, options={"n": math.inf, "dim": 1}, select="encoder.*")])
+    recipe.save(tmp_path / name)
+    assert Recipe.load(tmp_path / name) == recipe
+
+
+def test_infinity_is_written_as_valid_json() -> None:
+    text = Recipe.of(Step(method="ln_structured", fraction=0.5, options={"n": math.inf})).to_json()
+    assert json.loads(text, parse_constant=lambda name: pytest.fail(name))["steps"][0]["options"] == {"n": "inf"}
+    assert Recipe.from_json(text).steps[0].options["n"] == math.inf
+
+
+@pytest.mark.parametrize("word", ["inf", "INF", "Infinity"])
+def test_infinity_may_be_spelled_out(word: str) -> None:
+    assert Step(method="x", count=1, options={"n": word}).options == {"n": math.inf}
+
+
+def test_short_forms_mean_the_long_ones() -> None:
+    glob = Step(method="x", count=1, select="encoder.*")
+    assert glob == Step(method="x", count=1, select=["encoder.*"])
+    assert glob == Step(method="x", count=1, select=Selection(include=("encoder.*",)))
+    assert Selection(roles="pooler", layers=3, types="Linear") == Selection(
+        roles=("pooler",), layers=(3,), types=("Linear",)
+    )
+    assert Recipe.of(glob) == Recipe(steps=[glob]) == Recipe(steps=(glob,))
+    assert Recipe.of(Recipe.of(glob)) == Recipe.of(glob)
+
+
+def test_defaults_are_not_written() -> None:
+    assert json.loads(Recipe.of(Step(method="l1_unstructured", fraction=0.2)).to_json()) == {
+        "version": 1,
+        "steps": [{"method": "l1_unstructured", "fraction": 0.2}],
+    }
+
+
+def test_recipes_are_frozen() -> None:
+    step = Step(method="x", count=1)
+    with pytest.raises(ValidationError, match="frozen"):
+        step.count = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"method": "x"}, "give either fraction"),
+        ({"method": "x", "fraction": 0.5, "count": 5}, "not both"),
+        ({"method": "x", "fraction": 0.0}, "fraction"),
+        ({"method": "x", "fraction": 1.5}, r"fraction.*less than or equal to 1.*got 1\.5"),
+        ({"method": "x", "fraction": math.nan}, "fraction"),
+        ({"method": "x", "fraction": True}, "fraction.*got True"),
+        ({"method": "x", "fraction": "0.5"}, r"fraction.*got '0\.5'"),
+        ({"method": "x", "count": 0}, "count"),
+        ({"method": "x", "count": True}, "count.*got True"),
+        ({"method": "x", "count": "50"}, "count.*got '50'"),
+        ({"method": "x", "count": 1.0}, r"count.*got 1\.0"),
+        ({"method": "", "count": 1}, "method"),
+        ({"method": 3, "count": 1}, "method"),
+        ({"count": 1}, "method.*required"),
+        ({"method": "x", "count": 1, "scope": "all"}, "scope.*'local' or 'global'"),
+        ({"method": "x", "count": 1, "amount": 3}, "amount.*not permitted"),
+        ({"method": "x", "count": 1, "options": {"n": math.nan}}, "must not be NaN"),
+        ({"method": "x", "count": 1, "options": {"n": [1]}}, "options.n"),
+        ({"method": "x", "count": 1, "select": {"roles": ["attention.qurey"]}}, r"roles.*attention\.query"),
+        ({"method": "x", "count": 1, "select": {"layers": [-1]}}, "layers"),
+        ({"method": "x", "count": 1, "select": {"layers": [True]}}, "layers"),
+        ({"method": "x", "count": 1, "select": {"tensor": ""}}, "tensor"),
+        ({"method": "x", "count": 1, "select": 3}, "select"),
+    ],
+)
+def test_nonsense_gets_one_clear_line(fields: dict[str, Any], says: str) -> None:
+    for build in (lambda: Step(**fields), lambda: Recipe.of({"steps": [fields]})):
+        with pytest.raises(RecipeError, match=says) as caught:
+            build()
+        assert "\n" not in str(caught.value)
+
+
+def test_the_place_of_a_mistake_is_named() -> None:
+    good = {"method": "x", "count": 1}
+    with pytest.raises(RecipeError, match=r"steps\.1\.select\.layers\.0"):
+        Recipe.of({"steps": [good, {**good, "select": {"layers": ["first"]}}]})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("steps: [&a {method: x, count: 1}, *a]", "anchors and aliases are not allowed.*line 1"),
+        ("version: 1\nsteps: !!python/object/apply:os.system [ls]", "tags are not allowed.*line 2"),
+        ("steps: [", "not valid YAML.*line"),
+        ("- method: x", "a mapping with `version` and `steps`, not list"),
+        ("", "not NoneType"),
+        ("version: 2\nsteps: []", "version.*1"),
+        ("stages: []", "stages.*not permitted"),
+        ("[" * 5000, "not valid YAML"),
+    ],
+)
+def test_yaml_of_strangers(text: str, says: str) -> None:
+    with pytest.raises(RecipeError, match=says) as caught:
+        Recipe.from_yaml(text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, '{"steps": [}', '"text"', "3"])
+def test_json_of_strangers(text: str) -> None:
+    with pytest.raises(RecipeError, match="JSON|mapping"):
+        Recipe.from_json(text)
+
+
+@pytest.mark.parametrize("read", [Recipe.from_json, Recipe.from_yaml])
+def test_what_is_too_long_is_not_parsed(read: Any) -> None:
+    with pytest.raises(RecipeError, match="longer than 1,000,000"):
+        read("[" * (MAX_BYTES + 1))
+
+
+def test_files_are_named_without_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "long.yaml").write_bytes(b"#" * (MAX_BYTES + 1))
+    (tmp_path / "latin.yaml").write_bytes(b"steps: \xff")
+    (tmp_path / "bad.json").write_text("{")
+    for name, says in {
+        "none.yaml": "none.yaml: cannot be read",
+        "long.yaml": "long.yaml: longer than",
+        "latin.yaml": "latin.yaml: not UTF-8 text",
+        "bad.json": "bad.json: the recipe is not valid JSON",
+    }.items():
+        with pytest.raises(RecipeError, match=f"^{says}") as caught:
+            Recipe.load(tmp_path / name)
+        assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("thing", [3, None, "l1_unstructured", [Step(method="x", count=1)]])
+def test_only_a_recipe_a_step_or_a_mapping_is_a_recipe(thing: Any) -> None:
+    with pytest.raises(RecipeError, match="a recipe is a Recipe or a Step"):
+        Recipe.of(thing)
+
+
+@given(st.floats(0, 1, exclude_min=True), st.integers(0, 10**7))
+def test_amounts_round_as_torch_does(fraction: float, alive: int) -> None:
+    amount = Step(method="x", fraction=fraction).amount_of(alive)
+    assert amount == round(fraction * alive)
+    assert 0 <= amount <= alive
+
+
+@pytest.mark.parametrize(("fraction", "alive", "goes"), [(0.5, 5, 2), (0.5, 7, 4), (0.3, 589_824, 176_947), (1.0, 9, 9)])
+def test_halves_go_to_the_even_side(fraction: float, alive: int, goes: int) -> None:
+    assert Step(method="x", fraction=fraction).amount_of(alive) == goes
+
+
+def test_one_and_one_point_nought_differ() -> None:
+    assert Step(method="x", count=1).amount_of(10) == 1
+    assert Step(method="x", fraction=1.0).amount_of(10) == 10
+
+
+def test_a_step_says_what_it_does() -> None:
+    step = Step(method="ln_structured", count=8, options={"n": 2, "dim": 1}, select=Selection(layers=[0], tensor="bias"))
+    assert str(step) == "ln_structured 8 local, dim=1, n=2 on layers 0; tensor bias"
+    assert str(Step(method="l1_unstructured", fraction=0.2, scope="global")) == "l1_unstructured 0.2 global on everything"
+
+
+def test_the_json_schema_describes_every_field() -> None:
+    schema = Recipe.model_json_schema()
+    assert set(schema["$defs"]) == {"Selection", "Step"}
+    assert set(schema["$defs"]["Step"]["properties"]) == {"method", "fraction", "count", "scope", "select", "options"}
+
+
+def test_kinds_of_errors() -> None:
+    assert issubclass(SelectionError, RecipeError)
+    assert issubclass(RecipeError, bp.BertpruneError)
