@@ -1,0 +1,1 @@
+"""Decide which weights go, and change a model accordingly."""

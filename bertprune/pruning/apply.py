@@ -1,0 +1,94 @@
+"""Change a model: hooks on, hooks off. Nothing else in bertprune does."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import prune
+
+from ..errors import SelectionError
+from ..progress import Progress, silent
+from ..recipe import Recipe, Selection, Step
+from .hooks import hook_of
+from .masks import decide
+from .outcome import StepOutcome
+from .select import Owner, Target, every_target, find_targets
+
+MaskDtype = Literal["bool", "float"]
+
+
+def apply(
+    model: nn.Module,
+    recipe: Recipe | Step,
+    seed: int = 0,
+    *,
+    missing: Iterable[str] = (),
+    mask_dtype: MaskDtype = "bool",
+    progress: Progress = silent,
+) -> tuple[StepOutcome, ...]:
+    """Prune a model that you hold, in place, as `torch.nn.utils.prune` would leave it.
+
+    Each pruned module then has `weight_orig` (parameter), `weight_mask` (buffer), `weight` (derived) and a
+    forward pre-hook. All steps are decided before the first change, so a refused recipe leaves the model as it was.
+    `missing` names parameters that must not be touched; `mask_dtype="float"` gives masks of the weights' dtype, as
+    torch makes them. Returns what each step did. Raises RecipeError.
+    """
+    decision = decide(model, Recipe.of(recipe), seed, frozenset(missing), progress)
+    for name, target in decision.targets.items():
+        attach(target, decision.masks[name], decision.history[name], mask_dtype)
+    return tuple(decision.outcomes)
+
+
+def bake(model: nn.Module, select: Selection | str | Sequence[str] | None = None) -> nn.Module:
+    """Make pruning permanent, in place: masked values become zeros, hooks and masks go. Returns the model.
+
+    Bakes every pruned tensor, or those of a selection (a `Selection`, a glob, a list of globs). Tied tensors stay
+    tied. Source: `torch.nn.utils.prune.remove`. Raises SelectionError where nothing selected is pruned.
+    """
+    chosen = every_target(model) if select is None else find_targets(model, _as_selection(select))
+    pruned = [target for target in chosen if target.mask is not None]
+    if select is not None and not pruned:
+        raise SelectionError(f"{_as_selection(select)}: nothing that matches is pruned")
+    for target in pruned:
+        for owner in target.owners:
+            prune.remove(owner.module, owner.tensor)  # type: ignore[no-untyped-call]
+    return model
+
+
+def _as_selection(select: Selection | str | Sequence[str]) -> Selection:
+    return select if isinstance(select, Selection) else Selection(include=select)
+
+
+def attach(target: Target, mask: Tensor, history: Sequence[Step], mask_dtype: MaskDtype = "bool") -> None:
+    """Put a mask and the hooks of the steps that made it on a tensor, in place, for each of its owners."""
+    stored = mask if mask_dtype == "bool" else mask.to(target.parameter.dtype)
+    with torch.enable_grad():  # the derived tensor is part of the graph, wherever it is first made
+        derived = target.parameter * stored
+    for owner in target.owners:
+        hook = _stacked(owner, [hook_of(step, stored, owner.tensor) for step in history])
+        if target.mask is None:
+            owner.module.register_parameter(owner.tensor + "_orig", target.parameter)
+            del owner.module._parameters[owner.tensor]
+        owner.module.register_buffer(owner.tensor + "_mask", stored)
+        setattr(owner.module, owner.tensor, derived)
+        owner.module.register_forward_pre_hook(hook)
+
+
+def _stacked(owner: Owner, new: Sequence[prune.BasePruningMethod]) -> prune.BasePruningMethod:
+    """Take the old hook off; return what stands for it and the new ones: a container where there are several."""
+    old = [
+        (key, hook)
+        for key, hook in owner.module._forward_pre_hooks.items()
+        if isinstance(hook, prune.BasePruningMethod) and hook._tensor_name == owner.tensor
+    ]
+    for key, _ in old:
+        del owner.module._forward_pre_hooks[key]
+    all_hooks = [hook for _, hook in old] + list(new)
+    if len(all_hooks) == 1:
+        return all_hooks[0]
+    first = all_hooks[0]
+    container = first if isinstance(first, prune.PruningContainer) else prune.PruningContainer(first)
+    for hook in all_hooks[1:]:
+        container.add_pruning_method(hook)
+    return container

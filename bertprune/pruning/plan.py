@@ -1,0 +1,51 @@
+"""Bring a recipe together with a model, and find out whether it is sound, before any weight is read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ..errors import RecipeError
+from ..recipe import Recipe, Step
+from .methods import Method, named
+from .select import Target, find_targets
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A step that has been brought together with a model and found sound."""
+
+    step: Step
+    method: Method
+    options: dict[str, Any]
+    targets: tuple[Target, ...]
+
+
+def plan(model: nn.Module, recipe: Recipe, missing: frozenset[str] = frozenset()) -> list[Plan]:
+    """Check every step against the model: names, options, selections, shapes. Reads no weight.
+
+    Pure. Raises RecipeError, naming the step where there are several.
+    """
+    plans = []
+    for number, step in enumerate(recipe.steps, start=1):
+        try:
+            method = named(step.method)
+            made = Plan(step, method, method.checked(step), find_targets(model, step.select, missing))
+            _check_shapes(made)
+        except RecipeError as error:
+            where = f"step {number}: " if len(recipe.steps) > 1 else ""
+            raise type(error)(f"{where}{error}") from None
+        plans.append(made)
+    return plans
+
+
+def _check_shapes(made: Plan) -> None:
+    """Refuse slices of vectors, and axes that a tensor does not have."""
+    if made.method.removes == "element":
+        return
+    for target in made.targets:
+        dims, dim = target.parameter.dim(), made.options.get("dim", 0)
+        if dims < 2:
+            raise RecipeError(f"{made.method.name}: {target.name} has no slices, it is a vector")
+        if not -dims <= dim < dims:
+            raise RecipeError(f"{made.method.name}: dim {dim} is out of range for {target.name} with {dims} dimensions")
