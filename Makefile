@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?= -n 2 --dist loadfile
 
-.PHONY: app test lint format readme clean help
+.PHONY: app test lint format docs readme clean help
 
 app: $(READY)  ## set up and start the page; it opens in the browser
 	$(BIN)/python app/main.py
@@ -23,6 +23,9 @@ lint: $(READY)  ## style, types, and which module may import which
 format: $(READY)  ## let ruff put the style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)  ## run the pages' code and write what it prints below it
+	$(BIN)/python -m tools.documents
 
 readme: $(READY)  ## write space.yaml into the README's front matter
 	$(BIN)/python -m tools.front_matter

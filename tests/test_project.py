@@ -1,0 +1,159 @@
+"""The frame around the code: what is declared is what is used, and what is written is what is there."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import bertprune
+from tools.front_matter import FENCE, configuration, with_front_matter
+
+ROOT = Path(__file__).parent.parent
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
+SPACE: dict[str, Any] = yaml.safe_load((ROOT / "space.yaml").read_text(encoding="utf-8"))
+IMPORTED_AS = {"pyyaml": "yaml", "scikit-learn": "sklearn", "huggingface-hub": "huggingface_hub"}
+PAIRS = [("README.md", "README.ko.md"), ("docs/tutorial.md", "docs/tutorial.ko.md")]
+PAGES = ["README.md", "README.ko.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/tutorial.md", "docs/tutorial.ko.md"]
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def requirements(lines: list[str]) -> dict[str, Requirement]:
+    parsed = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+    return {requirement.name: requirement for requirement in parsed}
+
+
+DECLARED = requirements(PROJECT["dependencies"])
+FOR_THE_APP = requirements(PROJECT["optional-dependencies"]["app"])
+LISTED = requirements(read("requirements.txt").splitlines())
+
+
+def test_requirements_repeat_the_project_with_torch_pinned() -> None:
+    assert LISTED.keys() == {**DECLARED, **FOR_THE_APP}.keys()
+    for name, requirement in {**DECLARED, **FOR_THE_APP}.items():
+        if name != "torch":
+            assert LISTED[name].specifier == requirement.specifier, name
+    pinned = next(iter(LISTED["torch"].specifier))
+    assert pinned.operator == "=="
+    assert pinned.version in DECLARED["torch"].specifier
+
+
+def test_the_space_runs_what_is_required() -> None:
+    assert SPACE["sdk"] == "gradio"
+    assert SPACE["sdk_version"] in FOR_THE_APP["gradio"].specifier
+    assert SPACE["python_version"] in PROJECT["requires-python"]
+
+
+def imports(folder: str) -> Iterator[str]:
+    """Yield the top-level name of everything that the modules of a folder import."""
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                yield node.module.partition(".")[0]
+
+
+@pytest.mark.parametrize(("folder", "allowed"), [("bertprune", DECLARED), ("app", {**DECLARED, **FOR_THE_APP})])
+def test_every_import_is_declared(folder: str, allowed: dict[str, Requirement]) -> None:
+    ours = {"bertprune", "app"} if folder == "app" else {"bertprune"}
+    known = {IMPORTED_AS.get(name, name) for name in allowed} | ours | sys.stdlib_module_names
+    assert set(imports(folder)) <= known
+
+
+def test_every_declared_dependency_is_used() -> None:
+    used = {*imports("bertprune"), *imports("app")}
+    assert {name for name in LISTED if IMPORTED_AS.get(name, name) not in used} == set()
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    assert PROJECT["version"] == bertprune.__version__
+    assert re.search(r"^## (\S+)", read("CHANGELOG.md"), re.M)[1] == bertprune.__version__  # type: ignore[index]
+
+
+def test_the_front_matter_is_the_spaces_configuration() -> None:
+    readme = read("README.md")
+    assert readme == with_front_matter(readme, configuration()), "run `make readme`"
+    assert yaml.safe_load(readme.split(FENCE)[1]) == SPACE
+
+
+def test_front_matter_can_be_written_anew() -> None:
+    old = with_front_matter("# Title\n\ntext\n---\nmore\n", "title: old\n")
+    assert with_front_matter(old, "title: new\n") == old.replace("old", "new")
+
+
+def test_the_hub_takes_the_configuration() -> None:
+    assert len(SPACE["short_description"]) <= 60
+    assert SPACE["colorFrom"] in COLOURS
+    assert SPACE["colorTo"] in COLOURS
+    assert isinstance(SPACE["python_version"], str)
+    assert isinstance(SPACE["sdk_version"], str)
+    assert (ROOT / SPACE["app_file"]).is_file()
+    assert SPACE["license"].lower() == PROJECT["license"].lower()
+
+
+COLOURS = ["red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"]
+
+
+def test_nothing_needs_large_file_storage() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    sizes = {name: (ROOT / name).stat().st_size for name in listed.stdout.split("\0") if (ROOT / name).is_file()}
+    assert {name: size for name, size in sizes.items() if size > 10_000_000} == {}
+
+
+@pytest.mark.parametrize("folder", ["bertprune", "app", "tests", "tools", "training"])
+def test_files_stay_short(folder: str) -> None:
+    lengths = {path.name: path.read_text(encoding="utf-8").count("\n") for path in (ROOT / folder).rglob("*.py")}
+    assert {name: lines for name, lines in lengths.items() if lines > 250} == {}
+
+
+def targets() -> set[str]:
+    return set(re.findall(r"^([a-z]+):", read("Makefile"), re.M))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_make_command_in_a_page_exists(page: str) -> None:
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", read(page), re.M)) <= targets()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_to_a_file_leads_somewhere(page: str) -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)#\s]+)", read(page))
+    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+
+
+def outline(page: str) -> list[str]:
+    """Reduce a page to what a translation must keep: levels of headings, code, pictures, rows of tables."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", read(page), flags=re.S)
+    kept = re.findall(r"```\w*\n.*?```|^#+(?= )|^\||^!\[.*?\]\(.*?\)", text, re.M | re.S)
+    return [re.sub(r"^!\[.*?\]|  # .*$", "", part, flags=re.M) for part in kept]
+
+
+@pytest.mark.parametrize(("english", "korean"), PAIRS)
+def test_the_korean_page_says_the_same(english: str, korean: str) -> None:
+    assert outline(korean) == outline(english)
+
+
+@pytest.mark.parametrize("korean", [korean for _, korean in PAIRS])
+def test_the_korean_page_is_korean(korean: str) -> None:
+    prose = re.sub(r"```.*?```|`[^`]*`|\(.*?\)", "", read(korean), flags=re.S)
+    assert len(re.findall("[가-힣]", prose)) > 2 * len(re.findall("[a-z]", prose))
+
+
+def test_the_licence_is_whole() -> None:
+    text = read("LICENSE")
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text

@@ -1,0 +1,83 @@
+"""The pages keep their word: every Python cell runs and prints what stands below it, every command works."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tools.documents import PAIRS, ROOT, cells, run, with_outputs
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_every_cell_prints_what_the_page_says(name: str, tmp_path: Path) -> None:
+    page = cells((ROOT / name).read_text(encoding="utf-8"))
+    assert page
+    for cell, printed in zip(page, run(page, name, tmp_path), strict=True):
+        assert printed == cell.output, f"{name}, line {cell.line}: `make docs` writes what is printed now"
+
+
+@pytest.mark.parametrize(("english", "korean"), PAIRS.items())
+def test_both_languages_have_the_same_cells(english: str, korean: str) -> None:
+    one, other = (cells((ROOT / page).read_text(encoding="utf-8")) for page in (english, korean))
+    assert [(cell.code, cell.output) for cell in one] == [(cell.code, cell.output) for cell in other]
+
+
+def commands(name: str) -> list[str]:
+    """Find the lines of a page's shell blocks that call bertprune."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), re.M | re.S)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("bertprune ")]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_every_command_of_a_page_works(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bertprune.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    listed = [line for line in commands(name) if not line.startswith("bertprune app")]
+    assert listed
+    for line in listed:
+        monkeypatch.setattr("sys.argv", shlex.split(line, comments=True))
+        try:
+            code = main()
+        except SystemExit as end:
+            code = end.code
+        assert code in (None, 0), line
+
+
+SAMPLE = """# Title
+
+```python
+x = 2
+print(x, "  ")
+```
+
+```text
+old
+```
+
+words
+
+```python
+y = x + 1
+```
+
+```python
+print(y)
+```
+"""
+
+
+def test_cells_share_their_names_and_outputs_stand_below_them(tmp_path: Path) -> None:
+    outputs = list(run(cells(SAMPLE), "sample", tmp_path))
+    assert outputs == ["2\n", "", "3\n"]
+    page = with_outputs(SAMPLE, outputs)
+    assert page == SAMPLE.replace("old", "2") + "\n```text\n3\n```\n"
+    assert with_outputs(page, outputs) == page
+    assert [cell.output for cell in cells(page)] == outputs
+
+
+def test_an_error_names_the_line_of_the_page(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(run(cells(SAMPLE.replace("y = x + 1", "y = x / 0")), "sample", tmp_path))
+    assert caught.traceback[-1].lineno + 1 == SAMPLE.splitlines().index("y = x + 1") + 1

@@ -1,0 +1,70 @@
+"""Run the Python of a Markdown page, cell by cell, and put what it prints below each cell."""
+
+import io
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import chdir, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+CELL = re.compile(r"^```python\n(?P<code>.*?)^```\n(?:\n```text\n(?P<output>.*?)^```\n)?", re.M | re.S)
+PAIRS = {"README.md": "README.ko.md", "docs/tutorial.md": "docs/tutorial.ko.md"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A block of code, what the page says that it prints, and the line where it begins."""
+
+    code: str
+    output: str
+    line: int
+
+
+def cells(text: str) -> list[Cell]:
+    """Find the cells of a page."""
+    return [
+        Cell(found["code"], found["output"] or "", text.count("\n", 0, found.start("code")) + 1)
+        for found in CELL.finditer(text)
+    ]
+
+
+def run(page: list[Cell], name: str, folder: Path) -> Iterator[str]:
+    """Run the cells in order, in one namespace and within `folder`; yield what each of them prints."""
+    names: dict[str, object] = {"__name__": "__main__"}
+    for cell in page:
+        source = compile("\n" * (cell.line - 1) + cell.code, name, "exec")
+        printed = io.StringIO()
+        with chdir(folder), redirect_stdout(printed):
+            exec(source, names)
+        yield re.sub(r"[ \t]+$", "", printed.getvalue(), flags=re.M)
+
+
+def with_outputs(text: str, outputs: list[str]) -> str:
+    """Put outputs below the cells, in the place of any that are there."""
+    fresh = iter(outputs)
+
+    def written(found: re.Match[str]) -> str:
+        output = next(fresh)
+        return f"```python\n{found['code']}```\n" + (f"\n```text\n{output}```\n" if output else "")
+
+    return CELL.sub(written, text)
+
+
+def main() -> None:
+    """Write the outputs of the pages into both languages."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    for english, korean in PAIRS.items():
+        text = (ROOT / english).read_text(encoding="utf-8")
+        with tempfile.TemporaryDirectory() as folder:
+            outputs = list(run(cells(text), english, Path(folder)))
+        for page in (ROOT / english, ROOT / korean):
+            page.write_text(with_outputs(page.read_text(encoding="utf-8"), outputs), encoding="utf-8")
+            print(f"{page.name}: {len(outputs)} cells", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
