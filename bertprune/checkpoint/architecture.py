@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 MOST_LAYERS = 128
+MOST_LABELS = 2**17
 _LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "n_layer", "encoder_layers", "decoder_layers")
 _SIZES = (
     "hidden_size",
@@ -25,40 +26,49 @@ _SIZES = (
     "vocab_size",
     "max_position_embeddings",
     "type_vocab_size",
-    "num_labels",
 )
+_MOST = {**dict.fromkeys(_SIZES, 2**31), **dict.fromkeys(_LAYERS, MOST_LAYERS), "num_labels": MOST_LABELS}
+# Where transformers would look for code or files of the author's, or for kernels to download.
+_NOT_TAKEN = {
+    "model_type",
+    "auto_map",
+    "attn_implementation",
+    "experts_implementation",
+    "fusion_config",
+    "kernel_config",
+    "transformers_weights",
+    "distributed_config",
+}
 _BERT_TENSOR = re.compile(r"^(bert\.)?encoder\.layer\.0\.attention\.self\.query\.weight$")
 
 
 def check_sizes(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> None:
     """Refuse sizes that no checkpoint has, before anything is built from them; raises CheckpointError."""
-    for key in (*_LAYERS, *_SIZES):
+    for key, most in _MOST.items():
         value = raw.get(key)
-        if value is None:
-            continue
-        if type(value) is not int or not 0 <= value < 2**31:
+        if value is not None and (type(value) is not int or value < 0):
             raise CheckpointError(f"{name}: config.json gives {key} as {_short(value)}; a whole number is expected")
+        if value is not None and value > most:
+            raise CheckpointError(f"{name}: config.json asks for {key} = {value}; at most {most:,} are taken")
     for key in _LAYERS:
-        _check_layers(key, raw.get(key) or 0, tensors, name)
+        if tensors and (raw.get(key) or 0) > len(tensors):
+            raise CheckpointError(
+                f"{name}: config.json asks for {key} = {raw[key]}, and the files hold {len(tensors)} tensors in all"
+            )
+    for inner in raw.values():
+        if isinstance(inner, dict):
+            check_sizes(inner, (), name)
 
 
-def _check_layers(key: str, layers: int, tensors: tuple[TensorFact, ...], name: str) -> None:
-    if layers > MOST_LAYERS:
-        raise CheckpointError(f"{name}: config.json asks for {key} = {layers}; at most {MOST_LAYERS} are taken")
-    if tensors and layers > max(len(tensors), 1):
-        raise CheckpointError(
-            f"{name}: config.json asks for {key} = {layers}, and the files hold {len(tensors)} tensors in all"
-        )
-
-
-def build_config(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> "tuple[PreTrainedConfig, list[str]]":
+def build_config(
+    raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str
+) -> "tuple[PreTrainedConfig, list[str]]":
     """Make transformers' config from the JSON object; notes say what was assumed. Raises CheckpointError."""
     if method := raw.get("quantization_config"):
         called = method.get("quant_method", "an unknown method") if isinstance(method, dict) else "an unknown method"
         raise CheckpointError(f"{name} is quantised ({_short(called)}); take the checkpoint it was made from")
     model_type, notes = _model_type(raw, tensors, name)
-    # A path or a class file of its author's is nothing that a model here should carry.
-    values = {key: value for key, value in raw.items() if key not in ("model_type", "_name_or_path", "auto_map")}
+    values = {key: value for key, value in raw.items() if key not in _NOT_TAKEN and not key.startswith("_")}
     from transformers import AutoConfig
 
     try:
@@ -83,7 +93,7 @@ def _model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str)
 
 def _guess_model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> tuple[str, list[str]]:
     if (wanted := _first_architecture(raw)) is not None and (cls := _known_class(wanted)) is not None:
-        model_type = str(cls.config_class.model_type)
+        model_type = str(getattr(cls.config_class, "model_type", ""))
         return model_type, [f"config.json gives no model_type; {model_type!r} was taken from {wanted}."]
     if any(_BERT_TENSOR.match(fact.name) for fact in tensors):
         return "bert", ["config.json gives no model_type; the tensors are named as BERT's, so BERT was assumed."]
@@ -94,14 +104,16 @@ def find_class(raw: dict[str, Any], config: "PreTrainedConfig", name: str) -> "t
     """Return the class that `architectures` names, else the family's base class with a note saying so."""
     wanted = _first_architecture(raw)
     if wanted is None:
-        cls = _base_class(config, name)
-        return cls, [f"config.json names no architectures; {cls.__name__} was taken, so a task head is left out."]
+        base = _base_class(config, name)
+        return base, [f"config.json names no architectures; {base.__name__} was taken, so a task head is left out."]
     cls = _known_class(wanted)
     if cls is None:
-        cls = _base_class(config, name)
-        return cls, [f"{_short(wanted)} is no class of transformers; {cls.__name__} was taken in its place."]
-    if not isinstance(config, cls.config_class):
-        raise CheckpointError(f"{name}: config.json asks for {wanted} with model_type {config.model_type!r}; they do not fit")
+        base = _base_class(config, name)
+        return base, [f"{_short(wanted)} is no class of transformers; {base.__name__} was taken in its place."]
+    if cls.config_class is None or not isinstance(config, cls.config_class):
+        raise CheckpointError(
+            f"{name}: config.json asks for {wanted} with model_type {config.model_type!r}; they do not fit"
+        )
     return cls, _notes(raw, wanted)
 
 
@@ -127,18 +139,21 @@ def _known_class(wanted: str) -> "type[PreTrainedModel] | None":
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", wanted):
         return None
     found = getattr(transformers, wanted, None)
-    known = isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)
-    return found if known and found.config_class is not None else None
+    is_model = isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)
+    return found if is_model and getattr(found, "config_class", None) is not None else None
 
 
 def _base_class(config: "PreTrainedConfig", name: str) -> "type[PreTrainedModel]":
     from transformers import MODEL_MAPPING
 
     try:
-        found = MODEL_MAPPING[type(config)]
+        found: Any = MODEL_MAPPING[type(config)]
     except KeyError:
-        raise CheckpointError(f"{name}: model_type {config.model_type!r} has no base model; name a class in architectures") from None
-    return found[0] if isinstance(found, (tuple, list)) else found
+        raise CheckpointError(
+            f"{name}: model_type {config.model_type!r} has no base model; a class named in architectures is expected"
+        ) from None
+    base: type[PreTrainedModel] = found[0] if isinstance(found, (tuple, list)) else found
+    return base
 
 
 def check_parameters(skeleton: "nn.Module", tensors: tuple[TensorFact, ...], name: str) -> None:

@@ -1,6 +1,5 @@
 """Models of the Hugging Face Hub: the local cache first, then the network, never waiting long for it."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from ..progress import Progress, silent
 from .facts import TensorFact
 from .folder import NoWeightsFound, folder_weights
 from .headers import stored_tensor
+from .network import bar_class, cached_ids, part_of, within
 from .reading import read_object, reason
 from .sources import Source, alternatives, folder_config
 from .tokenizer_files import SETTINGS, VOCABULARIES, has_vocabulary
@@ -36,13 +36,14 @@ class HubModel:
 
     def __init__(self, hub_id: str, revision: str) -> None:
         """Check the form of the id; nothing is asked yet."""
-        from huggingface_hub.utils import HFValidationError, validate_repo_id
+        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.utils._validators import validate_repo_id
 
         try:
             validate_repo_id(hub_id)
         except HFValidationError:
             raise CheckpointError(
-                f"{hub_id!r} is neither a local path nor an id of the Hub such as 'org/name'; {alternatives()} can be used"
+                f"{hub_id!r} is neither a path here nor an id of the Hub (org/name); {alternatives()} can be used"
             ) from None
         self.hub_id = hub_id
         self.revision = revision
@@ -64,22 +65,37 @@ class HubModel:
             lambda: HfApi().model_info(self.hub_id, revision=self.revision, timeout=REACH, files_metadata=True), REACH
         )
 
-    def fetch(self, file: str, seconds: float | None = SMALL) -> Path:
-        """Download one file into the cache and return its path; raises CheckpointError."""
+    def fetch(self, file: str) -> Path:
+        """Download one small file into the cache and return its path; raises CheckpointError."""
         from huggingface_hub import hf_hub_download
 
-        return Path(self.ask(lambda: hf_hub_download(self.hub_id, file, revision=self.revision), seconds))
+        return Path(self.ask(lambda: hf_hub_download(self.hub_id, file, revision=self.revision), SMALL))
 
-    def ask(self, call: Callable[[], T], seconds: float | None) -> T:
+    def fetch_large(self, file: str, progress: Progress = silent) -> Path:
+        """Download one file of any size, for as long as it takes; what `progress` raises ends it."""
+        from huggingface_hub import hf_hub_download
+
+        raised: list[BaseException] = []
+        bar = bar_class(file, progress, raised)
+        try:
+            return Path(hf_hub_download(self.hub_id, file, revision=self.revision, tqdm_class=bar))
+        except Exception as error:
+            raise (raised[0] if raised else self.unreachable(reason(error))) from None
+
+    def ask(self, call: Callable[[], T], seconds: float) -> T:
         """Run a call to the Hub, at most so long, and put its errors into our words."""
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
         try:
             return within(seconds, call)
         except GatedRepoError:
-            raise CheckpointError(f"{self.hub_id!r} is gated on the Hub; log in with an account that has access") from None
+            raise CheckpointError(
+                f"{self.hub_id!r} is gated on the Hub; log in with an account that has access"
+            ) from None
         except RepositoryNotFoundError:
-            raise CheckpointError(f"{self.hub_id!r} is not on the Hub, or is private; {alternatives()} can be used") from None
+            raise CheckpointError(
+                f"{self.hub_id!r} is not on the Hub, or is private; {alternatives()} can be used"
+            ) from None
         except RevisionNotFoundError:
             raise CheckpointError(f"{self.hub_id!r} has no revision {self.revision!r} on the Hub") from None
         except TimeoutError:
@@ -91,9 +107,10 @@ class HubModel:
 
     def unreachable(self, why: str) -> Unreachable:
         """Return the error that says what can be used instead."""
+        there = f" (such as {', '.join(ids)})" if (ids := cached_ids()) else ""
         return Unreachable(
             f"{self.hub_id!r} is not in the local cache, and the Hugging Face Hub cannot be reached ({why});"
-            f" {alternatives()} can be used{_cached_ids()}"
+            f" {alternatives()}{there} can be used"
         )
 
 
@@ -127,7 +144,7 @@ def _from_network(model: HubModel) -> tuple[dict[str, Any], Weights]:
         return config, RemoteWeights(model, sizes)
     # A torch file has no header that could be read from afar: it must come here first.
     for file in _torch_files(model, sizes):
-        model.fetch(file, seconds=None)
+        model.fetch_large(file)
     return config, folder_weights(_folder(model), model.hub_id)
 
 
@@ -137,7 +154,9 @@ def _torch_files(model: HubModel, sizes: dict[str, int]) -> list[str]:
     if "pytorch_model.bin.index.json" in sizes:
         shards = sorted(name for name in sizes if name.startswith("pytorch_model-") and name.endswith(".bin"))
         return ["pytorch_model.bin.index.json", *shards]
-    raise NoWeightsFound(f"{model.hub_id} holds no weights on the Hub; model.safetensors or pytorch_model.bin is expected")
+    raise NoWeightsFound(
+        f"{model.hub_id} holds no weights on the Hub; model.safetensors or pytorch_model.bin is expected"
+    )
 
 
 class RemoteWeights:
@@ -165,9 +184,13 @@ class RemoteWeights:
             return
         files = (*self._index, *self.files)
         for number, file in enumerate(files):
-            progress(number / len(files), f"downloading {file}")
-            self.model.fetch(file, seconds=None)
+            self.model.fetch_large(file, part_of(progress, number, len(files)))
         self._local = folder_weights(_folder(self.model), self.model.hub_id)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Return the downloaded files; none before they are fetched."""
+        return tuple(getattr(self._local, "paths", ()))
 
     @contextmanager
     def reader(self) -> Iterator[Read]:
@@ -202,32 +225,3 @@ def _folder(model: HubModel) -> Path:
     if folder is None:
         raise model.unreachable("the cache was emptied meanwhile")
     return folder
-
-
-def _cached_ids() -> str:
-    from huggingface_hub import constants
-
-    names = sorted(path.name for path in Path(constants.HF_HUB_CACHE).glob("models--*/snapshots/*/config.json/../../.."))
-    found = sorted({name.removeprefix("models--").replace("--", "/", 1) for name in names})[:5]
-    return f" ({', '.join(found)})" if found else ""
-
-
-def within(seconds: float | None, call: Callable[[], T]) -> T:
-    """Return what `call` returns, or raise TimeoutError; a name look-up has no timeout of its own."""
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise TimeoutError
-    return results[0]

@@ -48,7 +48,9 @@ class Stored:
             return self.given
         value = self.read(self.fact.name)
         if value.shape != self.shape or value.dtype != self.dtype:
-            raise CheckpointError(f"{self.fact.name!r} is not what it was when the checkpoint was opened; open it again")
+            raise CheckpointError(
+                f"{self.fact.name!r} is not what it was when the checkpoint was opened; open it again"
+            )
         return value.to(wanted, copy=True).contiguous()
 
 
@@ -90,23 +92,26 @@ def build(
     progress(0.0, f"reading {name}")
     with building, weights.reader() as read, Seeded(seed):
         stored = {fact.name: Stored(fact, read) for fact in weights.tensors}
-        model, _ = _build(cls, config, stored, name, tolerate=False)
+        model: nn.Module = _build(cls, config, stored, name, tolerate=False)[0]
     progress(1.0, f"read {name}")
     return model
 
 
-def rebuild(cls: "type[PreTrainedModel]", config: "PreTrainedConfig", kept: dict[str, Any], name: str, seed: int) -> nn.Module:
+def rebuild(
+    cls: "type[PreTrainedModel]", config: "PreTrainedConfig", kept: dict[str, Any], name: str, seed: int
+) -> nn.Module:
     """Make the model from tensors that are there, shared as they are; the others are initialised from `seed`."""
     with building, Seeded(seed):
-        return _build(cls, config, kept, name, tolerate=False)[0]
+        model: nn.Module = _build(cls, config, kept, name, tolerate=False)[0]
+    return model
 
 
 def _build(
     cls: "type[PreTrainedModel]", config: "PreTrainedConfig", state: dict[str, Any], name: str, *, tolerate: bool
-) -> tuple[Any, dict[str, Any]]:
+) -> "tuple[PreTrainedModel, dict[str, Any]]":
     try:
         with quietly():
-            return cls.from_pretrained(
+            built: Any = cls.from_pretrained(
                 None,
                 config=config,
                 state_dict=state,
@@ -114,6 +119,8 @@ def _build(
                 output_loading_info=True,
                 ignore_mismatched_sizes=tolerate,
             )
+            model, told = built
+            return model, told
     except CheckpointError:
         raise
     except Exception as error:
@@ -123,7 +130,9 @@ def _build(
 @contextmanager
 def quietly() -> Iterator[None]:
     """Keep transformers' load report and progress bar of this thread off the terminal: facts say it in our words."""
-    from transformers.utils import logging as their_logging
+    import transformers
+
+    their_logging: Any = transformers.logging
 
     thread = threading.get_ident()
     logger = logging.getLogger("transformers.modeling_utils")

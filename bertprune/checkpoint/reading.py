@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import CheckpointError
 
-LARGEST_JSON = 32 * 1024 * 1024
+LARGEST_JSON = 8 * 1024 * 1024
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][^\s'\"`,;:()\\/]+)+[\\/]?")
 
 

@@ -10,6 +10,11 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from ..errors import CheckpointError
+
+MOST_CALLS = 60_000
+"""How many torch calls a model may take to lay out; a BERT of 12 layers takes about 4,000."""
+
 _IN_PLACE = {
     "normal_",
     "uniform_",
@@ -27,7 +32,7 @@ _IN_PLACE = {
     "orthogonal_",
     "sparse_",
 }
-_FACTORIES = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial"}
+_RANDOM = _IN_PLACE | {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial"}
 _LIKE = {"rand_like": "uniform_", "randn_like": "normal_"}
 _PLACED = {"empty", "zeros", "ones", "full", "arange", "empty_like", "zeros_like", "ones_like", "full_like"}
 
@@ -49,7 +54,7 @@ class Seeded(TorchFunctionMode):
         if name in _LIKE:
             fresh = torch.empty_like(*args, **kwargs)
             return getattr(fresh, _LIKE[name])(generator=self.generator)
-        if name in _IN_PLACE | _FACTORIES and kwargs.get("generator") is None and not _is_meta(args, kwargs):
+        if name in _RANDOM and kwargs.get("generator") is None and not _is_meta(args, kwargs):
             kwargs["generator"] = self.generator
         return func(*args, **kwargs)
 
@@ -57,10 +62,18 @@ class Seeded(TorchFunctionMode):
 class Shapes(TorchFunctionMode):
     """Keep everything in this thread on the meta device: shapes without values, and nothing random."""
 
+    def __init__(self) -> None:
+        """Begin to count calls: a config can ask for more modules than anybody has time for."""
+        super().__init__()
+        self.calls = 0
+
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Call `func` so that no memory is taken and no random number drawn."""
+        self.calls += 1
+        if self.calls > MOST_CALLS:
+            raise CheckpointError("config.json asks for more modules than any encoder has; smaller sizes are expected")
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
         if name in _IN_PLACE and _is_meta(args, kwargs):

@@ -47,7 +47,8 @@ def _refuse_code(folder: Path, name: str) -> None:
     wanted = given.get("tokenizer_class")
     if isinstance(wanted, str) and not _known(wanted):
         raise CheckpointError(
-            f"{name}: its tokenizer {wanted[:80]} needs code that comes with the checkpoint, which is never run; {_OTHER}"
+            f"{name}: its tokenizer {wanted[:80]} needs code that comes with the checkpoint,"
+            f" which is never run; {_OTHER}"
         )
     code = sorted(path.name for path in folder.glob("tokenization*.py"))
     if not isinstance(wanted, str) and (_mapped(given) or (code and not (folder / "tokenizer.json").is_file())):

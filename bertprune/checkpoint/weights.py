@@ -52,7 +52,8 @@ class NoWeights(_Here):
     @contextmanager
     def reader(self) -> Iterator[Read]:
         """Give a reader that has nothing to read."""
-        yield {}.__getitem__
+        nothing: dict[str, Tensor] = {}
+        yield nothing.__getitem__
 
     def same(self, one: str, other: str) -> bool:
         """Tell whether two stored tensors are the same; there are none."""
