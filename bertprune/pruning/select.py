@@ -123,7 +123,7 @@ class _Chooser:
         )
 
     def _names(self, owner: Owner) -> bool:
-        """Tell whether a LayerNorm and the like is asked for by its type, or by a glob that does not end in a bare `*`."""
+        """Tell whether a LayerNorm and the like is asked for: by its type, or by a glob that ends in more than `*`."""
         if type(owner.module).__name__ in self.selection.types:
             return True
         return any(glob.rpartition(".")[2] != "*" and self._under(glob, owner) for glob in self.selection.include)
@@ -131,20 +131,12 @@ class _Chooser:
     def _refuse_idle_conditions(self) -> None:
         """Stop at a condition that no tensor meets: more likely a slip than a wish."""
         owners = [owner for target in self.candidates for owner in target.owners]
-        kinds = dict.fromkeys(type(owner.module).__name__ for owner in owners)
-        roles = dict.fromkeys(place.role for place in map(self._place, owners) if place.role)
-        layers = sorted({place.layer for place in map(self._place, owners) if place.layer is not None})
-        for role in self.selection.roles:
-            if role not in roles:
-                known = _some(roles) if roles else "none: its family is not known, use globs or types"
-                raise SelectionError(f"role {role!r} is not in this model; it has {known}")
-        for layer in self.selection.layers:
-            if layer not in layers:
-                known = f"layers {layers[0]} to {layers[-1]}" if layers else "no layers of a known family"
-                raise SelectionError(f"layer {layer} is not in this model; it has {known}")
-        for kind in self.selection.types:
-            if kind not in kinds:
-                raise SelectionError(f"no {kind!r} has a {self.selection.tensor}; the model has {_some(kinds)}")
+        spots = [self._place(owner) for owner in owners]
+        tensor = self.selection.tensor
+        _each_known(self.selection.roles, {s.role for s in spots}, "the model has no {} in a known family")
+        _each_known(self.selection.layers, {s.layer for s in spots}, "the model has no layer {} of a known family")
+        kinds = {type(owner.module).__name__ for owner in owners}
+        _each_known(self.selection.types, kinds, "the model has no module of type {} with a " + tensor)
         for glob in self.selection.include:
             if not any(self._under(glob, owner) for owner in owners):
                 raise SelectionError(self._why_idle(glob))
@@ -162,6 +154,18 @@ class _Chooser:
 
     def why_nothing(self) -> str:
         return f"the selection ({self.selection}) matches nothing: no tensor meets all of its conditions"
+
+
+def _in_order(thing: object) -> tuple[int, str]:
+    return (thing, "") if isinstance(thing, int) else (0, str(thing))
+
+
+def _each_known(asked: Iterable[object], known: Iterable[object], complaint: str) -> None:
+    there = {thing for thing in known if thing is not None}
+    for thing in asked:
+        if thing not in there:
+            listed = _some(map(str, sorted(there, key=_in_order))) or "none"
+            raise SelectionError(f"{complaint.format(repr(thing))}; it has {listed}")
 
 
 def _is_matrix(owner: Owner) -> bool:

@@ -72,8 +72,12 @@ class Method:
             return self.options(**step.options).model_dump()
         except ValidationError as error:
             known = ", ".join(self.options.model_fields) or "none"
-            first = error.errors(include_url=False)[0]
-            wrong = "is unknown" if first["type"] == "extra_forbidden" else f"{first['msg']}, not {first['input']!r}"
+            errors = error.errors(include_url=False)
+            first = errors[0]
+            said = dict.fromkeys(e["msg"].removeprefix("Input ") for e in errors if e["loc"][0] == first["loc"][0])
+            wrong = (
+                "is unknown" if first["type"] == "extra_forbidden" else f"{' or '.join(said)}, not {first['input']!r}"
+            )
             raise RecipeError(f"{self.name}: option {first['loc'][0]}: {wrong} (options: {known})") from None
 
 

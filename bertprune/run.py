@@ -1,0 +1,140 @@
+"""A run: a pure function of a checkpoint, a recipe and a seed."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .analysis.diff import SnapshotDiff, diff
+from .analysis.snapshot import Snapshot, snapshot
+from .analysis.sparsity import SparsityReport, sparsity
+from .checkpoint import Checkpoint
+from .progress import Progress, silent
+from .pruning.apply import MaskDtype, attach
+from .pruning.foresee import Preview, foresee
+from .pruning.masks import Decision, decide
+from .pruning.outcome import StepOutcome
+from .pruning.select import every_target
+from .recipe import Recipe, Step
+from .script import script
+
+
+def preview(checkpoint: Checkpoint | str | Path, recipe: Recipe | Step | Mapping[str, Any]) -> Preview:
+    """Say what a recipe matches and how much would go, before any weight is read.
+
+    Names, options and selections are checked against the model's shape alone. Pure. Raises CheckpointError and
+    RecipeError.
+    """
+    opened = Checkpoint.open(checkpoint)
+    return foresee(opened.skeleton(), Recipe.of(recipe), opened.missing)
+
+
+def prune(
+    checkpoint: Checkpoint | str | Path,
+    recipe: Recipe | Step | Mapping[str, Any],
+    seed: int = 0,
+    *,
+    mask_dtype: MaskDtype = "bool",
+    progress: Progress = silent,
+) -> "PruningRun":
+    """Prune a checkpoint by a recipe; the checkpoint and the global random state stay as they are.
+
+    The same checkpoint, recipe and seed give the same masks. A `progress` that raises cancels the run.
+    Raises CheckpointError and RecipeError; warns with NoEffectWarning where a step removes nothing.
+    """
+    opened, recipe = Checkpoint.open(checkpoint), Recipe.of(recipe)
+    progress(0.0, f"loading {opened.name}")
+    pristine = opened.model(seed)
+    decision = decide(pristine, recipe, seed, opened.missing, lambda share, words: progress(0.1 + 0.7 * share, words))
+    progress(0.8, "comparing before and after")
+    before = snapshot(pristine)
+    twin = _sharing(pristine)
+    _put_on(twin, decision.masks, decision.history, mask_dtype)
+    run = PruningRun(
+        checkpoint=opened,
+        recipe=recipe,
+        seed=seed,
+        before=before,
+        after=snapshot(twin),
+        steps=tuple(decision.outcomes),
+        report=sparsity(twin),
+        history={name: tuple(steps) for name, steps in decision.history.items()},
+        mask_dtype=mask_dtype,
+        _packed=_packed(decision),
+    )
+    progress(1.0, "done")
+    return run
+
+
+@dataclass(eq=False)
+class PruningRun:
+    """What came of a recipe on a checkpoint. Light: masks are kept packed, a model only while it is looked at."""
+
+    checkpoint: Checkpoint
+    recipe: Recipe
+    seed: int
+    before: Snapshot
+    """The model as it was, before any forward pass."""
+    after: Snapshot
+    """The model with its hooks on, before any forward pass."""
+    steps: tuple[StepOutcome, ...]
+    """What each step did."""
+    report: SparsityReport
+    """What is masked, zero and alive; `report.total` over the targets, `report.model` over everything."""
+    history: dict[str, tuple[Step, ...]]
+    """The steps that touched each target, by its name."""
+    mask_dtype: MaskDtype
+    _packed: dict[str, tuple[tuple[int, ...], "np.ndarray[Any, np.dtype[np.uint8]]"]] = field(repr=False)
+    _model: nn.Module | None = field(default=None, repr=False)
+
+    @cached_property
+    def diff(self) -> SnapshotDiff:
+        """What changed from before to after."""
+        return diff(self.before, self.after)
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """Unpack the masks: bool, True is alive, by target name."""
+        return {
+            name: torch.from_numpy(np.unpackbits(bits, count=int(np.prod(shape))).view(bool)).view(shape)
+            for name, (shape, bits) in self._packed.items()
+        }
+
+    @property
+    def model(self) -> nn.Module:
+        """The pruned model, with hooks and masks, in eval mode: yours, sharing nothing; built when first asked for."""
+        if self._model is None:
+            model = self.checkpoint.load(self.seed)
+            _put_on(model, self.masks, self.history, self.mask_dtype)
+            self._model = model
+        return self._model
+
+    def release(self) -> None:
+        """Let the model go; masks stay, packed, and the next look at `model` builds it anew."""
+        self._model = None
+
+    def as_python(self) -> str:
+        """Return a short script that does the same: in plain torch where it can, else in ours, saying why."""
+        return script(self.checkpoint, self.recipe, self.seed)
+
+
+def _packed(decision: Decision) -> dict[str, tuple[tuple[int, ...], Any]]:
+    return {name: (tuple(mask.shape), np.packbits(mask.cpu().numpy())) for name, mask in decision.masks.items()}
+
+
+def _sharing(model: nn.Module) -> nn.Module:
+    """Copy the modules but none of the tensors, so that hooks can be put on without touching the original."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
+
+
+def _put_on(model: nn.Module, masks: Mapping[str, Tensor], history: Mapping[str, Any], mask_dtype: MaskDtype) -> None:
+    targets = {target.name: target for target in every_target(model)}
+    for name, mask in masks.items():
+        attach(targets[name], mask, history[name], mask_dtype)
