@@ -129,9 +129,7 @@ def _shape(node: ModuleNode) -> tuple[object, ...]:
     return (node.type, node.extra, node.own_parameters, node.parameters, below)
 
 
-def _lines(
-    run: tuple[ModuleNode, ...], label: str, level: int, fold: bool, depth: int | None
-) -> Iterator[_Row]:
+def _lines(run: tuple[ModuleNode, ...], label: str, level: int, fold: bool, depth: int | None) -> Iterator[_Row]:
     node = run[0]
     total, share = sum(one.parameters for one in run), sum(one.share for one in run)
     extra = f"({node.extra})" if node.extra and "\n" not in node.extra else ""

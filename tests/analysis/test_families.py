@@ -34,9 +34,7 @@ def expected(name: str) -> dict[str, tuple[int | None, str]]:
     roles: dict[str, tuple[int | None, str]] = {
         f"{layers}.{number}.{part}": (number, role) for number in range(2) for part, role in layer.items()
     }
-    roles |= {
-        part: (None, role) for part, role in EMBEDDINGS.items() if "Distil" not in name or "type" not in part
-    }
+    roles |= {part: (None, role) for part, role in EMBEDDINGS.items() if "Distil" not in name or "type" not in part}
     return roles | ({"pooler.dense": (None, "pooler")} if name.startswith(("Bert", "Roberta")) else {})
 
 
@@ -71,9 +69,7 @@ def test_every_base_model_has_all_its_roles_and_no_others(tiny, name):
 def test_task_models_have_the_same_roles_behind_a_prefix_and_a_head(tiny, name, prefix, heads):
     model = tiny(name)
     has_pooler = name == "BertForSequenceClassification"
-    assert told(model, prefix) == {
-        k: v for k, v in expected(name).items() if k != "pooler.dense" or has_pooler
-    }
+    assert told(model, prefix) == {k: v for k, v in expected(name).items() if k != "pooler.dense" or has_pooler}
     assert base_prefix(model) == prefix
     role = {path: place.role for path, place in places(model).items()}
     assert {role[path] for path in heads} == {"head"}

@@ -73,9 +73,7 @@ def test_a_path_works_with_and_without_the_base_prefix(tiny, path):
 
 
 def test_places_stay_those_of_the_whole_model(tiny):
-    key = tree(tiny("BertForMaskedLM"), "encoder.layer.1.attention").find(
-        "encoder.layer.1.attention.self.key"
-    )
+    key = tree(tiny("BertForMaskedLM"), "encoder.layer.1.attention").find("encoder.layer.1.attention.self.key")
     assert (key.place.layer, key.place.role) == (1, "attention.key")
 
 
@@ -85,9 +83,7 @@ def test_a_wrong_path_names_the_nearest(tiny):
         SelectionError, match=r"no module is named 'encoder.layr'; the nearest are bert\.encoder\.layer"
     ):
         tree(model, "encoder.layr")
-    with pytest.raises(
-        SelectionError, match=r"'key'; the nearest are bert\.encoder\.layer\.0\.attention\.self\.key"
-    ):
+    with pytest.raises(SelectionError, match=r"'key'; the nearest are bert\.encoder\.layer\.0\.attention\.self\.key"):
         tree(model).find("key")
     with pytest.raises(SelectionError, match=r"no module is named 'zzz'$"):
         tree(model, "zzz")
@@ -120,9 +116,7 @@ def test_depth_limits_the_levels(tiny):
 
 def test_it_prints_as_agreed(tiny, golden):
     golden("tree_bert_masked_lm.txt", tree(tiny("BertForMaskedLM")).render())
-    golden(
-        "tree_distilbert_layer_unfolded.txt", tree(tiny("DistilBertModel"), "transformer").render(fold=False)
-    )
+    golden("tree_distilbert_layer_unfolded.txt", tree(tiny("DistilBertModel"), "transformer").render(fold=False))
 
 
 def test_a_meta_model_will_do_and_nothing_is_allocated(tiny):

@@ -1,0 +1,78 @@
+"""Count what is masked, zero and alive in a tensor: one reading, block by block, without a copy of the weights."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+BLOCK = 1 << 18
+"""Values a block: its few temporaries stay in the cache."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many values there are, how many a mask takes out, and how many of the others are exactly zero."""
+
+    size: int = 0
+    masked: int = 0
+    zero: int = 0
+    """Unmasked values that are 0.0 or -0.0: freshly initialised biases, padding rows, baked masks."""
+
+    @property
+    def alive(self) -> int:
+        """Values that are neither masked nor zero."""
+        return self.size - self.masked - self.zero
+
+    @property
+    def sparsity(self) -> float:
+        """The masked share of all values; 0.0 where there are none. A zero without a mask is not sparsity."""
+        return self.masked / self.size if self.size else 0.0
+
+    def __add__(self, other: "Count") -> "Count":
+        """Add up two counts of different tensors."""
+        return Count(self.size + other.size, self.masked + other.masked, self.zero + other.zero)
+
+    def to_dict(self) -> dict[str, int | float]:
+        """Turn the numbers, the derived ones too, into plain data."""
+        numbers = {"size": self.size, "masked": self.masked, "zero": self.zero, "alive": self.alive}
+        return {**numbers, "sparsity": self.sparsity}
+
+
+def count(weight: Tensor, masks: Sequence[Tensor] = ()) -> Count:
+    """Count a tensor under its masks (of its shape; bool or any number, 0 is masked).
+
+    Several masks belong to several owners of one tied tensor: a value is masked where none of them keeps it.
+    """
+    kept = alive = 0
+    for block, *others in _blocks([weight.detach(), *masks]):
+        nonzero = _nonzero(block)
+        if others:
+            keeps = np.logical_or.reduce([_nonzero(mask) for mask in others]) if others[1:] else _nonzero(others[0])
+            kept += int(np.count_nonzero(keeps))
+            nonzero = nonzero & keeps
+        alive += int(np.count_nonzero(nonzero))
+    kept = kept if masks else weight.numel()
+    return Count(size=weight.numel(), masked=weight.numel() - kept, zero=kept - alive)
+
+
+def _blocks(tensors: list[Tensor]) -> Iterator[list[Tensor]]:
+    """Cut tensors of one shape into the same blocks; those that cannot be laid flat without a copy, by rows."""
+    if all(tensor.is_contiguous() for tensor in tensors):
+        tensors = [tensor.view(-1) for tensor in tensors]
+    rows = max(1, BLOCK // max(1, tensors[0][:1].numel()))
+    yield from zip(*(tensor.split(rows) for tensor in tensors), strict=True)  # type: ignore[no-untyped-call]
+
+
+def _nonzero(block: Tensor) -> NDArray[np.bool_]:
+    """Tell which values are not zero. NumPy compares several times faster than torch, but knows no bfloat16."""
+    if block.device.type != "cpu" or (block.dtype.itemsize == 1 and block.dtype != torch.bool):
+        return np.asarray((block != 0).cpu().numpy(), dtype=np.bool_)
+    if block.dtype == torch.bool:
+        return np.asarray(block.numpy(), dtype=np.bool_)
+    if block.dtype in (torch.float16, torch.bfloat16):
+        # all bits but the sign, so that -0.0 is a zero
+        return np.asarray(block.view(torch.int16).numpy() & 0x7FFF != 0, dtype=np.bool_)
+    return np.asarray(block.numpy() != 0, dtype=np.bool_)
