@@ -1,0 +1,106 @@
+"""The ranking against a stable sort of the same scores."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bertprune.errors import RecipeError
+from bertprune.pruning import rank
+from bertprune.pruning.rank import Scores, drop_lowest
+
+DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
+VALUES = {
+    "normal": lambda n, g: torch.randn(n, generator=g),
+    "few": lambda n, g: torch.randint(-3, 3, (n,), generator=g).float(),
+    "equal": lambda n, g: torch.full((n,), 0.5),
+    "minus zero": lambda n, g: torch.full((n,), -0.0),
+    "denormal": lambda n, g: torch.randn(n, generator=g) * 1e-40,
+    "wide": lambda n, g: torch.randn(n, generator=g).exp().pow(4),
+}
+
+
+def expected(sources, k):
+    """Drop the k lowest by a stable sort in float64: ties go by source and position."""
+    entries = [
+        (float(score), number, place)
+        for number, source in enumerate(sources)
+        for place, score in enumerate(source.of(source.values).double())
+        if source.alive is None or source.alive[place]
+    ]
+    gone = {entry[1:] for entry in sorted(entries, key=lambda entry: entry[0])[:k]}
+    return [
+        torch.tensor(
+            [
+                (source.alive is None or bool(source.alive[place])) and (number, place) not in gone
+                for place in range(source.values.numel())
+            ]
+        )
+        for number, source in enumerate(sources)
+    ]
+
+
+@st.composite
+def problems(draw):
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
+    sources = []
+    for number in range(draw(st.integers(1, 4))):
+        size = draw(st.integers(1, 120))
+        values = VALUES[draw(st.sampled_from(sorted(VALUES)))](size, generator).to(draw(st.sampled_from(DTYPES)))
+        alive = torch.rand(size, generator=generator) > 0.4 if draw(st.booleans()) else None
+        sources.append(Scores(str(number), values, alive, torch.abs if draw(st.booleans()) else None))
+    total = sum(source.count for source in sources)
+    return sources, draw(st.sampled_from([0, total, min(1, total), draw(st.integers(0, total))]))
+
+
+@given(problems(), st.sampled_from([3, 64, 1 << 18]), st.sampled_from([1, 40, 1 << 15]))
+def test_exactly_the_k_lowest_go_and_ties_go_by_position(problem, chunk, sample):
+    sources, k = problem
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rank, "CHUNK", chunk)
+        patch.setattr(rank, "_SAMPLE", sample)
+        masks = drop_lowest(sources, k)
+    for mask, wanted in zip(masks, expected(sources, k), strict=True):
+        assert torch.equal(mask, wanted)
+
+
+@given(problems())
+def test_masks_are_nested(problem):
+    sources, k = problem
+    fewer, more = drop_lowest(sources, k // 2), drop_lowest(sources, k)
+    assert all(bool((small | ~large).all()) for small, large in zip(fewer, more, strict=True))
+
+
+@pytest.mark.parametrize("share", [1e-5, 0.001, 0.3, 0.5, 0.999])
+def test_a_small_sample_leads_to_the_exact_cut_among_many(share):
+    generator = torch.Generator().manual_seed(1)
+    sources = [Scores(str(n), torch.randn(200_003, generator=generator), None, torch.abs) for n in range(3)]
+    k = round(share * 600_009)
+    masks = drop_lowest(sources, k)
+    scores = torch.cat([source.values.abs() for source in sources])
+    kept = torch.cat(masks)
+    assert int((~kept).sum()) == k
+    assert scores[~kept].max() <= scores[kept].min()
+
+
+def test_a_misleading_sample_costs_time_not_truth(monkeypatch):
+    """The bracket misses the cut on either side, and the cut is found all the same."""
+    values = torch.arange(1000.0)
+    for low, high in [(900.0, 950.0), (10.0, 20.0), (math.inf, math.inf), (-math.inf, -math.inf)]:
+        monkeypatch.setattr(rank, "_bracket", lambda *_, ends=(low, high): ends)
+        assert drop_lowest([Scores("x", values)], 500)[0].tolist() == [False] * 500 + [True] * 500
+
+
+def test_infinite_scores_are_ranked_and_nan_is_refused_by_name():
+    values = torch.tensor([math.inf, -math.inf, 0.0, math.inf])
+    assert drop_lowest([Scores("x", values)], 1)[0].tolist() == [True, False, True, True]
+    assert drop_lowest([Scores("x", values)], 3)[0].tolist() == [False, False, False, True]
+    with pytest.raises(RecipeError, match=r"^b: a score is NaN"):
+        drop_lowest([Scores("a", values), Scores("b", torch.tensor([1.0, math.nan]))], 2)
+
+
+def test_asking_for_more_than_there_is_is_a_mistake():
+    with pytest.raises(ValueError, match="cannot drop 3 of 2"):
+        drop_lowest([Scores("x", torch.ones(2))], 3)
