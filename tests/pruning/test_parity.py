@@ -144,9 +144,7 @@ def test_global_l1(cases, amount):
     cases = [(weight.to(dtype), mask) for weight, mask in cases]
     pairs = [pair(*case) for case in cases]
     ours, theirs = (nn.ModuleList(side) for side in zip(*pairs, strict=True))
-    start = torch.cat([
-        (torch.ones(w.shape, dtype=torch.bool) if m is None else m).flatten() for w, m in cases
-    ])
+    start = torch.cat([(torch.ones(w.shape, dtype=torch.bool) if m is None else m).flatten() for w, m in cases])
     apply(ours, step_of("l1_unstructured", amount, select="*", scope="global"), seed=0)
     prune.global_unstructured([(m, "weight") for m in theirs], prune.L1Unstructured, amount=amount)
     scores = torch.cat([weight.abs().flatten() for weight, _ in cases])

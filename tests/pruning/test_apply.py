@@ -1,0 +1,254 @@
+"""torch's mechanism stays visible: what is on a module after a step, after baking, after saving and loading."""
+
+import copy
+import math
+import pickle
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import prune
+
+import bertprune as bp
+from bertprune.errors import NoEffectWarning, RecipeError, SelectionError
+
+KEY = "encoder.layer.0.attention.self.key"
+
+
+def step(method="l1_unstructured", fraction=0.3, select=KEY, **more):
+    return bp.Step(method=method, fraction=fraction, select=select, **more)
+
+
+def parameters(module):
+    return [name for name, _ in module.named_parameters()]
+
+
+def buffers(module):
+    return [name for name, _ in module.named_buffers()]
+
+
+def test_what_a_step_leaves_on_a_module(tiny_bert):
+    key = tiny_bert.get_submodule(KEY)
+    dense = key.weight
+    bp.apply(tiny_bert, step("random_unstructured"))
+    assert parameters(key) == ["bias", "weight_orig"] and buffers(key) == ["weight_mask"]
+    assert key.weight_orig is dense and key.weight_mask.dtype == torch.bool
+    assert not isinstance(key.weight, nn.Parameter) and key.weight.grad_fn is not None
+    (hook,) = key._forward_pre_hooks.values()
+    assert type(hook) is prune.RandomUnstructured and hook._tensor_name == "weight"
+    assert prune.is_pruned(tiny_bert)
+
+
+def test_the_derived_weight_has_a_graph_even_where_gradients_are_off(tiny_bert):
+    with torch.no_grad():
+        bp.apply(tiny_bert, step())
+    assert tiny_bert.get_submodule(KEY).weight.grad_fn is not None
+
+
+def test_global_steps_leave_a_hook_with_the_methods_name(tiny_bert):
+    bp.apply(tiny_bert, step(scope="global"))
+    (hook,) = tiny_bert.get_submodule(KEY)._forward_pre_hooks.values()
+    assert isinstance(hook, prune.CustomFromMask) and type(hook).__name__ == "L1Unstructured"
+    for twin in (copy.deepcopy(hook), pickle.loads(pickle.dumps(hook))):
+        assert type(twin).__name__ == "L1Unstructured" and torch.equal(twin.mask, hook.mask)
+
+
+def test_stacked_steps_become_a_container(tiny_bert):
+    bp.apply(
+        tiny_bert, bp.Recipe(steps=[step("random_unstructured"), step("ln_structured", options={"n": 2, "dim": 1})])
+    )
+    bp.apply(tiny_bert, step(scope="global"))
+    (hook,) = tiny_bert.get_submodule(KEY)._forward_pre_hooks.values()
+    assert isinstance(hook, prune.PruningContainer)
+    assert [type(h).__name__ for h in hook] == ["RandomUnstructured", "LnStructured", "L1Unstructured"]
+
+
+def test_torch_goes_on_where_we_stop(tiny_bert):
+    bp.apply(tiny_bert, step())
+    key = tiny_bert.get_submodule(KEY)
+    alive = int(key.weight_mask.sum())
+    prune.l1_unstructured(key, "weight", 10)
+    prune.ln_structured(key, "weight", 1, n=2, dim=0)
+    assert int(key.weight_mask.sum()) <= alive - 10 - 1
+    tiny_bert(torch.tensor([[1, 2, 3]]))
+    prune.remove(key, "weight")
+    assert parameters(key) == ["bias", "weight"] and buffers(key) == []
+
+
+def test_we_go_on_where_torch_stopped(tiny_bert):
+    key = tiny_bert.get_submodule(KEY)
+    prune.random_unstructured(key, "weight", 0.5)
+    dead = key.weight_mask == 0
+    (outcome,) = bp.apply(tiny_bert, step(fraction=0.5))
+    assert outcome.alive_before == 512 and outcome.removed == 256
+    assert not key.weight_mask[dead].any()
+
+
+def test_float_masks_on_request_equal_torchs_buffers(tiny_bert):
+    torchs = copy.deepcopy(tiny_bert)
+    bp.apply(tiny_bert, step(), mask_dtype="float")
+    prune.l1_unstructured(torchs.get_submodule(KEY), "weight", 0.3)
+    ours, theirs = tiny_bert.state_dict(), torchs.state_dict()
+    assert list(ours) == list(theirs)
+    assert all(torch.equal(ours[name], theirs[name]) and ours[name].dtype == theirs[name].dtype for name in ours)
+
+
+def test_bool_and_float_masks_give_the_same_bits(tiny_bert):
+    twin = copy.deepcopy(tiny_bert)
+    bp.apply(tiny_bert, step(scope="global", select="*"))
+    bp.apply(twin, step(scope="global", select="*"), mask_dtype="float")
+    tokens = torch.tensor([[1, 2, 3, 4]])
+    assert torch.equal(tiny_bert(tokens).last_hidden_state, twin(tokens).last_hidden_state)
+
+
+def test_saved_loaded_and_continued(tiny_bert):
+    twin = copy.deepcopy(tiny_bert)
+    bp.apply(tiny_bert, step("random_unstructured"), seed=1)
+    bp.apply(twin, step("random_unstructured"), seed=2)
+    twin.load_state_dict(tiny_bert.state_dict())
+    for model in (tiny_bert, twin):
+        bp.apply(model, step("l1_unstructured", fraction=0.5))
+    assert all(
+        torch.equal(a, b) for a, b in zip(tiny_bert.state_dict().values(), twin.state_dict().values(), strict=True)
+    )
+
+
+def test_training_moves_the_living_and_leaves_the_dead(tiny_bert):
+    bp.apply(tiny_bert, step())
+    key = tiny_bert.get_submodule(KEY)
+    before = key.weight_orig.detach().clone()
+    optimizer = torch.optim.SGD(tiny_bert.parameters(), lr=1.0)
+    tiny_bert(torch.tensor([[1, 2, 3, 4]])).last_hidden_state.square().sum().backward()
+    optimizer.step()
+    moved = key.weight_orig != before
+    assert moved[key.weight_mask].any() and not moved[~key.weight_mask].any()
+    tiny_bert(torch.tensor([[1, 2]]))
+    assert not key.weight[~key.weight_mask].any()
+
+
+def test_a_stale_derived_weight_does_not_mislead_the_next_step(tiny_bert):
+    bp.apply(tiny_bert, step("random_unstructured", fraction=0.1))
+    key = tiny_bert.get_submodule(KEY)
+    with torch.no_grad():
+        key.weight_orig.mul_(-1).add_(3)
+        key.weight_orig[0] = 1e-6  # now the smallest, which the derived weight does not know yet
+    alive = int(key.weight_mask[0].sum())
+    bp.apply(tiny_bert, bp.Step(method="l1_unstructured", count=alive, select=KEY))
+    assert not key.weight_mask[0].any()
+
+
+def test_baking_one_tensor_leaves_the_other(tiny_bert):
+    key = tiny_bert.get_submodule(KEY)
+    bp.apply(tiny_bert, step())
+    bp.apply(tiny_bert, bp.Step(method="l1_unstructured", count=5, select=bp.Selection(include=KEY, tensor="bias")))
+    masked = (key.weight_orig * key.weight_mask).detach().clone()
+    assert bp.bake(tiny_bert, KEY) is tiny_bert
+    assert parameters(key) == ["bias_orig", "weight"] and buffers(key) == ["bias_mask"]
+    assert torch.equal(key.weight, masked) and isinstance(key.weight, nn.Parameter)
+    (hook,) = key._forward_pre_hooks.values()
+    assert type(hook) is prune.L1Unstructured and hook._tensor_name == "bias"
+    bp.bake(tiny_bert)
+    assert not prune.is_pruned(tiny_bert)
+    with pytest.raises(SelectionError, match="nothing that matches is pruned"):
+        bp.bake(tiny_bert, KEY)
+
+
+def test_tied_tensors_are_pruned_once_and_stay_tied(tiny_mlm):
+    word = tiny_mlm.bert.embeddings.word_embeddings
+    decoder = tiny_mlm.cls.predictions.decoder
+    (outcome,) = bp.apply(tiny_mlm, step(select=bp.Selection(roles="embeddings.word"), fraction=0.5))
+    assert len(outcome.tensors) == 1 and outcome.alive_before == 97 * 32
+    assert word.weight_orig is decoder.weight_orig and word.weight_mask is decoder.weight_mask
+    tiny_mlm(torch.tensor([[1, 2, 3]]))
+    assert torch.equal(word.weight, decoder.weight)
+    bp.bake(tiny_mlm)
+    assert word.weight is decoder.weight and int((word.weight == 0).sum()) == outcome.removed
+
+
+def test_the_global_random_state_is_neither_read_nor_touched(tiny_bert):
+    twin = copy.deepcopy(tiny_bert)
+    recipe = bp.Recipe(steps=[step("random_unstructured", select="*"), step("random_structured", select="*")])
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    bp.apply(tiny_bert, recipe, seed=7)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(2)
+    bp.apply(twin, recipe, seed=7)
+    assert all(torch.equal(a, b) for a, b in zip(tiny_bert.buffers(), twin.buffers(), strict=True))
+
+
+def test_a_refused_recipe_leaves_the_model_as_it_was(tiny_bert):
+    with pytest.raises(RecipeError, match=r"only \d+ are alive"):
+        bp.apply(tiny_bert, bp.Recipe(steps=[step(), bp.Step(method="l1_unstructured", count=800, select=KEY)]))
+    with pytest.raises(RecipeError, match=r"^step 2: unknown method"):
+        bp.apply(tiny_bert, bp.Recipe(steps=[step(), step("nope")]))
+    assert not prune.is_pruned(tiny_bert)
+
+
+def test_a_cancelled_run_leaves_the_model_as_it_was(tiny_bert):
+    def cancel(share, words):
+        if share >= 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bp.apply(tiny_bert, bp.Recipe(steps=[step(), step()]), progress=cancel)
+    assert not prune.is_pruned(tiny_bert)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda w: w.fill_(math.nan), r"pooler\.dense\.weight holds NaN or infinite values"),
+        (lambda w: w[0].fill_(math.inf), r"pooler\.dense\.weight holds NaN or infinite values"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_refused_by_name(tiny_bert, spoil, words):
+    with torch.no_grad():
+        spoil(tiny_bert.pooler.dense.weight)
+    bp.apply(tiny_bert, step())  # elsewhere they do no harm
+    for method in ("l1_unstructured", "random_unstructured", "ln_structured", "random_structured"):
+        with pytest.raises(SelectionError, match=words):
+            bp.apply(tiny_bert, step(method, select="pooler.dense"))
+
+
+def test_meta_and_integer_tensors_are_refused_by_name():
+    with torch.device("meta"):
+        meta = nn.Sequential(nn.Linear(2, 2))
+    with pytest.raises(SelectionError, match=r"^0\.weight is on the meta device"):
+        bp.apply(meta, step(select="*"))
+    model = nn.Sequential(nn.Linear(2, 2))
+    model[0].weight = nn.Parameter(torch.ones((2, 2), dtype=torch.int8), requires_grad=False)
+    with pytest.raises(SelectionError, match=r"^0\.weight holds torch\.int8 values"):
+        bp.apply(model, step(select="*"))
+
+
+def test_a_step_without_effect_warns(tiny_bert):
+    with pytest.warns(NoEffectWarning, match=r"nothing was removed by l1_unstructured 1e-09"):
+        (outcome,) = bp.apply(tiny_bert, step(fraction=1e-9))
+    assert outcome.removed == 0 and tiny_bert.get_submodule(KEY).weight_mask.all()
+
+
+@pytest.mark.parametrize("seed", [-1, 1.0, True, "0", 2**63])
+def test_a_seed_is_an_integer(tiny_bert, seed):
+    with pytest.raises(RecipeError, match="a seed is an integer"):
+        bp.apply(tiny_bert, step(), seed=seed)
+
+
+def test_everything_and_the_last_one(tiny_bert):
+    (outcome,) = bp.apply(tiny_bert, step(fraction=1.0))
+    assert outcome.removed == 1024 and not tiny_bert.get_submodule(KEY).weight_mask.any()
+    with pytest.raises(RecipeError, match="1 were to go, but only 0 are alive"):
+        bp.apply(tiny_bert, bp.Step(method="l1_unstructured", count=1, select=KEY))
+
+
+def test_global_ln_structured_ranks_all_rows_together():
+    model = nn.Sequential(nn.Linear(4, 3, bias=False), nn.Linear(4, 5, bias=False))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.arange(1.0, 4.0)[:, None].expand(3, 4))
+        model[1].weight.copy_(torch.tensor([0.5, 9.0, 2.5, 9.0, 9.0])[:, None].expand(5, 4))
+    (outcome,) = bp.apply(
+        model, bp.Step(method="ln_structured", count=4, scope="global", options={"n": 2, "dim": 0}, select="*")
+    )
+    assert model[0].weight_mask.any(1).tolist() == [False, False, True]
+    assert model[1].weight_mask.any(1).tolist() == [False, True, False, True, True]
+    assert [(t.slices_before, t.slices_removed) for t in outcome.tensors] == [(3, 2), (5, 2)]
