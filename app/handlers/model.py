@@ -1,0 +1,132 @@
+"""Open a checkpoint and tell what can be chosen in it."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import bertprune as bp
+
+from ..archives import take_upload
+from ..i18n import say
+from ..session import Shelf, Source, new_folder
+from ..trouble import PageError
+
+EMBEDDED = ("demo", "demo-mlm", "kobert-shape")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
+
+
+def offered() -> tuple[str, ...]:
+    """Name the embedded checkpoints that this installation has, the best one to begin with first."""
+    folder = Path(bp.__file__).parent / "demo"
+    there = {"demo": folder / "sentiment" / "config.json", "demo-mlm": folder / "mlm" / "config.json"}
+    return tuple(name for name in EMBEDDED if name not in there or there[name].is_file())
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a visitor entered to open a checkpoint."""
+
+    kind: str
+    """The name of an embedded checkpoint, or `hub`, `upload`, `folder`."""
+    hub_id: str = ""
+    revision: str = ""
+    path: str = ""
+    files: Sequence[str] = ()
+
+
+def open_source(language: str, shelf: Shelf, wanted: Wanted, old: Source) -> Source:
+    """Open what is wanted, let the old upload go, and name the new source. Raises BertpruneError."""
+    source = _source(language, shelf, wanted)
+    try:
+        shelf.checkpoint(source)
+    except BaseException:
+        shelf.forget(source)
+        raise
+    if old.folder != source.folder:
+        shelf.forget(old)
+    return source
+
+
+def _source(language: str, shelf: Shelf, wanted: Wanted) -> Source:
+    if wanted.kind in EMBEDDED:
+        return Source(wanted.kind)
+    if wanted.kind == "hub":
+        return _from_hub(language, wanted)
+    if wanted.kind == "upload":
+        return _from_upload(language, shelf, wanted)
+    if wanted.kind == "folder" and not shelf.settings.hosted:
+        if not wanted.path.strip():
+            raise PageError(say(language, "open_no_path"))
+        path = Path(wanted.path.strip()).expanduser()
+        return Source(str(path.absolute()), shown=path.name)
+    raise PageError(say(language, "open_nothing"))
+
+
+def _from_hub(language: str, wanted: Wanted) -> Source:
+    hub_id, revision = wanted.hub_id.strip(), wanted.revision.strip()
+    if not hub_id:
+        raise PageError(say(language, "open_no_id"))
+    # an id must never be read as a path of this machine
+    if (
+        not _HUB_ID.fullmatch(hub_id)
+        or ".." in hub_id
+        or Path(hub_id).exists()
+        or hub_id.endswith((".bin", ".safetensors"))
+    ):
+        raise PageError(say(language, "open_bad_id", given=hub_id[:80]))
+    if revision and not re.fullmatch(r"[\w./-]{1,100}", revision):
+        raise PageError(say(language, "open_bad_revision", given=revision[:80]))
+    return Source(hub_id, revision or None)
+
+
+def _from_upload(language: str, shelf: Shelf, wanted: Wanted) -> Source:
+    if not wanted.files:
+        raise PageError(say(language, "open_no_files"))
+    home = new_folder()
+    names = [Path(file).name for file in wanted.files]
+    shown = next((name for name in names if name.endswith((".zip", ".safetensors"))), names[0]).rsplit(".", 1)[0]
+    try:
+        folder = take_upload(
+            wanted.files, home / (re.sub(r"[^\w.-]+", "-", shown).strip(".-") or "upload"), shelf.settings
+        )
+    except BaseException:
+        home.rmdir()
+        raise
+    return Source(str(folder), folder=str(home), shown=shown)
+
+
+def name_of(shelf: Shelf, source: Source) -> str:
+    """Give the name to show."""
+    return source.shown or shelf.checkpoint(source).name
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What can be chosen in a model."""
+
+    roles: tuple[str, ...]
+    layers: tuple[int, ...]
+    types: tuple[tuple[str, int], ...]
+    """Class names of modules that hold tensors, with how many there are."""
+    first: str
+    """A module to begin with: the first key projection, as the tutorial does."""
+
+
+ROLES = (
+    "attention.query", "attention.key", "attention.value", "attention.output", "ffn.intermediate", "ffn.output",
+    "embeddings.word", "embeddings.position", "embeddings.token_type", "pooler", "head",
+)  # fmt: skip
+
+
+def choices_of(root: bp.ModuleNode) -> Choices:
+    """Read from a tree which roles, layers and types there are."""
+    nodes = list(root.walk())
+    holders = [node for node in nodes if node.own_parameters]
+    roles = {node.place.role for node in holders if node.place and node.place.role}
+    layers = sorted({node.place.layer for node in nodes if node.place and node.place.layer is not None})
+    keys = [node.path for node in holders if node.place and node.place.role == "attention.key"]
+    first = keys[0] if keys else (holders[0].path if holders else root.path)
+    types = Counter(node.type for node in holders)
+    return Choices(tuple(role for role in ROLES if role in roles), tuple(layers), tuple(types.most_common()), first)

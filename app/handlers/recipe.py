@@ -1,0 +1,211 @@
+"""Turn what the fields say into steps, and tell what a step would do."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import bertprune as bp
+
+from ..i18n import say
+from ..plan import Plan
+from ..presets import preset
+from ..session import Shelf, Source
+from ..trouble import PageError, reason
+from ..views.html import Html
+from ..views.recipe import preview_line, refusal, step_list
+
+
+@dataclass(frozen=True)
+class Form:
+    """The fields from which a step is made, in the order of the page."""
+
+    where: str = "roles"
+    """`roles`, `module`, `types` or `pattern`."""
+    roles: Sequence[str] = ()
+    layers: Sequence[int] = ()
+    types: Sequence[str] = ()
+    include: str = ""
+    exclude: str = ""
+    tensor: str = "weight"
+    method: str = "l1_unstructured"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    amount: str = "fraction"
+    percent: float | None = 20
+    count: float | None = None
+    scope: str = "local"
+    module: str = ""
+
+
+def make_step(language: str, form: Form) -> bp.Step:
+    """Make a step of what the fields say. Raises BertpruneError in the visitor's words."""
+    return bp.Step(
+        method=form.method,
+        scope=form.scope,
+        select=_selection(language, form),
+        options={key: value for key, value in form.options.items() if value is not None},
+        **_amount(language, form),
+    )
+
+
+def _selection(language: str, form: Form) -> bp.Selection:
+    given: dict[str, Any]
+    if form.where == "roles":
+        given = {"roles": tuple(form.roles), "layers": tuple(int(layer) for layer in form.layers)}
+        missing = not form.roles
+    elif form.where == "types":
+        given = {"types": tuple(form.types)}
+        missing = not form.types
+    elif form.where == "module":
+        # the root has no path of its own, and everything is below it
+        given = {"include": (form.module, f"{form.module}.*") if form.module else ("*",)}
+        missing = False
+    else:
+        given = {"include": _patterns(form.include), "exclude": _patterns(form.exclude)}
+        missing = not given["include"]
+    if missing:
+        raise PageError(say(language, f"choose_{form.where}"))
+    return bp.Selection(**given, tensor=(form.tensor or "").strip() or "weight")
+
+
+def _patterns(text: str | None) -> tuple[str, ...]:
+    """Split at line ends and blanks; commas belong to braces."""
+    return tuple((text or "").split())
+
+
+def _amount(language: str, form: Form) -> dict[str, Any]:
+    if form.amount == "fraction":
+        if form.percent is None or not 0 < form.percent <= 100:
+            raise PageError(say(language, "amount_percent"))
+        return {"fraction": float(f"{form.percent / 100:.10g}")}
+    if form.count is None or form.count < 1 or form.count != int(form.count):
+        raise PageError(say(language, "amount_count"))
+    return {"count": int(form.count)}
+
+
+def look_ahead(language: str, shelf: Shelf, source: Source, plan: Plan, form: Form) -> Html:
+    """Say what the step in the fields would do after the steps of the plan; or why it cannot be."""
+    if not source:
+        return Html("")
+    try:
+        step = make_step(language, form)
+        return preview_line(language, _seen(shelf, source, plan.add(step).recipe)[-1])
+    except bp.BertpruneError as error:
+        return refusal(reason(language, error))
+
+
+def show_steps(language: str, shelf: Shelf, source: Source, plan: Plan) -> Html:
+    """List the steps, each with what it would do; with the reason where the recipe does not fit the model."""
+    if not source or not plan.steps:
+        return step_list(language, plan.steps, None)
+    try:
+        return step_list(language, plan.steps, _seen(shelf, source, plan.recipe))
+    except bp.BertpruneError as error:
+        return step_list(language, plan.steps, None, reason(language, error))
+
+
+def _seen(shelf: Shelf, source: Source, recipe: bp.Recipe) -> Sequence[Any]:
+    def make() -> tuple[Any, int]:
+        return bp.preview(shelf.checkpoint(source), recipe).steps, 20_000
+
+    return shelf.keep((source, "preview", recipe), make)
+
+
+def add_step(language: str, shelf: Shelf, source: Source, plan: Plan, form: Form) -> Plan:
+    """Put the step in the fields at the end of the plan, if it fits the model. Raises BertpruneError."""
+    _refuse_more(language, shelf, len(plan.steps) + 1)
+    longer = plan.add(make_step(language, form))
+    if not source:
+        raise PageError(say(language, "open_nothing"))
+    _seen(shelf, source, longer.recipe)
+    return longer
+
+
+def change_steps(plan: Plan, do: str, at: int = -1) -> Plan:
+    """Do what a button of the list says."""
+    if do in ("up", "down"):
+        return plan.move(at, -1 if do == "up" else 1)
+    if do == "remove":
+        return plan.remove(at) if 0 <= at < len(plan.steps) else plan
+    return {"undo": plan.undo, "redo": plan.redo, "clear": plan.clear}[do]()
+
+
+def take_preset(plan: Plan, name: str) -> Plan:
+    """Replace the steps by those of the tutorial; undo brings the old ones back."""
+    return plan.to(preset(name))
+
+
+def read_yaml(language: str, shelf: Shelf, plan: Plan, text: str | None) -> Plan:
+    """Replace the steps by those of a recipe in YAML. Raises BertpruneError."""
+    if not (text or "").strip():
+        raise PageError(say(language, "yaml_empty"))
+    recipe = bp.Recipe.from_yaml(text or "")
+    _refuse_more(language, shelf, len(recipe.steps))
+    return plan.to(recipe)
+
+
+def _refuse_more(language: str, shelf: Shelf, steps: int) -> None:
+    if steps > shelf.settings.max_steps:
+        raise PageError(say(language, "steps_too_many", most=shelf.settings.max_steps))
+
+
+@dataclass(frozen=True)
+class OptionField:
+    """One option of a method as a field of the page."""
+
+    name: str
+    kind: str
+    """`integer`, `number`, `boolean`, `choice` or `text`."""
+    default: Any = None
+    help: str = ""
+    choices: tuple[Any, ...] = ()
+    required: bool = False
+
+
+def option_fields(method: Any) -> tuple[OptionField, ...]:
+    """Read a method's options from their JSON schema."""
+    schema = method.options.model_json_schema()
+    required = schema.get("required", ())
+    return tuple(_field(name, spec, name in required) for name, spec in schema.get("properties", {}).items())
+
+
+def _field(name: str, spec: Mapping[str, Any], required: bool) -> OptionField:
+    kinds = {one.get("type") for one in spec.get("anyOf", [spec])}
+    choices = tuple(spec.get("enum", ()))
+    if choices:
+        kind = "choice"
+    elif "string" in kinds or not kinds & {"integer", "number", "boolean"}:
+        kind = "text"
+    else:
+        kind = next(kind for kind in ("number", "integer", "boolean") if kind in kinds)
+    default = spec.get("default")
+    if isinstance(default, float) and not math.isfinite(default):
+        kind = "text"
+    return OptionField(name, kind, default, spec.get("description", ""), choices, required)
+
+
+def option_value(field_: OptionField, entered: Any) -> Any:
+    """Give an entered value the type that the method's schema asks for; None means the default."""
+    if entered is None or entered == "":
+        return None
+    if field_.kind == "integer" and float(entered) == int(entered):
+        return int(entered)
+    if field_.kind == "number":
+        return float(entered) if not float(entered).is_integer() else _whole(field_, entered)
+    if field_.kind == "text" and not isinstance(field_.default, str):
+        return _number_in(str(entered).strip())
+    return entered
+
+
+def _whole(field_: OptionField, entered: Any) -> Any:
+    """Keep a whole number whole where the default is one (`n: 2`), as torch tells the two apart."""
+    return float(entered) if isinstance(field_.default, float) else int(entered)
+
+
+def _number_in(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

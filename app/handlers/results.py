@@ -1,0 +1,94 @@
+"""Prune, and show what became of the model."""
+
+from typing import Any
+
+import bertprune as bp
+
+from ..i18n import say
+from ..plan import Plan
+from ..session import Done, Progress, Shelf, Source
+from ..trouble import PageError
+from ..views.html import Html, note
+from ..views.inspector import inspector
+from ..views.result import summary, tensor_table
+
+
+def prune(
+    language: str, shelf: Shelf, source: Source, plan: Plan, seed: float | None, progress: Progress | None = None
+) -> Done:
+    """Carry out the plan on the checkpoint and name the run. Raises BertpruneError."""
+    if not source:
+        raise PageError(say(language, "open_nothing"))
+    if not plan.steps:
+        raise PageError(say(language, "prune_no_steps"))
+    if seed is None or seed != int(seed) or not 0 <= seed < 2**63:
+        raise PageError(say(language, "prune_seed"))
+    done = Done(source, plan.recipe, int(seed))
+    shelf.run(done, progress)
+    return done
+
+
+def report_of(shelf: Shelf, done: Done | None) -> Any:
+    """Give the sparsity report of a run, or None."""
+    return shelf.run(done).report if done is not None else None
+
+
+def show_module(language: str, shelf: Shelf, source: Source, module: str) -> Html:
+    """Show a module as it comes."""
+    if not source:
+        return Html("")
+    node = _node(shelf, source, module)
+    return inspector(language, node, {"before": shelf.before(source)})
+
+
+def show_changes(language: str, shelf: Shelf, done: Done | None, module: str) -> Html:
+    """Show a module before and after the run."""
+    if done is None:
+        return Html("")
+    run = shelf.run(done)
+    return inspector(language, _node(shelf, done.source, module), {"before": run.before, "after": run.after})
+
+
+def _node(shelf: Shelf, source: Source, module: str) -> bp.ModuleNode:
+    root = shelf.tree(source)
+    return next((node for node in root.walk() if node.path == module), root)
+
+
+def show_summary(language: str, shelf: Shelf, done: Done | None) -> Html:
+    """Say in figures what the run did."""
+    if done is None:
+        return note(say(language, "result_none"), "bp-empty")
+    return summary(language, shelf.run(done))
+
+
+def show_tensors(language: str, shelf: Shelf, done: Done | None) -> Html:
+    """List the tensors that the run touched."""
+    return Html("") if done is None else tensor_table(language, shelf.run(done).report)
+
+
+def report_text(shelf: Shelf, done: Done | None) -> str:
+    """Write the report as the tutorial prints it."""
+    return "" if done is None else shelf.run(done).report.to_text()
+
+
+def heatmap(shelf: Shelf, done: Done | None) -> Any:
+    """Draw sparsity by layer and role; None where there is nothing with a role."""
+    if done is None:
+        return None
+    report = shelf.run(done).report
+    if not any(tensor.layer is not None and tensor.role for tensor in report.targets):
+        return None
+    return bp.figures.heatmap(report)
+
+
+def code(shelf: Shelf, done: Done | None) -> str:
+    """Write the run as a Python script."""
+    return "" if done is None else shelf.run(done).as_python()
+
+
+def first_target(shelf: Shelf, source: Source, plan: Plan) -> str | None:
+    """Name the module that the plan meets first, so that it can be looked at."""
+    if not plan.steps:
+        return None
+    steps = bp.preview(shelf.checkpoint(source), plan.recipe).steps
+    return steps[0].targets[0].rpartition(".")[0]

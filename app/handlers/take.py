@@ -1,0 +1,117 @@
+"""Build the checkpoint to take home, and say what it is."""
+
+import shutil
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bertprune as bp
+
+from ..i18n import say
+from ..session import Done, Progress, Shelf, new_folder
+from ..trouble import PageError
+from ..views.html import Html
+from ..views.take import estimate_view, result_view
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # no clock in what is written: the same run gives the same bytes
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A finished export: where its zip lies, and what is in it."""
+
+    zip: Path
+    form: str
+    files: dict[str, int]
+    checked: int
+    zipped: int
+    card: str
+    architecture: str
+
+    @property
+    def bytes(self) -> int:
+        """The size of the files as they are."""
+        return sum(self.files.values())
+
+
+def build(language: str, shelf: Shelf, done: Done | None, form: str, progress: Progress | None = None) -> Parcel:
+    """Write the run, have it read back and compared, and zip it. Raises BertpruneError."""
+    if done is None:
+        raise PageError(say(language, "result_none"))
+    run = shelf.run(done)
+    home = new_folder()
+    name = f"{_plain(done.source.shown or run.checkpoint.name)}-{form}"
+    try:
+        more = {} if progress is None else {"progress": lambda share, words: progress(0.8 * share, words)}
+        result = bp.export(run, home / name, form=form, **more)
+        run.release()
+        card = home / name / "README.md"
+        text = card.read_text(encoding="utf-8") if card.is_file() else ""
+        packed = _zip(home / name, home / f"{name}.zip", say(language, "take_zipping"), progress)
+    except BaseException:
+        shutil.rmtree(home, ignore_errors=True)
+        raise
+    shutil.rmtree(home / name)
+    return Parcel(
+        packed, form, dict(result.files), result.checked, packed.stat().st_size, text, run.checkpoint.facts.architecture
+    )
+
+
+def _zip(folder: Path, target: Path, words: str, progress: Progress | None) -> Path:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        for at, path in enumerate(files):
+            if progress is not None:
+                progress(0.8 + 0.2 * at / len(files), words)
+            entry = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}", _EPOCH)
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            with path.open("rb") as source, packed.open(entry, "w", force_zip64=True) as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
+    return target
+
+
+def _plain(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".-") or "model"
+
+
+def show_parcel(language: str, parcel: Parcel | None) -> Html:
+    """Say what was built and checked."""
+    return Html("") if parcel is None else result_view(language, parcel)
+
+
+def show_estimate(language: str, shelf: Shelf, done: Done | None, form: str) -> Html:
+    """Say what the export will weigh, how it is loaded, and that zeros do not make a file smaller."""
+    if done is None:
+        return estimate_view(language, form, None, None)
+    run = shelf.run(done)
+    return estimate_view(language, form, _weight(run, form), run.checkpoint.facts.bytes)
+
+
+def _weight(run: Any, form: str) -> int:
+    """Count the bytes of the weights to be written: every tensor in its dtype, and a byte a mask entry."""
+    checkpoint = run.checkpoint
+    stored = sum(
+        size * _BYTES.get(dtype, 4) for size, dtype in ((fact.size, fact.dtype) for fact in checkpoint.facts.tensors)
+    )
+    return stored + (run.report.total.size if form == "masked" else 0)
+
+
+_BYTES = {
+    "float64": 8,
+    "int64": 8,
+    "float32": 4,
+    "int32": 4,
+    "float16": 2,
+    "bfloat16": 2,
+    "int16": 2,
+    "int8": 1,
+    "uint8": 1,
+    "bool": 1,
+}
+
+
+def throw_away(parcel: Parcel | None) -> None:
+    """Remove a zip that nobody will fetch any more."""
+    if parcel is not None:
+        shutil.rmtree(parcel.zip.parent, ignore_errors=True)

@@ -1,0 +1,45 @@
+"""English and Korean: labels that the browser translates, and sentences that the server translates."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradio.i18n import I18n, I18nData
+
+LANGUAGES = {"en": "English", "ko": "한국어"}
+_PREFIX = "bp_"  # without it, a key that Gradio knows too (plot, file, label …) is shown as [object Object]
+
+
+@cache
+def texts(language: str) -> dict[str, str]:
+    """Read one language's texts by key."""
+    path = Path(__file__).with_name(f"{language}.json")
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def language_of(tag: str | None) -> str:
+    """Choose the page's language for a browser's language tag such as `ko-KR`."""
+    return "ko" if (tag or "").lower().startswith("ko") else "en"
+
+
+def say(language: str, key: str, /, **values: Any) -> str:
+    """Give a text in a language, with its {places} filled in."""
+    return texts(language)[key].format(**values)
+
+
+def label(key: str) -> "I18nData":
+    """Give a text that the browser puts in its own language; the key must be known."""
+    from gradio.i18n import I18nData
+
+    if key not in texts("en"):
+        raise KeyError(f"no text is called {key!r}")
+    return I18nData(_PREFIX + key)
+
+
+def for_gradio() -> "I18n":
+    """Hand all texts to Gradio's own translation."""
+    from gradio.i18n import I18n
+
+    return I18n(**{code: {_PREFIX + key: text for key, text in texts(code).items()} for code in LANGUAGES})

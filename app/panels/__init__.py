@@ -1,0 +1,1 @@
+"""The page's panels: layout only, one file each, returning its components."""

@@ -1,0 +1,153 @@
+"""Put a recipe together: where, how, how much; the list of steps; Prune."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from ..i18n import label
+from ..presets import PRESETS
+from ..theme import static
+
+
+@dataclass(frozen=True)
+class RecipePanel:
+    """The components of the panel."""
+
+    preset: gr.Dropdown
+    where: gr.Radio
+    roles: gr.CheckboxGroup
+    layers: gr.CheckboxGroup
+    types: gr.CheckboxGroup
+    pattern: gr.Row
+    include: gr.Textbox
+    exclude: gr.Textbox
+    chosen: gr.HTML
+    tensor: gr.Dropdown
+    method: gr.Dropdown
+    about: gr.HTML
+    options: gr.State
+    amount: gr.Radio
+    percent: gr.Slider
+    count: gr.Number
+    scope: gr.Radio
+    preview: gr.HTML
+    add: gr.Button
+    steps: gr.HTML
+    undo: gr.Button
+    redo: gr.Button
+    clear: gr.Button
+    seed: gr.Number
+    prune: gr.Button
+    cancel: gr.Button
+    progress: gr.HTML
+    yaml: gr.Code
+    use_yaml: gr.Button
+    open_yaml: gr.UploadButton
+    save_yaml: gr.Button
+    yaml_file: gr.DownloadButton
+    draw_options: gr.Column
+
+    @property
+    def form(self) -> list[gr.components.Component]:
+        """The fields from which a step is made, in the order of `handlers.recipe.Form`."""
+        return [
+            self.where, self.roles, self.layers, self.types, self.include, self.exclude, self.tensor, self.method,
+            self.options, self.amount, self.percent, self.count, self.scope,
+        ]  # fmt: skip
+
+
+def recipe_panel() -> RecipePanel:
+    """Lay the panel out."""
+    preset = gr.Dropdown(
+        [(label(f"preset_{name}"), name) for name in PRESETS],
+        value=None, label=label("preset"), info=label("preset_info"), filterable=False,
+    )  # fmt: skip
+    with gr.Row(elem_classes="bp-columns"):
+        with gr.Column(min_width=300):
+            gr.Markdown(label("recipe_where"), elem_classes="bp-h")
+            where_fields = _where()
+        with gr.Column(min_width=300):
+            gr.Markdown(label("recipe_how"), elem_classes="bp-h")
+            how_fields = _how()
+    preview = gr.HTML(elem_id="preview", apply_default_css=False)
+    add = gr.Button(label("recipe_add"), variant="secondary", elem_id="add-step")
+    gr.Markdown(label("recipe_steps"), elem_classes="bp-h")
+    steps = gr.HTML(elem_id="steps", apply_default_css=False, js_on_load=static("buttons.js"))
+    with gr.Row():
+        undo, redo, clear = (
+            gr.Button(label(f"recipe_{name}"), size="sm", min_width=90) for name in ("undo", "redo", "clear")
+        )
+    with gr.Row(equal_height=True, elem_classes="bp-go"):
+        seed = gr.Number(
+            0,
+            label=label("recipe_seed"),
+            info=label("recipe_seed_info"),
+            precision=0,
+            minimum=0,
+            scale=1,
+            min_width=160,
+        )
+        prune = gr.Button(label("prune"), variant="primary", scale=2, min_width=160, elem_id="prune")
+        cancel = gr.Button(label("cancel"), variant="secondary", scale=0, min_width=110)
+    progress = gr.HTML(elem_id="prune-progress", apply_default_css=False, min_height=28)
+    with gr.Accordion(label("yaml_title"), open=False):
+        yaml = gr.Code(language="yaml", label=label("yaml"), interactive=True, lines=6, max_lines=24)
+        with gr.Row():
+            use_yaml = gr.Button(label("yaml_use"), size="sm", min_width=140)
+            open_yaml = gr.UploadButton(
+                label("yaml_open"), file_types=[".yaml", ".yml", ".json"], size="sm", min_width=140
+            )
+            save_yaml = gr.Button(label("yaml_save"), size="sm", min_width=140)
+            yaml_file = gr.DownloadButton(visible="hidden", elem_id="yaml-file")
+    where, roles, layers, types, pattern, include, exclude, chosen, tensor = where_fields
+    method, about, draw_options, options, amount, percent, count, scope = how_fields
+    return RecipePanel(
+        preset, where, roles, layers, types, pattern, include, exclude, chosen, tensor, method, about, options, amount,
+        percent, count, scope, preview, add, steps, undo, redo, clear, seed, prune, cancel, progress, yaml, use_yaml,
+        open_yaml, save_yaml, yaml_file, draw_options,
+    )  # fmt: skip
+
+
+def _where() -> tuple:
+    where = gr.Radio(
+        [(label(f"where_{name}"), name) for name in ("roles", "module", "types", "pattern")],
+        value="roles", label=label("where"),
+    )  # fmt: skip
+    roles = gr.CheckboxGroup([], label=label("roles"), info=label("roles_info"), elem_id="roles")
+    layers = gr.CheckboxGroup([], label=label("layers"), info=label("layers_info"), elem_id="layers")
+    types = gr.CheckboxGroup([], label=label("types"), visible=False, elem_id="types")
+    with gr.Row(visible=False) as pattern:
+        include = gr.Textbox(
+            label=label("include"),
+            info=label("include_info"),
+            placeholder="encoder.layer.{0,1}.attention.*",
+            lines=2,
+            min_width=200,
+        )
+        exclude = gr.Textbox(label=label("exclude"), placeholder="*.LayerNorm", lines=2, min_width=200)
+    chosen = gr.HTML(visible=False, apply_default_css=False)
+    tensor = gr.Dropdown(
+        ["weight", "bias"], value="weight", label=label("tensor"), allow_custom_value=True, elem_id="tensor"
+    )
+    return where, roles, layers, types, pattern, include, exclude, chosen, tensor
+
+
+def _how() -> tuple:
+    method = gr.Dropdown([], label=label("method"), filterable=False, elem_id="method")
+    about = gr.HTML(apply_default_css=False)
+    draw_options = gr.Column()
+    options = gr.State({})
+    amount = gr.Radio(
+        [(label("amount_fraction"), "fraction"), (label("amount_number"), "count")],
+        value="fraction",
+        label=label("amount"),
+    )
+    percent = gr.Slider(0.1, 100, value=20, step=0.1, label=label("percent"), info=label("percent_info"))
+    count = gr.Number(None, label=label("count"), info=label("count_info"), precision=0, minimum=1, visible=False)
+    scope = gr.Radio(
+        [(label("scope_local"), "local"), (label("scope_global"), "global")],
+        value="local",
+        label=label("scope"),
+        info=label("scope_info"),
+    )
+    return method, about, draw_options, options, amount, percent, count, scope

@@ -1,0 +1,169 @@
+"""What each part of the page shows for a state of affairs: handlers' values, made into updates of components."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+import bertprune as bp
+
+from .handlers import cost, model, recipe, results, take
+from .i18n import LANGUAGES, say
+from .plan import Plan
+from .session import Done, Shelf, Source
+from .tree import tree_value
+from .views.html import Html, note, tag
+from .views.model import facts_card, status, waiting
+from .views.recipe import method_card
+
+
+@dataclass(frozen=True)
+class View:
+    """A visitor's state of affairs, as the arrows bring it."""
+
+    language: str
+    source: Source
+    plan: Plan
+    done: Done | None
+    module: str
+    quality: Any
+    parcel: take.Parcel | None
+    take_form: str
+    form: recipe.Form
+
+    @classmethod
+    def of(
+        cls,
+        language: str,
+        source: Source,
+        plan: Plan,
+        done: Any,
+        module: str,
+        quality: Any,
+        parcel: Any,
+        take_form: str,
+        *fields: Any,
+    ) -> "View":
+        """Take the values in the order in which the page sends them."""
+        language = language if language in LANGUAGES else "en"
+        form = recipe.Form(*fields, module=module)
+        return cls(language, source, plan, done, module, quality, parcel, take_form, form)
+
+
+class Scenes:
+    """The page's views; each takes a `View` and returns one value for each of its outputs."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        """Draw from the shared shelf."""
+        self.shelf = shelf
+
+    def overview(self, view: View) -> list[Any]:
+        """Draw the status line, the tree, the facts."""
+        if not view.source:
+            return [waiting(view.language, "status_nothing"), None, Html("")]
+        checkpoint, name = self.shelf.checkpoint(view.source), model.name_of(self.shelf, view.source)
+        report = results.report_of(self.shelf, view.done)
+        called = f"{view.source.given}@{view.source.revision}"
+        return [
+            status(view.language, name, checkpoint, report, cost.headline(view.quality)),
+            tree_value(view.language, called, self.shelf.tree(view.source), view.module, report),
+            facts_card(view.language, name, checkpoint),
+        ]
+
+    def module(self, view: View) -> list[Any]:
+        """Draw the chosen module as it comes, before and after, and by name."""
+        name = view.module or say(view.language, "inspect_root")
+        return [
+            results.show_module(view.language, self.shelf, view.source, view.module),
+            results.show_changes(view.language, self.shelf, view.done, view.module),
+            note(say(view.language, "where_module_is", module=name)),
+        ]
+
+    def choices(self, view: View) -> list[Any]:
+        """Offer the roles, layers and types that the model has; begin with the tutorial's query, key, value."""
+        if not view.source:
+            return [gr.skip(), gr.skip(), gr.skip()]
+        there = model.choices_of(self.shelf.tree(view.source))
+        begin = [role for role in ("attention.query", "attention.key", "attention.value") if role in there.roles]
+        return [
+            gr.update(choices=list(there.roles), value=begin or list(there.roles[:1])),
+            gr.update(choices=[(str(layer), layer) for layer in there.layers], value=[]),
+            gr.update(choices=[(f"{kind} ({count})", kind) for kind, count in there.types], value=[]),
+        ]
+
+    def plan(self, view: View) -> list[Any]:
+        """Draw the list of steps, its YAML, and which of its buttons do something."""
+        plan = view.plan
+        return [
+            recipe.show_steps(view.language, self.shelf, view.source, plan),
+            plan.recipe.to_yaml() if plan.steps else "",
+            gr.update(interactive=bool(plan.past)),
+            gr.update(interactive=bool(plan.future)),
+            gr.update(interactive=bool(plan.steps)),
+        ]
+
+    def preview(self, view: View) -> list[Any]:
+        """Draw what the step in the fields would do."""
+        return [recipe.look_ahead(view.language, self.shelf, view.source, view.plan, view.form)]
+
+    def method(self, view: View) -> list[Any]:
+        """Explain the method and offer the scopes that it has."""
+        method = bp.methods().get(view.form.method or "")
+        if method is None:
+            return [Html(""), gr.skip()]
+        scopes = [(say(view.language, f"scope_{scope}"), scope) for scope in method.scopes]
+        kept = view.form.scope if view.form.scope in method.scopes else method.scopes[0]
+        return [method_card(view.language, method), gr.update(choices=scopes, value=kept)]
+
+    def run(self, view: View) -> list[Any]:
+        """Draw what the run did."""
+        figure = results.heatmap(self.shelf, view.done)
+        there = view.done is not None
+        return [
+            results.show_summary(view.language, self.shelf, view.done),
+            gr.update(value=figure, visible=figure is not None),
+            results.show_tensors(view.language, self.shelf, view.done),
+            results.report_text(self.shelf, view.done),
+            results.code(self.shelf, view.done),
+            gr.update(visible=there),
+            self._said(view),
+        ]
+
+    def _said(self, view: View) -> Html:
+        """Say beside the button whether what is shown is what the steps say."""
+        if view.done is None:
+            return Html("")
+        total = self.shelf.run(view.done).report.total
+        return tag(
+            "p",
+            "✓ ",
+            say(view.language, "prune_done", masked=f"{total.masked:,}"),
+            cls="bp-note bp-good",
+            role="status",
+        )
+
+    def quality(self, view: View) -> list[Any]:
+        """Draw what was measured."""
+        return [cost.show_quality(view.language, view.quality)]
+
+    def estimate(self, view: View) -> list[Any]:
+        """Draw what an export would weigh."""
+        return [take.show_estimate(view.language, self.shelf, view.done, view.take_form)]
+
+    def parcel(self, view: View) -> list[Any]:
+        """Draw what was built, with its download and card."""
+        parcel = view.parcel
+        there = parcel is not None
+        return [
+            take.show_parcel(view.language, parcel),
+            gr.update(visible=there, value=str(parcel.zip) if parcel else None),
+            gr.update(visible=there),
+            _body(parcel.card) if parcel else "",
+        ]
+
+
+def _body(card: str) -> str:
+    """Leave the front matter out: it is for the Hub."""
+    if card.startswith("---\n") and "\n---\n" in card[4:]:
+        return card[4:].partition("\n---\n")[2]
+    return card

@@ -1,0 +1,37 @@
+"""How the page looks: one quiet theme, in light and dark, from a phone to a wide screen."""
+
+from pathlib import Path
+
+import gradio as gr
+
+# Fonts of the machine only: a page must ask nobody for its letters.
+_SANS = ("system-ui", "-apple-system", "Segoe UI", "Noto Sans KR", "Malgun Gothic", "NanumGothic", "sans-serif")
+_MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "NanumGothicCoding", "monospace")
+
+
+def theme() -> gr.themes.Base:
+    """Build the theme."""
+    return gr.themes.Default(
+        primary_hue="teal", neutral_hue="slate", font=_SANS, font_mono=_MONO, radius_size="sm", spacing_size="sm"
+    ).set(
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_text_color="white",
+        block_label_text_color="*neutral_700",
+        block_label_text_color_dark="*neutral_200",
+        block_title_text_color="*neutral_700",
+        block_title_text_color_dark="*neutral_200",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+    )
+
+
+def static(name: str) -> str:
+    """Read one of the page's own style sheets or scripts."""
+    return (Path(__file__).parent / "static" / name).read_text(encoding="utf-8")

@@ -1,0 +1,75 @@
+"""The module tree as a component of the page: what goes into it, and the component itself."""
+
+from typing import Any
+
+import gradio as gr
+
+import bertprune as bp
+
+from .i18n import say
+from .theme import static
+from .words import short_number
+
+
+def module_tree() -> gr.HTML:
+    """Make the component; its `select` event carries the chosen module's path as `module`."""
+    return gr.HTML(
+        value=None,
+        html_template=static("tree.html"),
+        css_template=static("tree.css"),
+        js_on_load=static("tree.js"),
+        apply_default_css=False,
+        elem_id="module-tree",
+    )
+
+
+def tree_value(language: str, name: str, root: bp.ModuleNode, selected: str, report: Any = None) -> dict[str, Any]:
+    """Write a tree as the plain data that the component draws; with sparsity where there is a report."""
+    masked = {} if report is None else {path: count.masked for path, count in report.by("module").items()}
+    keys = ("search", "expand", "fold", "none", "tree", "sparsity")
+    return {
+        "model": name,
+        "selected": selected,
+        "nodes": [_node(root, root.type, masked if report is not None else None)],
+        "text": {key: say(language, f"tree_{key}") for key in keys},
+    }
+
+
+def _node(node: bp.ModuleNode, name: str, masked: dict[str, int] | None) -> dict[str, Any]:
+    children = []
+    for run in node.groups():
+        drawn = [_node(child, child.name, masked) for child in run]
+        children += drawn if len(run) == 1 else [_group(run, drawn, masked)]
+    return {
+        "p": node.path,
+        "n": name,
+        "t": node.type if name != node.type else "",
+        "c": node.parameters,
+        "f": short_number(node.parameters),
+        "m": _share((node,), masked),
+        "k": children,
+    }
+
+
+def _group(
+    run: tuple[bp.ModuleNode, ...], drawn: list[dict[str, Any]], masked: dict[str, int] | None
+) -> dict[str, Any]:
+    total = sum(node.parameters for node in run)
+    return {
+        "g": True,
+        "p": run[0].path,
+        "n": f"{run[0].name}–{run[-1].name}",
+        "t": f"{len(run)} × {run[0].type}",
+        "c": total,
+        "f": short_number(total),
+        "m": _share(run, masked),
+        "k": drawn,
+    }
+
+
+def _share(run: tuple[bp.ModuleNode, ...], masked: dict[str, int] | None) -> float | None:
+    """Relate what is masked in some modules and below to all that they hold."""
+    total = sum(node.parameters for node in run)
+    if masked is None or not total:
+        return None
+    return min(1.0, sum(masked.get(below.path, 0) for node in run for below in node.walk()) / total)

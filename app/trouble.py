@@ -1,0 +1,52 @@
+"""What the page says when something goes wrong: the library's own line, or that the page is to blame."""
+
+import functools
+import logging
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+import bertprune as bp
+
+from .i18n import LANGUAGES, say
+from .session import Cancelled
+
+log = logging.getLogger("bertprune.app")
+
+
+class PageError(bp.BertpruneError):
+    """Something that the page itself asks of its visitor, in the visitor's language."""
+
+
+def reason(language: str, error: Exception) -> str:
+    """Write an error as a visitor may see it: no path of this machine, no traceback."""
+    if isinstance(error, bp.BertpruneError):
+        return " ".join(str(error).split())[:600]
+    return say(language, "trouble_ours")
+
+
+def friendly(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn what a handler raises into a message of the page; the handler's first argument is the language."""
+
+    @functools.wraps(handler)
+    def guarded(language: str, *values: Any, **more: Any) -> Any:
+        language = language if language in LANGUAGES else "en"
+        try:
+            return handler(language, *values, **more)
+        except Cancelled:
+            raise gr.Error(
+                say(language, "cancelled"), title=say(language, "cancelled_title"), print_exception=False
+            ) from None
+        except gr.Error:
+            raise
+        except bp.BertpruneError as error:
+            text = escape(reason(language, error))
+            raise gr.Error(text, title=say(language, "trouble_title"), duration=20, print_exception=False) from None
+        except Exception as error:
+            log.exception("a handler failed: %s", getattr(handler, "__name__", handler))
+            text = reason(language, error)
+            raise gr.Error(text, title=say(language, "trouble_title"), print_exception=False) from None
+
+    return guarded

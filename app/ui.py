@@ -1,0 +1,76 @@
+"""The page: makes the panels, then has them wired."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from .handlers import take
+from .i18n import label
+from .panels.cost import CostPanel, cost_panel
+from .panels.header import Header, header
+from .panels.model import ModelPanel, model_panel
+from .panels.recipe import RecipePanel, recipe_panel
+from .panels.result import ResultPanel, result_panel
+from .panels.take import TakePanel, take_panel
+from .plan import Plan
+from .session import Shelf, Source
+from .settings import Settings
+from .tree import module_tree
+from .wiring import wire
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the arrows run between."""
+
+    top: Header
+    tree: gr.HTML
+    tabs: gr.Tabs
+    model: ModelPanel
+    recipe: RecipePanel
+    result: ResultPanel
+    cost: CostPanel
+    take: TakePanel
+    source: gr.State
+    plan: gr.State
+    done: gr.State
+    module: gr.State
+    quality: gr.State
+    parcel: gr.State
+
+
+def build(settings: Settings | None = None, shelf: Shelf | None = None) -> gr.Blocks:
+    """Make the page; `settings` are read from the environment where none are given."""
+    settings = settings or Settings.from_environment()
+    shelf = shelf or Shelf(settings)
+    with gr.Blocks(title="bertprune", analytics_enabled=False, fill_width=True, delete_cache=(1800, 3600)) as page:
+        wire(lay_out(settings, shelf), page, shelf)
+    return page
+
+
+def lay_out(settings: Settings, shelf: Shelf) -> Page:
+    """Put the panels on the page."""
+    states = {
+        "source": gr.State(Source(), time_to_live=3600, delete_callback=shelf.forget),
+        "plan": gr.State(Plan()),
+        "done": gr.State(None),
+        "module": gr.State(""),
+        "quality": gr.State(None),
+        "parcel": gr.State(None, time_to_live=3600, delete_callback=take.throw_away),
+    }
+    top = header()
+    with gr.Row(elem_classes="bp-main"):
+        with gr.Column(scale=2, min_width=300, elem_classes="bp-side"):
+            tree = module_tree()
+        with gr.Column(scale=5, min_width=300, elem_classes="bp-work"), gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab(label("tab_model"), id="model"):
+                model_part = model_panel(settings)
+            with gr.Tab(label("tab_recipe"), id="recipe"):
+                recipe_part = recipe_panel()
+            with gr.Tab(label("tab_result"), id="result"):
+                result_part = result_panel()
+            with gr.Tab(label("tab_cost"), id="cost"):
+                cost_part = cost_panel()
+            with gr.Tab(label("tab_take"), id="take"):
+                take_part = take_panel()
+    return Page(top, tree, tabs, model_part, recipe_part, result_part, cost_part, take_part, **states)

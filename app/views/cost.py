@@ -1,0 +1,67 @@
+"""What pruning cost: figures before and after with their intervals, and the predictions that changed."""
+
+import math
+from typing import Any
+
+from ..i18n import say
+from .html import Html, joined, note, table, tag
+from .recipe import has_text
+
+MOST_CHANGED = 100
+
+
+def quality_view(language: str, report: Any) -> Html:
+    """Write the report: a table of figures, what changed, what one should know."""
+    about = note(say(language, "quality_about", data=report.data_name, examples=f"{report.examples:,}"))
+    rows = [
+        (
+            _name(language, name), _interval(score.before), _interval(score.after),
+            _interval(score.difference, sign="+"), f"{score.p_value:.3g}" if score.p_value is not None else "–",
+        )
+        for name, score in report.scores.items()
+    ]  # fmt: skip
+    rows += [(_name(language, name), "–", _interval(figure), "–", "–") for name, figure in report.fidelity.items()]
+    headers = [say(language, f"quality_{key}") for key in ("figure", "before", "after", "difference", "p")]
+    notes = joined(note(text) for text in report.notes)
+    figures = table(headers, rows, caption=say(language, "quality_title"))
+    return joined([about, figures, _changed(language, report), notes])
+
+
+def _name(language: str, name: str) -> str:
+    key = f"figure_{name}"
+    return say(language, key) if has_text(language, key) else name
+
+
+def _interval(figure: Any, sign: str = "") -> Html:
+    if figure is None or not math.isfinite(figure.value):
+        return Html("–")
+    value = f"{figure.value:{sign}.3f}"
+    if not (math.isfinite(figure.low) and math.isfinite(figure.high)):
+        return tag("span", value)
+    return tag("span", tag("strong", value), f" ({figure.low:{sign}.3f} … {figure.high:{sign}.3f})")
+
+
+def _changed(language: str, report: Any) -> Html:
+    if report.task != "classification":
+        return Html("")
+    if not report.changed:
+        return note(say(language, "changed_none"))
+    surest = sorted(report.changed, key=lambda one: -max(one.before_probability, one.after_probability))[:MOST_CHANGED]
+    rows = [
+        (
+            str(one.number), one.text if one.text_pair is None else f"{one.text} / {one.text_pair}", one.label or "–",
+            f"{one.before} ({one.before_probability:.2f})", f"{one.after} ({one.after_probability:.2f})",
+            _verdict(language, one),
+        )
+        for one in surest
+    ]  # fmt: skip
+    headers = [say(language, f"changed_{key}") for key in ("number", "text", "label", "before", "after", "verdict")]
+    return table(headers, rows, numbers=(0,), caption=say(language, "changed_title", count=len(report.changed)))
+
+
+def _verdict(language: str, one: Any) -> str:
+    if one.label is None:
+        return "–"
+    if one.label == one.after:
+        return say(language, "changed_better")
+    return say(language, "changed_worse" if one.label == one.before else "changed_other")

@@ -1,0 +1,114 @@
+"""One module as torch sees it: parameters, buffers, derived tensors, hooks, keys; before and after."""
+
+import bertprune as bp
+
+from ..i18n import say
+from ..words import percent, short_number
+from .html import Html, joined, note, table, tag
+
+
+def heading(language: str, node: bp.ModuleNode) -> Html:
+    """Name the module, its class and its size."""
+    path = node.path or say(language, "inspect_root")
+    size = say(language, "inspect_size", parameters=f"{node.parameters:,}", share=percent(node.share))
+    extra = tag("span", f"({node.extra})", cls="bp-extra") if node.extra and "\n" not in node.extra else ""
+    return tag(
+        "header", tag("h3", tag("code", path)), tag("p", tag("code", node.type), extra, " · ", size), cls="bp-module"
+    )
+
+
+def inspector(language: str, node: bp.ModuleNode, moments: dict[str, bp.Snapshot]) -> Html:
+    """Show a module at each of the moments (`before`, `after` …), side by side where there is room."""
+    columns = [_moment(language, key, moment.module(node.path)) for key, moment in moments.items()]
+    children = _children(language, node) if node.children else ""
+    return joined([heading(language, node), tag("div", joined(columns), cls="bp-moments"), children])
+
+
+def _moment(language: str, key: str, moment: bp.Snapshot) -> Html:
+    title = tag("h4", say(language, f"moment_{key}"))
+    if not moment.tensors and not moment.hooks:
+        return tag("section", title, note(say(language, "inspect_nothing")), cls=f"bp-moment bp-{key}")
+    return tag(
+        "section",
+        title,
+        _story(language, moment),
+        _tensors(language, moment),
+        _hooks(language, moment),
+        _keys(language, moment),
+        cls=f"bp-moment bp-{key}",
+    )
+
+
+def _story(language: str, moment: bp.Snapshot) -> Html:
+    """Say of each pruned tensor what torch has made of it."""
+    lines = []
+    for derived in moment.derived:
+        equation = joined([
+            tag("code", derived.local, cls="bp-derived"), " = ",
+            tag("code", f"{derived.local}_orig", cls="bp-parameter"), " × ",
+            tag("code", f"{derived.local}_mask", cls="bp-buffer"),
+        ])  # fmt: skip
+        lines.append(tag("p", equation, tag("span", say(language, "inspect_story"), cls="bp-aside"), cls="bp-story"))
+    return joined(lines)
+
+
+def _tensors(language: str, moment: bp.Snapshot) -> Html:
+    headers = [say(language, f"tensor_{key}") for key in ("kind", "name", "shape", "dtype", "grad", "values")]
+    rows = [
+        (
+            tag("span", say(language, f"kind_{record.kind}"), cls=f"bp-kind bp-{record.kind}"),
+            tag("code", record.local),
+            "×".join(map(str, record.shape)) or "·",
+            record.dtype,
+            tag("code", record.grad_fn or ("requires_grad" if record.requires_grad else "–")),
+            _corner(record.corner),
+        )
+        for kind in ("parameter", "buffer", "derived")
+        for record in moment.tensors
+        if record.kind == kind
+    ]
+    return table(headers, rows, caption=say(language, "inspect_tensors"))
+
+
+def _corner(values: tuple[float, ...]) -> str:
+    texts = [str(value) if isinstance(value, bool) else f"{value:.4g}" for value in values]
+    if len(texts) < 4:
+        return ", ".join(texts) or "–"
+    return f"{texts[0]}, {texts[1]} … {texts[2]}, {texts[3]}"
+
+
+def _hooks(language: str, moment: bp.Snapshot) -> Html:
+    lines = [
+        tag("li", tag("code", hook.name), f" ({hook.tensor})" if hook.tensor else "", _history(hook.history))
+        for hook in moment.hooks
+    ]
+    listed = tag("ul", joined(lines)) if lines else note(say(language, "inspect_no_hooks"))
+    return tag("div", tag("h5", "_forward_pre_hooks"), listed, cls="bp-hooks")
+
+
+def _history(history: tuple[str, ...]) -> Html:
+    if len(history) < 2:
+        return Html("")
+    return joined([": ", joined((tag("code", name) for name in history), " → ")])
+
+
+def _keys(language: str, moment: bp.Snapshot) -> Html:
+    names = joined((tag("code", key.rpartition(".")[2]) for key in moment.state_dict_keys), ", ")
+    return tag("div", tag("h5", "state_dict"), tag("p", names or "–"), cls="bp-keys")
+
+
+def _children(language: str, node: bp.ModuleNode) -> Html:
+    rows = []
+    for run in node.groups():
+        label = run[0].name if len(run) == 1 else f"{run[0].name}–{run[-1].name}"
+        kind = run[0].type if len(run) == 1 else f"{len(run)} × {run[0].type}"
+        rows.append(
+            (
+                tag("code", label),
+                tag("code", kind),
+                short_number(sum(one.parameters for one in run)),
+                percent(sum(one.share for one in run), 1),
+            )
+        )
+    headers = [say(language, f"children_{key}") for key in ("name", "type", "parameters", "share")]
+    return table(headers, rows, numbers=(2, 3), caption=say(language, "inspect_children"))

@@ -1,0 +1,55 @@
+"""What is known of the model: the line that is always in sight, and the facts."""
+
+from typing import Any
+
+import bertprune as bp
+
+from ..i18n import say
+from ..words import percent, short_number, size_of
+from .html import Html, facts, joined, note, tag
+
+
+def status(language: str, name: str, checkpoint: bp.Checkpoint, report: Any = None, quality: str | None = None) -> Html:
+    """Write the line that is always in sight: model, weights, alive, sparsity, bytes, quality."""
+    total = checkpoint.facts.parameters
+    masked = report.model.masked if report is not None else 0
+    stored = size_of(checkpoint.facts.bytes) if checkpoint.facts.bytes else say(language, "status_not_stored")
+    pairs = [
+        ("status_model", name),
+        ("status_weights", f"{total:,}"),
+        ("status_alive", f"{total - masked:,}"),
+        ("status_sparsity", percent(masked / total if total else 0.0)),
+        ("status_bytes", stored),
+    ]
+    if quality:
+        pairs.append(("status_quality", quality))
+    return tag("div", facts((say(language, key), value) for key, value in pairs), cls="bp-status")
+
+
+def waiting(language: str, key: str = "status_loading") -> Html:
+    """Say that the page is not ready yet."""
+    return tag("div", say(language, key), cls="bp-status bp-waiting")
+
+
+def facts_card(language: str, name: str, checkpoint: bp.Checkpoint) -> Html:
+    """Write what the headers tell, before a weight is read."""
+    known = checkpoint.facts
+    pairs = [
+        ("facts_architecture", known.architecture),
+        ("facts_parameters", f"{known.parameters:,} ({short_number(known.parameters)})"),
+        ("facts_tensors", f"{len(known.tensors):,}"),
+        ("facts_dtype", known.dtype),
+        ("facts_bytes", f"{size_of(known.bytes)} ({known.bytes:,} B)" if known.bytes else say(language, "facts_none")),
+        ("facts_files", ", ".join(known.files) or say(language, "facts_none")),
+    ]
+    if checkpoint.revision:
+        pairs.append(("facts_revision", checkpoint.revision))
+    notes = joined(note(text) for text in known.notes)
+    return tag(
+        "section",
+        tag("h3", name),
+        facts((say(language, key), value) for key, value in pairs),
+        notes,
+        aria_label=say(language, "facts_title"),
+        cls="bp-card",
+    )

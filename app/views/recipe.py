@@ -1,0 +1,100 @@
+"""What the page shows while a recipe is put together: the preview line and the list of steps."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import bertprune as bp
+
+from ..i18n import say
+from ..words import percent
+from .html import Html, joined, note, safe, tag
+
+
+def preview_line(language: str, seen: Any) -> Html:
+    """Say how many tensors and weights a step meets, and how many would go."""
+    low, high = seen.removed
+    gone = f"{low:,}" if low == high else say(language, "preview_range", low=f"{low:,}", high=f"{high:,}")
+    share = percent(high / seen.weights) if seen.weights else percent(0.0)
+    parts = [
+        _figure(f"{len(seen.targets):,}", say(language, "preview_tensors")),
+        _figure(f"{seen.weights:,}", say(language, "preview_weights")),
+        _figure(gone, say(language, "preview_go" if low == high else "preview_go_range", share=share)),
+    ]
+    names = ", ".join(seen.targets[:3]) + (" …" if len(seen.targets) > 3 else "")
+    return tag(
+        "div", tag("p", joined(parts)), tag("p", tag("code", names), cls="bp-names"), cls="bp-preview", role="status"
+    )
+
+
+def _figure(value: str, words: str) -> Html:
+    return tag("span", tag("strong", value), " ", words, cls="bp-figure")
+
+
+def refusal(reason: str) -> Html:
+    """Say why there is nothing to preview."""
+    return tag("div", tag("p", reason), cls="bp-preview bp-refused", role="status")
+
+
+def amount(step: bp.Step) -> str:
+    """Write a step's amount."""
+    return percent(step.fraction, 2).replace(".00%", "%") if step.fraction is not None else f"{step.count:,}"
+
+
+def step_list(language: str, steps: Sequence[bp.Step], seen: Sequence[Any] | None, trouble: str | None = None) -> Html:
+    """Write the steps with their buttons; `seen` are their previews, where the recipe fits the model."""
+    if not steps:
+        return note(say(language, "steps_none"), "bp-empty")
+    rows = [_step(language, at, step, len(steps), seen[at] if seen else None) for at, step in enumerate(steps)]
+    warning = note(trouble, "bp-refused") if trouble else ""
+    return joined([tag("ol", joined(rows), cls="bp-steps", aria_label=say(language, "steps_title")), warning])
+
+
+def _step(language: str, at: int, step: bp.Step, of: int, seen: Any | None) -> Html:
+    options = "".join(f", {key}={value}" for key, value in step.options.items())
+    scope = say(language, f"scope_{step.scope}")
+    where = str(step.select) if str(step.select) != "everything" else say(language, "where_everything")
+    effect = ""
+    if seen is not None:
+        low, high = seen.removed
+        gone = f"{low:,}" if low == high else f"{low:,} – {high:,}"
+        effect = tag(
+            "span", say(language, "steps_effect", tensors=f"{len(seen.targets):,}", gone=gone), cls="bp-effect"
+        )
+    text = tag(
+        "div",
+        tag("p", tag("strong", step.method), " ", tag("strong", amount(step)), f" · {scope}{options}"),
+        tag("p", tag("code", where), effect),
+        cls="bp-step-text",
+    )
+    buttons = [
+        _button(language, "up", at, "↑", at == 0),
+        _button(language, "down", at, "↓", at == of - 1),
+        _button(language, "remove", at, "✕", False),
+    ]
+    return tag("li", text, tag("div", joined(buttons), cls="bp-step-buttons"))
+
+
+def _button(language: str, do: str, at: int, sign: str, off: bool) -> Html:
+    words = say(language, f"steps_{do}", number=at + 1)
+    given = {"type": "button", "data_do": do, "data_at": str(at), "aria_label": words, "title": words}
+    return tag("button", safe(sign), **given, **({"disabled": "disabled"} if off else {}))
+
+
+def method_card(language: str, method: Any) -> Html:
+    """Explain a method in one line, with its paper."""
+    key = f"method_{method.name}"
+    words = say(language, key) if has_text(language, key) else method.summary
+    removes = say(language, f"removes_{method.removes}")
+    paper = (
+        tag("a", say(language, "method_paper"), href=method.paper, target="_blank", rel="noreferrer")
+        if str(method.paper or "").startswith("https://")
+        else ""
+    )
+    return tag("p", words, " ", tag("span", removes, cls="bp-kind"), " ", paper, cls="bp-method")
+
+
+def has_text(language: str, key: str) -> bool:
+    """Tell whether the page has words of its own for a key."""
+    from ..i18n import texts
+
+    return key in texts(language)

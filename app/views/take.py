@@ -1,0 +1,44 @@
+"""What is taken home: how big it is, how it was checked, how it is loaded."""
+
+from typing import Any
+
+from ..i18n import say
+from ..words import size_of
+from .html import Html, facts, joined, note, table, tag
+
+_LOAD = {
+    "baked": 'from transformers import {cls}\n\nmodel = {cls}.from_pretrained("{name}")',
+    "masked": 'import bertprune as bp\n\nmodel = bp.load("{name}")  # hooks, masks and history again',
+}
+
+
+def estimate_view(language: str, form: str, size: int | None, source: int | None) -> Html:
+    """Say what the chosen form is, what it will weigh beside the original, and what that means."""
+    pairs = []
+    if size is not None:
+        pairs.append((say(language, "take_estimate"), size_of(size)))
+        if source:
+            pairs.append((say(language, "take_source"), size_of(source)))
+    return joined([
+        note(say(language, f"form_{form}_what")),
+        facts(pairs) if pairs else "",
+        note(say(language, "take_honest"), "bp-honest"),
+    ])  # fmt: skip
+
+
+def result_view(language: str, parcel: Any) -> Html:
+    """Say what was built, that it came back the same, and how to load it."""
+    rows = [(tag("code", name), f"{size:,}") for name, size in sorted(parcel.files.items())]
+    headers = [say(language, "take_file"), say(language, "take_size")]
+    name = parcel.zip.stem
+    pairs = [
+        (say(language, "take_bytes"), f"{size_of(parcel.bytes)} ({parcel.bytes:,} B)"),
+        (say(language, "take_zipped"), f"{size_of(parcel.zipped)} ({parcel.zipped:,} B)"),
+    ]
+    return joined([
+        note("✓ " + say(language, "take_checked", count=f"{parcel.checked:,}"), "bp-good"),
+        facts(pairs),
+        table(headers, rows, numbers=(1,), caption=say(language, "take_files")),
+        tag("h4", say(language, "take_load")),
+        tag("pre", tag("code", _LOAD[parcel.form].format(name=name, cls=parcel.architecture))),
+    ])  # fmt: skip

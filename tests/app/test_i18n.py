@@ -1,0 +1,80 @@
+"""English and Korean say the same things, and every text that the page asks for is there."""
+
+import json
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+import app
+from app.i18n import LANGUAGES, for_gradio, label, language_of, say, texts
+
+SOURCES = sorted(Path(app.__file__).parent.rglob("*.py"))
+
+
+def places(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+def test_both_languages_have_the_same_keys() -> None:
+    assert list(texts("en")) == list(texts("ko"))
+
+
+def test_both_languages_fill_in_the_same_values() -> None:
+    for key, text in texts("en").items():
+        assert places(text) == places(texts("ko")[key]), key
+
+
+def test_korean_is_korean_and_english_is_not() -> None:
+    hangul = re.compile("[가-힣]")
+    same = {"hub_id", "tensor_dtype", "tensors_bar", "preview_range"}
+    assert {key for key, text in texts("ko").items() if not hangul.search(text)} == same
+    assert not [key for key, text in texts("en").items() if hangul.search(text)]
+
+
+def test_no_key_is_given_twice() -> None:
+    for language in LANGUAGES:
+        path = Path(app.__file__).parent / "i18n" / f"{language}.json"
+        pairs = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=list)
+        names = [name for name, _ in pairs]
+        assert len(names) == len(set(names))
+
+
+def test_every_key_in_the_code_is_known_and_every_known_key_is_used() -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    asked = set(re.findall(r'(?:label\(|say\([\w.]+, )"([a-z0-9_]+)"', code))
+    assert asked <= set(texts("en"))
+    words = set(re.findall(r'"([a-z0-9_]+)"', code))
+    patterns = [
+        re.compile(re.sub(r"\\\{.*?\\\}", "(.+)", re.escape(found)))
+        for found in re.findall(r'f"([a-z]+_\{[^"]*)"', code)
+    ]
+    unused = [
+        key for key in texts("en") if key not in words and not any(pattern.fullmatch(key) for pattern in patterns)
+    ]
+    assert unused == []
+
+
+def test_a_label_must_be_known() -> None:
+    with pytest.raises(KeyError, match="no_such_text"):
+        label("no_such_text")
+
+
+def test_gradio_gets_prefixed_keys_that_it_does_not_know_itself() -> None:
+    handed = for_gradio().translations_dict
+    assert set(handed) == {"en", "ko"}
+    assert all(key.startswith("bp_") for key in handed["ko"])
+    assert label("prune").key in handed["ko"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "language"), [("ko", "ko"), ("ko-KR", "ko"), ("en-US", "en"), ("fr", "en"), (None, "en"), ("", "en")]
+)
+def test_the_browser_chooses(tag: str | None, language: str) -> None:
+    assert language_of(tag) == language
+
+
+def test_values_are_filled_in() -> None:
+    assert say("en", "steps_remove", number=3) == "Remove step 3"
+    assert say("ko", "steps_remove", number=3) == "3단계 지우기"

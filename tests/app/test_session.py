@@ -1,0 +1,119 @@
+"""The shared cache and what a visitor owns."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bertprune as bp
+from app.session import Cache, Cancelled, Done, Shelf, Source
+from app.settings import GIB, Settings
+
+STEP = bp.Step(method="l1_unstructured", fraction=0.5, select=bp.Selection(roles=["attention.key"]))
+
+
+def test_the_least_recently_used_goes_first_and_is_told() -> None:
+    gone: list[str] = []
+    cache = Cache(100)
+    for name in "abc":
+        cache.get(name, lambda name=name: (name, 40, lambda: gone.append(name)))
+    assert gone == ["a"]
+    cache.get("b", lambda: pytest.fail("b is there"))
+    cache.get("d", lambda: ("d", 40, None))
+    assert gone == ["a", "c"]
+    assert cache.bytes == 80
+
+
+def test_what_is_larger_than_the_cache_is_kept_alone() -> None:
+    cache = Cache(10)
+    cache.get("a", lambda: ("a", 5, None))
+    assert cache.get("big", lambda: ("big", 50, None)) == "big"
+    assert len(cache) == 1
+
+
+def test_alike_requests_are_made_once() -> None:
+    cache, made, got = Cache(100), [], []
+
+    def make() -> tuple[object, int, None]:
+        made.append(1)
+        time.sleep(0.05)
+        return object(), 1, None
+
+    threads = [threading.Thread(target=lambda: got.append(cache.get("x", make))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    assert len(set(map(id, got))) == 1
+
+
+def test_a_failure_is_not_kept() -> None:
+    cache = Cache(10)
+    with pytest.raises(ValueError, match="once"):
+        cache.get("x", lambda: (_ for _ in ()).throw(ValueError("once")))
+    assert cache.get("x", lambda: (1, 1, None)) == 1
+
+
+def test_a_run_is_made_again_when_the_cache_let_it_go(tiny_folder: Any) -> None:
+    shelf = Shelf(Settings(cache_bytes=1))
+    done = Done(Source(str(tiny_folder())), bp.Recipe(steps=[STEP]))
+    first = shelf.run(done)
+    shelf.checkpoint(done.source)  # pushes the run out
+    second = shelf.run(done)
+    assert first is not second
+    assert first.report.to_dict() == second.report.to_dict()
+
+
+def test_alike_runs_are_shared(tiny_folder: Any) -> None:
+    shelf, source = Shelf(), Source(str(tiny_folder()))
+    recipe = bp.Recipe(steps=[STEP])
+    assert shelf.run(Done(source, recipe)) is shelf.run(Done(source, bp.Recipe(steps=[STEP])))
+    assert shelf.run(Done(source, recipe)) is not shelf.run(Done(source, recipe, seed=1))
+
+
+def test_an_upload_goes_with_its_visitor(tmp_path: Path, tiny_folder: Any) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    folder = tiny_folder().rename(home / "mine")
+    shelf, source = Shelf(), Source(str(folder), folder=str(home))
+    shelf.run(Done(source, bp.Recipe(steps=[STEP])))
+    shelf.tree(source)
+    shelf.forget(source)
+    assert not home.exists()
+    assert shelf._cache.bytes == 0
+
+
+def test_what_is_not_an_upload_is_never_removed(tiny_folder: Any) -> None:
+    folder = tiny_folder()
+    Shelf().forget(Source(str(folder)))
+    assert (folder / "config.json").is_file()
+
+
+def test_too_large_a_model_is_refused_by_its_headers(tiny_folder: Any) -> None:
+    with pytest.raises(bp.BertpruneError, match="this page takes at most 1,000"):
+        Shelf(Settings(max_parameters=1000)).checkpoint(Source(str(tiny_folder())))
+
+
+def test_cancelling_stops_the_next_report_of_that_visitor_only() -> None:
+    shelf, told = Shelf(), []
+    mine = shelf.watched("me", lambda share, words: told.append(share))
+    other = shelf.watched("you", lambda share, words: told.append(share))
+    mine(0.1, "")
+    shelf.cancel("me")
+    other(0.2, "")
+    with pytest.raises(Cancelled):
+        mine(0.3, "")
+    assert told == [0.1, 0.2]
+    shelf.cancel("me")
+    shelf.watched("me", lambda share, words: told.append(share))(0.4, "")  # a new piece of work begins afresh
+    assert told[-1] == 0.4
+
+
+def test_spaces_are_told_by_their_variables() -> None:
+    assert not Settings.from_environment({}).hosted
+    assert Settings.from_environment({"SPACE_ID": "me/page"}).hosted
+    hosted = Settings.from_environment({"SYSTEM": "spaces"})
+    assert hosted.max_upload < GIB < hosted.cache_bytes
