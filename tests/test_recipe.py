@@ -60,7 +60,9 @@ def test_a_recipe_survives_json_yaml_and_python(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize("name", ["recipe.json", "recipe.yaml", "recipe.yml"])
 def test_a_recipe_survives_a_file(tmp_path: Path, name: str) -> None:
-    recipe = Recipe(steps=[Step(method="ln_structured", count=8, options={"n": math.inf, "dim": 1}, select="encoder.*")])
+    recipe = Recipe(
+        steps=[Step(method="ln_structured", count=8, options={"n": math.inf, "dim": 1}, select="encoder.*")]
+    )
     recipe.save(tmp_path / name)
     assert Recipe.load(tmp_path / name) == recipe
 
@@ -200,7 +202,9 @@ def test_amounts_round_as_torch_does(fraction: float, alive: int) -> None:
     assert 0 <= amount <= alive
 
 
-@pytest.mark.parametrize(("fraction", "alive", "goes"), [(0.5, 5, 2), (0.5, 7, 4), (0.3, 589_824, 176_947), (1.0, 9, 9)])
+@pytest.mark.parametrize(
+    ("fraction", "alive", "goes"), [(0.5, 5, 2), (0.5, 7, 4), (0.3, 589_824, 176_947), (1.0, 9, 9)]
+)
 def test_halves_go_to_the_even_side(fraction: float, alive: int, goes: int) -> None:
     assert Step(method="x", fraction=fraction).amount_of(alive) == goes
 
@@ -211,9 +215,13 @@ def test_one_and_one_point_nought_differ() -> None:
 
 
 def test_a_step_says_what_it_does() -> None:
-    step = Step(method="ln_structured", count=8, options={"n": 2, "dim": 1}, select=Selection(layers=[0], tensor="bias"))
+    step = Step(
+        method="ln_structured", count=8, options={"n": 2, "dim": 1}, select=Selection(layers=[0], tensor="bias")
+    )
     assert str(step) == "ln_structured 8 local, dim=1, n=2 on layers 0; tensor bias"
-    assert str(Step(method="l1_unstructured", fraction=0.2, scope="global")) == "l1_unstructured 0.2 global on everything"
+    assert (
+        str(Step(method="l1_unstructured", fraction=0.2, scope="global")) == "l1_unstructured 0.2 global on everything"
+    )
 
 
 def test_the_json_schema_describes_every_field() -> None:
