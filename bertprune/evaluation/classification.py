@@ -27,8 +27,8 @@ def classify(job: Job) -> Findings:
         same = before.argmax(axis=1) == after.argmax(axis=1)
         findings.fidelity["agreement"] = proportion(int(same.sum()), len(same))
         findings.changed = tuple(_changed(job, int(row), labels, before, after, names) for row in np.flatnonzero(~same))
-    if blind:
-        findings.fidelity["embedding_cosine"] = embedding_cosine(job, encoded)
+    if blind and (figure := embedding_cosine(job, encoded)) is not None:
+        findings.fidelity["embedding_cosine"] = figure
     return findings
 
 

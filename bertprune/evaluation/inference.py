@@ -56,7 +56,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], pairs: list[str
     features = {name: coded[name] for name in names}
     padding = {"input_ids": tokenizer.pad_token_id or 0, "token_type_ids": tokenizer.pad_token_type_id or 0}
     full = [row for row, ids in enumerate(features["input_ids"]) if len(ids) == max_length]
-    cut = sum(_longer(tokenizer, texts[row], pairs and pairs[row], max_length) for row in full)
+    cut = sum(_longer(tokenizer, texts[row], pairs[row] if pairs else None, max_length) for row in full)
     return Encoded(features, padding, cut)
 
 

@@ -18,7 +18,8 @@ Statistic = Callable[[Numbers], Numbers]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-_CELLS = 4_000_000
+_CELLS = 200_000
+"""Weights held at once: what fits a processor's cache is several times faster than what does not."""
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ class Job:
         max_length: int | None,
         progress: Progress,
     ) -> None:
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise DataError(f"batch_size={batch_size!r}: must be a whole number of examples, 1 or more")
+        _whole("batch_size", batch_size, 1)
+        _whole("seed", seed, 0)
         self.subjects, self.examples, self.seed = subjects, examples, seed
         self.models = [model for model in (subjects.before, subjects.after) if model is not None]
         self.max_length = max_tokens(subjects.tokenizer, self.models, max_length)
@@ -81,3 +81,8 @@ class Job:
                 f"{name} gives NaN or infinite outputs for {bad:,} of {len(rows):,} texts: look at its weights"
             )
         return rows
+
+
+def _whole(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise DataError(f"{name}={value!r}: must be a whole number, {least} or more")

@@ -12,6 +12,9 @@ from .intervals import Numbers, Statistic
 
 Classes = NDArray[np.int64]
 
+_ROUNDING = 1e-12
+"""A variance below this share of the whole sample's is what rounding leaves of none."""
+
 
 def accuracy(labels: Classes, predicted: Classes) -> float:
     """Return the share of predictions that equal the label."""
@@ -66,31 +69,55 @@ def weighted_f1(labels: Classes, *predictions: Classes) -> Statistic:
 
 def weighted_correlations(scores: Numbers, *similarities: Numbers) -> Statistic:
     """Make the statistic that gives Spearman's and then Pearson's correlation for each row of similarities."""
+    rank_scores, *rank_rows = [_ranker(values) for values in (scores, *similarities)]
+    plain = [_pearson(scores, row) for row in similarities]
 
     def both(weights: Numbers) -> Numbers:
-        ranks = _weighted_ranks(weights, scores)
-        rows = [_correlation(weights, ranks, _weighted_ranks(weights, row)) for row in similarities]
-        plain = np.broadcast_to(scores, weights.shape)
-        rows += [_correlation(weights, plain, np.broadcast_to(row, weights.shape)) for row in similarities]
-        return np.stack(rows, axis=1)
+        known = rank_scores(weights)
+        ranked = [_rank_correlation(weights, known, rank(weights)) for rank in rank_rows]
+        return np.stack([*ranked, *(correlate(weights) for correlate in plain)], axis=1)
 
     return both
 
 
-def _weighted_ranks(weights: Numbers, values: Numbers) -> Numbers:
-    """Rank as if each value stood there as often as its weight says; equal values share their mean rank."""
+def _ranker(values: Numbers) -> Statistic:
+    """Make the ranking of values, each there as often as its weight says; equal ones share their mean rank."""
     distinct, group = np.unique(values, return_inverse=True)
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(len(distinct)))
-    sizes = np.add.reduceat(weights[:, order], starts, axis=1)
-    ranks = np.cumsum(sizes, axis=1) - (sizes - 1) / 2
-    return np.asarray(ranks[:, group])
+    tied = len(distinct) < len(values)
+
+    def rank(weights: Numbers) -> Numbers:
+        sizes = np.add.reduceat(weights[:, order], starts, axis=1) if tied else weights[:, order]
+        ranks = np.cumsum(sizes, axis=1)
+        ranks -= (sizes - 1) / 2
+        return np.take(ranks, group, axis=1)
+
+    return rank
 
 
-def _correlation(weights: Numbers, x: Numbers, y: Numbers) -> Numbers:
+def _rank_correlation(weights: Numbers, x: Numbers, y: Numbers) -> Numbers:
     total = weights.sum(axis=1)
-    x = x - ((weights * x).sum(axis=1) / total)[:, None]
-    y = y - ((weights * y).sum(axis=1) / total)[:, None]
-    spread = np.sqrt((weights * x * x).sum(axis=1) * (weights * y * y).sum(axis=1))
-    product = (weights * x * y).sum(axis=1)
-    return np.divide(product, spread, out=np.full_like(product, np.nan), where=spread > 0)
+    mean_alone = total * ((total + 1) / 2) ** 2
+    sums = [np.einsum("bi,bi,bi->b", weights, *pair) for pair in ((x, y), (x, x), (y, y))]
+    product, first, second = (value / mean_alone - 1.0 for value in sums)
+    return _ratio(product, first, second)
+
+
+def _pearson(x: Numbers, y: Numbers) -> Statistic:
+    # Centred and scaled, so that the differences of sums below keep their digits.
+    x, y = ((row - row.mean()) / (row.std() or 1.0) for row in (x, y))
+    columns = np.stack([x, y, x * y, x * x, y * y], axis=1)
+
+    def correlate(weights: Numbers) -> Numbers:
+        sum_x, sum_y, product, first, second = (weights @ columns / weights.sum(axis=1, keepdims=True)).T
+        return _ratio(product - sum_x * sum_y, first - sum_x**2, second - sum_y**2)
+
+    return correlate
+
+
+def _ratio(covariance: Numbers, first: Numbers, second: Numbers) -> Numbers:
+    """Divide by the spread; where a side does not vary, to rounding, there is no correlation."""
+    varies = (first > _ROUNDING) & (second > _ROUNDING)
+    spread = np.sqrt(np.where(varies, first * second, 1.0))
+    return np.where(varies, covariance / spread, np.nan)

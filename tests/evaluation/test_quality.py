@@ -1,0 +1,248 @@
+"""Before and after on the same inputs: each figure against scikit-learn or scipy on plain transformers outputs."""
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import accuracy_score, f1_score
+from torch.nn.functional import cosine_similarity
+
+import bertprune as bp
+
+
+def plain_logits(model: Any, tokenizer: Any, texts: list[str]) -> torch.Tensor:
+    """Score one text at a time, as nobody should."""
+    with torch.no_grad():
+        return torch.cat([model(**tokenizer(text, return_tensors="pt")).logits for text in texts])
+
+
+def plain_embeddings(model: Any, tokenizer: Any, texts: list[str]) -> torch.Tensor:
+    """Average the last hidden states of one text at a time."""
+    inputs = [tokenizer(text, return_tensors="pt") for text in texts]
+    with torch.no_grad():
+        return torch.stack([model.base_model(one.input_ids).last_hidden_state[0].mean(dim=0) for one in inputs])
+
+
+@pytest.fixture
+def labels(classifier: Any, tiny_tokenizer: Any, texts: list[str]) -> list[int]:
+    """Give labels that the classifier gets right in nine cases of ten."""
+    right = plain_logits(classifier, tiny_tokenizer, texts).argmax(dim=1).tolist()
+    return [1 - label if row % 10 == 0 else label for row, label in enumerate(right)]
+
+
+@pytest.fixture
+def report(classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str], labels: list[int]) -> Any:
+    """Give the report on the labelled texts."""
+    data = list(zip(texts, labels, strict=True))
+    return bp.evaluate(pruned, data, baseline=classifier, tokenizer=tiny_tokenizer, batch_size=16)
+
+
+def test_classification_is_what_sklearn_says(
+    report: Any, classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str], labels: list[int]
+) -> None:
+    before, after = (plain_logits(model, tiny_tokenizer, texts).argmax(dim=1) for model in (classifier, pruned))
+    assert 0 < (before != after).sum() < len(texts)  # otherwise this test shows nothing
+    for name, figure in (("accuracy", accuracy_score), ("macro_f1", lambda y, p: f1_score(y, p, average="macro"))):
+        score = report[name]
+        assert score.before.value == pytest.approx(figure(labels, before))
+        assert score.after.value == pytest.approx(figure(labels, after))
+        assert score.difference.value == pytest.approx(score.after.value - score.before.value)
+        assert score.difference.low <= score.difference.value <= score.difference.high
+        assert score.difference.low < score.difference.high
+    assert report["agreement"].value == pytest.approx((before == after).double().mean().item())
+    right = (before == torch.tensor(labels)).sum().item()
+    interval = stats.binomtest(right, len(texts)).proportion_ci(method="wilson")
+    assert (report["accuracy"].before.low, report["accuracy"].before.high) == pytest.approx(tuple(interval))
+    lost = ((before == torch.tensor(labels)) & (after != torch.tensor(labels))).sum().item()
+    assert report["accuracy"].p_value == pytest.approx(stats.binomtest(lost, len(report.changed)).pvalue)
+
+
+def test_changed_examples_are_those_whose_class_changed(
+    report: Any, classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str], labels: list[int]
+) -> None:
+    before, after = (plain_logits(model, tiny_tokenizer, texts).softmax(dim=1) for model in (classifier, pruned))
+    rows = (before.argmax(dim=1) != after.argmax(dim=1)).nonzero().flatten().tolist()
+    assert [one.number for one in report.changed] == [row + 1 for row in rows]
+    for row, one in zip(rows, report.changed, strict=True):
+        assert (one.text, one.label) == (texts[row], f"LABEL_{labels[row]}")
+        assert (one.before, one.after) == (f"LABEL_{before[row].argmax()}", f"LABEL_{after[row].argmax()}")
+        assert one.before_probability == pytest.approx(before[row].max().item(), abs=1e-5)
+        assert one.after_probability == pytest.approx(after[row].max().item(), abs=1e-5)
+
+
+def test_the_report_says_who_what_and_how_long(report: Any) -> None:
+    assert (report.task, report.examples, report.data_name) == ("classification", 120, "the list")
+    assert report.max_length == 32
+    assert 0 < report.seconds["before"] < report.seconds["total"]
+    assert 0 < report.seconds["after"] < report.seconds["total"]
+    with pytest.raises(KeyError, match="this report has accuracy, macro_f1, agreement"):
+        report["spearman"]
+
+
+def test_the_report_as_data_and_tables(report: Any) -> None:
+    plain = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert plain["scores"]["accuracy"]["after"]["value"] == report["accuracy"].after.value
+    assert plain["confidence"] == 0.95
+    assert len(plain["changed"]) == len(report.changed)
+    frame = report.to_frame()
+    assert frame.loc["accuracy", "difference_low"] == report["accuracy"].difference.low
+    assert list(frame.index) == ["accuracy", "macro_f1", "agreement"]
+    assert report.changed_frame()["text"].tolist() == [one.text for one in report.changed]
+
+
+def test_the_report_as_text(report: Any) -> None:
+    lines = report.to_text(changed=2).splitlines()
+    score = report["accuracy"]
+    assert lines[0].startswith("BertForSequenceClassification -> ")
+    expected = [f"{score.before.value:.4f}", f"{score.after.value:.4f}", f"{score.difference.value:+.4f}"]
+    assert next(line for line in lines if line.startswith("accuracy")).split()[1:4] == expected
+    assert f"changed predictions: {len(report.changed)} of 120" in lines
+    surest = max(report.changed, key=lambda one: one.after_probability)
+    assert surest.text[:40] in lines[-2]
+    assert len(lines) == lines.index(f"changed predictions: {len(report.changed)} of 120") + 3
+
+
+def test_without_labels_agreement_and_embeddings_are_compared(
+    classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str]
+) -> None:
+    report = bp.evaluate(pruned, texts, baseline=classifier, tokenizer=tiny_tokenizer)
+    one, other = (plain_embeddings(model, tiny_tokenizer, texts) for model in (classifier, pruned))
+    assert dict(report.scores) == {}
+    assert report["embedding_cosine"].value == pytest.approx(cosine_similarity(one, other).mean().item(), abs=1e-5)
+    assert 0 < report["agreement"].value < 1
+    assert len(report.changed) == round((1 - report["agreement"].value) * len(texts))
+    assert report.changed[0].label is None
+
+
+def test_one_model_alone_is_scored_with_its_interval(
+    classifier: Any, tiny_tokenizer: Any, texts: list[str], labels: list[int]
+) -> None:
+    report = bp.evaluate(classifier, zip(texts, labels, strict=True), tokenizer=tiny_tokenizer)
+    score = report["accuracy"]
+    assert (score.before, score.difference, score.p_value) == (None, None, None)
+    assert score.after.value == pytest.approx(0.9)
+    assert score.after.low < 0.9 < score.after.high
+    assert (dict(report.fidelity), report.changed, report.before_name) == ({}, (), None)
+    assert "BertForSequenceClassification: classification" in str(report)
+    assert report.to_frame()["before"].isna().all()
+    with pytest.raises(bp.BertpruneError, match=r"the list has no labels .* give baseline="):
+        bp.evaluate(classifier.base_model, texts, tokenizer=tiny_tokenizer)
+
+
+def test_sentence_pairs_are_correlated_with_their_scores(
+    family: Any, prune_half: Callable[[Any], Any], tiny_tokenizer: Any, texts: list[str]
+) -> None:
+    pruned = prune_half(family, 0.9)
+    generator = np.random.default_rng(0)
+    pairs = [(one, two, float(generator.integers(0, 6))) for one, two in pairwise(texts)]
+    report = bp.evaluate(pruned, pairs, baseline=family, tokenizer=tiny_tokenizer, batch_size=7)
+    assert (report.task, report.examples) == ("similarity", len(pairs))
+    for side, model in (("before", family), ("after", pruned)):
+        rows = plain_embeddings(model, tiny_tokenizer, texts)
+        cosines, scores = cosine_similarity(rows[:-1], rows[1:]).numpy(), [pair[2] for pair in pairs]
+        found = {name: getattr(report[name], side).value for name in ("spearman", "pearson")}
+        assert found["pearson"] == pytest.approx(stats.pearsonr(cosines, scores).statistic, abs=1e-3)
+        assert found["spearman"] == pytest.approx(stats.spearmanr(cosines, scores).statistic, abs=1e-2)
+    assert report["embedding_cosine"].value < 1 - 1e-6
+
+
+def test_similar_sentences_come_out_similar(tiny_bert: Any, tiny_tokenizer: Any, texts: list[str]) -> None:
+    pairs = [(text, text, 5.0) for text in texts[:20]] + [(text, "bad", 0.0) for text in texts[:20]]
+    score = bp.evaluate(tiny_bert, pairs, tokenizer=tiny_tokenizer)["spearman"]
+    assert score.after.value > 0.8
+
+
+def test_masked_language_loss_is_the_models_own(
+    tiny_mlm: Any, prune_half: Callable[[Any], Any], tiny_tokenizer: Any, texts: list[str], monkeypatch: Any
+) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    from bertprune.evaluation import language
+
+    read = language._read_losses
+    monkeypatch.setattr(language, "_read_losses", lambda model, batch: (seen.append(batch), read(model, batch))[1])
+    pruned = prune_half(tiny_mlm, 0.9)
+    report = bp.evaluate(pruned, texts, baseline=tiny_mlm, tokenizer=tiny_tokenizer, batch_size=13)
+    batches = len(seen) // 2
+    for one, other in zip(seen[:batches], seen[batches:], strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)  # the same masks for both
+    for side, model in (("before", tiny_mlm), ("after", pruned)):
+        total, count = 0.0, 0
+        for batch in seen[:batches]:
+            masked = int((batch["targets"] != -100).sum())
+            with torch.no_grad():
+                inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+                total += model(**inputs, labels=batch["targets"]).loss.item() * masked
+            count += masked
+        assert getattr(report["masked_lm_loss"], side).value == pytest.approx(total / count, abs=1e-4)
+    assert report["masked_lm_loss"].better == "lower"
+    assert report.task == "language"
+    assert report["embedding_cosine"].value < 1 - 1e-6
+
+
+def test_masks_fall_on_fifteen_percent_of_ordinary_tokens_by_text_and_seed_alone() -> None:
+    from bertprune.evaluation.language import _places
+
+    special = np.array([0, 1, 2, 3, 4])
+    ids = np.array([2, *range(5, 105), 3])
+    places = _places(ids, special, 0)
+    assert len(places) == 15
+    assert len(set(places)) == 15
+    assert not np.isin(ids[places], special).any()
+    assert np.array_equal(places, _places(ids.copy(), special, 0))
+    assert not np.array_equal(places, _places(ids, special, 1))
+    assert len(_places(np.array([2, 9, 3]), special, 0)) == 1
+    assert len(_places(np.array([2, 1, 3]), special, 0)) == 0
+
+
+def test_a_regression_head_is_correlated_by_its_output(
+    make_tiny: Callable[..., Any], tiny_tokenizer: Any, texts: list[str]
+) -> None:
+    model = make_tiny("BertForSequenceClassification", num_labels=1)
+    scores = np.random.default_rng(0).normal(size=len(texts))
+    report = bp.evaluate(model, zip(texts, scores, strict=True), tokenizer=tiny_tokenizer)
+    outputs = plain_logits(model, tiny_tokenizer, texts)[:, 0].numpy()
+    assert report.task == "regression"
+    assert report["pearson"].after.value == pytest.approx(stats.pearsonr(outputs, scores).statistic, abs=1e-3)
+
+
+def test_labels_without_classes_are_said_to_be_unused(tiny_mlm: Any, tiny_tokenizer: Any, texts: list[str]) -> None:
+    report = bp.evaluate(tiny_mlm, [(text, "good") for text in texts[:9]], tokenizer=tiny_tokenizer)
+    assert report.notes == ("BertForMaskedLM has no classes: 'label' is not used",)
+    assert report.notes[0] in str(report)
+
+
+@settings(max_examples=8)
+@given(order=st.permutations(range(12)), size=st.integers(1, 20))
+def test_neither_order_nor_batches_change_the_figures(
+    order: list[int], size: int, classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str]
+) -> None:
+    data = [(text, row % 2) for row, text in enumerate(texts[:12])]
+    options = {"baseline": classifier, "tokenizer": tiny_tokenizer}
+    plain = bp.evaluate(pruned, data, **options)
+    moved = bp.evaluate(pruned, [data[row] for row in order], batch_size=size, **options)
+    assert dict(moved.scores) == dict(plain.scores)
+    assert dict(moved.fidelity) == dict(plain.fidelity)
+    assert sorted(one.text for one in moved.changed) == sorted(one.text for one in plain.changed)
+
+
+@settings(max_examples=8)
+@given(labels=st.lists(st.integers(0, 1), min_size=1, max_size=20), seed=st.integers(0, 2**32))
+def test_a_model_agrees_with_itself(
+    labels: list[int], seed: int, classifier: Any, tiny_tokenizer: Any, texts: list[str]
+) -> None:
+    data = list(zip(texts, labels, strict=False))
+    report = bp.evaluate(classifier, data, baseline=classifier, tokenizer=tiny_tokenizer, seed=seed)
+    assert report["agreement"].value == 1.0
+    assert report.changed == ()
+    assert report["accuracy"].p_value == 1.0
+    for score in report.scores.values():
+        assert score.difference.value == 0.0
+        assert score.difference.low <= 0.0 <= score.difference.high
+    assert any("one and the same object" in note for note in report.notes)
