@@ -1,0 +1,41 @@
+"""Runs that are exported, and what tests ask of the folders."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bertprune as bp
+
+RECIPE = bp.Recipe(
+    steps=[
+        bp.Step(method="random_unstructured", fraction=0.3, select="*attention.self.key"),
+        bp.Step(method="l1_unstructured", count=5, select=bp.Selection(include="*attention.self.key", tensor="bias")),
+        bp.Step(method="ln_structured", fraction=0.3, options={"n": 2, "dim": 1}, select="*attention.self.key"),
+        bp.Step(method="l1_unstructured", fraction=0.2, scope="global", select="*attention.self.{query,key}"),
+    ]
+)
+"""Every kind of hook: torch's own, a stacked container, a bias, and one left by a global step."""
+
+WORDS = bp.Step(method="l1_unstructured", fraction=0.25, select=bp.Selection(roles=["embeddings.word"]))
+
+
+@pytest.fixture
+def pruned(tiny_folder: Callable[..., Path]) -> Callable[..., Any]:
+    """Give a function that prunes a tiny folder: (recipe, seed, and what tiny_folder takes) -> run."""
+
+    def make(recipe: Any = RECIPE, seed: int = 0, **folder: Any) -> Any:
+        return bp.prune(tiny_folder(**folder), recipe, seed)
+
+    return make
+
+
+@pytest.fixture
+def unchanged_randomness() -> Iterator[None]:
+    """Fail if torch's global random state is another one afterwards."""
+    import torch
+
+    before = torch.get_rng_state()
+    yield
+    assert torch.equal(before, torch.get_rng_state())

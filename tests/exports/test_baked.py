@@ -1,0 +1,249 @@
+"""The baked form: anybody loads it, it gives the run's outputs, and the same run gives the same bytes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import bertprune as bp
+
+from .conftest import RECIPE, WORDS
+
+ROOT = Path(__file__).parents[2]
+INPUT = torch.tensor([[2, 7, 11, 13, 3], [2, 5, 3, 0, 0]])
+KINDS = {
+    "classifier": {},
+    "masked-lm": {"model_cls": "BertForMaskedLM"},
+    "half": {"dtype": "float16"},
+    "bfloat": {"dtype": "bfloat16"},
+    "distilbert": {"model_cls": "DistilBertForMaskedLM"},
+    "roberta": {"model_cls": "RobertaForMaskedLM"},
+    "electra": {"model_cls": "ElectraForSequenceClassification"},
+    "sharded-pickle": {"sharded": True, "pickle": True},
+}
+STEP = bp.Step(method="l1_unstructured", fraction=0.25, select=bp.Selection(types=["Linear", "Embedding"]))
+
+STRANGER = """
+import json, sys
+sys.modules["bertprune"] = None  # an import of it fails
+import torch, transformers
+torch.set_num_threads(1)
+inputs, found = torch.tensor(json.loads(sys.argv[1])), {}
+for folder in sys.argv[2:]:
+    name = json.load(open(folder + "/config.json"))["architectures"][0]
+    model = getattr(transformers, name).from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        found[folder] = model(input_ids=inputs)[0].view(torch.int32).tolist()
+print(json.dumps(found))
+"""
+
+
+def outputs(model: Any) -> Any:
+    with torch.no_grad():
+        return model(input_ids=INPUT)[0]
+
+
+def bits(value: torch.Tensor) -> Any:
+    return value.view(torch.int32).tolist()
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_a_stranger_without_bertprune_gets_the_runs_outputs(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+    expected = {}
+    for name, folder in KINDS.items():
+        run = pruned(STEP, **folder)
+        bp.export(run, tmp_path / name)
+        expected[str(tmp_path / name)] = bits(outputs(run.model))
+    command = [sys.executable, "-I", "-c", STRANGER, json.dumps(INPUT.tolist()), *expected]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == expected
+
+
+def test_what_lies_in_the_folder(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+    run = pruned()
+    result = bp.export(run, tmp_path / "out")
+    tokenizer = {path.name for path in run.checkpoint.tokenizer_files}
+    ours = {"config.json", "model.safetensors", "recipe.yaml", "report.json", "README.md"}
+    assert set(result.files) == {path.name for path in (tmp_path / "out").iterdir()} == ours | tokenizer
+    assert {"tokenizer.json", "tokenizer_config.json"} <= tokenizer
+    assert result.files == {name: len(data) for name, data in everything(tmp_path / "out").items()}
+    assert result.bytes == sum(result.files.values())
+    assert (result.path, result.form, result.checked) == (
+        tmp_path / "out",
+        "baked",
+        len(run.checkpoint.model().state_dict()),
+    )
+    assert bp.Recipe.load(tmp_path / "out" / "recipe.yaml") == run.recipe
+
+
+def test_the_report_says_what_was_done(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+    run = pruned(seed=3)
+    bp.export(run, tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["bertprune"] == bp.__version__ and report["versions"]["torch"] == torch.__version__
+    assert (report["form"], report["seed"]) == ("baked", 3)
+    assert report["source"]["architecture"] == "BertForSequenceClassification"
+    assert report["sparsity"] == run.report.to_dict()
+    assert [step["removed"] for step in report["steps"]] == [step.removed for step in run.steps]
+    assert report["history"]["bert.encoder.layer.0.attention.self.key.weight"] == [0, 2, 3]
+    assert set(report["methods"]) == {"l1_unstructured", "ln_structured", "random_unstructured"}
+    assert set(report["files"]) == set(everything(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("form", ["baked", "masked"])
+def test_no_path_of_this_machine_and_no_clock_is_in_it(
+    tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, form: Any
+) -> None:
+    run = pruned()
+    bp.export(run, tmp_path / "one", form)
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    monkeypatch.chdir(tmp_path)
+    bp.export(run, "two", form)
+    assert everything(tmp_path / "one") == everything(tmp_path / "two")
+    assert not any(str(tmp_path).encode() in data for data in everything(tmp_path / "one").values())
+
+
+def test_two_processes_write_the_same_bytes(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+    run = pruned()
+    bp.export(run, tmp_path / "here")
+    (tmp_path / "recipe.yaml").write_text(RECIPE.to_yaml())
+    source = tmp_path / "tiny-0"
+    command = [sys.executable, "-m", "bertprune", "prune", str(source), "--recipe", "recipe.yaml", "--out", "there"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "77"}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    assert everything(tmp_path / "here") == everything(tmp_path / "there")
+
+
+def test_another_seed_gives_other_bytes(tmp_path: Path, tiny_folder: Callable[..., Path]) -> None:
+    source = tiny_folder()
+    for seed in (0, 1):
+        bp.export(bp.prune(source, RECIPE, seed), tmp_path / str(seed))
+    assert everything(tmp_path / "0")["model.safetensors"] != everything(tmp_path / "1")["model.safetensors"]
+
+
+@pytest.mark.parametrize("form", ["baked", "masked"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
+def test_tensors_keep_the_dtype_of_the_source(
+    tmp_path: Path, pruned: Callable[..., Any], dtype: str, form: Any
+) -> None:
+    run = pruned(dtype=dtype)
+    result = bp.export(run, tmp_path / "out", form)
+    stored = load_file(tmp_path / "out" / ("model.safetensors" if form == "baked" else "masked.safetensors"))
+    assert {value.dtype for name, value in stored.items() if not name.endswith("_mask")} == {getattr(torch, dtype)}
+    if form == "baked":
+        source = run.checkpoint.facts.bytes
+        assert abs(result.files["model.safetensors"] - source) < 200  # as large as the source, but for the header
+
+
+def test_tensors_of_several_dtypes_keep_theirs(tmp_path: Path, tiny_folder: Callable[..., Path]) -> None:
+    from safetensors.torch import save_file
+
+    source = tiny_folder(model_cls="BertModel")
+    weights = load_file(source / "model.safetensors")
+    weights = {name: value.half() if "query" in name else value for name, value in weights.items()}
+    save_file(weights, source / "model.safetensors", metadata={"format": "pt"})
+    bp.export(bp.prune(source, RECIPE), tmp_path / "out")
+    stored = load_file(tmp_path / "out" / "model.safetensors")
+    assert {name: value.dtype for name, value in stored.items()} == {name: v.dtype for name, v in weights.items()}
+
+
+@pytest.mark.parametrize("model_cls", ["BertForMaskedLM", "RobertaForMaskedLM", "DistilBertForMaskedLM"])
+def test_tied_tensors_are_stored_once_and_tied_again(
+    tmp_path: Path, pruned: Callable[..., Any], model_cls: str
+) -> None:
+    run = pruned(WORDS, model_cls=model_cls)
+    bp.export(run, tmp_path / "out")
+    stored = load_file(tmp_path / "out" / "model.safetensors")
+    words = run.model.get_input_embeddings().weight
+    assert [name for name, value in stored.items() if value.shape == words.shape] == list(run.masks)
+    back = bp.load(tmp_path / "out")
+    assert back.get_input_embeddings().weight is back.get_output_embeddings().weight
+    assert torch.equal(back.get_input_embeddings().weight, words)
+
+
+def test_what_the_config_ties_and_the_files_hold_apart_stays_apart(
+    tmp_path: Path, tiny_folder: Callable[..., Path]
+) -> None:
+    from safetensors.torch import save_file
+
+    source = tiny_folder(model_cls="BertForMaskedLM")
+    weights = load_file(source / "model.safetensors")
+    weights["cls.predictions.decoder.weight"] = weights["bert.embeddings.word_embeddings.weight"] + 1
+    save_file(weights, source / "model.safetensors", metadata={"format": "pt"})
+    run = bp.prune(source, WORDS)
+    bp.export(run, tmp_path / "out")
+    assert bits(outputs(bp.load(tmp_path / "out").eval())) == bits(outputs(run.model))
+
+
+def test_tensors_that_the_source_lacks_come_back_from_the_seed(
+    tmp_path: Path, tiny_folder: Callable[..., Path]
+) -> None:
+    source = tiny_folder(model_cls="BertModel", dtype="float16")
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps({**config, "architectures": ["BertForSequenceClassification"]}))
+    with pytest.warns(match="classifier"):
+        run = bp.prune(source, RECIPE, seed=5)
+    for form in ("baked", "masked"):
+        bp.export(run, tmp_path / form, form)
+        assert bits(outputs(bp.load(tmp_path / form))) == bits(outputs(run.model))
+    assert load_file(tmp_path / "baked" / "model.safetensors")["classifier.weight"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("form", ["baked", "masked"])
+@pytest.mark.usefixtures("unchanged_randomness")
+def test_the_run_and_its_source_stay_as_they_were(tmp_path: Path, pruned: Callable[..., Any], form: Any) -> None:
+    run = pruned()
+    model = {name: value.clone() for name, value in run.model.state_dict().items()}
+    pristine = {name: value.clone() for name, value in run.checkpoint.model().state_dict().items()}
+    source = everything(tmp_path / "tiny-0")
+    bp.export(run, tmp_path / "out", form)
+    assert everything(tmp_path / "tiny-0") == source
+    for kept, now in ((model, run.model), (pristine, run.checkpoint.model())):
+        assert kept.keys() == now.state_dict().keys()
+        assert all(torch.equal(value, now.state_dict()[name]) for name, value in kept.items())
+
+
+def test_what_is_written_is_what_the_run_computed(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+    run = pruned()
+    expected = bits(outputs(run.model))
+    bp.export(run, tmp_path / "one")
+    with torch.no_grad():
+        for parameter in run.model.parameters():
+            parameter.zero_()
+    run.checkpoint.release()
+    bp.export(run, tmp_path / "two")
+    assert everything(tmp_path / "one") == everything(tmp_path / "two")
+    assert bits(outputs(bp.load(tmp_path / "two"))) == expected
+
+
+def test_a_recipe_without_steps_gives_the_source_back(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+    run = pruned(bp.Recipe())
+    bp.export(run, tmp_path / "out")
+    source, out = (
+        load_file(tmp_path / "tiny-0" / "model.safetensors"),
+        load_file(tmp_path / "out" / "model.safetensors"),
+    )
+    assert source.keys() == out.keys() and all(torch.equal(source[name], out[name]) for name in source)
+    assert "Nothing was pruned." in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_baked_folder_is_a_checkpoint_again_and_says_what_it_is(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+    run = pruned()
+    bp.export(run, tmp_path / "out")
+    again = bp.Checkpoint.open(tmp_path / "out")
+    assert any("zero" in note for note in again.facts.notes)
+    report = bp.sparsity(again.model())
+    assert report.model.masked == 0 and report.model.zero >= run.report.model.masked
+    bp.export(bp.prune(again, WORDS), tmp_path / "further")

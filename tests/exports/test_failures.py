@@ -1,0 +1,179 @@
+"""Whatever goes wrong while a folder is written, nothing half done gets its name."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import SafetensorError
+
+import bertprune as bp
+from bertprune.exports import write
+
+ROOT = Path(__file__).parents[2]
+
+KILLED = """
+import os, signal, sys
+import bertprune as bp
+step = bp.Step(method="l1_unstructured", fraction=0.5, select="*key")
+def die(share, words):
+    if words == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+bp.export(bp.prune("tiny-0", step), "out", sys.argv[1], overwrite=True, progress=die)
+"""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("form", "moment"), [("baked", "reading it back"), ("masked", "moving it to out")], ids=["read", "moved"]
+)
+def test_a_killed_process_leaves_nothing_under_the_name(
+    tmp_path: Path, tiny_folder: Callable[..., Path], form: str, moment: str
+) -> None:
+    source = tiny_folder()
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", KILLED, form, moment]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, timeout=250)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    left = names(tmp_path)
+    assert "out" not in left
+    assert [name[:11] for name in left if name != "tiny-0"] == [".bertprune-"]
+    step = bp.Step(method="l1_unstructured", fraction=0.5, select="*key")
+    bp.export(bp.prune(source, step), tmp_path / "out")
+    assert "report.json" in names(tmp_path / "out")
+
+
+def test_a_cancelled_export_leaves_nothing(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+    class Cancelled(Exception):
+        pass
+
+    run, seen = pruned(), []
+    bp.export(run, tmp_path / "whole", progress=lambda share, words: seen.append((share, words)))
+    assert [share for share, _ in seen] == sorted(share for share, _ in seen) and seen[-1][0] == 1.0
+    for _, moment in seen[:-1]:
+
+        def cancel(share: float, words: str, moment: str = moment) -> None:
+            if words == moment.replace("whole", "out"):
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            bp.export(run, tmp_path / "out", progress=cancel)
+        assert names(tmp_path) == ["tiny-0", "whole"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(28, "the disk is full"), (13, "permission denied"), (5, "input/output error")]
+)
+def test_a_disk_that_refuses_is_one_line(
+    tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    def refuse(tensors: Any, path: Path, metadata: Any) -> None:
+        Path(path).write_bytes(b"half")
+        raise SafetensorError(f'Error: I/O error: Input/output error (os error {number}) at path "{path}"')
+
+    run = pruned()
+    bp.export(run, tmp_path / "out")
+    monkeypatch.setattr(write, "save_file", refuse)
+    for name in ("out", "new"):
+        with pytest.raises(bp.BertpruneError) as caught:
+            bp.export(run, tmp_path / name, overwrite=True)
+        said = str(caught.value)
+        assert said.startswith(f"{tmp_path / name}: cannot be written (") and words in said.lower()
+        assert "/.bertprune-" not in said
+    assert names(tmp_path) == ["out", "tiny-0"]
+    bp.load(tmp_path / "out")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_really_full_disk_is_one_line(
+    tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = pruned()
+    original = Path.write_text
+
+    def to_full(self: Path, text: str, **rest: Any) -> int:
+        return original(Path("/dev/full") if self.name == "recipe.yaml" else self, text, **rest)
+
+    monkeypatch.setattr(Path, "write_text", to_full)
+    with pytest.raises(bp.BertpruneError, match=r"out: cannot be written \(the disk is full\)"):
+        bp.export(run, tmp_path / "out")
+    assert names(tmp_path) == ["tiny-0"]
+
+
+def _flip(tensors: dict[str, torch.Tensor]) -> None:
+    tensors[min(name for name in tensors if name.endswith("key.weight"))].view(-1)[0] += 1
+
+
+def _lose(tensors: dict[str, torch.Tensor]) -> None:
+    tensors.pop(min(name for name in tensors if name.endswith("key.weight")))
+
+
+def _add(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["stranger"] = torch.ones(2)
+
+
+def _narrow(tensors: dict[str, torch.Tensor]) -> None:
+    name = min(name for name in tensors if name.endswith("key.weight"))
+    tensors[name] = tensors[name].half()
+
+
+def _sign(tensors: dict[str, torch.Tensor]) -> None:
+    name = min(name for name in tensors if name.endswith("key.weight"))
+    zeros = tensors[name] == 0
+    assert zeros.any()
+    tensors[name] = torch.where(zeros, -tensors[name], tensors[name])
+
+
+@pytest.mark.parametrize("spoil", [_flip, _lose, _add, _narrow, _sign])
+def test_what_does_not_come_back_the_same_is_not_handed_over(
+    tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, spoil: Callable[..., None]
+) -> None:
+    save = write.save_file
+
+    def spoilt(tensors: dict[str, torch.Tensor], path: Path, metadata: Any) -> None:
+        spoil(tensors)
+        save(tensors, path, metadata)
+
+    run = pruned(bp.Step(method="l1_unstructured", fraction=0.5, select="*key"))
+    monkeypatch.setattr(write, "save_file", spoilt)
+    with pytest.raises(bp.BertpruneError, match=r"out: .*(did not come back|reports|came from nowhere)"):
+        bp.export(run, tmp_path / "out")
+    assert names(tmp_path) == ["tiny-0"]
+
+
+def test_a_mask_that_does_not_come_back_is_noticed(
+    tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = write.save_file
+
+    def spoilt(tensors: dict[str, torch.Tensor], path: Path, metadata: Any) -> None:
+        name = min(name for name in tensors if name.endswith("_mask"))
+        save({**tensors, name: ~tensors[name]}, path, metadata)
+
+    run = pruned()
+    monkeypatch.setattr(write, "save_file", spoilt)
+    with pytest.raises(bp.BertpruneError, match=r"out: .*_mask did not come back as it was"):
+        bp.export(run, tmp_path / "out", "masked")
+    assert names(tmp_path) == ["tiny-0"]
+
+
+def test_an_unknown_form_is_refused(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+    with pytest.raises(bp.BertpruneError, match="form 'dense' is not known; choose baked or masked"):
+        bp.export(pruned(), tmp_path / "out", "dense")
+
+
+def test_the_source_is_refused_as_a_target(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+    bp.export(pruned(), tmp_path / "out")
+    again = bp.prune(tmp_path / "out", bp.Step(method="l1_unstructured", fraction=0.5, select="*key"))
+    for target in ("out", "."):
+        with pytest.raises(bp.BertpruneError, match="holds the source checkpoint"):
+            bp.export(again, tmp_path / target, overwrite=True)
+    bp.load(tmp_path / "out")
