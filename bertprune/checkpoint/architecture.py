@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedConfig, PreTrainedModel
 
-MOST_LAYERS = 128
+MOST_LAYERS = 96
 MOST_LABELS = 2**17
+MOST_REPEATS = 2**16
+_REPEATED = re.compile("layer|depth|block|stage|stack|repeat")
 _LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "n_layer", "encoder_layers", "decoder_layers")
 _SIZES = (
     "hidden_size",
@@ -55,9 +57,23 @@ def check_sizes(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str)
             raise CheckpointError(
                 f"{name}: config.json asks for {key} = {raw[key]}, and the files hold {len(tensors)} tensors in all"
             )
-    for inner in raw.values():
-        if isinstance(inner, dict):
-            check_sizes(inner, (), name)
+    _check_numbers(raw, name)
+
+
+def _check_numbers(value: Any, name: str, key: str = "") -> None:
+    """Refuse what would take for ever under any other key, nested or in a list."""
+    if isinstance(value, dict):
+        for inner, nested in value.items():
+            _check_numbers(nested, name, inner)
+    elif isinstance(value, list):
+        for nested in value:
+            _check_numbers(nested, name, key)
+    elif type(value) is int and abs(value) > (most := _most(key)):
+        raise CheckpointError(f"{name}: config.json asks for {key[:80]} = {_short(value)}; at most {most:,} are taken")
+
+
+def _most(key: str) -> int:
+    return _MOST.get(key, MOST_REPEATS if _REPEATED.search(key) else 2**31)
 
 
 def build_config(

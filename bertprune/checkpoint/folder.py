@@ -54,7 +54,7 @@ def shard_names(index: dict[str, object], called: str) -> dict[str, str]:
     if not isinstance(names, dict) or not names:
         raise CheckpointError(f"{called} has no weight_map; a map from tensor to file name is expected")
     for file in names.values():
-        if not isinstance(file, str) or Path(file).name != file or "\\" in file:
+        if not isinstance(file, str) or not file or Path(file).name != file or "\\" in file:
             raise CheckpointError(f"{called} points to {str(file)[-60:]!r}; a file name in the same folder is expected")
     return names
 

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import CheckpointError
 
-MOST_CALLS = 60_000
+MOST_CALLS = 32_000
 """How many torch calls a model may take to lay out; a BERT of 12 layers takes about 4,000."""
 
 _IN_PLACE = {

@@ -141,4 +141,5 @@ def _looks_like_path(given: str) -> bool:
 
 
 def _last(path: str | Path) -> str:
-    return Path(path).name or Path(path).resolve().name or "folder"
+    name = Path(path).name or Path(path).resolve().name or "folder"
+    return name if len(name) <= 100 else name[:99] + "…"
