@@ -1,0 +1,147 @@
+"""Reports, weights and masks as figures that are legible on light and dark pages.
+
+Every function returns a bare `matplotlib.figure.Figure` (`figure.savefig("name.png")` writes it) and touches no global
+state, so that a server's threads may draw at once. `labels` replaces English words; the keys are those of `LABELS`
+and, for the heatmap, the roles.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import seaborn
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
+
+from ..errors import BertpruneError
+from .canvas import GREY, KEPT, LABELS, REMOVED, canvas, fading, fonts, quiet
+from .heatmap import heatmap
+
+__all__ = ["LABELS", "heatmap", "histogram", "mask"]
+
+_BINS = 120
+_CELLS, _CELLS_OF_A_VECTOR = 256, 1024
+"""Cells a side of a mask's picture, at most; larger masks are averaged block by block."""
+
+
+def histogram(
+    before: torch.Tensor, mask: torch.Tensor | None = None, labels: Mapping[str, str] | None = None, title: str = ""
+) -> Figure:
+    """Draw how the values of a tensor are distributed, what a mask (of its shape, 0 is removed) takes out coloured.
+
+    Where all that is removed is nearer to zero than all that is kept (magnitude pruning), the cut is marked. Values
+    that are not finite are left out. Raises BertpruneError for a tensor without values and for a mask of another shape.
+    """
+    words = {**LABELS, **(labels or {})}
+    values, kept = _values(before, mask)
+    cut = _cut(np.abs(values[kept]), np.abs(values[~kept]))
+    edges = _edges(values, cut)
+    parts = {"kept": values[kept], "removed": values[~kept]} if mask is not None else {"kept": values}
+    figure = canvas(6.4, 3.4)
+    axes = figure.subplots()
+    _draw_bars(axes, edges, parts, words)
+    if cut is not None:
+        _mark_cut(axes, cut, words["cut"])
+    quiet(axes, title, words["weight"], words["values"])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    if mask is not None:
+        axes.legend(loc="upper left", frameon=False, labelcolor=GREY, prop={"family": fonts(), "size": 8})
+    seaborn.despine(ax=axes)
+    return figure
+
+
+def mask(mask: torch.Tensor, labels: Mapping[str, str] | None = None, title: str = "") -> Figure:
+    """Draw a mask (bool or number, 0 is removed): removed values in colour, exactly, or as shares of blocks if large.
+
+    A vector is drawn as one row; of more than two dimensions, all but the first are laid side by side. Raises
+    BertpruneError for a mask without values.
+    """
+    words = {**LABELS, **(labels or {})}
+    removed = _removed(mask)
+    shares, block = _averaged(removed)
+    figure = canvas(5.6, 1.9 if len(shares) == 1 else 4.6)
+    axes = figure.subplots()
+    rows, columns = removed.shape
+    axes.imshow(
+        shares, cmap=fading(), vmin=0, vmax=1, aspect="auto", interpolation="nearest", extent=(0, columns, rows, 0)
+    )
+    said = f"{'×'.join(map(str, mask.shape)) or 'scalar'} · {removed.mean():.2%} {words['removed']}"
+    averages = f" · {words['block']} {block[0]}×{block[1]}" if block != (1, 1) else ""
+    quiet(axes, "\n".join(filter(None, (title, said + averages))), words["column"], words["row"])
+    if rows == 1:
+        axes.set_yticks([])
+        axes.set_ylabel("")
+    return figure
+
+
+def _values(before: torch.Tensor, mask: torch.Tensor | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Take the finite values as a flat array, and which of them the mask keeps."""
+    if before.is_meta or not before.numel():
+        raise BertpruneError(f"a histogram needs values; the tensor of shape {tuple(before.shape)} has none")
+    if mask is not None and mask.shape != before.shape:
+        raise BertpruneError(f"the mask has shape {tuple(mask.shape)}, the tensor {tuple(before.shape)}")
+    flat = before.detach().cpu().flatten()
+    values = (flat if flat.dtype == torch.float64 else flat.float()).numpy()
+    kept = np.ones(len(values), bool) if mask is None else (mask.detach() != 0).cpu().flatten().numpy()
+    finite = np.isfinite(values)
+    return values[finite], kept[finite]
+
+
+def _draw_bars(axes: Axes, edges: NDArray[Any], parts: Mapping[str, NDArray[Any]], words: Mapping[str, str]) -> None:
+    colours = {"kept": KEPT, "removed": REMOVED}
+    middles = (edges[:-1] + edges[1:]) / 2
+    floor = np.zeros(len(middles))
+    total = sum(map(len, parts.values()))
+    for name, values in parts.items():
+        counts = np.histogram(values, edges)[0]
+        label = f"{words[name]}: {len(values):,} ({len(values) / max(1, total):.2%})"
+        axes.bar(middles, counts, np.diff(edges), floor, color=colours[name], label=label, linewidth=0)
+        floor = floor + counts
+
+
+def _cut(kept: NDArray[Any], removed: NDArray[Any]) -> float | None:
+    """Find the magnitude between what went and what stayed; None where magnitude does not tell them apart."""
+    if not len(kept) or not len(removed) or removed.max() > kept.min():
+        return None
+    return (float(removed.max()) + float(kept.min())) / 2
+
+
+def _edges(values: NDArray[Any], cut: float | None) -> NDArray[Any]:
+    """Cut the range into bins of one width; some end at the cut, so that no bar is of two colours."""
+    edges = np.histogram_bin_edges(values, _BINS).astype(float)
+    if not cut:
+        return edges
+    step = cut / max(1, round(cut / (edges[1] - edges[0])))
+    first, last = np.floor(edges[0] / step), np.ceil(edges[-1] / step)
+    return np.asarray(np.arange(first, last + 1) * step) if last - first < 10 * _BINS else edges
+
+
+def _mark_cut(axes: Axes, cut: float, word: str) -> None:
+    for at in (-cut, cut):
+        axes.axvline(at, color=GREY, linestyle="--", linewidth=1)
+    style = {"color": GREY, "fontfamily": fonts(), "fontsize": 8, "va": "top"}
+    place = axes.get_xaxis_transform()
+    axes.annotate(f"{word} ±{cut:.3g}", (cut, 1), (4, 0), place, textcoords="offset points", **style)
+
+
+def _removed(mask: torch.Tensor) -> NDArray[np.bool_]:
+    if mask.is_meta or not mask.numel():
+        raise BertpruneError(f"a picture needs values; the mask of shape {tuple(mask.shape)} has none")
+    rows = mask.shape[0] if mask.dim() > 1 else 1
+    return np.asarray((mask.detach() == 0).cpu().reshape(rows, -1).numpy(), dtype=np.bool_)
+
+
+def _averaged(removed: NDArray[np.bool_]) -> tuple[NDArray[Any], tuple[int, int]]:
+    """Average blocks of equal size; those at the far edges may be smaller, and are averaged over what they have."""
+    most = _CELLS if len(removed) > 1 else _CELLS_OF_A_VECTOR
+    block = tuple(-(-length // most) for length in removed.shape)
+    shares = removed.astype(np.uint8, copy=False)
+    for axis, step in enumerate(block):
+        starts = np.arange(0, removed.shape[axis], step)
+        sizes = np.diff(np.append(starts, removed.shape[axis]))
+        sums = np.add.reduceat(shares, starts, axis=axis, dtype=np.float32)
+        shares = sums / np.expand_dims(sizes, 1 - axis)
+    return shares, (block[0], block[1])
