@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import CheckpointError
 from ..progress import Progress, silent
 from .facts import TensorFact
-from .folder import NoWeightsFound, folder_weights
+from .folder import NoWeightsFound, folder_weights, shard_names
 from .headers import stored_tensor
-from .network import bar_class, cached_ids, part_of, within
+from .network import Unreachable, bar_class, cached_ids, part_of, within
 from .reading import read_object, reason
 from .sources import Source, alternatives, folder_config
 from .tokenizer_files import SETTINGS, VOCABULARIES, has_vocabulary
@@ -25,10 +25,6 @@ SMALL = 20.0
 """Seconds for a config, headers or a tokenizer, once the Hub has answered."""
 
 T = TypeVar("T")
-
-
-class Unreachable(CheckpointError):
-    """The Hub did not answer, or not in time."""
 
 
 class HubModel:
@@ -80,36 +76,37 @@ class HubModel:
         try:
             return Path(hf_hub_download(self.hub_id, file, revision=self.revision, tqdm_class=bar))
         except Exception as error:
-            raise (raised[0] if raised else self.unreachable(reason(error))) from None
+            raise (raised[0] if raised else self.translated(error)) from None
 
     def ask(self, call: Callable[[], T], seconds: float) -> T:
         """Run a call to the Hub, at most so long, and put its errors into our words."""
-        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-
         try:
             return within(seconds, call)
-        except GatedRepoError:
-            raise CheckpointError(
-                f"{self.hub_id!r} is gated on the Hub; log in with an account that has access"
-            ) from None
-        except RepositoryNotFoundError:
-            raise CheckpointError(
-                f"{self.hub_id!r} is not on the Hub, or is private; {alternatives()} can be used"
-            ) from None
-        except RevisionNotFoundError:
-            raise CheckpointError(f"{self.hub_id!r} has no revision {self.revision!r} on the Hub") from None
         except TimeoutError:
             raise self.unreachable(f"no answer within {seconds:g} s") from None
-        except CheckpointError:
-            raise
         except Exception as error:
-            raise self.unreachable(reason(error)) from None
+            raise self.translated(error) from None
+
+    def translated(self, error: Exception) -> CheckpointError:
+        """Return what an error of the Hub's client means to the user."""
+        from huggingface_hub import errors
+
+        said = {
+            errors.GatedRepoError: "is gated on the Hub; log in with an account that has access",
+            errors.RepositoryNotFoundError: f"is not on the Hub, or is private; {alternatives()} can be used",
+            errors.RevisionNotFoundError: f"has no revision {self.revision!r} on the Hub",
+            errors.SafetensorsParsingError: f"has no valid safetensors file on the Hub: {reason(error)}",
+        }
+        for kind, words in said.items():
+            if isinstance(error, kind):
+                return CheckpointError(f"{self.hub_id!r} {words}")
+        return error if isinstance(error, CheckpointError) else self.unreachable(reason(error))
 
     def unreachable(self, why: str) -> Unreachable:
         """Return the error that says what can be used instead."""
         there = f" (such as {', '.join(ids)})" if (ids := cached_ids()) else ""
         return Unreachable(
-            f"{self.hub_id!r} is not in the local cache, and the Hugging Face Hub cannot be reached ({why});"
+            f"{self.hub_id!r} is not (wholly) in the local cache, and the Hugging Face Hub cannot be reached ({why});"
             f" {alternatives()}{there} can be used"
         )
 
@@ -164,18 +161,11 @@ class RemoteWeights:
 
     def __init__(self, model: HubModel, sizes: dict[str, int]) -> None:
         """Ask for the headers alone; raises CheckpointError."""
-        from huggingface_hub import HfApi
-
-        headers = model.ask(lambda: HfApi().get_safetensors_metadata(model.hub_id, revision=model.revision), SMALL)
         self.model = model
-        self.files = tuple(sorted(headers.files_metadata))
+        self._index = () if "model.safetensors" in sizes else ("model.safetensors.index.json",)
+        self.files = _shards(model, self._index[0]) if self._index else ("model.safetensors",)
         self.bytes = sum(sizes.get(file, 0) for file in self.files)
-        self.tensors: tuple[TensorFact, ...] = tuple(
-            stored_tensor(file, name, {"dtype": str(entry.dtype), "shape": list(entry.shape)})
-            for file in self.files
-            for name, entry in headers.files_metadata[file].tensors.items()
-        )
-        self._index = ("model.safetensors.index.json",) if headers.sharded else ()
+        self.tensors = tuple(fact for file in self.files for fact in _remote_header(model, file))
         self._local: Weights | None = None
 
     def fetch(self, progress: Progress = silent) -> None:
@@ -205,8 +195,25 @@ class RemoteWeights:
         return True
 
 
+def _shards(model: HubModel, index: str) -> tuple[str, ...]:
+    names = shard_names(read_object(model.fetch(index), index), index)
+    return tuple(sorted(set(names.values())))
+
+
+def _remote_header(model: HubModel, file: str) -> tuple[TensorFact, ...]:
+    from huggingface_hub import HfApi
+
+    header = model.ask(
+        lambda: HfApi().parse_safetensors_file_metadata(model.hub_id, file, revision=model.revision), SMALL
+    )
+    return tuple(
+        stored_tensor(file, name, {"dtype": str(entry.dtype), "shape": list(entry.shape)})
+        for name, entry in header.tensors.items()
+    )
+
+
 def tokenizer_folder(model: HubModel) -> Path | None:
-    """Return the local folder with the tokenizer, fetched if the Hub has one and can be reached."""
+    """Return the local folder with the tokenizer, fetched if it is not cached; raises CheckpointError."""
     folder = model.cached()
     if folder is not None and has_vocabulary(folder):
         return folder

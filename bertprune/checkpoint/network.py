@@ -6,9 +6,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..errors import CheckpointError
 from ..progress import Progress
 
 T = TypeVar("T")
+
+
+class Unreachable(CheckpointError):
+    """The Hub did not answer, or not in time."""
 
 
 def part_of(progress: Progress, number: int, of: int) -> Progress:

@@ -10,6 +10,7 @@ from ..errors import CheckpointError, MissingTensorsWarning
 from ..progress import Progress, silent
 from .architecture import build_config, check_parameters, check_sizes, find_class
 from .facts import Facts, TensorFact, main_dtype
+from .network import Unreachable
 from .sources import Source, resolve
 from .tokenizer import load_tokenizer
 from .tokenizer_files import tokenizer_files
@@ -113,8 +114,14 @@ class Checkpoint:
 
     @property
     def tokenizer_files(self) -> tuple[Path, ...]:
-        """Return the tokenizer's local files, to be copied beside an export; never code."""
-        return tokenizer_files(self._source.tokenizer_folder())
+        """Return the tokenizer's local files, to be copied beside an export; never code.
+
+        None where the Hub cannot be reached for them: the weights are worth exporting all the same.
+        """
+        try:
+            return tokenizer_files(self._source.tokenizer_folder())
+        except Unreachable:
+            return ()
 
     def __repr__(self) -> str:
         """Show the name and the class."""
