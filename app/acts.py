@@ -13,6 +13,7 @@ from .i18n import language_of, say
 from .plan import Plan
 from .session import Done, Progress, Shelf, Source, new_folder
 from .trouble import PageError
+from .views.recipe import method_title
 
 BAR = gr.Progress()
 """Tells Gradio that a function reports progress; each call gets one of its own."""
@@ -34,7 +35,7 @@ class Acts:
         warm.wait()
         known = bp.methods()
         first = "l1_unstructured" if "l1_unstructured" in known else next(iter(known))
-        offer = gr.update(choices=[(f"{one.title} · {name}", name) for name, one in known.items()], value=first)
+        offer = gr.update(choices=[(method_title(language, one), name) for name, one in known.items()], value=first)
         return [language, offer, *self._open(language, model.Wanted(model.offered()[0]), Source())]
 
     def choose_kind(self, language: str, kind: str, *now: Any) -> list[Any]:

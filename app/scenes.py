@@ -14,7 +14,7 @@ from .session import Done, Shelf, Source
 from .tree import tree_value
 from .views.html import Html, note, tag
 from .views.model import facts_card, status, waiting
-from .views.recipe import method_card
+from .views.recipe import method_card, method_title
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class View:
     quality: Any
     parcel: take.Parcel | None
     take_form: str
+    baked: bool
     form: recipe.Form
 
     @classmethod
@@ -42,12 +43,13 @@ class View:
         quality: Any,
         parcel: Any,
         take_form: str,
+        baked: bool,
         *fields: Any,
     ) -> "View":
         """Take the values in the order in which the page sends them."""
         language = language if language in LANGUAGES else "en"
         form = recipe.Form(*fields, module=module)
-        return cls(language, source, plan, done, module, quality, parcel, take_form, form)
+        return cls(language, source, plan, done, module, quality, parcel, take_form, baked, form)
 
 
 class Scenes:
@@ -65,7 +67,7 @@ class Scenes:
         report = results.report_of(self.shelf, view.done)
         called = f"{view.source.given}@{view.source.revision}"
         return [
-            status(view.language, name, checkpoint, report, cost.headline(view.quality)),
+            status(view.language, name, checkpoint, report, cost.headline(view.language, view.quality)),
             tree_value(view.language, called, self.shelf.tree(view.source), view.module, report),
             facts_card(view.language, name, checkpoint),
         ]
@@ -75,9 +77,15 @@ class Scenes:
         name = view.module or say(view.language, "inspect_root")
         return [
             results.show_module(view.language, self.shelf, view.source, view.module),
-            results.show_changes(view.language, self.shelf, view.done, view.module),
+            results.show_changes(view.language, self.shelf, view.done, view.module, view.baked),
             note(say(view.language, "where_module_is", module=name)),
         ]
+
+    def pictures(self, view: View) -> list[Any]:
+        """Draw the mask and the weights of the chosen module."""
+        drawn = results.pictures(view.language, self.shelf, view.done, view.module)
+        there = drawn[0] is not None
+        return [*(gr.update(value=figure, visible=there) for figure in drawn), gr.update(visible=not there)]
 
     def choices(self, view: View) -> list[Any]:
         """Offer the roles, layers and types that the model has; begin with the tutorial's query, key, value."""
@@ -110,14 +118,15 @@ class Scenes:
         """Explain the method and offer the scopes that it has."""
         method = bp.methods().get(view.form.method or "")
         if method is None:
-            return [Html(""), gr.skip()]
+            return [Html(""), gr.skip(), gr.skip()]
         scopes = [(say(view.language, f"scope_{scope}"), scope) for scope in method.scopes]
         kept = view.form.scope if view.form.scope in method.scopes else method.scopes[0]
-        return [method_card(view.language, method), gr.update(choices=scopes, value=kept)]
+        named = [(method_title(view.language, one), name) for name, one in bp.methods().items()]
+        return [method_card(view.language, method), gr.update(choices=scopes, value=kept), gr.update(choices=named)]
 
     def run(self, view: View) -> list[Any]:
         """Draw what the run did."""
-        figure = results.heatmap(self.shelf, view.done)
+        figure = results.heatmap(view.language, self.shelf, view.done)
         there = view.done is not None
         return [
             results.show_summary(view.language, self.shelf, view.done),

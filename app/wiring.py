@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HEAVY: dict[str, Any] = {"concurrency_id": "heavy", "concurrency_limit": 1, "show_progress": "full"}
 LIGHT: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
-EVERYTHING = ("overview", "module", "plan", "preview", "method", "run", "quality", "estimate", "parcel")
+EVERYTHING = ("overview", "module", "pictures", "plan", "preview", "method", "run", "quality", "estimate", "parcel")
 
 
 class Wires:
@@ -29,10 +29,11 @@ class Wires:
         self.outputs: dict[str, list[Any]] = {
             "overview": [page.top.status, page.tree, m.facts],
             "module": [m.inspector, o.changes, r.chosen],
+            "pictures": [o.mask, o.histogram, o.unpictured],
             "choices": [r.roles, r.layers, r.types],
             "plan": [r.steps, r.yaml, r.undo, r.redo, r.clear],
             "preview": [r.preview],
-            "method": [r.about, r.scope],
+            "method": [r.about, r.scope, r.method],
             "run": [o.summary, o.heatmap, o.tensors, o.text, o.code, o.more, r.progress],
             "quality": [page.cost.view],
             "estimate": [page.take.estimate],
@@ -40,7 +41,7 @@ class Wires:
         }
         self.everything = [
             page.top.language, page.source, page.plan, page.done, page.module, page.quality, page.parcel,
-            page.take.form, *r.form,
+            page.take.form, o.baked, *r.form,
         ]  # fmt: skip
 
     def act(
@@ -107,7 +108,7 @@ def wire_model(wires: Wires) -> None:
         wires.draw(wires.draw(event.success, "overview", "choices").success, *EVERYTHING)
     for table in (p.tree, p.result.tensors):
         chosen = wires.act(table.select, acts.select, [], p.module)
-        wires.draw(chosen.success, "overview", "module", "preview")
+        wires.draw(wires.draw(chosen.success, "overview", "module", "preview").success, "pictures")
 
 
 def wire_recipe(wires: Wires) -> None:
@@ -145,6 +146,7 @@ def wire_steps(wires: Wires) -> None:
         show_progress_on=[r.progress], **HEAVY,
     )  # fmt: skip
     drawn = wires.draw(pruned.success, "plan", "run", "overview", "module", "quality", "estimate", "parcel")
+    wires.draw(drawn.success, "pictures")
     drawn.success(lambda: gr.update(selected="result"), None, p.tabs, api_visibility="private", **LIGHT)
     wires.act(r.cancel.click, acts.cancel, [], None, queue=False)
 
@@ -161,6 +163,7 @@ def wire_results(wires: Wires) -> None:
         show_progress_on=[c.view],
         **HEAVY,
     )
+    wires.draw(p.result.baked.change, "module", show_progress="minimal")
     wires.draw(measured.success, "quality", "overview")
     wires.draw(t.form.change, "estimate")
     built = wires.act(

@@ -7,7 +7,7 @@ import bertprune as bp
 from ..i18n import say
 from ..session import Done, Progress, Shelf
 from ..trouble import PageError
-from ..views.cost import quality_view
+from ..views.cost import figure_name, quality_view
 from ..views.html import Html, note
 
 
@@ -46,13 +46,13 @@ def show_quality(language: str, report: Any) -> Html:
     return note(say(language, "cost_none"), "bp-empty") if report is None else quality_view(language, report)
 
 
-def headline(report: Any) -> str | None:
+def headline(language: str, report: Any) -> str | None:
     """Put the first figure in a few characters, for the line that is always in sight."""
     if report is None:
         return None
     for name, score in report.scores.items():
         before = f"{score.before.value:.3f} → " if score.before else ""
-        return f"{name} {before}{score.after.value:.3f}"
+        return f"{figure_name(language, name)} {before}{score.after.value:.3f}"
     for name, figure in report.fidelity.items():
-        return f"{name} {figure.value:.3f}"
+        return f"{figure_name(language, name)} {figure.value:.3f}"
     return None

@@ -4,7 +4,7 @@ from typing import Any
 
 import bertprune as bp
 
-from ..i18n import say
+from ..i18n import say, texts
 from ..plan import Plan
 from ..session import Done, Progress, Shelf, Source
 from ..trouble import PageError
@@ -41,12 +41,15 @@ def show_module(language: str, shelf: Shelf, source: Source, module: str) -> Htm
     return inspector(language, node, {"before": shelf.before(source)})
 
 
-def show_changes(language: str, shelf: Shelf, done: Done | None, module: str) -> Html:
-    """Show a module before and after the run."""
+def show_changes(language: str, shelf: Shelf, done: Done | None, module: str, baked: bool = False) -> Html:
+    """Show a module before and after the run, and baked if that is wanted."""
     if done is None:
         return Html("")
     run = shelf.run(done)
-    return inspector(language, _node(shelf, done.source, module), {"before": run.before, "after": run.after})
+    moments = {"before": run.before, "after": run.after}
+    if baked:
+        moments["baked"] = _baked(shelf, done)
+    return inspector(language, _node(shelf, done.source, module), moments)
 
 
 def _node(shelf: Shelf, source: Source, module: str) -> bp.ModuleNode:
@@ -71,14 +74,50 @@ def report_text(shelf: Shelf, done: Done | None) -> str:
     return "" if done is None else shelf.run(done).report.to_text()
 
 
-def heatmap(shelf: Shelf, done: Done | None) -> Any:
-    """Draw sparsity by layer and role; None where there is nothing with a role."""
-    if done is None:
+def heatmap(language: str, shelf: Shelf, done: Done | None) -> Any:
+    """Draw sparsity by layer and role; None where nothing is pruned."""
+    if done is None or not (report := shelf.run(done).report).targets:
         return None
-    report = shelf.run(done).report
-    if not any(tensor.layer is not None and tensor.role for tensor in report.targets):
-        return None
-    return bp.figures.heatmap(report)
+    return bp.figures.heatmap(report, labels=figure_words(language))
+
+
+def pictures(language: str, shelf: Shelf, done: Done | None, module: str) -> list[Any]:
+    """Draw the mask and the weights of the chosen module's first pruned tensor; twice None where it has none."""
+    target = None if done is None else _target(shelf.run(done).report, module)
+    if done is None or target is None:
+        return [None, None]
+    mask = shelf.run(done).masks[target.name]
+    weight = shelf.checkpoint(done.source).model(done.seed).get_parameter(target.name).detach()
+    words, title = figure_words(language), target.name
+    return [
+        bp.figures.mask(mask, labels=words, title=title),
+        bp.figures.histogram(weight, mask, labels=words, title=title),
+    ]
+
+
+def _target(report: Any, module: str) -> Any:
+    """Find the tensor to picture: a matrix rather than a bias."""
+    here = [tensor for tensor in report.targets if tensor.module == module]
+    return next((tensor for tensor in here if tensor.tensor == "weight"), here[0] if here else None)
+
+
+def figure_words(language: str) -> dict[str, str]:
+    """Give the words on the figures in the visitor's language."""
+    start = "draw_"
+    return {key.removeprefix(start): text for key, text in texts(language).items() if key.startswith(start)}
+
+
+def _baked(shelf: Shelf, done: Done) -> bp.Snapshot:
+    """Record the model with its masks baked in, made once a run."""
+
+    def make() -> tuple[Any, int]:
+        run = shelf.run(done)
+        # run.model may be looked at by another visitor meanwhile: baked, it computes the same
+        baked = bp.snapshot(bp.bake(run.model))
+        run.release()
+        return baked, 1_000_000
+
+    return shelf.keep((done, "baked"), make)
 
 
 def code(shelf: Shelf, done: Done | None) -> str:

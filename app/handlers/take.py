@@ -89,26 +89,10 @@ def show_estimate(language: str, shelf: Shelf, done: Done | None, form: str) -> 
 
 
 def _weight(run: Any, form: str) -> int:
-    """Count the bytes of the weights to be written: every tensor in its dtype, and a byte a mask entry."""
-    checkpoint = run.checkpoint
-    stored = sum(
-        size * _BYTES.get(dtype, 4) for size, dtype in ((fact.size, fact.dtype) for fact in checkpoint.facts.tensors)
-    )
+    """Count the bytes of the weights to be written: as many as the source has, and a byte a mask entry."""
+    known = run.checkpoint.facts
+    stored = known.bytes or sum(fact.size for fact in known.tensors) * 4  # built on demand: float32
     return stored + (run.report.total.size if form == "masked" else 0)
-
-
-_BYTES = {
-    "float64": 8,
-    "int64": 8,
-    "float32": 4,
-    "int32": 4,
-    "float16": 2,
-    "bfloat16": 2,
-    "int16": 2,
-    "int8": 1,
-    "uint8": 1,
-    "bool": 1,
-}
 
 
 def throw_away(parcel: Parcel | None) -> None:

@@ -15,19 +15,22 @@ def quality_view(language: str, report: Any) -> Html:
     about = note(say(language, "quality_about", data=report.data_name, examples=f"{report.examples:,}"))
     rows = [
         (
-            _name(language, name), _interval(score.before), _interval(score.after),
+            figure_name(language, name), _interval(score.before), _interval(score.after),
             _interval(score.difference, sign="+"), f"{score.p_value:.3g}" if score.p_value is not None else "–",
         )
         for name, score in report.scores.items()
     ]  # fmt: skip
-    rows += [(_name(language, name), "–", _interval(figure), "–", "–") for name, figure in report.fidelity.items()]
+    rows += [
+        (figure_name(language, name), "–", _interval(figure), "–", "–") for name, figure in report.fidelity.items()
+    ]
     headers = [say(language, f"quality_{key}") for key in ("figure", "before", "after", "difference", "p")]
     notes = joined(note(text) for text in report.notes)
     figures = table(headers, rows, caption=say(language, "quality_title"))
     return joined([about, figures, _changed(language, report), notes])
 
 
-def _name(language: str, name: str) -> str:
+def figure_name(language: str, name: str) -> str:
+    """Name a figure in the visitor's language."""
     key = f"figure_{name}"
     return say(language, key) if has_text(language, key) else name
 

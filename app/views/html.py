@@ -27,6 +27,11 @@ def joined(parts: Iterable[object], between: str = "") -> Html:
     return Html(safe(between).join(safe(part) for part in parts))
 
 
+def breakable(name: str) -> Html:
+    """Let a long dotted name go on in the next line after a dot."""
+    return joined(name.split("."), Html(".<wbr>"))
+
+
 def table(
     headers: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[int] = (), caption: str = ""
 ) -> Html:

@@ -1,5 +1,7 @@
 """One module as torch sees it: parameters, buffers, derived tensors, hooks, keys; before and after."""
 
+from typing import Any
+
 import bertprune as bp
 
 from ..i18n import say
@@ -53,14 +55,11 @@ def _story(language: str, moment: bp.Snapshot) -> Html:
 
 
 def _tensors(language: str, moment: bp.Snapshot) -> Html:
-    headers = [say(language, f"tensor_{key}") for key in ("kind", "name", "shape", "dtype", "grad", "values")]
+    headers = [say(language, f"tensor_{key}") for key in ("name", "shape", "values")]
     rows = [
         (
-            tag("span", say(language, f"kind_{record.kind}"), cls=f"bp-kind bp-{record.kind}"),
-            tag("code", record.local),
-            "×".join(map(str, record.shape)) or "·",
-            record.dtype,
-            tag("code", record.grad_fn or ("requires_grad" if record.requires_grad else "–")),
+            joined([tag("code", record.local), " ", _kind(language, record.kind)]),
+            joined(["×".join(map(str, record.shape)) or "·", f" {record.dtype}", _gradient(record)]),
             _corner(record.corner),
         )
         for kind in ("parameter", "buffer", "derived")
@@ -68,6 +67,15 @@ def _tensors(language: str, moment: bp.Snapshot) -> Html:
         if record.kind == kind
     ]
     return table(headers, rows, caption=say(language, "inspect_tensors"))
+
+
+def _gradient(record: Any) -> Html:
+    words = f"grad_fn={record.grad_fn}" if record.grad_fn else f"requires_grad={record.requires_grad}"
+    return tag("div", tag("code", words), cls="bp-dim")
+
+
+def _kind(language: str, kind: str) -> Html:
+    return tag("span", say(language, f"kind_{kind}"), cls=f"bp-kind bp-{kind}")
 
 
 def _corner(values: tuple[float, ...]) -> str:

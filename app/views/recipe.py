@@ -16,18 +16,19 @@ def preview_line(language: str, seen: Any) -> Html:
     gone = f"{low:,}" if low == high else say(language, "preview_range", low=f"{low:,}", high=f"{high:,}")
     share = percent(high / seen.weights) if seen.weights else percent(0.0)
     parts = [
-        _figure(f"{len(seen.targets):,}", say(language, "preview_tensors")),
-        _figure(f"{seen.weights:,}", say(language, "preview_weights")),
-        _figure(gone, say(language, "preview_go" if low == high else "preview_go_range", share=share)),
+        _figure(language, "preview_tensors", f"{len(seen.targets):,}"),
+        _figure(language, "preview_weights", f"{seen.weights:,}"),
+        _figure(language, "preview_go" if low == high else "preview_go_range", gone, share=share),
     ]
     names = ", ".join(seen.targets[:3]) + (" …" if len(seen.targets) > 3 else "")
-    return tag(
-        "div", tag("p", joined(parts)), tag("p", tag("code", names), cls="bp-names"), cls="bp-preview", role="status"
-    )
+    body = [tag("p", joined(parts)), tag("p", tag("code", names), cls="bp-names")]
+    return tag("div", *body, cls="bp-preview", role="status")
 
 
-def _figure(value: str, words: str) -> Html:
-    return tag("span", tag("strong", value), " ", words, cls="bp-figure")
+def _figure(language: str, key: str, value: str, **more: str) -> Html:
+    """Set a figure off from the words around it."""
+    before, _, after = say(language, key, value="\0", **more).partition("\0")
+    return tag("span", before, tag("strong", value), after, cls="bp-figure")
 
 
 def refusal(reason: str) -> Html:
@@ -52,7 +53,6 @@ def step_list(language: str, steps: Sequence[bp.Step], seen: Sequence[Any] | Non
 def _step(language: str, at: int, step: bp.Step, of: int, seen: Any | None) -> Html:
     options = "".join(f", {key}={value}" for key, value in step.options.items())
     scope = say(language, f"scope_{step.scope}")
-    where = str(step.select) if str(step.select) != "everything" else say(language, "where_everything")
     effect = ""
     if seen is not None:
         low, high = seen.removed
@@ -63,7 +63,7 @@ def _step(language: str, at: int, step: bp.Step, of: int, seen: Any | None) -> H
     text = tag(
         "div",
         tag("p", tag("strong", step.method), " ", tag("strong", amount(step)), f" · {scope}{options}"),
-        tag("p", tag("code", where), effect),
+        tag("p", tag("code", selection(language, step.select)), effect),
         cls="bp-step-text",
     )
     buttons = [
@@ -72,6 +72,17 @@ def _step(language: str, at: int, step: bp.Step, of: int, seen: Any | None) -> H
         _button(language, "remove", at, "✕", False),
     ]
     return tag("li", text, tag("div", joined(buttons), cls="bp-step-buttons"))
+
+
+def selection(language: str, select: bp.Selection) -> str:
+    """Describe where a step works, in a few words."""
+    parts = []
+    for name in ("roles", "layers", "types", "include", "exclude"):
+        if values := getattr(select, name):
+            parts.append(f"{say(language, f'select_{name}')} {', '.join(map(str, values))}")
+    if select.tensor != "weight":
+        parts.append(f"{say(language, 'select_tensor')} {select.tensor}")
+    return " · ".join(parts) or say(language, "where_everything")
 
 
 def _button(language: str, do: str, at: int, sign: str, off: bool) -> Html:
@@ -91,6 +102,12 @@ def method_card(language: str, method: Any) -> Html:
         else ""
     )
     return tag("p", words, " ", tag("span", removes, cls="bp-kind"), " ", paper, cls="bp-method")
+
+
+def method_title(language: str, method: Any) -> str:
+    """Name a method for people, beside the name that a recipe gives."""
+    key = f"title_{method.name}"
+    return f"{say(language, key) if has_text(language, key) else method.title} · {method.name}"
 
 
 def has_text(language: str, key: str) -> bool:

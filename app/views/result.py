@@ -4,7 +4,7 @@ from typing import Any
 
 from ..i18n import say
 from ..words import percent
-from .html import Html, facts, joined, note, table, tag
+from .html import Html, breakable, facts, joined, note, table, tag
 from .recipe import amount
 
 
@@ -46,7 +46,7 @@ def tensor_table(language: str, report: Any) -> Html:
     """List the pruned tensors; the name of each is a button that selects its module."""
     rows = [
         (
-            tag("button", tensor.name, type="button", data_module=tensor.module, cls="bp-link"),
+            tag("button", breakable(tensor.name), type="button", data_module=tensor.module, cls="bp-link"),
             f"{tensor.count.size:,}",
             f"{tensor.count.masked:,}",
             tag("span", tag("span", style=f"width:{tensor.count.sparsity:.1%}"), cls="bp-bar")

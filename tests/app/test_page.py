@@ -1,0 +1,335 @@
+"""The page in a real browser: choose, prune, see, download; in English and Korean; with wrong input."""
+
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bertprune as bp
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+
+TABS = ("1 Model", "2 Recipe", "3 Before and after", "4 Cost", "5 Take it home")
+TABS_KO = ("1 모델", "2 레시피", "3 전과 후", "4 비용", "5 내려받기")
+
+
+def upload(page: Any, archive: Path, name: str = "Upload", choose: str = "Choose files") -> None:
+    page.get_by_role("radio", name=name).check()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name=choose).click()
+    chooser.value.set_files(str(archive))
+    page.locator("#status").get_by_text(archive.stem, exact=True).wait_for()
+
+
+def choose(page: Any, field: str, option: str) -> None:
+    page.get_by_label(field, exact=True).click()
+    page.get_by_role("option", name=option).click()
+
+
+def tab(page: Any, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def toast(page: Any) -> Any:
+    return page.get_by_test_id("toast-body")
+
+
+def dismiss(page: Any) -> None:
+    for button in page.get_by_test_id("toast-close").all():
+        button.click()
+
+
+def fetched(page: Any, button: str, folder: Path) -> Path:
+    with page.expect_download() as download:
+        page.get_by_role("link", name=button).or_(page.get_by_role("button", name=button)).first.click()
+    target = folder / download.value.suggested_filename
+    download.value.save_as(target)
+    return target
+
+
+def test_upload_prune_see_and_take_home(
+    visit: Callable[..., Any], tiny_zip: Callable[..., Path], tmp_path: Path, shot: Callable[..., None]
+) -> None:
+    from playwright.sync_api import expect
+    from transformers import BertForSequenceClassification
+
+    page = visit()
+    upload(page, tiny_zip("mine"))
+    expect(page.locator("#facts")).to_contain_text("BertForSequenceClassification")
+    expect(page.locator("#inspector h3")).to_have_text("bert.encoder.layer.0.attention.self.key")
+    expect(page.locator("#inspector .bp-before")).to_contain_text("_forward_pre_hooks")
+    expect(page.locator("#inspector .bp-before .bp-hooks")).to_contain_text("none")
+    shot(page, "model")
+
+    tab(page, "2 Recipe")
+    expect(page.locator("#preview")).to_contain_text("6 tensors")
+    choose(page, "Recipes of the tutorial", "3. … and 30 %")
+    expect(page.get_by_role("button", name="Remove step 3")).to_be_visible()
+    expect(page.locator("#steps .bp-refused")).to_contain_text("50")  # a bias of 32 entries cannot lose 50
+    page.get_by_role("button", name="Remove step 2").click()
+    expect(page.get_by_role("button", name="Remove step 3")).to_have_count(0)
+    expect(page.locator("#steps li").first).to_contain_text("would go: 307")
+    choose(page, "Method", "ln_structured")
+    page.get_by_label("dim").fill("0")
+    expect(page.locator("#preview")).to_contain_text("would go")
+    shot(page, "recipe")
+    page.get_by_role("button", name="Prune", exact=True).click()
+
+    expect(page.locator("#summary")).to_contain_text("Sparsity of these tensors")
+    after = page.locator("#changes .bp-after")
+    for word in (
+        "weight_orig",
+        "weight_mask",
+        "MulBackward0",
+        "PruningContainer",
+        "RandomUnstructured",
+        "LnStructured",
+    ):
+        expect(after).to_contain_text(word)
+    expect(page.locator("#changes .bp-before")).not_to_contain_text("weight_mask")
+    expect(page.locator("#heatmap img")).to_be_visible()
+    expect(page.locator("#mask img")).to_be_visible()
+    page.get_by_label("Also show it baked").check()
+    expect(page.locator("#changes .bp-baked")).not_to_contain_text("weight_orig")
+    shot(page, "result")
+
+    tab(page, "5 Take it home")
+    expect(page.locator("#estimate")).to_contain_text("Zeros do not make a dense file smaller")
+    page.get_by_role("button", name="Build and check").click()
+    expect(page.locator("#parcel")).to_contain_text("bit for bit")
+    shot(page, "take")
+    archive = fetched(page, "Download the zip", tmp_path)
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(tmp_path / "home")
+    folder = next((tmp_path / "home").iterdir())
+    recipe = bp.Recipe.load(folder / "recipe.yaml")
+    assert [step.method for step in recipe.steps] == ["random_unstructured", "ln_structured"]
+    theirs = BertForSequenceClassification.from_pretrained(folder).state_dict()
+    ours = bp.bake(bp.prune(tmp_path / "mine", recipe, seed=0).model).state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(bool((ours[name] == theirs[name]).all()) for name in ours)
+
+    page.get_by_role("radio", name=re.compile("^Masked")).check()
+    page.get_by_role("button", name="Build and check").click()
+    expect(page.locator("#parcel")).to_contain_text("masked.safetensors")
+    with zipfile.ZipFile(fetched(page, "Download the zip", tmp_path)) as opened:
+        opened.extractall(tmp_path / "masked")
+    again = bp.load(next((tmp_path / "masked").iterdir()))
+    assert bp.sparsity(again).total == bp.prune(tmp_path / "mine", recipe, seed=0).report.total
+
+
+def test_what_it_cost_on_a_file_of_ones_own(
+    visit: Callable[..., Any], tiny_zip: Callable[..., Path], tmp_path: Path, shot: Callable[..., None]
+) -> None:
+    from playwright.sync_api import expect
+
+    texts = ["the film was good", "the plot is bad", "great acting and fine music", "boring awful film"] * 5
+    table = tmp_path / "reviews.csv"
+    table.write_text("text,label\n" + "\n".join(f"{text},{at % 2}" for at, text in enumerate(texts)))
+    page = visit()
+    upload(page, tiny_zip("priced"))
+    tab(page, "4 Cost")
+    page.get_by_role("button", name="Measure before and after").click()
+    expect(toast(page)).to_contain_text("Nothing is pruned yet")
+    dismiss(page)
+    tab(page, "2 Recipe")
+    page.get_by_role("button", name="Prune", exact=True).click()  # the step in the fields
+    expect(page.locator("#summary")).to_contain_text("Sparsity")
+    tab(page, "4 Cost")
+    page.get_by_role("radio", name="A file of my own").check()
+    page.locator("input[type=file]").last.set_input_files(str(table))
+    expect(page.get_by_text("reviews.csv").first).to_be_visible()
+    page.get_by_role("button", name="Measure before and after").click()
+    expect(page.locator("#quality").or_(toast(page))).to_contain_text("Accuracy")
+    expect(page.locator("#quality")).to_contain_text("20 texts of reviews.csv")
+    expect(page.locator("#status")).to_contain_text("Accuracy")
+    shot(page, "cost")
+
+
+def test_steps_are_undone_redone_moved_and_kept_as_yaml(visit: Callable[..., Any], tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    page = visit()
+    tab(page, "2 Recipe")
+    steps = page.locator("#steps li")
+    page.get_by_role("button", name="Add this step").click()
+    expect(steps).to_have_count(1)
+    page.get_by_role("radio", name="Type", exact=True).check()
+    page.get_by_role("button", name="Add this step").click()
+    expect(toast(page)).to_contain_text("Tick at least one type")
+    dismiss(page)
+    page.get_by_role("checkbox", name=re.compile("^Embedding")).check()
+    expect(page.locator("#preview")).to_contain_text("would go")
+    page.get_by_role("button", name="Add this step").click()
+    expect(steps).to_have_count(2)
+    page.get_by_role("button", name="Move step 2 up").click()
+    expect(steps.first).to_contain_text("Embedding")
+    page.get_by_role("button", name="Undo", exact=True).click()
+    expect(steps.last).to_contain_text("Embedding")
+    page.get_by_role("button", name="Redo", exact=True).click()
+    expect(steps.first).to_contain_text("Embedding")
+    page.get_by_role("button", name="Recipe as YAML").click()
+    saved = fetched_after(page, "Save as a file", tmp_path)
+    assert [step.select.types for step in bp.Recipe.load(saved).steps] == [("Embedding",), ()]
+    page.get_by_role("button", name="Remove all").click()
+    expect(steps).to_have_count(0)
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Open a file").click()
+    chooser.value.set_files(str(saved))
+    expect(steps).to_have_count(2)
+
+
+def fetched_after(page: Any, button: str, folder: Path) -> Path:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button).click()
+    target = folder / download.value.suggested_filename
+    download.value.save_as(target)
+    return target
+
+
+def test_the_tree_is_searched_and_walked_by_keys(visit: Callable[..., Any]) -> None:
+    from playwright.sync_api import expect
+
+    page = visit()
+    tree = page.get_by_role("tree", name="Modules of the model")
+    search = page.get_by_role("searchbox", name="Search modules")
+    search.fill("pooler.dense")
+    found = tree.get_by_role("treeitem", name=re.compile("^dense"))
+    expect(found).to_have_count(1)
+    found.click()
+    expect(page.locator("#inspector h3")).to_contain_text("pooler.dense")
+    search.fill("")
+    chosen = tree.locator("[aria-selected=true]")
+    expect(chosen).to_have_count(1)
+    chosen.focus()
+    page.keyboard.press("Home")
+    expect(tree.get_by_role("treeitem").first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#inspector h3")).to_contain_text("the whole model")
+    page.keyboard.press("ArrowLeft")
+    expect(tree.get_by_role("treeitem")).to_have_count(1)
+    page.keyboard.press("ArrowRight")
+    expect(tree.get_by_role("treeitem").nth(1)).to_be_visible()
+    search.fill("no such module")
+    expect(page.get_by_text("No module has this in its name.")).to_be_visible()
+
+
+def test_wrong_input_gets_one_clear_answer(
+    visit: Callable[..., Any], tmp_path: Path, shot: Callable[..., None]
+) -> None:
+    from playwright.sync_api import expect
+
+    page = visit()
+    before = page.locator("#status").inner_text()
+    page.get_by_role("radio", name="From the Hub").check()
+    for given, answer in (
+        ("", "Enter the id of a model"),
+        ("../../etc/passwd", "is not the id of a model of the Hub"),
+        ("nobody/no-such-model", "nobody/no-such-model"),
+    ):
+        page.get_by_label("Hub id").fill(given)
+        page.get_by_role("button", name="Open", exact=True).first.click()
+        expect(toast(page)).to_contain_text(answer)
+        expect(toast(page)).not_to_contain_text("Traceback")
+        if given == "nobody/no-such-model":
+            shot(page, "error", full=False)
+        dismiss(page)
+        expect(toast(page)).to_have_count(0)
+    evil = tmp_path / "evil.zip"
+    with zipfile.ZipFile(evil, "w") as archive:
+        archive.writestr("../<b>config</b>.json", "{}")
+    page.get_by_role("radio", name="Upload").check()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose files").click()
+    chooser.value.set_files(str(evil))
+    expect(toast(page)).to_contain_text("../<b>config</b>.json")  # shown as text
+    dismiss(page)
+    assert page.locator("#status").inner_text() == before
+    tab(page, "2 Recipe")
+    page.get_by_role("radio", name="Pattern").check()
+    page.get_by_label("Include").fill("encoder.layer.0.atention.*")
+    expect(page.locator("#preview .bp-refused")).to_be_visible()
+    page.get_by_role("button", name="Add this step").click()
+    expect(toast(page)).to_contain_text("atention")
+    dismiss(page)
+    page.get_by_role("radio", name="Count").check()
+    expect(page.locator("#preview")).to_contain_text(re.compile("whole number|atention"))
+
+
+def test_korean_from_the_browser_and_by_choice(visit: Callable[..., Any], shot: Callable[..., None]) -> None:
+    from playwright.sync_api import expect
+
+    page = visit(locale="ko-KR")
+    for name in TABS_KO:
+        expect(page.get_by_role("tab", name=name, exact=True)).to_be_visible()
+    expect(page.locator("#status")).to_contain_text("희소도")
+    shot(page, "ko-model")
+    tab(page, "2 레시피")
+    choose(page, "튜토리얼 레시피", "5. 전역")
+    expect(page.get_by_role("button", name="1단계 지우기")).to_be_visible()
+    shot(page, "ko-recipe")
+    page.get_by_role("radio", name="패턴").check()
+    page.get_by_role("button", name="이 단계 추가").click()
+    expect(toast(page)).to_contain_text("처리하지 못했습니다")
+    expect(toast(page)).to_contain_text("패턴을 하나 이상")
+    dismiss(page)
+    page.get_by_role("button", name="가지치기", exact=True).click()
+    expect(page.locator("#summary")).to_contain_text("모델의 희소도")
+    shot(page, "ko-result")
+    for name in TABS_KO:
+        tab(page, name)
+        page.wait_for_timeout(300)
+        assert not raw_texts(page), name
+    shot(page, "ko-take")
+    choose(page, "언어", "English")
+    expect(page.get_by_role("tab", name="5 Take it home", exact=True)).to_be_visible()
+    expect(page.locator("#status")).to_contain_text("Sparsity")
+    expect(page.locator("#summary")).to_contain_text("Sparsity of the model")
+    page.reload()
+    expect(page.get_by_role("tab", name="1 Model", exact=True)).to_be_visible()
+    expect(page.locator("#status")).to_contain_text("Sparsity")
+
+
+def raw_texts(page: Any) -> list[str]:
+    """Find keys that are shown instead of what they stand for."""
+    text = page.locator("body").inner_text()
+    return re.findall(r"\bbp_[a-z_]+|__i18n__|\[object Object\]|\bcommon\.[a-z_]+", text)
+
+
+@pytest.mark.parametrize("width", [390, 768, 1920])
+def test_no_width_scrolls_sideways_and_every_control_has_a_name(
+    visit: Callable[..., Any], shot: Callable[..., None], width: int
+) -> None:
+    from playwright.sync_api import expect
+
+    page = visit(viewport={"width": width, "height": 844}, color_scheme="dark" if width == 1920 else "light")
+    tab(page, "2 Recipe")
+    page.get_by_role("button", name="Prune", exact=True).click()
+    expect(page.locator("#heatmap img")).to_be_visible()
+    for at, name in enumerate(TABS):
+        open_tab(page, name)
+        kind = "phone" if width == 390 else "dark" if width == 1920 else "tablet"
+        shot(page, f"{kind}-{at + 1}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        assert page.evaluate(NAMELESS) == [], name
+        assert not raw_texts(page), name
+
+
+def open_tab(page: Any, name: str) -> None:
+    """Choose a tab, which on a phone may be within the menu of the rest."""
+    there = page.get_by_role("tab", name=name, exact=True)
+    if not there.first.is_visible():
+        page.locator("#tabs .overflow-menu > button").click()
+        page.locator("#tabs .overflow-dropdown").get_by_role("button", name=name).click()
+        return
+    there.first.click()
+
+
+NAMELESS = """() => [...document.querySelectorAll('button, input, select, textarea, [role=treeitem]')]
+  .filter((e) => e.offsetParent !== null && e.type !== 'file' && !e.closest('[aria-hidden=true]'))
+  .filter((e) => !(e.innerText?.trim() || e.getAttribute('aria-label') || e.title || e.getAttribute('aria-labelledby')
+    || (e.labels && [...e.labels].some((l) => l.innerText.trim())) || e.closest('.cm-editor')))
+  .map((e) => e.outerHTML.slice(0, 200))"""
