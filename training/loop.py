@@ -118,20 +118,25 @@ def remaining(stage: Stage, per_epoch: int, total: int) -> Iterator[list[int]]:
         yield order[step % per_epoch]
 
 
+def half_epoch_ended(step: int, per_epoch: int) -> bool:
+    """Tell whether the last step crossed a half or the end of an epoch."""
+    return 2 * step // per_epoch > 2 * (step - 1) // per_epoch
+
+
 def train(stage: Stage) -> bool:
     """Train to the plan's end and return True; False if it left at `stop_after`."""
     optimizer = optimizer_for(stage.model, stage.plan)
     state.resume(stage, optimizer)
     stage.model.train()
     per_epoch = stage.per_epoch
-    total, half = round(per_epoch * stage.plan.epochs), max(1, per_epoch // 2)
+    total = round(per_epoch * stage.plan.epochs)
     losses: list[float] = []
     saved = clock = time.monotonic()
     for indices in remaining(stage, per_epoch, total):
         losses.append(update(stage, optimizer, indices, scale(stage.plan, stage.step, total)))
         stage.step += 1
         last, leaving = stage.step == total, stage.step == stage.plan.stop_after
-        if stage.step % half == 0 or last:
+        if last or half_epoch_ended(stage.step, per_epoch):
             record(stage, per_epoch, losses)
         now = time.monotonic()
         stage.seconds, clock = stage.seconds + now - clock, now
