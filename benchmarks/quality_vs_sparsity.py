@@ -1,0 +1,164 @@
+"""Measure what each method costs at each sparsity: a table, a figure and the plain numbers.
+
+    python benchmarks/quality_vs_sparsity.py --data reviews.tsv
+
+Prunes the Linear weights of the encoder, evaluates on the same examples each time, and writes
+`docs/images/quality_vs_sparsity.png` and, beside this script, `quality_vs_sparsity.md` and `.json`.
+"""
+
+import argparse
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import seaborn as sns
+import torch
+from matplotlib.figure import Figure
+from rich.progress import Progress, TaskID
+
+import bertprune as bp
+
+HERE = Path(__file__).resolve().parent
+ENCODER = bp.Selection(types=["Linear"], include=["encoder.*"])
+DENSE = "dense"
+
+METHODS: dict[str, dict[str, Any]] = {
+    "random": {"method": "random_unstructured"},
+    "L1, local": {"method": "l1_unstructured"},
+    "L1, global": {"method": "l1_unstructured", "scope": "global"},
+    "rows by L2": {"method": "ln_structured", "options": {"n": 2, "dim": 0}},
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model's score with its 95 % interval."""
+
+    method: str
+    asked: float
+    sparsity: float
+    figure: str
+    value: float
+    low: float
+    high: float
+    examples: int
+    seconds: float
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure every point, then write table, figure and numbers."""
+    given = parse(arguments)
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    checkpoint = bp.Checkpoint.open(given.checkpoint)
+    plan = [(DENSE, 0.0), *((name, fraction) for name in METHODS for fraction in given.fractions)]
+    with Progress() as bars:
+        task = bars.add_task("", total=len(plan))
+        points = []
+        for name, fraction in plan:
+            told = partial(tell, bars, task, len(points), f"{name} {fraction:.0%}")
+            points.append(measure(checkpoint, name, fraction, given, told))
+    write(points, given)
+
+
+def tell(bars: Progress, task: TaskID, done: int, words: str, share: float, _: str) -> None:
+    """Move the bar: so many points are done, and a share of the next."""
+    bars.update(task, completed=done + share, description=words)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="labelled examples: CSV, TSV or JSONL; none seen in training")
+    parser.add_argument("--checkpoint", default="demo", help="a name, folder or Hub id (default: demo)")
+    parser.add_argument("--limit", type=int, default=10_000, help="examples to score (default: 10000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random choices (default: 0)")
+    parser.add_argument("--threads", type=int, help="for torch (default: torch's own)")
+    parser.add_argument("--fractions", type=float, nargs="+", default=[tenth / 10 for tenth in range(1, 10)])
+    parser.add_argument("--image", type=Path, default=HERE.parent / "docs" / "images" / "quality_vs_sparsity.png")
+    parser.add_argument(
+        "--table", type=Path, default=HERE / "quality_vs_sparsity.md", help="numbers go to .json beside"
+    )
+    return parser.parse_args(arguments)
+
+
+def measure(
+    checkpoint: bp.Checkpoint, name: str, fraction: float, given: argparse.Namespace, progress: Callable[..., None]
+) -> Point:
+    """Prune as asked and score what is left."""
+    options = {"limit": given.limit, "batch_size": 64, "progress": progress}
+    if name == DENSE:
+        sparsity, report = 0.0, bp.evaluate(checkpoint, given.data, **options)
+    else:
+        run = bp.prune(checkpoint, bp.Step(select=ENCODER, fraction=fraction, **METHODS[name]), seed=given.seed)
+        sparsity = run.report.total.sparsity
+        report = bp.evaluate(run.model, given.data, tokenizer=checkpoint.tokenizer(), **options)
+        run.release()
+    figure, score = next(iter(report.scores.items()))
+    ends = score.after
+    seconds = round(report.seconds["total"], 2)
+    return Point(name, fraction, sparsity, figure, ends.value, ends.low, ends.high, report.examples, seconds)
+
+
+def write(points: list[Point], given: argparse.Namespace) -> None:
+    """Write the three results."""
+    for path in (given.image, given.table):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    given.table.write_text(table(points), encoding="utf-8")
+    machine = f"{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    facts = {"checkpoint": Path(given.checkpoint).name, "data": Path(given.data).name, "seed": given.seed}
+    numbers = facts | {"machine": machine, "points": [asdict(point) for point in points]}
+    given.table.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    draw(points).savefig(given.image, dpi=150, bbox_inches="tight", metadata={"Software": None})
+    print(table(points))
+
+
+def table(points: list[Point]) -> str:
+    """Lay the points out as Markdown: a row a sparsity, a column a method."""
+    dense, *rest = points
+    found = {(point.method, point.asked): point for point in rest}
+    fractions = sorted({point.asked for point in rest})
+    lines = ["| sparsity | " + " | ".join(METHODS) + " |", "|---:|" + "---|" * len(METHODS)]
+    lines += [f"| 0 % | {' | '.join([cell(dense)] * len(METHODS))} |"]
+    lines += [
+        f"| {fraction:.0%} | ".replace("%", " %") + " | ".join(cell(found[name, fraction]) for name in METHODS) + " |"
+        for fraction in fractions
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def cell(point: Point) -> str:
+    """Write value and interval, shares in per cent."""
+    if point.figure in ("accuracy", "macro_f1"):
+        return f"{100 * point.value:.1f} ({100 * point.low:.1f}–{100 * point.high:.1f})"
+    return f"{point.value:.3f} ({point.low:.3f}–{point.high:.3f})"
+
+
+def draw(points: list[Point]) -> Figure:
+    """Draw a line a method with its interval as a band, and the dense model as a dashed line."""
+    dense, *rest = points
+    scale = 100 if dense.figure == "accuracy" else 1
+    figure = Figure(figsize=(7, 4.2))
+    with sns.axes_style("whitegrid"):
+        axes = figure.subplots()
+    for name, colour, mark in zip(METHODS, sns.color_palette("colorblind"), "oDsv", strict=False):
+        line = [dense, *sorted((point for point in rest if point.method == name), key=lambda point: point.sparsity)]
+        x = [100 * point.sparsity for point in line]
+        sns.lineplot(x=x, y=[scale * point.value for point in line], ax=axes, color=colour, marker=mark, label=name)
+        low, high = [scale * point.low for point in line], [scale * point.high for point in line]
+        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.axhline(scale * dense.value, color="0.4", linestyle="--", linewidth=1, zorder=0)
+    unit = "accuracy, %" if dense.figure == "accuracy" else dense.figure.replace("_", " ")
+    axes.set(xlabel="sparsity of the encoder's Linear weights, %", ylabel=unit)
+    axes.set_title(f"{dense.examples:,} examples, bands are 95 % intervals", fontsize=10)
+    axes.legend(frameon=False)
+    sns.despine(fig=figure)
+    return figure
+
+
+if __name__ == "__main__":
+    main()

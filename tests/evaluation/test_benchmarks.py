@@ -1,0 +1,64 @@
+"""The benchmark scripts run, and write what they promise."""
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+
+
+def script(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def reviews(tmp_path: Path, texts: list[str]) -> Path:
+    """Give a file of labelled texts."""
+    path = tmp_path / "reviews.tsv"
+    path.write_text("document\tlabel\n" + "".join(f"{text}\t{row % 2}\n" for row, text in enumerate(texts[:30])))
+    return path
+
+
+def test_quality_vs_sparsity_writes_table_figure_and_numbers(
+    tiny_folder: Callable[..., Path], reviews: Path, tmp_path: Path
+) -> None:
+    folder, image, table = tiny_folder(), tmp_path / "out" / "figure.png", tmp_path / "out" / "table.md"
+    options = ["--fractions", "0.5", "0.9", "--limit", "20", "--image", str(image), "--table", str(table)]
+    script("quality_vs_sparsity").main(["--data", str(reviews), "--checkpoint", str(folder), *options])
+    lines = table.read_text().splitlines()
+    assert lines[0] == "| sparsity | random | L1, local | L1, global | rows by L2 |"
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| 0 %", "| 50 %", "| 90 %"]
+    assert all(line.count("–") == 4 for line in lines[2:])
+    numbers = json.loads(table.with_suffix(".json").read_text())
+    assert numbers["data"] == "reviews.tsv"
+    assert len(numbers["points"]) == 9
+    for point in numbers["points"]:
+        assert point["sparsity"] == pytest.approx(point["asked"], abs=0.01)
+        assert point["low"] <= point["value"] <= point["high"]
+        assert (point["figure"], point["examples"]) == ("accuracy", 20)
+    assert image.read_bytes().startswith(b"\x89PNG")
+    assert str(tmp_path) not in table.with_suffix(".json").read_text()
+
+
+def test_evaluate_speed_compares_like_with_like(
+    tiny_folder: Callable[..., Path], reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "speed.json"
+    options = ["--data", str(reviews), "--checkpoint", str(tiny_folder()), "--rounds", "1", "--out", str(out)]
+    result = script("evaluate_speed").main(options)
+    assert json.loads(out.read_text()) == result
+    assert result["examples"] == 30
+    assert result["evaluate_accuracy"] == result["pipeline_loop_accuracy"]
+    assert result["ratio"] == pytest.approx(
+        result["evaluate_examples_per_second"] / result["pipeline_loop_examples_per_second"], rel=0.05
+    )
+    assert "ratio" in capsys.readouterr().out
