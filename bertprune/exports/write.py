@@ -1,12 +1,13 @@
 """`bertprune.export`: a run becomes a folder, whole and compared, or nothing at all."""
 
 import copy
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import get_args
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -54,8 +55,8 @@ def export(
 
     Raises ExportError; then, or when the process is killed, there is nothing new at `out`.
     """
-    refuse(run.checkpoint, out, form, overwrite)
-    return _export(lambda: Parts.of(run), run.checkpoint, Path(out), form, overwrite, progress)
+    refuse(run.checkpoint, out, overwrite)
+    return _export(lambda: Parts.of(run), run.checkpoint, Path(out), form_of(form), overwrite, progress)
 
 
 def export_folder(
@@ -66,15 +67,21 @@ def export_folder(
     Raises CheckpointError for a folder that cannot be read, and ExportError.
     """
     opened = open_masked(folder)
-    refuse(opened.checkpoint, out, form, overwrite)
+    refuse(opened.checkpoint, out, overwrite)
     name = Path(folder).resolve().name
-    return _export(lambda: parts_of(opened, name), opened.checkpoint, Path(out), form, overwrite, progress)
+    return _export(lambda: parts_of(opened, name), opened.checkpoint, Path(out), form_of(form), overwrite, progress)
 
 
-def refuse(checkpoint: Checkpoint, out: str | Path, form: Form, overwrite: bool) -> None:
+def form_of(name: str) -> Form:
+    """Return the form of that name. Raises ExportError."""
+    found: dict[str, Form] = {form: form for form in FILES}
+    if name not in found:
+        raise ExportError(f"form {name!r} is not known; choose {' or '.join(found)}")
+    return found[name]
+
+
+def refuse(checkpoint: Checkpoint, out: str | Path, overwrite: bool) -> None:
     """Say at once what is wrong with a target, before any long work. Raises ExportError."""
-    if form not in get_args(Form):
-        raise ExportError(f"form {form!r} is not known; choose baked or masked")
     check_target(Path(out), overwrite, checkpoint.paths)
 
 
@@ -87,7 +94,7 @@ def _export(
         progress(0.2, f"writing {FILES[form]}")
         _write(folder, parts, form)
         progress(0.6, "reading it back")
-        checked = check(folder, parts, form)
+        checked = check(folder, parts, form, str(out))
         files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
         progress(0.95, f"moving it to {out.name}")
     progress(1.0, f"wrote {out.name}")
@@ -137,5 +144,6 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
 def _as_os_error(error: SafetensorError) -> OSError:
     """Give the number of the system's error back, which safetensors has put into words."""
-    number = str(error).partition("(os error ")[2].partition(")")[0]
-    return OSError(int(number) if number.isdecimal() else 0, str(error).partition(" at path")[0])
+    digits = str(error).partition("(os error ")[2].partition(")")[0]
+    number = int(digits) if digits.isdecimal() else errno.EIO
+    return OSError(number, os.strerror(number))

@@ -1,0 +1,186 @@
+"""The commands that prune and write, and what holds for all of them."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bertprune as bp
+from bertprune.recipe import Recipe
+
+from .conftest import KEY, STEP, Terminal
+
+COMMANDS = ["tree", "inspect", "preview", "prune", "report", "evaluate", "export", "methods", "app"]
+COUNTS = {"size", "masked", "zero", "alive", "sparsity"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(cli: Callable[..., Any], command: str) -> None:
+    said = cli(f"{command} --help")
+    assert (said.code, said.err) == (0, "")
+    assert f"Usage: bertprune {command} " in said.out and "\x1b" not in said.out
+    assert cli(f"{command} -h").out == said.out
+
+
+def test_the_first_page_of_help_lists_the_commands(cli: Callable[..., Any]) -> None:
+    said = cli("--help")
+    listed = [line.split()[0] for line in said.out.partition("Commands:")[2].splitlines() if line.startswith("  ")]
+    assert said.code == 0 and set(COMMANDS) <= set(listed)
+    assert "..." not in said.out.partition("Commands:")[2]  # every summary fits on its line
+    assert cli().code == 2
+
+
+def test_the_version(cli: Callable[..., Any]) -> None:
+    assert (cli("--version").code, cli("--version").out) == (0, f"bertprune {bp.__version__}\n")
+
+
+def test_help_is_drawn_on_a_terminal(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from bertprune.cli import main
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["prune", "--help"]) == 0
+    assert "A step, or --recipe" in terminal.getvalue()
+
+
+@pytest.mark.usefixtures("here")
+def test_preview(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bp.Checkpoint, "model", lambda self, seed=0: pytest.fail("a weight was read"))
+    said = cli(f"preview tiny-0 {STEP}")
+    assert said.code == 0
+    assert said.out.splitlines()[1].split()[-4:] == ["2", "2,048", "512", "512"]
+    steps = cli(f"preview tiny-0 {STEP} --json").json["steps"]
+    assert [set(step) for step in steps] == [{"step", "targets", "weights", "removed"}]
+    assert steps[0]["removed"] == [512, 512] and len(steps[0]["targets"]) == 2
+
+
+def test_prune_writes_and_says_what(cli: Callable[..., Any], here: Path) -> None:
+    said = cli(f"prune tiny-0 {STEP} --out out")
+    assert said.code == 0 and said.err == ""
+    assert "masked 512 of 2,048 in the pruned tensors (25.00%)" in said.out
+    size = (here / "out" / "model.safetensors").stat().st_size
+    assert f"  model.safetensors: {size:,} bytes" in said.out and "\x1b" not in said.out
+    assert Recipe.load(here / "out" / "recipe.yaml") == Recipe(
+        steps=[
+            bp.Step(
+                method="l1_unstructured",
+                fraction=0.25,
+                select=bp.Selection(roles=["attention.key", "attention.query"], layers=[0]),
+            )
+        ]
+    )
+
+
+def test_prune_as_json(cli: Callable[..., Any], here: Path) -> None:
+    found = cli(f"prune tiny-0 {STEP} --out out --seed 7 --json").json
+    assert list(found) == ["checkpoint", "seed", "steps", "sparsity", "export"]
+    assert (found["checkpoint"], found["seed"]) == ("tiny-0", 7)
+    assert [set(step) for step in found["steps"]] == [{"step", "tensors", "alive_before", "removed"}]
+    assert set(found["sparsity"]["total"]) == COUNTS and found["sparsity"]["total"]["masked"] == 512
+    assert list(found["export"]) == ["path", "form", "bytes", "files", "checked"]
+    assert found["export"]["bytes"] == sum(path.stat().st_size for path in (here / "out").iterdir())
+
+
+def test_every_flag_reaches_the_recipe(cli: Callable[..., Any], here: Path) -> None:
+    line = (
+        "prune tiny-0 --out out --method ln_structured --count 2 --scope global --type Linear,Embedding"
+        " --role ffn.output --role attention.key --layer 0-1 --include bert.* --include *encoder*"
+        " --exclude *.{query,value} --exclude *pool* --tensor weight --option n=inf --option dim=0"
+    )
+    assert cli(line).code == 0
+    (step,) = Recipe.load(here / "out" / "recipe.yaml").steps
+    assert step == bp.Step(
+        method="ln_structured",
+        count=2,
+        scope="global",
+        options={"n": float("inf"), "dim": 0},
+        select=bp.Selection(
+            types=["Linear", "Embedding"],
+            roles=["ffn.output", "attention.key"],
+            layers=[0, 1],
+            include=["bert.*", "*encoder*"],
+            exclude=["*.{query,value}", "*pool*"],
+        ),
+    )
+
+
+def test_a_recipe_file_says_the_same_as_flags(cli: Callable[..., Any], here: Path) -> None:
+    cli(f"prune tiny-0 {STEP} --out flags")
+    (here / "recipe.json").write_text(Recipe.load(here / "flags" / "recipe.yaml").to_json())
+    assert cli("prune tiny-0 --recipe recipe.json --out file").code == 0
+    for path in (here / "flags").iterdir():
+        assert path.read_bytes() == (here / "file" / path.name).read_bytes()
+
+
+def test_overwrite_replaces_an_export(cli: Callable[..., Any], here: Path) -> None:
+    cli(f"prune tiny-0 {STEP} --out out")
+    assert cli(f"prune tiny-0 {STEP} --out out").code == 2
+    assert cli(f"prune tiny-0 {STEP} --out out --form masked --overwrite").code == 0
+    assert (here / "out" / "masked.safetensors").exists() and not (here / "out" / "model.safetensors").exists()
+
+
+def test_as_python_prints_a_script_and_nothing_else(cli: Callable[..., Any], here: Path) -> None:
+    said = cli(f"prune tiny-0 {STEP} --as-python")
+    assert said.code == 0
+    compile(said.out, "script", "exec")
+    assert "from torch.nn.utils import prune" in said.out and str(here) not in said.out
+    assert sorted(path.name for path in here.iterdir()) == ["tiny-0"]
+    assert cli(f"prune tiny-0 {STEP} --as-python --out out").out == said.out and (here / "out").is_dir()
+
+
+def test_masked_folders_are_sources_to_look_at_and_to_bake(cli: Callable[..., Any], here: Path) -> None:
+    cli(f"prune tiny-0 {STEP} --out masked --form masked")
+    cli(f"prune tiny-0 {STEP} --out baked")
+    assert "BertLayer" in cli("tree masked").out
+    assert "L1Unstructured" in cli(f"inspect masked {KEY}").out
+    said = cli("export masked later")
+    assert said.code == 0 and "wrote later (baked)" in said.out
+    assert (here / "later" / "model.safetensors").read_bytes() == (here / "baked" / "model.safetensors").read_bytes()
+    assert list(cli("export masked again --json").json) == ["path", "form", "bytes", "files", "checked"]
+    assert cli("export masked later").code == 2 and cli("export masked later --overwrite").code == 0
+    refused = cli(f"prune masked {STEP} --out more")
+    assert refused.code == 2 and "masked export" in refused.err
+
+
+def test_warnings_are_one_line(cli: Callable[..., Any], here: Path) -> None:
+    config = json.loads((here / "tiny-0" / "config.json").read_text())
+    config["architectures"] = ["BertForMaskedLM"]
+    (here / "tiny-0" / "config.json").write_text(json.dumps(config))
+    said = cli(f"prune tiny-0 {STEP} --out out")
+    assert said.code == 0
+    assert said.err.startswith("warning: tiny-0 lacks ") and said.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("here")
+def test_interrupted(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(self: Any, seed: int = 0) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bp.Checkpoint, "model", interrupt)
+    said = cli(f"prune tiny-0 {STEP} --out out")
+    assert (said.code, said.out, said.err) == (130, "", "interrupted\n")
+    assert not Path("out").exists()
+
+
+def test_a_bar_is_drawn_on_a_terminal_and_wiped(
+    cli: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    said = cli(f"prune tiny-0 {STEP} --out out")
+    assert said.code == 0 and "masked 512" in said.out
+    assert "reading" in terminal.getvalue()
+    assert "reading" not in said.out
+
+
+def test_a_bug_is_not_hidden(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(source: Any, revision: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(bp.Checkpoint, "open", bug)
+    with pytest.raises(ZeroDivisionError):
+        cli("tree tiny-0")
