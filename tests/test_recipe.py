@@ -164,7 +164,7 @@ def test_yaml_of_strangers(text: str, says: str) -> None:
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, '{"steps": [}', '"text"', "3"])
 def test_json_of_strangers(text: str) -> None:
-    with pytest.raises(RecipeError, match="JSON|mapping"):
+    with pytest.raises(RecipeError, match=r"JSON|mapping"):
         Recipe.from_json(text)
 
 

@@ -2,13 +2,29 @@
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tools.documents import PAIRS, ROOT, cells, run, with_outputs
 
+pytestmark = pytest.mark.timeout(900)
 
+
+@pytest.fixture
+def left_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forget the methods that a page registers, and the seeds that it plants for plain torch."""
+    import torch
+
+    from bertprune.pruning.methods import registry
+
+    monkeypatch.setattr(registry, "_REGISTER", dict(registry.methods()))
+    with torch.random.fork_rng(devices=[]):
+        yield
+
+
+@pytest.mark.usefixtures("left_alone")
 @pytest.mark.parametrize("name", PAIRS)
 def test_every_cell_prints_what_the_page_says(name: str, tmp_path: Path) -> None:
     page = cells((ROOT / name).read_text(encoding="utf-8"))

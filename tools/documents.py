@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -55,12 +56,14 @@ def with_outputs(text: str, outputs: list[str]) -> str:
 
 
 def main() -> None:
-    """Write the outputs of the pages into both languages."""
+    """Write the outputs of the pages into both languages, and their pictures into `docs/images`."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     for english, korean in PAIRS.items():
         text = (ROOT / english).read_text(encoding="utf-8")
         with tempfile.TemporaryDirectory() as folder:
             outputs = list(run(cells(text), english, Path(folder)))
+            for picture in Path(folder).glob("*.png"):
+                shutil.copy(picture, ROOT / "docs" / "images")
         for page in (ROOT / english, ROOT / korean):
             page.write_text(with_outputs(page.read_text(encoding="utf-8"), outputs), encoding="utf-8")
             print(f"{page.name}: {len(outputs)} cells", file=sys.stderr)
