@@ -29,18 +29,32 @@ class Acts:
         """Act on the shared shelf."""
         self.shelf = shelf
 
-    def start(self, language: str) -> list[Any]:
-        """Wait for the libraries, open the first checkpoint, offer the methods."""
+    def start(self, language: str, kept: Any = None) -> list[Any]:
+        """Wait for the libraries, open the last visit's checkpoint or the first one, offer the methods."""
         language = language_of(language)
         warm.wait()
         known = bp.methods()
         first = "l1_unstructured" if "l1_unstructured" in known else next(iter(known))
         offer = gr.update(choices=[(method_title(language, one), name) for name, one in known.items()], value=first)
-        return [language, offer, *self._open(language, model.Wanted(model.offered()[0]), Source())]
+        kind, opened = self._again(language, kept if isinstance(kept, dict) else {})
+        return [language, offer, kind, *_ways(kind), recipe.kept_plan(kept), *opened]
+
+    def _again(self, language: str, kept: dict[str, Any]) -> tuple[str, Opened]:
+        """Open what was open before; where that cannot be, what everybody begins with."""
+        given, revision = str(kept.get("given") or ""), str(kept.get("revision") or "")
+        local = bool(kept.get("shown"))
+        kind = given if given in model.EMBEDDED else "folder" if local else "hub"
+        wanted = model.Wanted(kind, hub_id=given, revision=revision, path=given)
+        try:
+            if given:
+                return kind, self._open(language, wanted, Source())
+        except bp.BertpruneError:
+            pass  # it is gone, or its hub is out of reach
+        return model.offered()[0], self._open(language, model.Wanted(model.offered()[0]), Source())
 
     def choose_kind(self, language: str, kind: str, *now: Any) -> list[Any]:
         """Open an embedded checkpoint at once; for the other ways show their fields."""
-        fields = [gr.update(visible=kind == way) for way in ("hub", "upload", "folder")]
+        fields = _ways(kind)
         if kind in ("hub", "upload", "folder"):
             return [*fields, *now]
         return [*fields, *self._open(language, model.Wanted(kind), now[0])]
@@ -154,6 +168,11 @@ class Acts:
     def _tell(self, language: str, key: str, request: gr.Request, progress: Any) -> Progress:
         words = say(language, key)
         return self.shelf.watched(_visitor(request), lambda share, _: progress(share, desc=words))
+
+
+def _ways(kind: str) -> list[Any]:
+    """Show the fields that belong to a way of opening."""
+    return [gr.update(visible=kind == way) for way in ("hub", "upload", "folder")]
 
 
 def _visitor(request: gr.Request) -> str:

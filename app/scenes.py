@@ -1,5 +1,7 @@
 """What each part of the page shows for a state of affairs: handlers' values, made into updates of components."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +47,7 @@ class View:
         take_form: str,
         baked: bool,
         *fields: Any,
-    ) -> "View":
+    ) -> View:
         """Take the values in the order in which the page sends them."""
         language = language if language in LANGUAGES else "en"
         form = recipe.Form(*fields, module=module)
@@ -109,6 +111,11 @@ class Scenes:
             gr.update(interactive=bool(plan.future)),
             gr.update(interactive=bool(plan.steps)),
         ]
+
+    def kept(self, view: View) -> list[Any]:
+        """Say what the browser is to keep for the next visit: the recipe, and what can be opened again by name."""
+        again = {} if view.source.folder else {"given": view.source.given, "revision": view.source.revision}
+        return [{**again, "shown": view.source.shown, "recipe": view.plan.recipe.to_yaml()}]
 
     def preview(self, view: View) -> list[Any]:
         """Draw what the step in the fields would do."""

@@ -4,6 +4,8 @@ A visitor holds names only: which checkpoint, which recipe, which seed. A run is
 that whatever the cache let go is made again when it is asked for.
 """
 
+from __future__ import annotations
+
 import shutil
 import tempfile
 import threading
@@ -131,7 +133,7 @@ class Shelf:
             raise bp.BertpruneError(f"{name} has {size:,} parameters; this page takes at most {most:,}")
         return opened, opened.facts.parameters * _PER_VALUE, opened.release
 
-    def before(self, source: Source) -> "bp.Snapshot":
+    def before(self, source: Source) -> bp.Snapshot:
         """Record the checkpoint's model as it comes."""
 
         def make() -> tuple[Any, int, None]:
@@ -139,11 +141,11 @@ class Shelf:
 
         return self._cache.get(("before", source), make)
 
-    def tree(self, source: Source) -> "bp.ModuleNode":
+    def tree(self, source: Source) -> bp.ModuleNode:
         """Read the checkpoint's module tree, from headers alone."""
         return self._cache.get(("tree", source), lambda: (bp.tree(self.checkpoint(source).skeleton()), 1_000_000, None))
 
-    def run(self, done: Done, progress: Progress | None = None) -> "bp.PruningRun":
+    def run(self, done: Done, progress: Progress | None = None) -> bp.PruningRun:
         """Prune, or return the run that is there already. Raises BertpruneError."""
 
         def make() -> tuple[Any, int, Callable[[], None]]:

@@ -22,6 +22,8 @@ class Settings:
     max_steps: int = 200
     max_rows: int = 5_000
     """Labelled texts in one evaluation."""
+    session_seconds: int | None = None
+    """How long a visitor's files are kept after the last change; None for as long as the page is open."""
     max_queue: int = 64
     """Requests that may wait at once."""
     cache_bytes: int = 6 * GIB
@@ -46,5 +48,6 @@ class Settings:
             max_parameters=250_000_000,
             max_steps=40,
             max_rows=1_000,
+            session_seconds=3600,
             cache_bytes=3 * GIB,
         )

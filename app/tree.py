@@ -1,5 +1,7 @@
 """The module tree as a component of the page: what goes into it, and the component itself."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import gradio as gr

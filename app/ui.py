@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from .api import publish
 from .handlers import take
 from .i18n import label
 from .panels.cost import CostPanel, cost_panel
@@ -37,6 +38,7 @@ class Page:
     module: gr.State
     quality: gr.State
     parcel: gr.State
+    kept: gr.BrowserState
 
 
 def build(settings: Settings | None = None, shelf: Shelf | None = None) -> gr.Blocks:
@@ -45,18 +47,21 @@ def build(settings: Settings | None = None, shelf: Shelf | None = None) -> gr.Bl
     shelf = shelf or Shelf(settings)
     with gr.Blocks(title="bertprune", analytics_enabled=False, fill_width=True, delete_cache=(1800, 3600)) as page:
         wire(lay_out(settings, shelf), page, shelf)
+        publish(shelf)
     return page
 
 
 def lay_out(settings: Settings, shelf: Shelf) -> Page:
     """Put the panels on the page."""
     states = {
-        "source": gr.State(Source(), time_to_live=3600, delete_callback=shelf.forget),
+        "source": gr.State(Source(), time_to_live=settings.session_seconds, delete_callback=shelf.forget),
         "plan": gr.State(Plan()),
         "done": gr.State(None),
         "module": gr.State(""),
         "quality": gr.State(None),
-        "parcel": gr.State(None, time_to_live=3600, delete_callback=take.throw_away),
+        # in the browser, so that the same recipe is there again when the page is loaded anew
+        "kept": gr.BrowserState({}, storage_key="bertprune-visit", secret="bertprune"),
+        "parcel": gr.State(None, time_to_live=settings.session_seconds, delete_callback=take.throw_away),
     }
     top = header()
     with gr.Row(elem_classes="bp-main"):

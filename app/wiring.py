@@ -32,6 +32,7 @@ class Wires:
             "pictures": [o.mask, o.histogram, o.unpictured],
             "choices": [r.roles, r.layers, r.types],
             "plan": [r.steps, r.yaml, r.undo, r.redo, r.clear],
+            "kept": [page.kept],
             "preview": [r.preview],
             "method": [r.about, r.scope, r.method],
             "run": [o.summary, o.heatmap, o.tensors, o.text, o.code, o.more, r.progress],
@@ -74,13 +75,13 @@ def wire(page: "Page", blocks: gr.Blocks, shelf: Shelf) -> None:
 
 def wire_start(wires: Wires, blocks: gr.Blocks) -> None:
     """Open the page in the visitor's language; change the language."""
-    p, acts = wires.page, wires.acts
+    p, acts, m = wires.page, wires.acts, wires.page.model
     opened = [p.source, p.done, p.module, p.quality, p.parcel]
     loaded = wires.act(
         blocks.load,
         acts.start,
-        [],
-        [p.top.language, p.recipe.method, *opened],
+        [p.kept],
+        [p.top.language, p.recipe.method, m.kind, m.hub, m.upload, m.local, p.plan, *opened],
         js="window.bertprune.begin",
         show_progress="hidden",
     )
@@ -105,7 +106,7 @@ def wire_model(wires: Wires) -> None:
         wires.act(m.path.submit, acts.open_folder, [m.path, p.source], opened, **shown),
     ]
     for event in events:
-        wires.draw(wires.draw(event.success, "overview", "choices").success, *EVERYTHING)
+        wires.draw(wires.draw(event.success, "overview", "choices", "kept").success, *EVERYTHING)
     for table in (p.tree, p.result.tensors):
         chosen = wires.act(table.select, acts.select, [], p.module)
         wires.draw(wires.draw(chosen.success, "overview", "module", "preview").success, "pictures")
@@ -138,7 +139,7 @@ def wire_steps(wires: Wires) -> None:
         wires.act(r.preset.input, acts.preset, [p.source, p.plan, p.module, r.preset], [p.plan, p.module]),
     ]
     for event in events:
-        wires.draw(event.success, "plan", "preview", "overview", "module")
+        wires.draw(event.success, "plan", "preview", "overview", "module", "kept")
     saved = wires.act(r.save_yaml.click, acts.save_yaml, [p.plan], r.yaml_file)
     saved.success(None, None, None, js="() => document.querySelector('#yaml-file')?.click()", api_visibility="private")
     pruned = wires.act(

@@ -1,5 +1,7 @@
 """Measure what pruning cost."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import bertprune as bp

@@ -1,5 +1,7 @@
 """Open a checkpoint and tell what can be chosen in it."""
 
+from __future__ import annotations
+
 import re
 from collections import Counter
 from collections.abc import Sequence

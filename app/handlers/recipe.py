@@ -1,5 +1,7 @@
 """Turn what the fields say into steps, and tell what a step would do."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -142,6 +144,15 @@ def read_yaml(language: str, shelf: Shelf, plan: Plan, text: str | None) -> Plan
     recipe = bp.Recipe.from_yaml(text or "")
     _refuse_more(language, shelf, len(recipe.steps))
     return plan.to(recipe)
+
+
+def kept_plan(kept: Any) -> Plan:
+    """Take up the recipe that the browser kept; an empty plan where it kept none that can be read."""
+    text = kept.get("recipe") if isinstance(kept, dict) else None
+    try:
+        return Plan(bp.Recipe.from_yaml(text)) if isinstance(text, str) and text.strip() else Plan()
+    except bp.BertpruneError:
+        return Plan()
 
 
 def _refuse_more(language: str, shelf: Shelf, steps: int) -> None:

@@ -1,5 +1,7 @@
 """Prune, and show what became of the model."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import bertprune as bp

@@ -1,5 +1,7 @@
 """Build the checkpoint to take home, and say what it is."""
 
+from __future__ import annotations
+
 import shutil
 import zipfile
 from dataclasses import dataclass

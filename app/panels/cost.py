@@ -27,7 +27,13 @@ def cost_panel() -> CostPanel:
         label=label("cost_data"),
         info=label("cost_data_info"),
     )
-    file = gr.File(label=label("cost_upload"), file_types=[".csv", ".tsv", ".txt", ".jsonl"], visible=False, height=130)
+    file = gr.File(
+        label=label("cost_upload"),
+        file_types=[".csv", ".tsv", ".txt", ".jsonl"],
+        visible=False,
+        height=130,
+        elem_id="cost-file",
+    )
     tokenizer = gr.Textbox(label=label("cost_tokenizer"), info=label("cost_tokenizer_info"), max_lines=1)
     with gr.Row():
         measure = gr.Button(label("cost_measure"), variant="primary", scale=2, elem_id="measure")

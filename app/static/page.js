@@ -10,11 +10,11 @@ window.bertprune = {
     if (core) (await import(core)).changeLocale?.(language);
     document.documentElement.lang = language;
   },
-  begin: async () => {
+  begin: async (_, kept) => {
     const chosen = window.bertprune.chosen();
     if (chosen) await window.bertprune.change(chosen);
     const language = chosen || navigator.language || 'en';
-    return [language.toLowerCase().startsWith('ko') ? 'ko' : 'en'];
+    return [language.toLowerCase().startsWith('ko') ? 'ko' : 'en', kept];
   },
   speak: async (language) => {
     try { localStorage.setItem(window.bertprune.key, language); } catch { /* private windows */ }

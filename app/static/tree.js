@@ -95,6 +95,7 @@ function toggle(entry, open) {
 }
 function choose(entry) {
   if (entry.node.g) { toggle(entry); return; }
+  openTo(data().nodes, entry.node.p);
   props.value = { ...data(), selected: entry.node.p };
   trigger('select', { module: entry.node.p });
 }

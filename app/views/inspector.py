@@ -1,5 +1,7 @@
 """One module as torch sees it: parameters, buffers, derived tensors, hooks, keys; before and after."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import bertprune as bp

@@ -1,5 +1,7 @@
 """What is known of the model: the line that is always in sight, and the facts."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import bertprune as bp

@@ -1,5 +1,7 @@
 """What the page shows while a recipe is put together: the preview line and the list of steps."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

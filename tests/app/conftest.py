@@ -85,39 +85,50 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     return report
 
 
-@pytest.fixture
-def visit(request: pytest.FixtureRequest, browser: Any, address: str) -> Iterator[Callable[..., Any]]:
-    """Give a function that opens the page as a new visitor; afterwards nothing foreign may have been asked for."""
-    contexts, complaints = [], []
+class Visitors:
+    """Opens the page for new visitors, and listens for what a page must not do."""
 
-    def heard(message: Any) -> None:
-        if message.type == "error":
-            complaints.append(f"console: {message.text}")
+    def __init__(self, browser: Any, address: str) -> None:
+        self.browser, self.address = browser, address
+        self.contexts: list[Any] = []
+        self.complaints: list[str] = []
 
-    def asked(request: Any) -> None:
-        if not request.url.startswith((address, "data:", "blob:")):
-            complaints.append(f"foreign request: {request.url}")
-
-    def open_page(ready: bool = True, **options: Any) -> Any:
+    def __call__(self, **options: Any) -> Any:
+        """Open the page and wait until it is ready."""
         given = {"viewport": {"width": 1280, "height": 900}, "locale": "en-US", "reduced_motion": "reduce", **options}
-        context = browser.new_context(**given)
+        context = self.browser.new_context(**given)
         context.set_default_timeout(PATIENCE)
-        contexts.append(context)
+        self.contexts.append(context)
         page = context.new_page()
-        page.on("console", heard)
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("request", asked)
-        page.goto(address)
-        if ready:
-            page.locator("#inspector h3").wait_for()
+        page.on("console", self.heard)
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on("request", self.asked)
+        page.goto(self.address)
+        page.locator("#inspector h3").wait_for()
         return page
 
-    yield open_page
-    for context in contexts:
-        if request.node.stash.get(FAILED, False):
-            context.pages[0].screenshot(path=str(SHOTS / f"failed-{request.node.name}.png"))
-        context.close()
-    assert not complaints, "\n".join(complaints)
+    def heard(self, message: Any) -> None:
+        if message.type == "error":
+            self.complaints.append(f"console: {message.text}")
+
+    def asked(self, request: Any) -> None:
+        if not request.url.startswith((self.address, "data:", "blob:")):
+            self.complaints.append(f"foreign request: {request.url}")
+
+    def leave(self, failed: str | None) -> None:
+        for context in self.contexts:
+            if failed:
+                context.pages[0].screenshot(path=str(SHOTS / f"failed-{failed}.png"))
+            context.close()
+
+
+@pytest.fixture
+def visit(request: pytest.FixtureRequest, browser: Any, address: str) -> Iterator[Visitors]:
+    """Give a function that opens the page as a new visitor; afterwards nothing foreign may have been asked for."""
+    visitors = Visitors(browser, address)
+    yield visitors
+    visitors.leave(request.node.name if request.node.stash.get(FAILED, False) else None)
+    assert not visitors.complaints, "\n".join(visitors.complaints)
 
 
 @pytest.fixture

@@ -311,3 +311,9 @@ def test_names_from_outside_are_text_and_not_markup(shelf: Shelf, source: Source
     line = status("en", model.name_of(shelf, named), shelf.checkpoint(named))
     assert "<script>" not in line
     assert "&lt;script&gt;" in line
+
+
+def test_what_the_browser_kept_is_taken_up_or_forgotten() -> None:
+    assert recipe.kept_plan({"recipe": preset("global").to_yaml()}).recipe == preset("global")
+    for kept in (None, {}, {"recipe": ""}, {"recipe": "a: ["}, {"recipe": 7}, "nonsense"):
+        assert recipe.kept_plan(kept) == Plan()

@@ -140,8 +140,10 @@ def test_what_it_cost_on_a_file_of_ones_own(
     expect(page.locator("#summary")).to_contain_text("Sparsity")
     tab(page, "4 Cost")
     page.get_by_role("radio", name="A file of my own").check()
-    page.locator("input[type=file]").last.set_input_files(str(table))
-    expect(page.get_by_text("reviews.csv").first).to_be_visible()
+    with page.expect_file_chooser() as chooser:
+        page.locator("#cost-file button").first.click()
+    chooser.value.set_files(str(table))
+    expect(page.locator("#cost-file")).to_contain_text("reviews")
     page.get_by_role("button", name="Measure before and after").click()
     expect(page.locator("#quality").or_(toast(page))).to_contain_text("Accuracy")
     expect(page.locator("#quality")).to_contain_text("20 texts of reviews.csv")
@@ -180,6 +182,11 @@ def test_steps_are_undone_redone_moved_and_kept_as_yaml(visit: Callable[..., Any
         page.get_by_role("button", name="Open a file").click()
     chooser.value.set_files(str(saved))
     expect(steps).to_have_count(2)
+    page.reload()  # the recipe is kept by the browser
+    expect(page.locator("#inspector h3")).to_be_visible()
+    tab(page, "2 Recipe")
+    expect(steps).to_have_count(2)
+    expect(steps.first).to_contain_text("Embedding")
 
 
 def fetched_after(page: Any, button: str, folder: Path) -> Path:
