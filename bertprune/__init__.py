@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .errors import NoEffectWarning as NoEffectWarning
     from .evaluation.quality import QualityReport as QualityReport
     from .evaluation.quality import evaluate as evaluate
-    from .exports.write import export as export
     from .exports.load import load as load
+    from .exports.write import export as export
     from .pruning.apply import apply as apply
     from .pruning.apply import bake as bake
     from .pruning.methods import method as method
