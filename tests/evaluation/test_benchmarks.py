@@ -62,3 +62,12 @@ def test_evaluate_speed_compares_like_with_like(
         result["evaluate_examples_per_second"] / result["pipeline_loop_examples_per_second"], rel=0.05
     )
     assert "ratio" in capsys.readouterr().out
+
+
+def test_held_back_reviews_are_those_of_the_training(tmp_path: Path) -> None:
+    from training.data import read_reviews, split
+
+    source, out = tmp_path / "all.tsv", tmp_path / "held.tsv"
+    source.write_text("document\tlabel\n" + "".join(f'"{row}" 편\t{row % 2}\n' for row in range(50)), encoding="utf-8")
+    script("held_back").main(["--data", str(source), "--out", str(out), "--count", "10", "--seed", "3"])
+    assert read_reviews(out) == split(read_reviews(source), 10, 3)[1]

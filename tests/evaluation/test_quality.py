@@ -197,8 +197,17 @@ def test_masks_fall_on_fifteen_percent_of_ordinary_tokens_by_text_and_seed_alone
     assert not np.isin(ids[places], special).any()
     assert np.array_equal(places, _places(ids.copy(), special, 0))
     assert not np.array_equal(places, _places(ids, special, 1))
+    assert not np.array_equal(places, _places(np.array([2, *range(6, 106), 3]), special, 0))
     assert len(_places(np.array([2, 9, 3]), special, 0)) == 1
     assert len(_places(np.array([2, 1, 3]), special, 0)) == 0
+
+
+def test_masked_language_loss_depends_on_neither_order_nor_batches(
+    tiny_mlm: Any, tiny_tokenizer: Any, texts: list[str]
+) -> None:
+    plain = bp.evaluate(tiny_mlm, texts, tokenizer=tiny_tokenizer)["masked_lm_loss"].after.value
+    moved = bp.evaluate(tiny_mlm, texts[::-1], tokenizer=tiny_tokenizer, batch_size=5)["masked_lm_loss"].after.value
+    assert moved == pytest.approx(plain, abs=1e-5)
 
 
 def test_a_regression_head_is_correlated_by_its_output(
