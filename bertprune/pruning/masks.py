@@ -14,7 +14,7 @@ from ..progress import Progress, silent
 from ..recipe import Recipe, Step
 from .outcome import StepOutcome, TensorOutcome
 from .plan import Plan, plan
-from .rank import Scores, drop_lowest
+from .rank import Scores, count_true, drop_lowest
 from .select import Target
 
 
@@ -96,7 +96,7 @@ def _take(made: Plan, masks: dict[str, Tensor], generator: torch.Generator) -> S
 
 
 def _alive(target: Target, mask: Tensor | None) -> int:
-    return target.parameter.numel() if mask is None else int(torch.count_nonzero(mask))
+    return target.parameter.numel() if mask is None else count_true(mask)
 
 
 def _amount(step: Step, alive: int, where: str) -> int:
@@ -128,19 +128,19 @@ def _element_scores(made: Plan, target: Target, mask: Tensor | None, generator: 
     weight = target.parameter.detach()
     alive = None if mask is None else mask.reshape(-1)
     if made.method.elementwise:
-        return Scores(target.name, weight.reshape(-1), alive, lambda w: made.method.score(w, **made.options))
+        return Scores(
+            target.name, weight.reshape(-1), alive, lambda w: made.method.score(target.name, w, **made.options)
+        )
     living = weight if mask is None else weight * mask
-    scores = made.method.score(living, generator=generator, mask=mask, **made.options)
-    return Scores(target.name, _checked_scores(made, target, scores, tuple(weight.shape)).reshape(-1), alive)
+    scores = made.method.score(target.name, living, generator=generator, mask=mask, **made.options)
+    return Scores(target.name, _shaped(made, target, scores, tuple(weight.shape)).reshape(-1), alive)
 
 
-def _checked_scores(made: Plan, target: Target, scores: Tensor, shape: tuple[int, ...]) -> Tensor:
-    if not isinstance(scores, Tensor) or tuple(scores.shape) != shape:
-        got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise RecipeError(f"{made.method.name}: scores of {target.name} must have the shape {shape}, not {got}")
-    if scores.is_complex() or scores.dtype == torch.bool:
-        raise RecipeError(f"{made.method.name}: scores of {target.name} must be numbers, not {scores.dtype}")
-    return scores.detach()
+def _shaped(made: Plan, target: Target, scores: Tensor, shape: tuple[int, ...]) -> Tensor:
+    if tuple(scores.shape) != shape:
+        what = f"{made.method.name}: scores of {target.name}"
+        raise RecipeError(f"{what} must have the shape {shape}, not {tuple(scores.shape)}")
+    return scores
 
 
 def _slices(made: Plan, masks: dict[str, Tensor], generator: torch.Generator) -> list[tuple[int, int]]:
@@ -186,8 +186,8 @@ def _slice_scores(
         mask = mask.index_select(dim, places)
     if len(places) < weight.shape[dim]:
         weight = weight.index_select(dim, places)
-    scores = made.method.score(weight, generator=generator, mask=mask, **made.options)
-    return Scores(target.name, _checked_scores(made, target, scores, (len(places),)))
+    scores = made.method.score(target.name, weight, generator=generator, mask=mask, **made.options)
+    return Scores(target.name, _shaped(made, target, scores, (len(places),)))
 
 
 def _without(target: Target, mask: Tensor | None, dim: int, places: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import prune
 
+from bertprune.errors import RecipeError
 from bertprune.pruning.apply import apply
 from bertprune.recipe import Recipe, Step
 
@@ -98,7 +99,12 @@ def test_ln_structured(case, amount, n, dim):
     living = living_slices(weight, mask, dim)
     if isinstance(amount, int) and amount > living.sum():
         amount = int(living.sum())
-    apply(ours, step_of("ln_structured", amount, select="*", options={"n": n, "dim": dim}), seed=0)
+    step = step_of("ln_structured", amount, select="*", options={"n": n, "dim": dim})
+    if n == "fro" and weight.dim() > 3:  # torch's own limit, and its own words for it
+        with pytest.raises(RecipeError, match=r"^ln_structured: weight: linalg\.matrix_norm"):
+            apply(ours, step)
+        return
+    apply(ours, step, seed=0)
     prune.ln_structured(theirs, "weight", amount, n=n, dim=dim)
     norms = torch.norm(current(weight, mask), p=n, dim=others(weight, dim))
     agree_by_slice(ours, theirs, living, norms, dim)

@@ -89,7 +89,7 @@ def test_a_misleading_sample_costs_time_not_truth(monkeypatch):
     """The bracket misses the cut on either side, and the cut is found all the same."""
     values = torch.arange(1000.0)
     for low, high in [(900.0, 950.0), (10.0, 20.0), (math.inf, math.inf), (-math.inf, -math.inf)]:
-        monkeypatch.setattr(rank, "_bracket", lambda *_, ends=(low, high): ends)
+        monkeypatch.setattr(rank._Search, "bracket", lambda *_, ends=(low, high): ends)
         assert drop_lowest([Scores("x", values)], 500)[0].tolist() == [False] * 500 + [True] * 500
 
 

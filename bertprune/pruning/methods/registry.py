@@ -59,10 +59,19 @@ class Method:
         """Tell whether the rule has a parameter of that name."""
         return argument in inspect.signature(self.rule).parameters
 
-    def score(self, weight: torch.Tensor, **arguments: Any) -> torch.Tensor:
-        """Call the rule with those of the arguments that it asks for."""
-        result: torch.Tensor = self.rule(weight, **{key: arguments[key] for key in arguments if self.wants(key)})
-        return result
+    def score(self, name: str, weight: torch.Tensor, **arguments: Any) -> torch.Tensor:
+        """Call the rule on the tensor of that name, with those of the arguments that it asks for.
+
+        Raises RecipeError where the rule fails, or returns something that is no tensor of numbers.
+        """
+        try:
+            result = self.rule(weight, **{key: arguments[key] for key in arguments if self.wants(key)})
+        except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError) as error:
+            raise RecipeError(f"{self.name}: {name}: {str(error).splitlines()[0]}") from error
+        if not isinstance(result, torch.Tensor) or result.is_complex() or result.dtype == torch.bool:
+            got = result.dtype if isinstance(result, torch.Tensor) else type(result).__name__
+            raise RecipeError(f"{self.name}: scores of {name} must be numbers, not {got}")
+        return result.detach()
 
     def checked(self, step: Step) -> dict[str, Any]:
         """Return the step's options with defaults filled in. Raises RecipeError."""
