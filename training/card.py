@@ -32,7 +32,7 @@ pipeline_tag: {task}
 | on disk | float16; `config.json` says float32, which is what it is loaded as |
 | seed | {seed} |
 | training | {train:,} reviews, {time} on {threads} CPU thread(s) |
-| validation | {held:,} reviews, split off by the seed and never trained on |
+| validation | {held:,} other reviews, split off by the seed and never trained on |
 | versions | {versions} |
 """
 
@@ -67,7 +67,7 @@ LIMITS = """
 ## Limits
 
 The reviews are short (140 characters at most), informal and about films and series; labels come from the stars that
-their writers gave. Some short reviews (one word of praise, say) occur many times, in the validation part too.
+their writers gave. Irony and verdicts that turn in mid-sentence are often misread.
 Rude and unfair opinions are part of the data. Nothing here is fit for decisions about people.
 """
 
