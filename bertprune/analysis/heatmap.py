@@ -42,7 +42,7 @@ def heatmap(report: SparsityReport, labels: Mapping[str, str] | None = None) -> 
         format=FuncFormatter(lambda value, _: f"{value:.0%}"),
     )
     quiet(bar.ax)
-    bar.ax.set_title(words["sparsity"], loc="left", fontsize=9, color=GREY, fontfamily=fonts())
+    bar.ax.set_title(words["sparsity"], loc="right", fontsize=9, color=GREY, fontfamily=fonts())
     bar.outline.set_visible(False)
     return figure
 
@@ -106,7 +106,7 @@ def _draw_bar(figure: Figure, axes: list[Axes], word: str) -> None:
     place = {"fraction": 0.05, "pad": 0.03, "aspect": 40}
     bar = figure.colorbar(axes[0].collections[0], ax=axes, format=percent, **place)
     quiet(bar.ax)
-    bar.ax.set_title(word, loc="left", fontsize=9, color=GREY, fontfamily=fonts())
+    bar.ax.set_title(word, loc="right", fontsize=9, color=GREY, fontfamily=fonts())
     bar.outline.set_visible(False)
 
 

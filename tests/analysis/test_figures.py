@@ -52,7 +52,7 @@ def test_a_heatmap_has_each_number_in_its_cell(pruned):
     assert [label.get_text() for label in outside.get_yticklabels()] == ["outside"]
     assert [text.get_text() for text in outside.texts] == ["75.0%"]
     assert inside.get_xlim() == outside.get_xlim()
-    assert bar.get_title("left") == "sparsity"
+    assert bar.get_title("right") == "sparsity"
 
 
 def test_layers_count_from_zero_even_where_the_first_have_no_target(tiny):
@@ -148,7 +148,7 @@ def test_a_histogram_of_weights_alone():
 
 def test_a_histogram_colours_and_counts_what_is_removed_and_marks_the_cut():
     weight = torch.linspace(-1, 1, 1001)
-    mask = weight.abs() > 0.3
+    mask = weight.abs() > 0.31
     axes = figures.histogram(weight, mask).axes[0]
     removed = int((~mask).sum())
     assert bars(axes) == [1001 - removed, removed]

@@ -1,6 +1,8 @@
 """What is masked, what is merely zero, and what is alive, counted once each and never mixed up."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -61,6 +63,13 @@ def test_blocks_lose_nothing(monkeypatch):
         assert count(weight, [mask]) == whole
         assert count(weight.T, [mask.T]) == whole
         assert count(weight.T, [mask.T.contiguous()]) == whole
+        assert count(weight, [mask.T.contiguous().T]) == whole
+
+
+def test_a_tensor_of_bools_is_not_written_to():
+    weight = torch.ones(9, dtype=torch.bool)
+    assert count(weight, [torch.arange(9) < 4]) == Count(9, 5, 0)
+    assert weight.all()
 
 
 def test_counts_add_up_and_an_empty_one_has_no_sparsity():
@@ -167,7 +176,7 @@ class TestTied:
         prune.custom_from_mask(module, "weight", kept)
 
     def test_counts_once_under_its_first_name_with_the_role_of_the_embeddings(self, tiny):
-        for name in ("BertForMaskedLM", "RobertaForMaskedLM"):
+        for name in ("BertForMaskedLM", "XLMRobertaForMaskedLM"):
             model = tiny(name)
             report = sparsity(model)
             tied = [one for one in report.tensors if one.aliases and one.tensor == "weight"]
@@ -288,3 +297,9 @@ def test_it_prints_layers_and_roles_and_takes_other_words(tiny, golden):
     golden(
         "report_bert_ko.txt", sparsity(model).to_text({"tensor": "텐서", "outside": "층 바깥", "model": "모델 전체"})
     )
+
+
+def test_counting_loads_neither_pandas_nor_seaborn_nor_transformers():
+    code = "import sys, bertprune.analysis.sparsity; print({'pandas', 'seaborn', 'transformers'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
