@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..checkpoint.loading import building, quietly
 from ..checkpoint.seeded import Seeded
-from ..errors import ExportError
+from ..errors import CheckpointError, ExportError
 from .load import load
 from .parts import Parts
 from .tensors import Form, entries
@@ -23,7 +23,7 @@ def check(folder: Path, parts: Parts, form: Form, name: str) -> int:
     """
     try:
         return _check(folder, parts, form)
-    except _Different as error:
+    except (_Different, CheckpointError) as error:
         raise ExportError(f"{name}: {error}; nothing was kept") from None
 
 

@@ -19,7 +19,7 @@ from ..progress import Progress, silent
 from ..run import PruningRun
 from .card import Weights, card
 from .check import check
-from .folder import appearing, check_target
+from .folder import appearing, check_target, reason
 from .masked import open_masked, parts_of
 from .parts import Parts
 from .tensors import FILES, Form, stored
@@ -82,7 +82,12 @@ def form_of(name: str) -> Form:
 
 def refuse(checkpoint: Checkpoint, out: str | Path, overwrite: bool) -> None:
     """Say at once what is wrong with a target, before any long work. Raises ExportError."""
-    check_target(Path(out), overwrite, checkpoint.paths)
+    try:
+        check_target(Path(out), overwrite, checkpoint.paths)
+    except OSError as error:
+        raise ExportError(f"{out}: cannot be written ({reason(error)})") from None
+    except ValueError as error:
+        raise ExportError(f"{str(out)!r}: not a name for a folder ({error})") from None
 
 
 def _export(

@@ -8,6 +8,7 @@ import pytest
 
 import bertprune as bp
 
+KEY = "bert.encoder.layer.0.attention.self.key"
 RECIPE = bp.Recipe(
     steps=[
         bp.Step(method="random_unstructured", fraction=0.3, select="*attention.self.key"),

@@ -172,3 +172,13 @@ def test_the_source_is_refused_as_a_target(tmp_path: Path, pruned: Callable[...,
         with pytest.raises(bp.BertpruneError, match="holds the source checkpoint"):
             bp.export(again, tmp_path / target, overwrite=True)
     bp.load(tmp_path / "out")
+
+
+def test_a_name_that_no_folder_can_have(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+    run = pruned(bp.Recipe())
+    with pytest.raises(bp.BertpruneError, match=r"not a name for a folder \(embedded null byte\)"):
+        bp.export(run, "a\0b")
+    with pytest.raises(bp.BertpruneError, match=r"cannot be written \("):
+        bp.export(run, tmp_path / "tiny-0" / "config.json" / "out")
+    with pytest.raises(bp.BertpruneError, match=r"cannot be written \(the name is too long\)"):
+        bp.export(run, tmp_path / ("x" * 300))
