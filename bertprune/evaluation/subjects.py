@@ -2,27 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checkpoint import Checkpoint
 from ..errors import CheckpointError, DataError
-
-
-@runtime_checkable
-class Run(Protocol):
-    """What evaluation needs to know of a pruning run."""
-
-    checkpoint: Checkpoint
-    seed: int
-
-    @property
-    def recipe(self) -> Any: ...
-
-    @property
-    def model(self) -> nn.Module: ...
 
 
 @dataclass(frozen=True)
@@ -48,12 +34,12 @@ def resolve(model: Any, baseline: Any, tokenizer: Any) -> Subjects:
         after, name = _open("model", source or model, seed)
     other = _checkpoint(before)
     reference, before_name = (None, None) if before is None else _open("baseline", other or before, seed)
-    chosen = _tokenizer(tokenizer, source or other)
-    return Subjects(after, reference, name, before_name, chosen)
+    lender = source or other or (before.checkpoint if _is_run(before) else None)
+    return Subjects(after, reference, name, before_name, _tokenizer(tokenizer, lender))
 
 
 def _is_run(model: Any) -> bool:
-    """Look at the names only: asking a run for its model would build it."""
+    """Tell by the names, since evaluation does not know the room of runs; asking for `model` would build it."""
     return not isinstance(model, nn.Module) and all(hasattr(model, name) for name in ("checkpoint", "recipe", "seed"))
 
 

@@ -51,7 +51,8 @@ def test_two_runs_and_folders_and_checkpoints_may_be_compared(run: Any, tiny_fol
 
 
 def test_the_baseline_lends_its_tokenizer_to_a_model_that_is_held(run: Any) -> None:
-    assert bp.evaluate(run.model, DATA, baseline=run.checkpoint).examples == len(DATA)
+    for baseline in (run, run.checkpoint):
+        assert bp.evaluate(run.model, DATA, baseline=baseline).examples == len(DATA)
 
 
 def test_another_tokenizer_may_be_given_by_folder_or_object(
