@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?= -n 2 --dist loadfile
 
-.PHONY: app test lint format docs readme clean help
+.PHONY: app test lint format docs picture readme clean help
 
 app: $(READY)  ## set up and start the page; it opens in the browser
 	$(BIN)/python app/main.py
@@ -26,6 +26,9 @@ format: $(READY)  ## let ruff put the style right
 
 docs: $(READY)  ## run the pages' code and write what it prints below it
 	$(BIN)/python -m tools.documents
+
+picture: $(READY)  ## take the README's picture of the page
+	$(BIN)/python -m tools.picture
 
 readme: $(READY)  ## write space.yaml into the README's front matter
 	$(BIN)/python -m tools.front_matter
