@@ -11,9 +11,10 @@ import gradio as gr
 
 import bertprune as bp
 
+from . import warm
 from .handlers import cost, model, take
 from .session import Done, Shelf, Source
-from .trouble import PageError, friendly
+from .trouble import PageError, log, reason
 
 
 class Api:
@@ -103,11 +104,16 @@ def publish(shelf: Shelf) -> None:
 
 
 def plainly(verb: Any) -> Any:
-    """Let a verb speak English to programs, and keep its signature."""
-    spoken = friendly(lambda language, *values, **named: verb(*values, **named))
+    """Give a program the library's line as it is, and of anything else only that it happened."""
 
     @functools.wraps(verb)
     def called(*values: Any, **named: Any) -> Any:
-        return spoken("en", *values, **named)
+        try:
+            warm.wait()
+            return verb(*values, **named)
+        except Exception as error:
+            if not isinstance(error, bp.BertpruneError):
+                log.exception("a call failed: %s", verb.__name__)
+            raise gr.Error(reason("en", error), print_exception=False) from None
 
     return called

@@ -10,6 +10,7 @@ import gradio as gr
 
 import bertprune as bp
 
+from . import warm
 from .i18n import LANGUAGES, say
 from .session import Cancelled
 
@@ -34,19 +35,17 @@ def friendly(handler: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(language: str, *values: Any, **more: Any) -> Any:
         language = language if language in LANGUAGES else "en"
         try:
+            warm.wait()
             return handler(language, *values, **more)
         except Cancelled:
-            raise gr.Error(
-                say(language, "cancelled"), title=say(language, "cancelled_title"), print_exception=False
-            ) from None
+            gr.Info(say(language, "cancelled"), title=say(language, "cancelled_title"))
+            raise gr.Error("cancelled", visible=False, print_exception=False) from None
         except gr.Error:
             raise
-        except bp.BertpruneError as error:
-            text = escape(reason(language, error))
-            raise gr.Error(text, title=say(language, "trouble_title"), duration=20, print_exception=False) from None
         except Exception as error:
-            log.exception("a handler failed: %s", getattr(handler, "__name__", handler))
-            text = reason(language, error)
-            raise gr.Error(text, title=say(language, "trouble_title"), print_exception=False) from None
+            if not isinstance(error, bp.BertpruneError):
+                log.exception("a handler failed: %s", getattr(handler, "__name__", handler))
+            # the toast's title comes from the style sheet: Gradio drops an error's own
+            raise gr.Error(escape(reason(language, error)), duration=20, print_exception=False) from None
 
     return guarded

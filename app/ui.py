@@ -46,8 +46,8 @@ def build(settings: Settings | None = None, shelf: Shelf | None = None) -> gr.Bl
     settings = settings or Settings.from_environment()
     shelf = shelf or Shelf(settings)
     with gr.Blocks(title="bertprune", analytics_enabled=False, fill_width=True, delete_cache=(1800, 3600)) as page:
+        publish(shelf)  # first, so that its names are free
         wire(lay_out(settings, shelf), page, shelf)
-        publish(shelf)
     return page
 
 

@@ -36,9 +36,16 @@ def result_panel() -> ResultPanel:
         changes = gr.HTML(elem_id="changes", apply_default_css=False)
         gr.Markdown(label("result_pictures"), elem_classes="bp-h")
         with gr.Row(elem_classes="bp-pictures"):
-            mask = gr.Plot(label=label("result_mask"), format="png", elem_id="mask", min_width=300, show_label=False)
+            mask = gr.Plot(
+                label=label("result_mask"), format="png", elem_id="mask", min_width=260, scale=2, show_label=False
+            )
             histogram = gr.Plot(
-                label=label("result_histogram"), format="png", elem_id="histogram", min_width=300, show_label=False
+                label=label("result_histogram"),
+                format="png",
+                elem_id="histogram",
+                min_width=300,
+                scale=3,
+                show_label=False,
             )
         unpictured = gr.Markdown(label("result_unpictured"), elem_classes="bp-note")
         tensors = gr.HTML(elem_id="tensors", apply_default_css=False, js_on_load=static("buttons.js"))

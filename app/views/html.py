@@ -51,7 +51,7 @@ def table(
         tag("table", title, head, body),
         cls="bp-scroll",
         tabindex="0",
-        role="region",
+        role="group",
         aria_label=caption or headers[0],
     )
 

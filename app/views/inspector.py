@@ -8,12 +8,12 @@ import bertprune as bp
 
 from ..i18n import say
 from ..words import percent, short_number
-from .html import Html, joined, note, table, tag
+from .html import Html, breakable, joined, note, table, tag
 
 
 def heading(language: str, node: bp.ModuleNode) -> Html:
     """Name the module, its class and its size."""
-    path = node.path or say(language, "inspect_root")
+    path = breakable(node.path) if node.path else say(language, "inspect_root")
     size = say(language, "inspect_size", parameters=f"{node.parameters:,}", share=percent(node.share))
     extra = tag("span", f"({node.extra})", cls="bp-extra") if node.extra and "\n" not in node.extra else ""
     return tag(

@@ -9,7 +9,7 @@ import bertprune as bp
 
 from ..i18n import say
 from ..words import percent
-from .html import Html, joined, note, safe, tag
+from .html import Html, breakable, joined, note, safe, tag
 
 
 def preview_line(language: str, seen: Any) -> Html:
@@ -22,7 +22,7 @@ def preview_line(language: str, seen: Any) -> Html:
         _figure(language, "preview_weights", f"{seen.weights:,}"),
         _figure(language, "preview_go" if low == high else "preview_go_range", gone, share=share),
     ]
-    names = ", ".join(seen.targets[:3]) + (" …" if len(seen.targets) > 3 else "")
+    names = joined([*(breakable(name) for name in seen.targets[:3]), *(["…"] if len(seen.targets) > 3 else [])], ", ")
     body = [tag("p", joined(parts)), tag("p", tag("code", names), cls="bp-names")]
     return tag("div", *body, cls="bp-preview", role="status")
 

@@ -49,16 +49,15 @@ def tensor_table(language: str, report: Any) -> Html:
             tag("button", breakable(tensor.name), type="button", data_module=tensor.module, cls="bp-link"),
             f"{tensor.count.size:,}",
             f"{tensor.count.masked:,}",
-            tag("span", tag("span", style=f"width:{tensor.count.sparsity:.1%}"), cls="bp-bar")
-            if tensor.count.size
-            else "",
-            percent(tensor.count.sparsity),
+            joined([_bar(tensor.count.sparsity), percent(tensor.count.sparsity)]),
             f"{tensor.count.zero:,}",
             joined((tag("code", name) for name in tensor.history), " → "),
         )
         for tensor in report.targets
     ]
-    headers = [
-        say(language, f"tensors_{key}") for key in ("name", "size", "masked", "bar", "sparsity", "zero", "history")
-    ]
-    return table(headers, rows, numbers=(1, 2, 4, 5), caption=say(language, "tensors_title", count=len(rows)))
+    headers = [say(language, f"tensors_{key}") for key in ("name", "size", "masked", "sparsity", "zero", "history")]
+    return table(headers, rows, numbers=(1, 2, 3, 4), caption=say(language, "tensors_title", count=len(rows)))
+
+
+def _bar(share: float) -> Html:
+    return tag("span", tag("span", style=f"width:{share:.1%}"), cls="bp-bar")

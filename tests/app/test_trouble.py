@@ -26,7 +26,6 @@ def shown(error: BaseException, language: str = "en") -> gr.Error:
 def test_the_librarys_line_is_passed_on_as_text() -> None:
     error = shown(bp.BertpruneError("no module is named '<img src=x>'"), "ko")
     assert error.message == "no module is named &#x27;&lt;img src=x&gt;&#x27;"
-    assert error.title == "처리하지 못했습니다"
 
 
 def test_anything_else_is_logged_and_says_nothing_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
@@ -37,9 +36,16 @@ def test_anything_else_is_logged_and_says_nothing_of_the_server(caplog: pytest.L
     assert "secret.bin" in caplog.text
 
 
-def test_cancelling_is_said_plainly() -> None:
-    assert shown(Cancelled()).title == "Cancelled"
+def test_cancelling_is_no_error_to_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(gr, "Info", lambda text, title: said.append(f"{title}: {text}"))
+    assert not shown(Cancelled()).visible
+    assert not shown(Cancelled(), "ko").visible
+    assert said == [
+        "Cancelled: The work was stopped. Nothing has changed.",
+        "취소됨: 작업을 멈췄습니다. 바뀐 것은 없습니다.",
+    ]
 
 
 def test_an_unknown_language_is_english() -> None:
-    assert shown(Cancelled(), "xx").title == "Cancelled"
+    assert "our side" in shown(RuntimeError(), "xx").message
