@@ -1,9 +1,9 @@
 """Where tensors are stored: safetensors files, torch files, or nowhere. Facts first, values when asked."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import CheckpointError
 from ..progress import Progress, silent
@@ -81,11 +81,9 @@ class SafetensorsWeights(_Here):
     @contextmanager
     def reader(self) -> Iterator[Read]:
         """Open the files; the tensors read are views into them."""
-        from safetensors import safe_open
-
-        with ExitStack() as stack:
-            opened = {path: stack.enter_context(safe_open(path, framework="pt")) for path in self.paths}
-            yield lambda name: opened[self._home[name]].get_tensor(name)
+        # Never closed by hand: after an error, transformers' threads may still be reading.
+        opened = {path: _open(path) for path in self.paths}
+        yield lambda name: opened[self._home[name]].get_tensor(name)
 
     def same(self, one: str, other: str) -> bool:
         """Compare two stored tensors, value by value."""
@@ -93,6 +91,15 @@ class SafetensorsWeights(_Here):
 
         with self.reader() as read:
             return torch.equal(read(one), read(other))
+
+
+def _open(path: Path) -> Any:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path.name} cannot be read any more: {reason(error)}") from None
 
 
 class TorchWeights(_Here):
@@ -139,10 +146,10 @@ class TorchWeights(_Here):
 def _load(path: Path, device: str) -> "dict[str, Tensor]":
     import torch
 
-    # Only torch's zip format can be mapped; the one before it is read whole.
-    with path.open("rb") as file:
-        mapped = file.read(4) == b"PK\x03\x04"
     try:
+        # Only torch's zip format can be mapped; the one before it is read whole.
+        with path.open("rb") as file:
+            mapped = file.read(4) == b"PK\x03\x04"
         loaded = torch.load(path, map_location=device, weights_only=True, mmap=mapped)
     except Exception as error:
         raise CheckpointError(
