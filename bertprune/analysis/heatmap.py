@@ -33,17 +33,7 @@ def heatmap(report: SparsityReport, labels: Mapping[str, str] | None = None) -> 
     low, high = _span([count.sparsity for *_, cells in grids for count in cells.values()])
     for one, grid in zip(axes, grids, strict=True):
         _draw_grid(one, grid, width, words, vmin=low, vmax=high)
-    bar = figure.colorbar(
-        axes[0].collections[0],
-        ax=list(axes),
-        fraction=0.05,
-        pad=0.03,
-        aspect=40,
-        format=FuncFormatter(lambda value, _: f"{value:.0%}"),
-    )
-    quiet(bar.ax)
-    bar.ax.set_title(words["sparsity"], loc="right", fontsize=9, color=GREY, fontfamily=fonts())
-    bar.outline.set_visible(False)
+    _draw_bar(figure, list(axes), words["sparsity"])
     return figure
 
 
