@@ -48,6 +48,8 @@ Option = StrictBool | StrictInt | StrictFloat | StrictStr | None
 
 MAX_BYTES = 1_000_000
 """No honest recipe is longer; a longer text is refused before it is parsed."""
+MAX_DEPTH = 16
+"""No honest recipe is nested deeper; YAML that is, is refused where it gets there."""
 
 _INFINITIES = {"inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
 
@@ -265,8 +267,12 @@ def _check_length(text: str) -> None:
 
 def _refuse_anchors_and_tags(text: str) -> None:
     """Stop at YAML's machinery for sharing and typing nodes: a recipe has no use for it, a bomb has."""
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = f"line {event.start_mark.line + 1}"
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:  # the scanner's time grows with the square of the depth
+            raise ValueError(f"nested deeper than {MAX_DEPTH} levels, which no recipe needs ({line})")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise ValueError(f"anchors and aliases are not allowed ({line})")
         if getattr(event, "tag", None):
