@@ -138,8 +138,9 @@ class Scenes:
         return [
             results.show_summary(view.language, self.shelf, view.done),
             gr.update(value=figure, visible=figure is not None),
+            results.show_grid(view.language, self.shelf, view.done),
             results.show_tensors(view.language, self.shelf, view.done),
-            results.report_text(self.shelf, view.done),
+            results.report_text(view.language, self.shelf, view.done),
             results.code(self.shelf, view.done),
             gr.update(visible=there),
             self._said(view),

@@ -35,7 +35,7 @@ class Wires:
             "kept": [page.kept],
             "preview": [r.preview],
             "method": [r.about, r.scope, r.method],
-            "run": [o.summary, o.heatmap, o.tensors, o.text, o.code, o.more, r.progress],
+            "run": [o.summary, o.heatmap, o.grid, o.tensors, o.text, o.code, o.more, r.progress],
             "quality": [page.cost.view],
             "estimate": [page.take.estimate],
             "parcel": [page.take.result, page.take.download, page.take.card_box, page.take.card],
@@ -107,7 +107,7 @@ def wire_model(wires: Wires) -> None:
     ]
     for event in events:
         wires.draw(wires.draw(event.success, "overview", "choices", "kept").success, *EVERYTHING)
-    for table in (p.tree, p.result.tensors):
+    for table in (p.tree, p.result.grid, p.result.tensors):
         chosen = wires.act(table.select, acts.select, [], p.module)
         wires.draw(wires.draw(chosen.success, "overview", "module", "preview").success, "pictures")
 

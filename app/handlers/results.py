@@ -12,7 +12,7 @@ from ..session import Done, Progress, Shelf, Source
 from ..trouble import PageError
 from ..views.html import Html, note
 from ..views.inspector import inspector
-from ..views.result import summary, tensor_table
+from ..views.result import grid, summary, tensor_table
 
 
 def prune(
@@ -71,16 +71,21 @@ def show_tensors(language: str, shelf: Shelf, done: Done | None) -> Html:
     return Html("") if done is None else tensor_table(language, shelf.run(done).report)
 
 
-def report_text(shelf: Shelf, done: Done | None) -> str:
+def show_grid(language: str, shelf: Shelf, done: Done | None) -> Html:
+    """List sparsity by layer and role in numbers."""
+    return Html("") if done is None else grid(language, shelf.run(done).report)
+
+
+def report_text(language: str, shelf: Shelf, done: Done | None) -> str:
     """Write the report as the tutorial prints it."""
-    return "" if done is None else shelf.run(done).report.to_text()
+    return "" if done is None else shelf.run(done).report.to_text(words(language, "words_"))
 
 
 def heatmap(language: str, shelf: Shelf, done: Done | None) -> Any:
     """Draw sparsity by layer and role; None where nothing is pruned."""
     if done is None or not (report := shelf.run(done).report).targets:
         return None
-    return bp.figures.heatmap(report, labels=figure_words(language))
+    return bp.figures.heatmap(report, labels=words(language, "draw_"))
 
 
 def pictures(language: str, shelf: Shelf, done: Done | None, module: str) -> list[Any]:
@@ -90,10 +95,10 @@ def pictures(language: str, shelf: Shelf, done: Done | None, module: str) -> lis
         return [None, None]
     mask = shelf.run(done).masks[target.name]
     weight = shelf.checkpoint(done.source).model(done.seed).get_parameter(target.name).detach()
-    words, title = figure_words(language), target.name
+    said = {"labels": words(language, "draw_"), "title": target.name}
     return [
-        bp.figures.mask(mask, labels=words, title=title),
-        bp.figures.histogram(weight, mask, labels=words, title=title),
+        bp.figures.mask(mask, **said),
+        bp.figures.histogram(weight, mask, **said),
     ]
 
 
@@ -103,9 +108,8 @@ def _target(report: Any, module: str) -> Any:
     return next((tensor for tensor in here if tensor.tensor == "weight"), here[0] if here else None)
 
 
-def figure_words(language: str) -> dict[str, str]:
-    """Give the words on the figures in the visitor's language."""
-    start = "draw_"
+def words(language: str, start: str) -> dict[str, str]:
+    """Give the words of the library's figures (`draw_`) or reports (`words_`) in the visitor's language."""
     return {key.removeprefix(start): text for key, text in texts(language).items() if key.startswith(start)}
 
 

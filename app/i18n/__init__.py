@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 LANGUAGES = {"en": "English", "ko": "한국어"}
 _PREFIX = "bp_"  # without it, a key that Gradio knows too (plot, file, label …) is shown as [object Object]
 
+_LACKING = {"common.complete": "status_complete"}
+"""Texts that Gradio asks for and does not have."""
+
 
 @cache
 def texts(language: str) -> dict[str, str]:
@@ -42,4 +45,7 @@ def for_gradio() -> "I18n":
     """Hand all texts to Gradio's own translation."""
     from gradio.i18n import I18n
 
-    return I18n(**{code: {_PREFIX + key: text for key, text in texts(code).items()} for code in LANGUAGES})
+    handed = {code: {_PREFIX + key: text for key, text in texts(code).items()} for code in LANGUAGES}
+    for code, own in handed.items():
+        own.update({theirs: texts(code)[ours] for theirs, ours in _LACKING.items()})
+    return I18n(**handed)

@@ -83,7 +83,6 @@ def recipe_panel() -> RecipePanel:
             label=label("recipe_seed"),
             info=label("recipe_seed_info"),
             precision=0,
-            minimum=0,
             scale=1,
             min_width=160,
         )
@@ -143,7 +142,7 @@ def _how() -> tuple:
         label=label("amount"),
     )
     percent = gr.Slider(0.1, 100, value=20, step=0.1, label=label("percent"), info=label("percent_info"))
-    count = gr.Number(None, label=label("count"), info=label("count_info"), precision=0, minimum=1, visible=False)
+    count = gr.Number(None, label=label("count"), info=label("count_info"), precision=0, visible=False)
     scope = gr.Radio(
         [(label("scope_local"), "local"), (label("scope_global"), "global")],
         value="local",

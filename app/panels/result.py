@@ -15,6 +15,7 @@ class ResultPanel:
     summary: gr.HTML
     changes: gr.HTML
     heatmap: gr.Plot
+    grid: gr.HTML
     baked: gr.Checkbox
     mask: gr.Plot
     histogram: gr.Plot
@@ -31,6 +32,7 @@ def result_panel() -> ResultPanel:
     with gr.Column(visible=False) as more:
         gr.Markdown(label("result_heatmap"), elem_classes="bp-h")
         heatmap = gr.Plot(label=label("result_heatmap_label"), format="png", elem_id="heatmap", show_label=False)
+        grid = gr.HTML(elem_id="grid", apply_default_css=False, js_on_load=static("buttons.js"))
         gr.Markdown(label("result_module"), elem_classes="bp-h")
         baked = gr.Checkbox(False, label=label("result_baked"), info=label("result_baked_info"))
         changes = gr.HTML(elem_id="changes", apply_default_css=False)
@@ -53,4 +55,4 @@ def result_panel() -> ResultPanel:
             text = gr.Code(label=label("result_text_label"), language=None, interactive=False, max_lines=40)
         with gr.Accordion(label("result_code"), open=False):
             code = gr.Code(label=label("result_code_label"), language="python", interactive=False, max_lines=60)
-    return ResultPanel(summary, changes, heatmap, baked, mask, histogram, unpictured, tensors, text, code, more)
+    return ResultPanel(summary, changes, heatmap, grid, baked, mask, histogram, unpictured, tensors, text, code, more)

@@ -61,3 +61,32 @@ def tensor_table(language: str, report: Any) -> Html:
 
 def _bar(share: float) -> Html:
     return tag("span", tag("span", style=f"width:{share:.1%}"), cls="bp-bar")
+
+
+def grid(language: str, report: Any) -> Html:
+    """Write sparsity by layer and role in numbers, with sums; a click on a cell selects its module."""
+    cells = {key: count for key, count in report.matrix().items() if key[1] is not None}
+    if not cells:
+        return Html("")
+    module = {(tensor.layer, tensor.role): tensor.module for tensor in reversed(report.targets)}
+    roles = [role for role in report.by("role") if any(key[1] == role for key in cells)]
+    layers = sorted({layer for layer, _ in cells}, key=lambda layer: (layer is None, layer))
+    rows = [
+        (
+            say(language, "grid_outside") if layer is None else str(layer),
+            *(_cell(cells.get((layer, role)), module.get((layer, role)), layer, role) for role in roles),
+            percent(report.by("layer")[layer].sparsity),
+        )
+        for layer in layers
+    ]
+    sums = (say(language, "grid_all"), *(percent(report.by("role")[role].sparsity) for role in roles))
+    headers = [say(language, "grid_layer"), *roles, say(language, "grid_all")]
+    rows.append((*sums, percent(report.total.sparsity)))
+    return table(headers, rows, numbers=range(1, len(headers)), caption=say(language, "grid_title"))
+
+
+def _cell(count: Any, module: str | None, layer: Any, role: str) -> Html:
+    if count is None or module is None:
+        return Html("")
+    name = f"{role} {'' if layer is None else layer} {percent(count.sparsity)}"
+    return tag("button", percent(count.sparsity), type="button", data_module=module, cls="bp-link", aria_label=name)

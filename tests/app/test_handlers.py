@@ -317,3 +317,22 @@ def test_what_the_browser_kept_is_taken_up_or_forgotten() -> None:
     assert recipe.kept_plan({"recipe": preset("global").to_yaml()}).recipe == preset("global")
     for kept in (None, {}, {"recipe": ""}, {"recipe": "a: ["}, {"recipe": 7}, "nonsense"):
         assert recipe.kept_plan(kept) == Plan()
+
+
+def test_the_report_is_the_librarys_in_the_visitors_words(shelf: Shelf, done: Done) -> None:
+    assert results.report_text("en", shelf, done) == shelf.run(done).report.to_text()
+    assert "모델 전체" in results.report_text("ko", shelf, done)
+    figures = bp.figures.LABELS
+    assert results.words("en", "draw_").items() <= figures.items()
+    assert results.words("ko", "draw_").keys() == figures.keys()
+
+
+def test_the_grid_selects_modules_and_sums_up(shelf: Shelf, source: Source) -> None:
+    done = results.prune("en", shelf, source, Plan(preset("global")), 0)
+    written = results.show_grid("en", shelf, done)
+    report = shelf.run(done).report
+    assert written.count("data-module") == 6
+    assert f'data-module="{KEY}"' in written
+    assert written.count(f"{report.total.sparsity:.2%}") >= 1
+    for count in report.by("role").values():
+        assert f"{count.sparsity:.2%}" in written
