@@ -6,7 +6,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?= -n 2 --dist loadfile
 
-.PHONY: app test lint format docs picture readme clean help
+REVIEWS ?= nsmc_train.tsv.gz
+
+.PHONY: app test bench lint format docs picture readme clean help
 
 app: $(READY)  ## set up and start the page; it opens in the browser
 	$(BIN)/python app/main.py
@@ -19,6 +21,13 @@ lint: $(READY)  ## style, types, and which module may import which
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(READY)  ## measure what the README quotes; REVIEWS=FILE names the reviews that the demo was trained on
+	mkdir -p build
+	$(BIN)/python benchmarks/held_back.py --data $(REVIEWS) --out build/held_back.tsv
+	$(BIN)/python benchmarks/quality_vs_sparsity.py --data build/held_back.tsv
+	$(BIN)/python benchmarks/evaluate_speed.py --data build/held_back.tsv
+	$(BIN)/python -m benchmarks.engine --out benchmarks/engine.md
 
 format: $(READY)  ## let ruff put the style right
 	$(BIN)/ruff check --fix .

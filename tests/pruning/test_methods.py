@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 import bertprune as bp
-from bertprune.errors import RecipeError
+from bertprune.errors import BertpruneWarning, RecipeError
 from bertprune.pruning.methods import registry
 
 
@@ -149,3 +149,13 @@ def test_methods_from_a_file(register, tmp_path):
         registry.load_file(file)
     with pytest.raises(RecipeError, match=r"^gone\.py: no such file"):
         registry.load_file(tmp_path / "gone.py")
+
+
+def test_a_broken_plugin_is_left_out_with_a_warning(monkeypatch):
+    from importlib.metadata import EntryPoint
+
+    broken = EntryPoint(name="x", value="no_such_package_anywhere", group="bertprune.methods")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [broken])
+    registry.load_entry_points.cache_clear()
+    with pytest.warns(BertpruneWarning, match="methods of no_such_package_anywhere are left out"):
+        assert "l1_unstructured" in bp.methods()

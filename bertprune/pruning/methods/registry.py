@@ -2,6 +2,7 @@
 
 import inspect
 import runpy
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,7 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from torch.nn.utils.prune import BasePruningMethod
 
-from ...errors import RecipeError
+from ...errors import BertpruneWarning, RecipeError
 from ...recipe import Scope, Step
 
 Removes = Literal["element", "slice"]
@@ -153,7 +154,10 @@ def named(name: str) -> Method:
 def load_entry_points() -> None:
     """Import what installed packages declare under the entry point group `bertprune.methods`, once."""
     for point in entry_points(group="bertprune.methods"):
-        point.load()
+        try:
+            point.load()
+        except Exception as error:  # somebody else's package: it must not take ours down with it
+            warnings.warn(f"methods of {point.value} are left out: {error}", BertpruneWarning, stacklevel=2)
 
 
 def load_file(path: str | Path) -> None:
