@@ -26,6 +26,8 @@ def main(host: str | None = None, port: int | None = None, open_browser: bool = 
     from app.i18n import for_gradio
     from app.theme import static, theme
 
+    import matplotlib.pyplot  # noqa: F401  gradio sets its backend around every handler, and half imported that fails
+
     settings = Settings.from_environment()
     page = ui.build(settings)
     page.queue(default_concurrency_limit=8, max_size=settings.max_queue)
