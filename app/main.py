@@ -22,11 +22,11 @@ def main(host: str | None = None, port: int | None = None, open_browser: bool = 
 
     A hosted page listens at every address on the port that its host names; a local one at this machine alone.
     """
+    import matplotlib.pyplot  # noqa: F401  gradio sets its backend around every handler, and half imported that fails
+
     from app import ui
     from app.i18n import for_gradio
     from app.theme import static, theme
-
-    import matplotlib.pyplot  # noqa: F401  gradio sets its backend around every handler, and half imported that fails
 
     settings = Settings.from_environment()
     page = ui.build(settings)
