@@ -75,10 +75,6 @@ class Acts:
         source = model.open_source(language, self.shelf, wanted, old)
         return source, None, model.choices_of(self.shelf.tree(source)).first, None, None
 
-    def select(self, language: str, event: gr.EventData) -> str:
-        """Take the module that was clicked, in the tree or in a table."""
-        return str(event._data["module"])
-
     def add(self, language: str, source: Source, plan: Plan, module: str, *fields: Any) -> Plan:
         """Put the step in the fields at the end."""
         return recipe.add_step(language, self.shelf, source, plan, recipe.Form(*fields, module=module))

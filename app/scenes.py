@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -52,6 +52,10 @@ class View:
         language = language if language in LANGUAGES else "en"
         form = recipe.Form(*fields, module=module)
         return cls(language, source, plan, done, module, quality, parcel, take_form, baked, form)
+
+    def at(self, module: str) -> View:
+        """Look at another module."""
+        return replace(self, module=module, form=replace(self.form, module=module))
 
 
 class Scenes:

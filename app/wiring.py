@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 HEAVY: dict[str, Any] = {"concurrency_id": "heavy", "concurrency_limit": 1, "show_progress": "full"}
 LIGHT: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
+DIRECT: dict[str, Any] = {"queue": False}
 EVERYTHING = ("overview", "module", "pictures", "plan", "preview", "method", "run", "quality", "estimate", "parcel")
 
 
@@ -62,6 +63,18 @@ class Wires:
         outputs = [component for part in parts for component in self.outputs[part]]
         return on(friendly(drawn), self.everything, outputs, api_visibility="private", **{**LIGHT, **more})
 
+    def select(self, on: Callable[..., Any], *parts: str) -> Any:
+        """On a click on a module, choose it and draw some parts of the page, in one go and past the queue."""
+
+        def chosen(language: str, event: gr.EventData, *values: Any) -> list[Any]:
+            view = View.of(language, *values).at(str(event._data["module"]))
+            return [view.module, *(value for part in parts for value in getattr(self.scenes, part)(view))]
+
+        outputs = [component for part in parts for component in self.outputs[part]]
+        return on(
+            friendly(chosen), self.everything, [self.page.module, *outputs], api_visibility="private", **LIGHT, **DIRECT
+        )
+
 
 def wire(page: "Page", blocks: gr.Blocks, shelf: Shelf) -> None:
     """Draw every arrow."""
@@ -107,9 +120,11 @@ def wire_model(wires: Wires) -> None:
     ]
     for event in events:
         wires.draw(wires.draw(event.success, "overview", "choices", "kept").success, *EVERYTHING)
-    for table in (p.tree, p.result.grid, p.result.tensors):
-        chosen = wires.act(table.select, acts.select, [], p.module)
-        wires.draw(wires.draw(chosen.success, "overview", "module", "preview").success, "pictures")
+    shown = wires.select(p.tree.select, "module")
+    wires.draw(shown.success, "preview", "pictures")
+    for table in (p.result.grid, p.result.tensors):
+        shown = wires.select(table.select, "overview", "module")
+        wires.draw(shown.success, "preview", "pictures")
 
 
 def wire_recipe(wires: Wires) -> None:
@@ -122,7 +137,7 @@ def wire_recipe(wires: Wires) -> None:
     wires.draw(r.method.change, "method")
     draw_fields(p.top.language, r)
     triggers = [field.change for field in r.form]
-    wires.draw(lambda *given, **more: gr.on(triggers, *given, **more), "preview", trigger_mode="always_last")
+    wires.draw(lambda *given, **more: gr.on(triggers, *given, **more), "preview", trigger_mode="always_last", **DIRECT)
 
 
 def wire_steps(wires: Wires) -> None:
@@ -139,7 +154,7 @@ def wire_steps(wires: Wires) -> None:
         wires.act(r.preset.input, acts.preset, [p.source, p.plan, p.module, r.preset], [p.plan, p.module]),
     ]
     for event in events:
-        wires.draw(event.success, "plan", "preview", "overview", "module", "kept")
+        wires.draw(event.success, "plan", "preview", "overview", "module", "kept", **DIRECT)
     saved = wires.act(r.save_yaml.click, acts.save_yaml, [p.plan], r.yaml_file)
     saved.success(None, None, None, js="() => document.querySelector('#yaml-file')?.click()", api_visibility="private")
     pruned = wires.act(

@@ -38,5 +38,5 @@ def cost_panel() -> CostPanel:
     with gr.Row():
         measure = gr.Button(label("cost_measure"), variant="primary", scale=2, elem_id="measure")
         cancel = gr.Button(label("cancel"), variant="secondary", scale=0, min_width=110)
-    view = gr.HTML(elem_id="quality", apply_default_css=False, min_height=60)
+    view = gr.HTML(elem_id="quality", apply_default_css=False, min_height=80)
     return CostPanel(data, file, tokenizer, measure, cancel, view)

@@ -30,7 +30,7 @@ def take_panel() -> TakePanel:
     with gr.Row():
         build = gr.Button(label("take_build"), variant="primary", scale=2, elem_id="build")
         cancel = gr.Button(label("cancel"), variant="secondary", scale=0, min_width=110)
-    result = gr.HTML(apply_default_css=False, elem_id="parcel", min_height=40)
+    result = gr.HTML(apply_default_css=False, elem_id="parcel", min_height=80)
     download = gr.DownloadButton(label("take_download"), variant="primary", visible=False, elem_id="download")
     with gr.Accordion(label("take_card"), open=False, visible=False) as card_box:
         card = gr.Markdown(elem_id="card", sanitize_html=True)
