@@ -274,6 +274,7 @@ def test_the_parcel_comes_back_the_same_and_is_the_same_each_time(
     assert parcel.zip.name == f"tiny-{form}.zip"
     assert told == sorted(told)
     with zipfile.ZipFile(parcel.zip) as opened:
+        assert {entry.date_time[0] for entry in opened.infolist()} == {1980}  # no clock in it
         opened.extractall(tmp_path / "home")
     folder = tmp_path / "home" / f"tiny-{form}"
     assert {path.name: path.stat().st_size for path in folder.iterdir()} == parcel.files

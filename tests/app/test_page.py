@@ -286,6 +286,7 @@ def test_korean_from_the_browser_and_by_choice(visit: Callable[..., Any], shot: 
     dismiss(page)
     page.get_by_role("button", name="가지치기", exact=True).click()
     expect(page.locator("#summary")).to_contain_text("모델의 희소도")
+    expect(page.locator("#mask img")).to_be_visible()
     shot(page, "ko-result")
     for name in TABS_KO:
         tab(page, name)
@@ -317,6 +318,7 @@ def test_no_width_scrolls_sideways_and_every_control_has_a_name(
     tab(page, "2 Recipe")
     page.get_by_role("button", name="Prune", exact=True).click()
     expect(page.locator("#heatmap img")).to_be_visible()
+    expect(page.locator("#mask img")).to_be_visible()
     for at, name in enumerate(TABS):
         open_tab(page, name)
         kind = "phone" if width == 390 else "dark" if width == 1920 else "tablet"
