@@ -46,7 +46,7 @@ Role = Literal[
 Scope = Literal["local", "global"]
 Option = StrictBool | StrictInt | StrictFloat | StrictStr | None
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 100_000
 """No honest recipe is longer; a longer text is refused before it is parsed."""
 MAX_DEPTH = 16
 """No honest recipe is nested deeper; YAML that is, is refused where it gets there."""
