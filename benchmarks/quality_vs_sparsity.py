@@ -46,7 +46,6 @@ class Point:
     low: float
     high: float
     examples: int
-    seconds: float
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -100,8 +99,7 @@ def measure(
         run.release()
     figure, score = next(iter(report.scores.items()))
     ends = score.after
-    seconds = round(report.seconds["total"], 2)
-    return Point(name, fraction, sparsity, figure, ends.value, ends.low, ends.high, report.examples, seconds)
+    return Point(name, fraction, sparsity, figure, ends.value, ends.low, ends.high, report.examples)
 
 
 def write(points: list[Point], given: argparse.Namespace) -> None:
