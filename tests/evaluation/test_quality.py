@@ -64,6 +64,22 @@ def test_classification_is_what_sklearn_says(
     assert report["accuracy"].p_value == pytest.approx(stats.binomtest(lost, len(report.changed)).pvalue)
 
 
+def test_the_interval_of_a_difference_is_that_of_a_paired_bootstrap_over_examples(
+    report: Any, classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str], labels: list[int]
+) -> None:
+    known = np.array(labels)
+    hits = [plain_logits(model, tiny_tokenizer, texts).argmax(dim=1).numpy() == known for model in (classifier, pruned)]
+    theirs = stats.bootstrap(
+        [row.astype(float) for row in hits],
+        lambda before, after, axis: (after - before).mean(axis=axis),
+        paired=True,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    difference = report["accuracy"].difference
+    assert (difference.low, difference.high) == pytest.approx(tuple(theirs), abs=0.02)
+
+
 def test_changed_examples_are_those_whose_class_changed(
     report: Any, classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str], labels: list[int]
 ) -> None:
@@ -151,6 +167,17 @@ def test_sentence_pairs_are_correlated_with_their_scores(
         assert found["pearson"] == pytest.approx(stats.pearsonr(cosines, scores).statistic, abs=1e-3)
         assert found["spearman"] == pytest.approx(stats.spearmanr(cosines, scores).statistic, abs=1e-2)
     assert report["embedding_cosine"].value < 1 - 1e-6
+
+
+def test_a_pair_is_one_unit_of_the_interval_not_two(
+    tiny_bert: Any, prune_half: Callable[[Any], Any], tiny_tokenizer: Any, texts: list[str]
+) -> None:
+    options = {"baseline": tiny_bert, "tokenizer": tiny_tokenizer}
+    twice = [{"sentence1": text, "sentence2": text} for text in texts]
+    pairs = bp.evaluate(prune_half(tiny_bert, 0.95), twice, **options)["embedding_cosine"]
+    single = bp.evaluate(prune_half(tiny_bert, 0.95), texts, **options)["embedding_cosine"]
+    assert pairs.value == pytest.approx(single.value, abs=1e-6)
+    assert pairs.high - pairs.low == pytest.approx(single.high - single.low, rel=0.1)
 
 
 def test_similar_sentences_come_out_similar(tiny_bert: Any, tiny_tokenizer: Any, texts: list[str]) -> None:
