@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .analysis import figures as figures
+    from .analysis.compare import Comparison as Comparison
+    from .analysis.compare import compare as compare
     from .analysis.snapshot import Snapshot as Snapshot
     from .analysis.snapshot import snapshot as snapshot
     from .analysis.sparsity import SparsityReport as SparsityReport
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
     from .checkpoint import Checkpoint as Checkpoint
     from .errors import BertpruneError as BertpruneError
     from .errors import NoEffectWarning as NoEffectWarning
+    from .errors import TooLargeError as TooLargeError
     from .evaluation.quality import QualityReport as QualityReport
     from .evaluation.quality import evaluate as evaluate
+    from .evaluation.sentence import TextReport as TextReport
+    from .evaluation.sentence import try_text as try_text
     from .exports.load import load as load
     from .exports.write import export as export
     from .pruning.apply import apply as apply
@@ -41,6 +46,7 @@ _HOMES = {
     "analysis.tree": ("ModuleNode", "tree"),
     "analysis.snapshot": ("Snapshot", "snapshot"),
     "analysis.sparsity": ("SparsityReport", "sparsity"),
+    "analysis.compare": ("Comparison", "compare"),
     "analysis": ("figures",),
     "pruning.methods": ("method", "methods"),
     "pruning.apply": ("apply", "bake"),
@@ -48,7 +54,8 @@ _HOMES = {
     "exports.write": ("export",),
     "exports.load": ("load",),
     "evaluation.quality": ("QualityReport", "evaluate"),
-    "errors": ("BertpruneError", "NoEffectWarning"),
+    "evaluation.sentence": ("TextReport", "try_text"),
+    "errors": ("BertpruneError", "NoEffectWarning", "TooLargeError"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

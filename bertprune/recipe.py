@@ -26,7 +26,8 @@ from pydantic import (
     model_validator,
 )
 
-from .errors import RecipeError
+from .errors import RecipeError, shortened
+from .plain import MAX_BYTES, from_json, from_yaml
 
 Role = Literal[
     "embeddings.word",
@@ -46,11 +47,8 @@ Role = Literal[
 Scope = Literal["local", "global"]
 Option = StrictBool | StrictInt | StrictFloat | StrictStr | None
 
-MAX_BYTES = 100_000
-"""No honest recipe is longer; a longer text is refused before it is parsed."""
-MAX_DEPTH = 16
-"""No honest recipe is nested deeper; YAML that is, is refused where it gets there."""
-
+_MOST_MISTAKES = 8  # in one message
+_BREAKS = frozenset("\x85\u2028\u2029\ufeff")  # PyYAML folds them where it does not escape
 _INFINITIES = {"inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
 
 
@@ -201,7 +199,8 @@ class Recipe(_Frozen):
 
     def to_yaml(self) -> str:
         """Write the recipe as YAML text, with nothing in it that equals its default."""
-        return str(yaml.safe_dump(self._plain(), sort_keys=False, allow_unicode=True))
+        readable = _BREAKS.isdisjoint(self.to_json())
+        return str(yaml.safe_dump(self._plain(), sort_keys=False, allow_unicode=readable))
 
     def _plain(self) -> dict[str, Any]:
         plain = {"version": self.version, **self.model_dump(mode="json", exclude_defaults=True)}
@@ -213,23 +212,12 @@ class Recipe(_Frozen):
     @classmethod
     def from_json(cls, text: str) -> "Recipe":
         """Read a recipe from JSON text. Raises RecipeError with the line of the mistake."""
-        _check_length(text)
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise RecipeError(f"the recipe is not valid JSON: {error}") from None
-        return cls._from_plain(data)
+        return cls._from_plain(from_json(text))
 
     @classmethod
     def from_yaml(cls, text: str) -> "Recipe":
         """Read a recipe from YAML text without anchors or tags. Raises RecipeError with the line of the mistake."""
-        _check_length(text)
-        try:
-            _refuse_anchors_and_tags(text)
-            data = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise RecipeError(f"the recipe is not valid YAML: {' '.join(str(error).split())}") from None
-        return cls._from_plain(data)
+        return cls._from_plain(from_yaml(text))
 
     @classmethod
     def _from_plain(cls, data: Any) -> "Recipe":
@@ -260,35 +248,15 @@ class Recipe(_Frozen):
         path.write_text(self.to_json() if path.suffix == ".json" else self.to_yaml(), encoding="utf-8")
 
 
-def _check_length(text: str) -> None:
-    if len(text) > MAX_BYTES:
-        raise RecipeError(f"the recipe is longer than {MAX_BYTES:,} characters, which no recipe needs")
-
-
-def _refuse_anchors_and_tags(text: str) -> None:
-    """Stop at YAML's machinery for sharing and typing nodes: a recipe has no use for it, a bomb has."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        line = f"line {event.start_mark.line + 1}"
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:  # the scanner's time grows with the square of the depth
-            raise ValueError(f"nested deeper than {MAX_DEPTH} levels, which no recipe needs ({line})")
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise ValueError(f"anchors and aliases are not allowed ({line})")
-        if getattr(event, "tag", None):
-            raise ValueError(f"tags are not allowed ({line})")
-
-
 def _one_line(what: str, error: ValidationError) -> str:
     """Fold pydantic's report into one line: where, what is wrong, what was given."""
     said = []
-    for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"])
-        given = "" if item["type"] in ("missing", "value_error") else f" (got {_short(item['input'])})"
+    items = error.errors(include_url=False)
+    for item in items[:_MOST_MISTAKES]:
+        where = ".".join(str(p) if isinstance(p, int) or p.isidentifier() else shortened(repr(p)) for p in item["loc"])[
+            :200
+        ]
+        given = "" if item["type"] in ("missing", "value_error") else f" (got {shortened(repr(item['input']))})"
         said.append(f"{where + ': ' if where else ''}{item['msg'].removeprefix('Value error, ')}{given}")
-    return f"{what.lower()}: " + "; ".join(dict.fromkeys(said))
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+    more = f"; and {len(items) - _MOST_MISTAKES} more" if len(items) > _MOST_MISTAKES else ""
+    return f"{what.lower()}: " + "; ".join(dict.fromkeys(said)) + more

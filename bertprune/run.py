@@ -1,7 +1,7 @@
 """A run: a pure function of a checkpoint, a recipe and a seed."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +18,10 @@ from .checkpoint import Checkpoint
 from .progress import Progress, silent
 from .pruning.apply import MaskDtype, attach
 from .pruning.foresee import Preview, foresee
+from .pruning.masked import sketched
 from .pruning.masks import Decision, decide
 from .pruning.outcome import StepOutcome
-from .pruning.select import every_target
+from .pruning.select import targets_by_name
 from .recipe import Recipe, Step
 from .script import script
 
@@ -50,12 +51,12 @@ def prune(
     """
     opened, recipe = Checkpoint.open(checkpoint), Recipe.of(recipe)
     progress(0.0, f"loading {opened.name}")
-    pristine = opened.model(seed)
+    pristine = opened.model(seed, lambda share, words: progress(0.1 * share, words))
     decision = decide(pristine, recipe, seed, opened.missing, lambda share, words: progress(0.1 + 0.7 * share, words))
     progress(0.8, "comparing before and after")
     before = snapshot(pristine)
     twin = _sharing(pristine)
-    _put_on(twin, decision.masks, decision.history, mask_dtype)
+    attach(targets_by_name(twin), decision.masks, decision.history, mask_dtype, sketched)
     run = PruningRun(
         checkpoint=opened,
         recipe=recipe,
@@ -99,19 +100,16 @@ class PruningRun:
         return diff(self.before, self.after)
 
     @property
-    def masks(self) -> dict[str, Tensor]:
-        """Unpack the masks: bool, True is alive, by target name."""
-        return {
-            name: torch.from_numpy(np.unpackbits(bits, count=int(np.prod(shape))).view(bool)).view(shape)
-            for name, (shape, bits) in self._packed.items()
-        }
+    def masks(self) -> Mapping[str, Tensor]:
+        """The masks by target name: bool, True is alive; each is unpacked when it is asked for."""
+        return _Masks(self._packed)
 
     @property
     def model(self) -> nn.Module:
         """The pruned model, with hooks and masks, in eval mode: yours, sharing nothing; built when first asked for."""
         if self._model is None:
             model = self.checkpoint.load(self.seed)
-            _put_on(model, self.masks, self.history, self.mask_dtype)
+            attach(targets_by_name(model), self.masks, self.history, self.mask_dtype)
             self._model = model
         return self._model
 
@@ -119,9 +117,29 @@ class PruningRun:
         """Let the model go; masks stay, packed, and the next look at `model` builds it anew."""
         self._model = None
 
-    def as_python(self) -> str:
-        """Return a short script that does the same: in plain torch where it can, else in ours, saying why."""
-        return script(self.checkpoint, self.recipe, self.seed)
+    def as_python(self, ours: bool = False) -> str:
+        """Return a short script that does the same: in plain torch where it can, else in ours, saying why.
+
+        With `ours` it is written with bertprune always.
+        """
+        return script(self.checkpoint, self.recipe, self.seed, ours)
+
+
+class _Masks(Mapping[str, Tensor]):
+    """Packed masks, unpacked one at a time: all of a large model's together are as many bytes as it has weights."""
+
+    def __init__(self, packed: Mapping[str, tuple[tuple[int, ...], Any]]) -> None:
+        self._packed = packed
+
+    def __getitem__(self, name: str) -> Tensor:
+        shape, bits = self._packed[name]
+        return torch.from_numpy(np.unpackbits(bits, count=int(np.prod(shape))).view(bool)).view(shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._packed)
+
+    def __len__(self) -> int:
+        return len(self._packed)
 
 
 def _packed(decision: Decision) -> dict[str, tuple[tuple[int, ...], Any]]:
@@ -132,9 +150,3 @@ def _sharing(model: nn.Module) -> nn.Module:
     """Copy the modules but none of the tensors, so that hooks can be put on without touching the original."""
     tensors = [*model.parameters(), *model.buffers()]
     return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
-
-
-def _put_on(model: nn.Module, masks: Mapping[str, Tensor], history: Mapping[str, Any], mask_dtype: MaskDtype) -> None:
-    targets = {target.name: target for target in every_target(model)}
-    for name, mask in masks.items():
-        attach(targets[name], mask, history[name], mask_dtype)

@@ -6,11 +6,15 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from torch.nn.utils import prune
+
 from .checkpoint import EMBEDDED, Checkpoint
 from .pruning.plan import Plan, plan
 from .recipe import Recipe
 
 _LAYER = re.compile(r"^(.*?\.)(\d+)(\..+)$")
+
+_TIES = "# Of entries or slices that score the same at the cut, torch may take others.\n"
 
 _HEAD = """\
 import torch
@@ -19,12 +23,11 @@ from transformers import {architecture}
 
 CHECKPOINT = {checkpoint!r}  # a folder or a Hub id that from_pretrained loads
 
-model = {architecture}.from_pretrained(CHECKPOINT, dtype=torch.float32).eval()
+model = {architecture}.from_pretrained(CHECKPOINT, {revision}dtype=torch.float32).eval()
 torch.manual_seed({seed})
 """
 
 _OURS = """\
-# In bertprune rather than plain torch: {why}.
 import bertprune as bp
 
 CHECKPOINT = {checkpoint!r}  # a name, a folder or a Hub id
@@ -36,29 +39,42 @@ model = run.model
 """
 
 
-def script(checkpoint: Checkpoint, recipe: Recipe, seed: int) -> str:
+def script(checkpoint: Checkpoint, recipe: Recipe, seed: int, ours: bool = False) -> str:
     """Return a script that leaves the pruned model in `model`. No path of this machine is in it.
 
+    In plain torch where torch can do it, else in bertprune, saying why; with `ours` in bertprune always.
     torch breaks ties between equal scores in its own way, so at the cut another of two equal weights may go.
     Pure. Raises RecipeError.
     """
     plans = plan(checkpoint.skeleton(), recipe, checkpoint.missing)
     why = next((reason for made in plans if (reason := _beyond_torch(made))), None)
-    if why:
-        name = checkpoint.name if checkpoint.name in EMBEDDED else _place(checkpoint)
-        return _OURS.format(why=why, checkpoint=name, recipe=recipe.to_yaml(), seed=seed)
-    head = _HEAD.format(architecture=checkpoint.facts.architecture, checkpoint=_place(checkpoint), seed=seed)
-    return "\n".join([head, *(_step(number, made) for number, made in enumerate(plans, start=1))])
+    if why or ours:
+        reason = "" if ours else f"# In bertprune rather than plain torch: {why}.\n"
+        return reason + _OURS.format(checkpoint=_our_place(checkpoint), recipe=recipe.to_yaml(), seed=seed)
+    ties = _TIES if any(not made.method.wants("generator") for made in plans) else ""
+    return "\n".join([_head(checkpoint, seed) + ties, *(_step(number, made) for number, made in enumerate(plans, 1))])
 
 
-def _place(checkpoint: Checkpoint) -> str:
-    return checkpoint.hub_id or f"path/to/{checkpoint.name}"
+def _our_place(checkpoint: Checkpoint) -> str:
+    if checkpoint.hub_id:
+        return checkpoint.hub_id + (f"@{checkpoint.revision}" if checkpoint.revision else "")
+    return checkpoint.name if checkpoint.name in EMBEDDED else f"path/to/{checkpoint.name}"
+
+
+def _head(checkpoint: Checkpoint, seed: int) -> str:
+    folder = checkpoint.name.removesuffix(".safetensors")  # from_pretrained takes no file
+    return _HEAD.format(
+        architecture=checkpoint.facts.architecture,
+        checkpoint=checkpoint.hub_id or f"path/to/{folder}",
+        revision=f"revision={checkpoint.revision!r}, " if checkpoint.revision else "",
+        seed=seed,
+    )
 
 
 def _beyond_torch(made: Plan) -> str | None:
     """Say why plain torch cannot do a step, if it cannot."""
     hook = made.method.hook
-    if hook is None or not hook.__module__.startswith("torch."):
+    if hook is None or not hook.__module__.startswith("torch.") or not hasattr(prune, made.method.name):
         return f"{made.method.name} is a method of one's own, to be registered first"
     if made.step.scope == "global" and made.method.removes == "slice":
         return "torch does not rank slices of several tensors together"

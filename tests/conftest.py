@@ -12,9 +12,12 @@ os.environ.update(
 )
 
 import json
+import resource
 import shutil
 import string
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -85,6 +88,15 @@ def make_tokenizer() -> Any:
     ]
     vocabulary = {piece: number for number, piece in enumerate(pieces[:97])}
     return BertTokenizer(vocab=vocabulary, model_max_length=32)
+
+
+@contextmanager
+def cheaply(seconds: float, most: int) -> Iterator[None]:
+    """Fail where a block keeps its thread busy for longer, or lets the process grow by more bytes."""
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
+    yield
+    assert time.thread_time() - started < seconds
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < most
 
 
 @pytest.fixture

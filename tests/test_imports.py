@@ -11,8 +11,9 @@ import bertprune as bp
 HEAVY = ("torch", "transformers", "pandas", "matplotlib", "seaborn", "sklearn", "scipy", "gradio", "huggingface_hub")
 
 PUBLIC = """
-BertpruneError Checkpoint ModuleNode NoEffectWarning PruningRun QualityReport Recipe Selection Snapshot SparsityReport
-Step __version__ apply bake evaluate export figures load method methods preview prune snapshot sparsity tree
+BertpruneError Checkpoint Comparison ModuleNode NoEffectWarning PruningRun QualityReport Recipe Selection Snapshot
+SparsityReport Step TextReport TooLargeError __version__ apply bake compare evaluate export figures load method
+methods preview prune snapshot sparsity tree try_text
 """.split()
 
 

@@ -15,7 +15,10 @@ import yaml
 from packaging.requirements import Requirement
 
 import bertprune
+from app.settings import Settings
 from tools.front_matter import FENCE, configuration, with_front_matter
+from tools.measured import with_measured
+from tools.space import build
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -23,7 +26,15 @@ PROJECT = PYPROJECT["project"]
 SPACE: dict[str, Any] = yaml.safe_load((ROOT / "space.yaml").read_text(encoding="utf-8"))
 IMPORTED_AS = {"pyyaml": "yaml", "scikit-learn": "sklearn", "huggingface-hub": "huggingface_hub"}
 PAIRS = [("README.md", "README.ko.md"), ("docs/tutorial.md", "docs/tutorial.ko.md")]
-PAGES = ["README.md", "README.ko.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/tutorial.md", "docs/tutorial.ko.md"]
+PAGES = [
+    "README.md",
+    "README.ko.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "docs/tutorial.md",
+    "docs/tutorial.ko.md",
+]
 
 
 def read(name: str) -> str:
@@ -86,7 +97,15 @@ def test_the_version_is_the_same_everywhere() -> None:
 def test_the_front_matter_is_the_spaces_configuration() -> None:
     readme = read("README.md")
     assert readme == with_front_matter(readme, configuration()), "run `make readme`"
-    assert yaml.safe_load(readme.split(FENCE)[1]) == SPACE
+    told = {key: value for key, value in SPACE.items() if key != "limits"}
+    assert yaml.safe_load(readme.split(FENCE)[1]) == told
+
+
+def test_the_hosted_pages_limits_are_those_of_the_configuration() -> None:
+    read = Settings.from_environment({"SPACE_ID": "org/page"}).model_dump()
+    written = Settings(**SPACE["limits"]).model_dump(include=SPACE["limits"])
+    assert {name: read[name] for name in written} == written
+    assert set(written) == set(read) - {"hosted", "home"}, "every limit is written in space.yaml"
 
 
 def test_front_matter_can_be_written_anew() -> None:
@@ -113,6 +132,23 @@ def test_nothing_needs_large_file_storage() -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     sizes = {name: (ROOT / name).stat().st_size for name in listed.stdout.split("\0") if (ROOT / name).is_file()}
     assert {name: size for name, size in sizes.items() if size > 10_000_000} == {}
+
+
+def test_the_space_holds_what_its_page_and_its_readme_need(tmp_path: Path) -> None:
+    made = build(tmp_path / "space")
+    assert (made / SPACE["app_file"]).is_file()
+    assert read("README.md") == (made / "README.md").read_text(encoding="utf-8")
+    assert not [path for path in made.rglob("*") if path.name.startswith(".") or path.name == "__pycache__"]
+    for page in ("README.md", "README.ko.md", "CONTRIBUTING.md"):
+        text = (made / page).read_text(encoding="utf-8")
+        links = re.findall(r"\]\((?!https?://|#)([^)#\s]+)", text)
+        assert [link for link in links if not (made / link).exists()] == []
+
+
+def test_a_file_that_the_hub_would_not_take_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.space.LARGEST", 1_000_000)
+    with pytest.raises(SystemExit, match=r"large-file storage for .*model\.safetensors"):
+        build(tmp_path / "space")
 
 
 @pytest.mark.parametrize("folder", ["bertprune", "app", "tools", "training"])
@@ -158,3 +194,9 @@ def test_the_licence_is_whole() -> None:
     text = read("LICENSE")
     assert "Apache License" in text
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.ko.md"])
+def test_the_readmes_show_what_was_measured(page: str) -> None:
+    assert read(page).count("<!-- measured: ") == 3
+    assert with_measured(read(page)) == read(page)

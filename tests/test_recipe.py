@@ -153,9 +153,15 @@ def test_the_place_of_a_mistake_is_named() -> None:
         ("", "not NoneType"),
         ("version: 2\nsteps: []", "version.*1"),
         ("stages: []", "stages.*not permitted"),
-        ("[" * 90_000, "nested deeper than 16 levels.*line 1"),
-        ("{a: " * 20_000, "nested deeper than 16 levels.*line 1"),
-        ("- " * 40_000, "nested deeper than 16 levels.*line 1"),
+        ("[" * 60_000, "nested deeper than 16 levels.*line 1"),
+        ("{a: " * 15_000, "nested deeper than 16 levels.*line 1"),
+        ("- " * 30_000, "nested deeper than 16 levels.*line 1"),
+        ("steps: [{method: x, fraction: 0.5, fraction: 0.9}]", "'fraction' is given twice"),
+        ('steps: [{method: x, count: 1, "method": y}]', "'method' is given twice"),
+        ("steps: []\nversion: 1\n<<: {steps: []}", "merge keys are not allowed .line 1"),
+        ("steps: [{method: x, fraction: 1" + ":59" * 2000 + ".5}]", "too large"),
+        ("steps: [{method: x, count: 1" + ":59" * 2000 + "}]", "a number has more than 64 bits"),
+        ("steps: [{method: x, count: 1, options: {n: 0x" + "f" * 60_000 + "}}]", "a number has more than 64 bits"),
     ],
 )
 def test_yaml_of_strangers(text: str, says: str) -> None:
@@ -164,7 +170,10 @@ def test_yaml_of_strangers(text: str, says: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["{", "[" * 100_000, '{"steps": [}', '"text"', "3"])
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[" * 60_000, '{"steps": [}', '"text"', "3", '{"steps": [], "steps": []}', '{"version": 1%s}' % ("0" * 30)],
+)
 def test_json_of_strangers(text: str) -> None:
     with pytest.raises(RecipeError, match=r"JSON|mapping"):
         Recipe.from_json(text)
@@ -172,7 +181,7 @@ def test_json_of_strangers(text: str) -> None:
 
 @pytest.mark.parametrize("read", [Recipe.from_json, Recipe.from_yaml])
 def test_what_is_too_long_is_not_parsed(read: Any) -> None:
-    with pytest.raises(RecipeError, match="longer than 100,000"):
+    with pytest.raises(RecipeError, match="longer than 64,000"):
         read("[" * (MAX_BYTES + 1))
 
 
@@ -189,6 +198,20 @@ def test_files_are_named_without_their_folder(tmp_path: Path) -> None:
         with pytest.raises(RecipeError, match=f"^{says}") as caught:
             Recipe.load(tmp_path / name)
         assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("mark", ["\x85", "\u2028", "\u2029", "\ufeff", "가"])
+def test_marks_that_yaml_folds_survive(mark: str) -> None:
+    recipe = Recipe(steps=[Step(method="x", count=1, select=Selection(include=f"a{mark}b", tensor=mark))])
+    assert Recipe.from_yaml(recipe.to_yaml()) == recipe
+
+
+def test_many_mistakes_and_strange_names_are_one_short_line() -> None:
+    for strange in ({"\n# heading": 1}, {"x" * 90_000: 1}, {f"key{number}": 1 for number in range(5000)}):
+        with pytest.raises(RecipeError) as caught:
+            Recipe.model_validate(strange)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 2000
 
 
 @pytest.mark.parametrize("thing", [3, None, "l1_unstructured", [Step(method="x", count=1)]])

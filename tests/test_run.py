@@ -10,6 +10,7 @@ import torch
 from torch.nn.utils import prune as torch_prune
 
 import bertprune as bp
+from bertprune.pruning.methods import registry
 
 HALF = bp.Step(method="l1_unstructured", fraction=0.5, scope="global", select="encoder.*")
 NOISE = bp.Step(method="random_unstructured", fraction=0.2, select="encoder.*")
@@ -61,6 +62,7 @@ def test_what_a_run_shows(checkpoint):
     assert [record.local for record in run.before.module(key).parameters] == ["weight", "bias"]
     assert {record.local for record in run.after.module(key).parameters} == {"weight_orig", "bias"}
     assert run.after.module(key).hooks[0].history == ("RandomUnstructured", "L1Unstructured")
+    assert run.after == bp.snapshot(run.model)
     assert any(record.name == f"{key}.weight_mask" for record in run.diff.added)
     masked = sum(int((~mask).sum()) for mask in run.masks.values())
     assert run.report.total.masked == masked == sum(outcome.removed for outcome in run.steps)
@@ -160,6 +162,15 @@ def test_as_python_in_plain_torch_makes_the_same_masks(tiny_folder, tmp_path):
     assert sum(name.endswith("_mask") for name in state) == len(run.masks)
 
 
+def test_as_python_is_written_with_bertprune_where_that_is_wanted(tiny_folder, tmp_path):
+    folder = tiny_folder()
+    run = bp.prune(folder, bp.Step(method="l1_unstructured", fraction=0.2, select=["*key"]), seed=3)
+    script = run.as_python(ours=True)
+    assert "rather than plain torch" not in script and "bp.prune(CHECKPOINT, recipe, seed=3)" in script
+    state = run_script(script, folder, tmp_path)
+    assert all(torch.equal(state[f"{name}_mask"], mask) for name, mask in run.masks.items())
+
+
 def test_as_python_says_why_where_plain_torch_cannot(tiny_folder, tmp_path):
     folder = tiny_folder()
     step = bp.Step(method="ln_structured", fraction=0.2, scope="global", select="encoder.*", options={"dim": 0})
@@ -174,3 +185,26 @@ def test_as_python_says_why_where_plain_torch_cannot(tiny_folder, tmp_path):
 def test_as_python_keeps_tied_tensors_tied(tiny_folder):
     run = bp.prune(tiny_folder("BertForMaskedLM"), bp.Step(method="l1_unstructured", count=9))
     assert "torch would untie bert.embeddings.word_embeddings.weight from cls.predictions" in run.as_python()
+
+
+def test_as_python_owns_up_to_ties(tiny_folder):
+    folder, queries = tiny_folder(), bp.Selection(roles="attention.query")
+    ranked = bp.prune(folder, bp.Step(method="l1_unstructured", fraction=0.2, select=queries))
+    drawn = bp.prune(folder, bp.Step(method="random_structured", count=2, select=queries))
+    assert "score the same at the cut" in ranked.as_python()
+    assert "score the same at the cut" not in drawn.as_python()
+
+
+def test_as_python_in_plain_torch_asks_for_a_folder_where_a_file_was_opened(tiny_folder):
+    file = tiny_folder() / "mine.safetensors"
+    (file.parent / "model.safetensors").rename(file)
+    run = bp.prune(file, HALF)
+    assert "CHECKPOINT = 'path/to/mine' " in run.as_python()
+    assert "CHECKPOINT = 'path/to/mine.safetensors' " in run.as_python(ours=True)
+
+
+def test_as_python_calls_nothing_that_torch_lacks(tiny_folder, monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTER", dict(registry.methods()))
+    bp.method("renamed")(torch_prune.RandomUnstructured)
+    run = bp.prune(tiny_folder(), bp.Step(method="renamed", fraction=0.2, select="*key"))
+    assert "renamed is a method of one's own" in run.as_python()

@@ -1,6 +1,8 @@
 """The command line of the training."""
 
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import torch
@@ -11,11 +13,15 @@ from training.smoke import smoke
 from training.stages import Settings, run, with_epochs
 
 SAMPLES = Path(__file__).resolve().parent.parent / "bertprune" / "demo" / "samples.csv"
+OUT = Path("build/demo")
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Folder for the checkpoints and the state of the run.")],
-    data: Annotated[Path | None, typer.Option(help="Reviews: document<TAB>label, below a header.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Reviews: document<TAB>label, below a header.", exists=True, dir_okay=False),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoints and the state of the run.")] = OUT,
     smoke_only: Annotated[bool, typer.Option("--smoke", help="Try everything in seconds, no data.")] = False,
     threads: Annotated[int, typer.Option(help="Threads that torch may use.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the split, the weights and the order.")] = 0,
@@ -27,8 +33,18 @@ def main(
     settings = Settings(out=out, seed=seed, samples=SAMPLES if SAMPLES.exists() else None)
     settings = with_epochs(settings, mlm_epochs, epochs)
     if smoke_only:
-        smoke(settings)
+        with TemporaryDirectory() as folder:
+            smoke(replace(settings, out=_for_smoke(out, Path(folder))))
     elif data:
         run(settings, read_reviews(data))
     else:
         raise typer.BadParameter("give --data, or --smoke to try without", param_hint="--data")
+
+
+def _for_smoke(out: Path, passing: Path) -> Path:
+    """Choose where a smoke run writes: nowhere lasting unless a folder is given, and never among a real run's files."""
+    if out == OUT:
+        return passing
+    if out.exists() and any(out.iterdir()):
+        raise typer.BadParameter(f"{out} holds files; a smoke run wants a new folder", param_hint="--out")
+    return out

@@ -1,6 +1,6 @@
 """Train the demo checkpoints: a tokenizer, a masked-language model, a sentiment classifier.
 
-    python training/train_demo.py --data reviews.tsv.gz --out trained
+    python training/train_demo.py --data reviews.tsv.gz
 
 A killed run goes on from its last saved state when started again with the same arguments.
 """

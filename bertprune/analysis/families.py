@@ -32,10 +32,13 @@ _DISTILBERT_ROLES = {
     r"transformer\.layer\.\d+\.ffn\.lin2": "ffn.output",
 }
 _ROLES = {
-    "bert": _BERT_ROLES,
-    "roberta": _BERT_ROLES,
-    "distilbert": _DISTILBERT_ROLES,
-    "electra": _BERT_ROLES,
+    family: [(re.compile(pattern), role) for pattern, role in roles.items()]
+    for family, roles in {
+        "bert": _BERT_ROLES,
+        "roberta": _BERT_ROLES,
+        "distilbert": _DISTILBERT_ROLES,
+        "electra": _BERT_ROLES,
+    }.items()
 }
 _FAMILY_OF_TYPE = {
     "bert": "bert",
@@ -85,7 +88,7 @@ def _place(path: str, prefix: str, family: str) -> Place:
         return Place(family, None, None if prefix.startswith(path + ".") else "head")
     inner = path.removeprefix(prefix)
     layer = _LAYER.match(inner)
-    role = next((role for pattern, role in _ROLES[family].items() if re.fullmatch(pattern, inner)), None)
+    role = next((role for pattern, role in _ROLES[family] if pattern.fullmatch(inner)), None)
     return Place(family, int(layer[1]) if layer else None, role)
 
 

@@ -188,13 +188,17 @@ def _record(
     )
 
 
+def corners(shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Return the indices of the values that a record keeps: the first two and the last two in row order."""
+    size = math.prod(shape)
+    return tuple(_index(at, shape) for at in (range(size) if size <= 4 else (0, 1, size - 2, size - 1)))
+
+
 def _corner(tensor: torch.Tensor) -> tuple[float, ...]:
-    size = tensor.numel()
-    if not size or tensor.is_meta or tensor.is_complex() or tensor.is_quantized or tensor.layout != torch.strided:
+    if tensor.is_meta or tensor.is_complex() or tensor.is_quantized or tensor.layout != torch.strided:
         return ()
     tensor = tensor.detach()
-    places = range(size) if size <= 4 else (0, 1, size - 2, size - 1)
-    values = (tensor[_index(at, tensor.shape)].item() for at in places)
+    values = (tensor[place].item() for place in corners(tuple(tensor.shape)))
     # one NaN object for all, so that equal records compare equal
     return tuple(math.nan if value != value else value for value in values)
 

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.utils.prune import BasePruningMethod
 
 from ..errors import BertpruneError
+from ..parallel import each
 from ..recipe import Role
 from .counting import Count, count
 from .families import Place, places
@@ -125,7 +126,7 @@ def sparsity(model: nn.Module) -> SparsityReport:
                 owner = _Owner(path, module, local if local in pruned else stored, local in pruned)
                 found.setdefault(id(tensor), _Parameter(tensor)).owners.append(owner)
     where = places(model)
-    return SparsityReport(tuple(parameter.counted(where) for parameter in found.values()))
+    return SparsityReport(tuple(each(lambda parameter: parameter.counted(where), found.values())))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, shortened
 from .facts import TensorFact
 from .reading import reason
 
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 MOST_LAYERS = 96
 MOST_LABELS = 2**17
 MOST_REPEATS = 2**16
+MOST_SETTINGS = 1000
+MOST_DEPTH = 16
 _REPEATED = re.compile("layer|depth|block|stage|stack|repeat")
 _LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "n_layer", "encoder_layers", "decoder_layers")
-_SIZES = (
+_LENGTHS = (
     "hidden_size",
     "dim",
     "d_model",
@@ -26,14 +28,14 @@ _SIZES = (
     "num_attention_heads",
     "n_heads",
     "vocab_size",
-    "max_position_embeddings",
-    "type_vocab_size",
 )
+_SIZES = (*_LENGTHS, "max_position_embeddings", "type_vocab_size")
 _MOST = {**dict.fromkeys(_SIZES, 2**31), **dict.fromkeys(_LAYERS, MOST_LAYERS), "num_labels": MOST_LABELS}
 # Where transformers would look for code or files of the author's, or for kernels to download.
 _NOT_TAKEN = {
     "model_type",
     "auto_map",
+    "name_or_path",
     "attn_implementation",
     "experts_implementation",
     "fusion_config",
@@ -46,12 +48,18 @@ _BERT_TENSOR = re.compile(r"^(bert\.)?encoder\.layer\.0\.attention\.self\.query\
 
 def check_sizes(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> None:
     """Refuse sizes that no checkpoint has, before anything is built from them; raises CheckpointError."""
+    if len(raw) > MOST_SETTINGS:
+        raise CheckpointError(f"{name}: config.json holds {len(raw):,} settings; at most {MOST_SETTINGS:,} are taken")
     for key, most in _MOST.items():
         value = raw.get(key)
         if value is not None and (type(value) is not int or value < 0):
-            raise CheckpointError(f"{name}: config.json gives {key} as {_short(value)}; a whole number is expected")
+            raise CheckpointError(
+                f"{name}: config.json gives {key} as {shortened(repr(value))}; a whole number is expected"
+            )
         if value is not None and value > most:
             raise CheckpointError(f"{name}: config.json asks for {key} = {value}; at most {most:,} are taken")
+    if nothing := [key for key in _LENGTHS if raw.get(key) == 0]:
+        raise CheckpointError(f"{name}: config.json gives {nothing[0]} as 0; at least 1 is expected")
     for key in _LAYERS:
         if tensors and (raw.get(key) or 0) > len(tensors):
             raise CheckpointError(
@@ -60,16 +68,20 @@ def check_sizes(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str)
     _check_numbers(raw, name)
 
 
-def _check_numbers(value: Any, name: str, key: str = "") -> None:
+def _check_numbers(value: Any, name: str, key: str = "", depth: int = 0) -> None:
     """Refuse what would take for ever under any other key, nested or in a list."""
+    if depth > MOST_DEPTH:
+        raise CheckpointError(f"{name}: config.json is nested deeper than {MOST_DEPTH} levels, which no model needs")
     if isinstance(value, dict):
         for inner, nested in value.items():
-            _check_numbers(nested, name, inner)
+            _check_numbers(nested, name, inner, depth + 1)
     elif isinstance(value, list):
         for nested in value:
-            _check_numbers(nested, name, key)
+            _check_numbers(nested, name, key, depth + 1)
     elif type(value) is int and abs(value) > (most := _most(key)):
-        raise CheckpointError(f"{name}: config.json asks for {key[:80]} = {_short(value)}; at most {most:,} are taken")
+        raise CheckpointError(
+            f"{name}: config.json asks for {key[:80]} = {shortened(repr(value))}; at most {most:,} are taken"
+        )
 
 
 def _most(key: str) -> int:
@@ -82,7 +94,7 @@ def build_config(
     """Make transformers' config from the JSON object; notes say what was assumed. Raises CheckpointError."""
     if method := raw.get("quantization_config"):
         called = method.get("quant_method", "an unknown method") if isinstance(method, dict) else "an unknown method"
-        raise CheckpointError(f"{name} is quantised ({_short(called)}); take the checkpoint it was made from")
+        raise CheckpointError(f"{name} is quantised ({shortened(repr(called))}); take the checkpoint it was made from")
     model_type, notes = _model_type(raw, tensors, name)
     values = {key: value for key, value in raw.items() if key not in _NOT_TAKEN and not key.startswith("_")}
     from transformers import AutoConfig
@@ -101,7 +113,7 @@ def _model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str)
         return _guess_model_type(raw, tensors, name)
     if not isinstance(given, str) or given not in CONFIG_MAPPING:
         raise CheckpointError(
-            f"{name}: config.json gives model_type {_short(given)}, which transformers does not know"
+            f"{name}: config.json gives model_type {shortened(repr(given))}, which transformers does not know"
             " (code that comes with a checkpoint is never run); bert, roberta, distilbert and electra are at home here"
         )
     return given, []
@@ -125,7 +137,7 @@ def find_class(raw: dict[str, Any], config: "PreTrainedConfig", name: str) -> "t
     cls = _known_class(wanted)
     if cls is None:
         base = _base_class(config, name)
-        return base, [f"{_short(wanted)} is no class of transformers; {base.__name__} was taken in its place."]
+        return base, [f"{shortened(repr(wanted))} is no class of transformers; {base.__name__} was taken in its place."]
     if cls.config_class is None or not isinstance(config, cls.config_class):
         raise CheckpointError(
             f"{name}: config.json asks for {wanted} with model_type {config.model_type!r}; they do not fit"
@@ -178,8 +190,3 @@ def check_parameters(skeleton: "nn.Module", tensors: tuple[TensorFact, ...], nam
     wanted = sum(parameter.numel() for parameter in skeleton.parameters())
     if tensors and wanted > 4 * stored + 50_000_000:
         raise CheckpointError(f"{name}: config.json asks for {wanted:,} values, and the files hold {stored:,}")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"

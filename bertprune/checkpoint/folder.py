@@ -1,5 +1,6 @@
 """Which files of a folder hold its weights."""
 
+import re
 from pathlib import Path
 
 from ..errors import CheckpointError
@@ -8,6 +9,7 @@ from .weights import SafetensorsWeights, TorchWeights, Weights
 
 SINGLE = ("model.safetensors", "pytorch_model.bin")
 _TORCH_SUFFIXES = (".bin", ".pt", ".pth")
+_SHARD = re.compile(r"[\w.-]{1,200}\.(safetensors|bin)")
 
 
 class NoWeightsFound(CheckpointError):
@@ -54,8 +56,10 @@ def shard_names(index: dict[str, object], called: str) -> dict[str, str]:
     if not isinstance(names, dict) or not names:
         raise CheckpointError(f"{called} has no weight_map; a map from tensor to file name is expected")
     for file in names.values():
-        if not isinstance(file, str) or not file or Path(file).name != file or "\\" in file:
-            raise CheckpointError(f"{called} points to {str(file)[-60:]!r}; a file name in the same folder is expected")
+        if not isinstance(file, str) or not _SHARD.fullmatch(file):
+            raise CheckpointError(
+                f"{called} points to {str(file)[-60:]!r}; a .safetensors or .bin file in the same folder is expected"
+            )
     return names
 
 

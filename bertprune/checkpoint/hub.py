@@ -3,26 +3,29 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import CheckpointError
 from ..progress import Progress, silent
 from .facts import TensorFact
 from .folder import NoWeightsFound, folder_weights, shard_names
-from .headers import stored_tensor
-from .network import Unreachable, bar_class, cached_ids, part_of, within
+from .headers import refuse_many, stored_tensor
+from .network import Transfer, Unreachable, attended, bar_class, cached_ids, part_of, within
 from .reading import read_object, reason
-from .sources import Source, alternatives, folder_config
+from .sources import Source, alternatives, folder_config, refuse_larger
 from .tokenizer_files import SETTINGS, VOCABULARIES, has_vocabulary
 from .weights import Read, Weights
-
-if TYPE_CHECKING:
-    from huggingface_hub.hf_api import ModelInfo
 
 REACH = 2.5
 """Seconds in which the Hub must have answered once; without an answer it counts as unreachable."""
 SMALL = 20.0
 """Seconds for a config, headers or a tokenizer, once the Hub has answered."""
+PATIENCE = 15.0
+"""Seconds in which something must come while a large file is fetched."""
+LARGEST_SMALL = 64 * 1024 * 1024
+"""The largest config or tokenizer file that is fetched, in bytes."""
+MOST_SHARDS = 64
+"""In how many files a model may lie: the header of each is asked for."""
 
 T = TypeVar("T")
 
@@ -43,6 +46,7 @@ class HubModel:
             ) from None
         self.hub_id = hub_id
         self.revision = revision
+        self.sizes: dict[str, int] = {}
 
     def cached(self) -> Path | None:
         """Return the local snapshot's folder, if at least the config is in the cache."""
@@ -51,32 +55,45 @@ class HubModel:
         found = try_to_load_from_cache(self.hub_id, "config.json", revision=self.revision)
         return Path(found).parent if isinstance(found, str) else None
 
-    def info(self) -> "ModelInfo":
-        """Ask the Hub what the model consists of; raises CheckpointError within 3 seconds if it cannot."""
+    def info(self) -> dict[str, int]:
+        """Ask the Hub for the bytes of each file by name; raises CheckpointError within 3 seconds if it cannot."""
         from huggingface_hub import HfApi, constants
 
         if constants.HF_HUB_OFFLINE:
             raise self.unreachable("offline mode is set")
-        return self.ask(
+        told = self.ask(
             lambda: HfApi().model_info(self.hub_id, revision=self.revision, timeout=REACH, files_metadata=True), REACH
         )
+        self.sizes = {item.rfilename: item.size or 0 for item in told.siblings or []}
+        return self.sizes
 
     def fetch(self, file: str) -> Path:
         """Download one small file into the cache and return its path; raises CheckpointError."""
         from huggingface_hub import hf_hub_download
 
+        if self.sizes.get(file, 0) > LARGEST_SMALL:
+            raise CheckpointError(
+                f"{self.hub_id}: {file} is larger than {LARGEST_SMALL >> 20} MiB, so it is not fetched"
+            )
         return Path(self.ask(lambda: hf_hub_download(self.hub_id, file, revision=self.revision), SMALL))
 
     def fetch_large(self, file: str, progress: Progress = silent) -> Path:
-        """Download one file of any size, for as long as it takes; what `progress` raises ends it."""
+        """Download one file of any size, for as long as something comes; what `progress` raises ends it."""
         from huggingface_hub import hf_hub_download
 
-        raised: list[BaseException] = []
-        bar = bar_class(file, progress, raised)
+        transfer = Transfer()
+        bar = bar_class(transfer)
+
+        def call() -> Path:
+            try:
+                return Path(hf_hub_download(self.hub_id, file, revision=self.revision, tqdm_class=bar))
+            except Exception as error:
+                raise self.translated(error) from None
+
         try:
-            return Path(hf_hub_download(self.hub_id, file, revision=self.revision, tqdm_class=bar))
-        except Exception as error:
-            raise (raised[0] if raised else self.translated(error)) from None
+            return attended(call, transfer, PATIENCE, lambda share: progress(share, f"downloading {file}"))
+        except TimeoutError:
+            raise self.unreachable(f"nothing came for {PATIENCE:g} s") from None
 
     def ask(self, call: Callable[[], T], seconds: float) -> T:
         """Run a call to the Hub, at most so long, and put its errors into our words."""
@@ -111,14 +128,15 @@ class HubModel:
         )
 
 
-def hub_source(given: str, revision: str | None) -> Source:
+def hub_source(given: str, revision: str | None, largest: int | None = None) -> Source:
     """Find a model of the Hub, in the cache or on the network; raises CheckpointError."""
     hub_id, _, inside = given.partition("@")
     if revision and inside and revision != inside:
         raise CheckpointError(f"{given!r} names a revision, and so does revision={revision!r}; give one of them")
     wanted = revision or inside or None
     model = HubModel(hub_id, wanted or "main")
-    config, weights = _from_cache(model) or _from_network(model)
+    config, weights = _from_cache(model) or _from_network(model, largest)
+    refuse_larger(hub_id, weights.bytes, largest)
     return Source(hub_id, config, weights, lambda: tokenizer_folder(model), hub_id=hub_id, revision=wanted)
 
 
@@ -132,15 +150,17 @@ def _from_cache(model: HubModel) -> tuple[dict[str, Any], Weights] | None:
         return None
 
 
-def _from_network(model: HubModel) -> tuple[dict[str, Any], Weights]:
-    sizes = {item.rfilename: item.size or 0 for item in model.info().siblings or []}
+def _from_network(model: HubModel, largest: int | None) -> tuple[dict[str, Any], Weights]:
+    sizes = model.info()
     if "config.json" not in sizes:
         raise CheckpointError(f"{model.hub_id}: no config.json lies beside the weights; it says which class to build")
     config = read_object(model.fetch("config.json"), f"{model.hub_id}: config.json")
     if "model.safetensors" in sizes or "model.safetensors.index.json" in sizes:
-        return config, RemoteWeights(model, sizes)
+        return config, RemoteWeights(model, sizes, largest)
     # A torch file has no header that could be read from afar: it must come here first.
-    for file in _torch_files(model, sizes):
+    files = _torch_files(model, sizes)
+    refuse_larger(model.hub_id, sum(sizes[file] for file in files), largest)
+    for file in files:
         model.fetch_large(file)
     return config, folder_weights(_folder(model), model.hub_id)
 
@@ -159,12 +179,13 @@ def _torch_files(model: HubModel, sizes: dict[str, int]) -> list[str]:
 class RemoteWeights:
     """Keep the headers of safetensors files that lie on the Hub; the files come when they are read."""
 
-    def __init__(self, model: HubModel, sizes: dict[str, int]) -> None:
+    def __init__(self, model: HubModel, sizes: dict[str, int], largest: int | None = None) -> None:
         """Ask for the headers alone; raises CheckpointError."""
         self.model = model
         self._index = () if "model.safetensors" in sizes else ("model.safetensors.index.json",)
         self.files = _shards(model, self._index[0]) if self._index else ("model.safetensors",)
         self.bytes = sum(sizes.get(file, 0) for file in self.files)
+        refuse_larger(model.hub_id, self.bytes, largest)
         self.tensors = tuple(fact for file in self.files for fact in _remote_header(model, file))
         self._local: Weights | None = None
 
@@ -196,8 +217,10 @@ class RemoteWeights:
 
 
 def _shards(model: HubModel, index: str) -> tuple[str, ...]:
-    names = shard_names(read_object(model.fetch(index), index), index)
-    return tuple(sorted(set(names.values())))
+    names = sorted(set(shard_names(read_object(model.fetch(index), index), index).values()))
+    if len(names) > MOST_SHARDS:
+        raise CheckpointError(f"{model.hub_id} lies in {len(names)} files; at most {MOST_SHARDS} are read")
+    return tuple(names)
 
 
 def _remote_header(model: HubModel, file: str) -> tuple[TensorFact, ...]:
@@ -206,6 +229,7 @@ def _remote_header(model: HubModel, file: str) -> tuple[TensorFact, ...]:
     header = model.ask(
         lambda: HfApi().parse_safetensors_file_metadata(model.hub_id, file, revision=model.revision), SMALL
     )
+    refuse_many(file, len(header.tensors))
     return tuple(
         stored_tensor(file, name, {"dtype": str(entry.dtype), "shape": list(entry.shape)})
         for name, entry in header.tensors.items()
@@ -217,7 +241,7 @@ def tokenizer_folder(model: HubModel) -> Path | None:
     folder = model.cached()
     if folder is not None and has_vocabulary(folder):
         return folder
-    wanted = [item.rfilename for item in model.info().siblings or [] if _is_tokenizer_file(item.rfilename)]
+    wanted = [file for file in model.info() if _is_tokenizer_file(file)]
     for file in wanted:
         folder = model.fetch(file).parent
     return folder

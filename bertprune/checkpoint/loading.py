@@ -12,9 +12,10 @@ from torch import nn
 
 from ..errors import CheckpointError
 from ..progress import Progress, silent
+from ..seeded import Seeded
 from .facts import TensorFact
 from .reading import reason
-from .seeded import Seeded, Shapes
+from .shapes import Shapes
 from .weights import Read, Weights
 
 if TYPE_CHECKING:

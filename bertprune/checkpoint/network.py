@@ -1,7 +1,9 @@
 """What talking to the Hub needs: an end to every wait, and progress without a bar on the terminal."""
 
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,38 +23,75 @@ def part_of(progress: Progress, number: int, of: int) -> Progress:
     return lambda share, words: progress((number + share) / of, words)
 
 
-def bar_class(file: str, progress: Progress, raised: list[BaseException]) -> Any:
-    """Make a progress bar class that shows nothing, and tells `progress` how much of the file is here."""
+@dataclass
+class Transfer:
+    """How far a download is, and whether anybody still waits for it."""
+
+    done: float = 0.0
+    total: float = 0.0
+    given_up: bool = False
+
+    @property
+    def share(self) -> float:
+        """The share that is here, from 0 to 1."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+
+def bar_class(transfer: Transfer) -> Any:
+    """Make a progress bar class that shows nothing, and notes how much is here; it ends what was given up."""
     from huggingface_hub.utils.tqdm import tqdm
 
     class Bar(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
-            self.done = float(kwargs.get("initial") or 0)
+            transfer.done, transfer.total = float(kwargs.get("initial") or 0), float(kwargs.get("total") or 0)
 
         def update(self, n: float | None = 1) -> None:
-            self.done += n or 0
-            try:
-                progress(min(1.0, self.done / self.total) if self.total else 0.0, f"downloading {file}")
-            except BaseException as error:
-                raised.append(error)
-                raise
+            transfer.done += n or 0
+            if transfer.given_up:
+                raise InterruptedError
 
     return Bar
+
+
+def attended(call: Callable[[], T], transfer: Transfer, patience: float, tell: Callable[[float], None]) -> T:
+    """Return what `call` returns; raise TimeoutError when nothing comes for `patience` seconds.
+
+    The call runs in a thread of its own, so that what `tell` raises ends the wait at once.
+    """
+    outcome: list[T] = []
+    failure: list[Exception] = []
+    thread = threading.Thread(target=_into, args=(call, outcome, failure), daemon=True)
+    thread.start()
+    seen, since = -1.0, time.monotonic()
+    try:
+        while thread.is_alive():
+            if transfer.done != seen:
+                seen, since = transfer.done, time.monotonic()
+                tell(transfer.share)
+            elif time.monotonic() - since > patience:
+                raise TimeoutError
+            thread.join(0.05)
+    except BaseException:
+        transfer.given_up = True
+        raise
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+def _into(call: Callable[[], T], outcome: list[T], failure: list[Exception]) -> None:
+    try:
+        outcome.append(call())
+    except Exception as error:
+        failure.append(error)
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
     """Return what `call` returns, or raise TimeoutError; a name look-up has no timeout of its own."""
     results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
+    errors: list[Exception] = []
+    thread = threading.Thread(target=_into, args=(call, results, errors), daemon=True)
     thread.start()
     thread.join(seconds)
     if errors:

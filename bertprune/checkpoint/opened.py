@@ -37,19 +37,30 @@ class Checkpoint:
         self._class, more_notes = find_class(source.config, self.config, self.name)
         self._plan = plan(self._class, self.config, source.weights, self.name)
         check_parameters(self._plan.skeleton, stored, self.name)
+        if source.seed is None and not self._plan.stored_as:
+            raise CheckpointError(f"{self.name} holds none of the tensors that {self._class.__name__} expects")
         self.missing = self._plan.missing if source.seed is None else frozenset()
         self.facts = self._facts((*source.notes, *notes, *more_notes, *self._leftovers()))
         self._lock = threading.RLock()
         self._pristine: tuple[int, nn.Module] | None = None
 
     @classmethod
-    def open(cls, source: "str | Path | Checkpoint", *, revision: str | None = None) -> "Checkpoint":
+    def open(
+        cls,
+        source: "str | Path | Checkpoint",
+        *,
+        revision: str | None = None,
+        local: bool = True,
+        largest: int | None = None,
+    ) -> "Checkpoint":
         """Open a checkpoint by its headers; no weight is read.
 
         `source` is "demo", "demo-mlm" or "kobert-shape", a local folder, a .safetensors file with its
         config.json beside it, or an id of the Hub ("org/name", "org/name@revision"). An id that is cached
-        here is taken from the cache, without asking the Hub. Tensors that the architecture expects and the
-        files lack are named in a MissingTensorsWarning. Raises CheckpointError.
+        here is taken from the cache, without asking the Hub. With `local=False` no path is: whoever names the
+        source has no business on this machine. Weight files of more than `largest` bytes are refused before
+        they are fetched, with a TooLargeError. Tensors that the architecture expects and the files lack are
+        named in a MissingTensorsWarning. Raises CheckpointError.
         """
         if isinstance(source, Checkpoint):
             if revision not in (None, source.revision):
@@ -57,7 +68,7 @@ class Checkpoint:
             return source
         if not isinstance(source, (str, Path)):
             raise CheckpointError(f"{type(source).__name__} names no checkpoint; a name, a path or an id is expected")
-        opened = cls(resolve(source, revision))
+        opened = cls(resolve(source, revision, local=local, largest=largest))
         if opened.missing:
             warnings.warn(opened._lack(), MissingTensorsWarning, stacklevel=2)
         return opened
@@ -66,15 +77,16 @@ class Checkpoint:
         """Return the model on the meta device: every shape, no value. It is shared: do not change it."""
         return self._plan.skeleton
 
-    def model(self, seed: int = 0) -> "nn.Module":
+    def model(self, seed: int = 0, progress: Progress = silent) -> "nn.Module":
         """Return the shared model in float32, eval mode. It is built once: do not change it.
 
-        Tensors that are `missing` are initialised from `seed`. Raises CheckpointError.
+        Tensors that are `missing` are initialised from `seed`; files that lie on the Hub come first. Raises
+        CheckpointError.
         """
         with self._lock:
             seed = self._effective(seed)
             if self._pristine is None:
-                self._pristine = (seed, self._build(seed, silent))
+                self._pristine = (seed, self._build(seed, progress))
             elif self._pristine[0] != seed:
                 self._pristine = (seed, self._reseeded(self._pristine[1], seed))
             return self._pristine[1]
@@ -100,12 +112,13 @@ class Checkpoint:
         """Return the dtype in which the files hold a parameter of the model; the main one if they do not."""
         return self._plan.stored_as.get(name, self.facts.dtype)
 
-    def tokenizer(self, other: str | Path | None = None) -> "PreTrainedTokenizerBase":
+    def tokenizer(self, other: str | Path | None = None, *, local: bool = True) -> "PreTrainedTokenizerBase":
         """Load the checkpoint's tokenizer, or that of `other` (a folder, an id of the Hub, an embedded name).
 
-        Raises CheckpointError where there is none, or where it would need code from the checkpoint.
+        With `local=False`, `other` is no folder. Raises CheckpointError where there is none, or where it would
+        need code from the checkpoint.
         """
-        return load_tokenizer(self._source, other)
+        return load_tokenizer(self._source, other, local=local)
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -5,17 +5,22 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, shortened
 
-LARGEST_JSON = 8 * 1024 * 1024
+LARGEST_JSON = 2 * 1024 * 1024
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][^\s'\"`,;:()\\/]+)+[\\/]?")
 
 
 def reason(error: BaseException) -> str:
-    """Return the first line of an error's message, shortened, with every path cut to its last part."""
+    """Return the first line of an error's message, shortened, with every path cut to its last part.
+
+    Where that line only announces, the last one goes with it; a KeyError says no more than the key.
+    """
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    text = _PATH.sub(lambda found: re.split(r"[\\/]", found[0].rstrip("\\/"))[-1], lines[0].strip())
-    return text if len(text) <= 200 else text[:199] + "…"
+    told = (lines[0], *lines[1:][-1:]) if lines[0].endswith((":", "(")) else lines[:1]
+    said = " ".join(line.strip() for line in told)
+    text = _PATH.sub(lambda found: re.split(r"[\\/]", found[0].rstrip("\\/"))[-1], said)
+    return shortened(f"{text} is not known" if isinstance(error, KeyError) else text, 200)
 
 
 def read_object(path: Path, called: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, TooLargeError, shortened
 from .folder import SINGLE, file_weights, folder_weights, refuse_single_shard
 from .reading import read_object
 from .weights import NoWeights, Weights
@@ -52,18 +52,38 @@ def default() -> str:
     return "demo" if (_FOLDERS["demo"] / "config.json").is_file() else "kobert-shape"
 
 
-def resolve(given: str | Path, revision: str | None) -> Source:
-    """Find what `given` names; raises CheckpointError where it names nothing."""
+def resolve(given: str | Path, revision: str | None, *, local: bool = True, largest: int | None = None) -> Source:
+    """Find what `given` names; raises CheckpointError where it names nothing, or what may not be named."""
     if isinstance(given, str) and (not given.strip() or "\0" in given):
         raise CheckpointError(f"{given!r} names no checkpoint; {alternatives()} can be used")
-    local = local_path(given)
-    if local is None and given not in EMBEDDED:
+    path = allowed_path(given, local)
+    if path is None and given not in EMBEDDED:
         from .hub import hub_source
 
-        return hub_source(str(given), revision)
+        return hub_source(str(given), revision, largest)
     if revision is not None:
         raise CheckpointError(f"a revision ({revision!r}) is for ids of the Hub; {_last(given)!r} is none")
-    return path_source(local) if local is not None else _embedded(str(given))
+    source = path_source(path) if path is not None else _embedded(str(given))
+    refuse_larger(source.name, source.weights.bytes, largest)
+    return source
+
+
+def refuse_larger(name: str, size: int, largest: int | None) -> None:
+    """Refuse weight files that the caller does not want; raises TooLargeError."""
+    if largest is not None and size > largest:
+        raise TooLargeError(name, size, largest)
+
+
+def allowed_path(given: str | Path, local: bool) -> Path | None:
+    """Return the path that `given` means; where none is allowed, raise CheckpointError for all that could be one."""
+    if local or given in EMBEDDED:
+        return local_path(given)
+    if isinstance(given, Path) or _looks_like_path(given) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", given):
+        raise CheckpointError(
+            f"{_last(given)!r} is no id of the Hub (org/name), and paths are not taken here;"
+            f" {', '.join(EMBEDDED)}, or an id of the Hub can be used"
+        )
+    return None
 
 
 def local_path(given: str | Path) -> Path | None:
@@ -142,4 +162,4 @@ def _looks_like_path(given: str) -> bool:
 
 def _last(path: str | Path) -> str:
     name = Path(path).name or Path(path).resolve().name or "folder"
-    return name if len(name) <= 100 else name[:99] + "…"
+    return shortened(name, 100)

@@ -9,6 +9,7 @@ from ..errors import CheckpointError
 from ..progress import Progress, silent
 from .facts import TensorFact
 from .headers import safetensors_header
+from .pickled import load_tensors, refuse_lies
 from .reading import reason
 
 if TYPE_CHECKING:
@@ -114,8 +115,8 @@ class TorchWeights(_Here):
         self.tensors = tuple(fact for path in paths for fact in self._header(path))
 
     def _header(self, path: Path) -> list[TensorFact]:
-        loaded = _load(path, "meta")
-        _refuse_lies(path, loaded)
+        loaded = load_tensors(path, "meta")
+        refuse_lies(path, loaded)
         for name, tensor in loaded.items():
             if name in self._storage:
                 raise CheckpointError(f"{path.name} holds {name!r}, which another file holds too")
@@ -130,7 +131,7 @@ class TorchWeights(_Here):
         """Open the files; the tensors read are views into them."""
         loaded: dict[str, Tensor] = {}
         for path in self.paths:
-            loaded.update(_load(path, "cpu"))
+            loaded.update(load_tensors(path, "cpu"))
         yield loaded.__getitem__
 
     def same(self, one: str, other: str) -> bool:
@@ -141,34 +142,3 @@ class TorchWeights(_Here):
             return True
         with self.reader() as read:
             return torch.equal(read(one), read(other))
-
-
-def _load(path: Path, device: str) -> "dict[str, Tensor]":
-    import torch
-
-    try:
-        # Only torch's zip format can be mapped; the one before it is read whole.
-        with path.open("rb") as file:
-            mapped = file.read(4) == b"PK\x03\x04"
-        loaded = torch.load(path, map_location=device, weights_only=True, mmap=mapped)
-    except Exception as error:
-        raise CheckpointError(
-            f"{path.name} cannot be read as a torch file of plain tensors (weights_only=True): {reason(error)}"
-        ) from None
-    if not isinstance(loaded, dict) or not loaded:
-        raise CheckpointError(f"{path.name} holds a {type(loaded).__name__}; a dict of tensors by name is expected")
-    for name, value in loaded.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise CheckpointError(f"{path.name}: {str(name)[:80]!r} is a {type(value).__name__}; a tensor is expected")
-    return loaded
-
-
-def _refuse_lies(path: Path, loaded: "dict[str, Tensor]") -> None:
-    storages = {}
-    for name, tensor in loaded.items():
-        storage = tensor.untyped_storage()
-        storages[storage._cdata] = storage.nbytes()
-        if tensor.numel() * tensor.element_size() > storage.nbytes():
-            raise CheckpointError(f"{path.name}: {name[:80]!r} claims more values than are stored for it")
-    if sum(storages.values()) > path.stat().st_size:
-        raise CheckpointError(f"{path.name} claims more values than the file has room for")

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,7 @@ from ..errors import BertpruneError
 from ..recipe import Recipe
 from .arguments import Either, Json, Revision, Seed, open_checkpoint, open_model, open_noted, open_skeleton
 from .bar import progress_bar
+from .beside import GROUPS, Group, show_both
 from .flags import load_methods, with_recipe
 from .output import Table, percent, print_json, say
 
@@ -86,21 +87,24 @@ def _inspect(source: str, module: str, recipe: Recipe | None, seed: int, revisio
         return {"before": run.before.module(module), "after": run.after.module(module)}
 
 
-Group = Literal["tensor", "layer", "role", "module", "type"]
-_GROUPS: tuple[Group, ...] = get_args(Group)
-
-
 def report(
     source: Either,
     by: Annotated[
         str | None,
-        typer.Option("--by", metavar="|".join(_GROUPS), help="One table: a line each.", show_default=False),
+        typer.Option("--by", metavar="|".join(GROUPS), help="One table: a line each.", show_default=False),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="OTHER", help="Compare with another of the kind.", show_default=False),
     ] = None,
     json: Json = False,
     revision: Revision = None,
 ) -> None:
-    """Show how sparse a pruned folder or a checkpoint is."""
+    """Show how sparse a checkpoint is, alone or against another."""
     groupings = _groupings(by)
+    if against is not None:
+        show_both(source, against, groupings, json, revision)
+        return
     with progress_bar("counting"):
         from ..analysis.sparsity import sparsity
 
@@ -118,9 +122,9 @@ def report(
 
 
 def _groupings(by: str | None) -> tuple[Group, ...]:
-    chosen = tuple(group for group in _GROUPS if group == by)
+    chosen = tuple(group for group in GROUPS if group == by)
     if by is not None and not chosen:
-        raise BertpruneError(f"--by {by!r}: not a way to group; choose {', '.join(_GROUPS)}")
+        raise BertpruneError(f"--by {by!r}: not a way to group; choose {', '.join(GROUPS)}")
     return chosen or ("tensor", "layer", "role")
 
 

@@ -55,6 +55,9 @@ def prune(
     as_python: Annotated[
         bool, typer.Option("--as-python", help="Print a script that does the same; --out may then be left out.")
     ] = False,
+    ours: Annotated[
+        bool, typer.Option("--ours", help="With --as-python: in bertprune rather than plain torch.")
+    ] = False,
     json: Json = False,
     revision: Revision = None,
 ) -> None:
@@ -62,12 +65,14 @@ def prune(
     recipe = needed(recipe)
     if out is None and not as_python:
         raise ExportError("nowhere to write to: give --out DIR (or --as-python for a script alone)")
+    if ours and not as_python:
+        raise ExportError("--ours: says how --as-python is to be written; give both, or neither")
     if json and as_python:
         raise ExportError("--json and --as-python: both print to the same place; give one of them")
     with progress_bar("reading") as progress:
         run, result = _prune(source, revision, recipe, seed, out, form, overwrite, progress)
     if as_python:
-        print(run.as_python(), end="")
+        print(run.as_python(ours), end="")
     elif json:
         print_json(_summary(run, result))
     else:

@@ -1,10 +1,10 @@
 """Find the columns that hold the texts and what is known of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import DataError
+from ..errors import DataError, shortened
 from .sources import Table
 
 TEXT = ("text", "sentence", "document", "review", "content", "comment", "utterance")
@@ -12,6 +12,7 @@ PAIRS = (
     ("sentence1", "sentence2"),
     ("sentence_1", "sentence_2"),
     ("sentence_a", "sentence_b"),
+    ("sent1", "sent2"),
     ("text1", "text2"),
     ("text_1", "text_2"),
     ("text_a", "text_b"),
@@ -31,14 +32,18 @@ class Examples:
     pairs: list[str] | None
     labels: list[Any] | None
     label_column: str | None = None
+    notes: tuple[str, ...] = ()
+    """Plain sentences on what was left out."""
 
     def __len__(self) -> int:
         return len(self.texts)
 
 
 def pick(table: Table, text: str | None, text_pair: str | None, label: str | None, prefer_scores: bool) -> Examples:
-    """Take texts, partners and labels from the columns named, or from those of the usual names."""
+    """Take texts, partners and labels from the columns named or usually named, without the rows that lack a text."""
     first, second = _text_columns(table, text, text_pair)
+    cut = (f"only the first {len(table.rows):,} {table.unit}s were read, and there are more",) if table.more else ()
+    table, notes = _with_texts(table, [first] if second is None else [first, second])
     usual = LABEL if second is None else (*SCORE, *LABEL) if prefer_scores else (*LABEL, *SCORE)
     known = _given(table, label, "label") if label else _filled(table, _usual(table, usual))
     return Examples(
@@ -47,6 +52,7 @@ def pick(table: Table, text: str | None, text_pair: str | None, label: str | Non
         None if second is None else _texts(table, second),
         None if known is None else _labels(table, known),
         None if known is None else table.columns[known],
+        cut + notes,
     )
 
 
@@ -69,7 +75,7 @@ def _text_columns(table: Table, text: str | None, text_pair: str | None) -> tupl
     if first is None:
         raise DataError(
             f"{table.name} has no text column: expected one of {', '.join(TEXT)}, or a pair such as "
-            f"sentence1 and sentence2; it has {_listed(table.columns)}; name yours with text="
+            f"sentence1 and sentence2; it has {_listed(table.columns)}; name yours with text= (--text)"
         )
     return first, second
 
@@ -100,13 +106,26 @@ def _listed(columns: Sequence[str]) -> str:
     return ", ".join(shown) + (f" and {len(columns) - 8} more" if len(columns) > 8 else "")
 
 
+def _with_texts(table: Table, columns: Sequence[int]) -> tuple[Table, tuple[str, ...]]:
+    """Leave out the rows without a text, of which public data has a few. Raises DataError if none is left."""
+    blank = {row for row, values in enumerate(table.rows) if any(is_missing(values[one]) for one in columns)}
+    if not blank:
+        return table, ()
+    names = " or ".join(table.columns[one] for one in columns)
+    if len(blank) == len(table.rows):
+        raise DataError(f"{table.name} has no texts: {names} is blank in every row")
+    first = f"{table.unit} {table.numbers[min(blank)]:,}"
+    note = f"rows without {names} left out: {len(blank):,} of {len(table.rows):,}, the first at {first}"
+    kept = [row for row in range(len(table.rows)) if row not in blank]
+    rest = replace(table, rows=[table.rows[row] for row in kept], numbers=[table.numbers[row] for row in kept])
+    return rest, (note,)
+
+
 def _texts(table: Table, column: int) -> list[str]:
     for row, values in enumerate(table.rows):
-        value = values[column]
-        if is_missing(value):
-            raise DataError(f"{table.place(row)} has no {table.columns[column]}: take such rows out")
-        if not isinstance(value, str):
-            raise DataError(f"{table.place(row)}: {table.columns[column]} is a {type(value).__name__}, expected text")
+        if not isinstance(values[column], str):
+            found = shortened(repr(values[column]), 40)
+            raise DataError(f"{table.place(row)}: {table.columns[column]} is {found}, expected text")
     return [values[column] for values in table.rows]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..checkpoint.tokenizer import ends_the_process
 from ..errors import DataError
 from ..progress import Progress
 
@@ -23,6 +24,8 @@ MAX_CELLS = 64_000_000
 """Numbers that one batch's output may hold: 256 MB of float32."""
 
 _NO_LIMIT = 10**9
+_AT_ONCE = 64
+"""Texts that are tokenised between two looks at whether to go on: a tokenizer's patterns may be slow."""
 _SHIFTED = {
     "roberta",
     "xlm-roberta",
@@ -48,20 +51,51 @@ class Encoded:
         return len(self.features["input_ids"])
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], pairs: list[str] | None, max_length: int) -> Encoded:
-    """Tokenise every text once, cut at `max_length` tokens."""
+def encode(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: list[str],
+    pairs: list[str] | None,
+    max_length: int,
+    told: Callable[[], None] = lambda: None,
+) -> Encoded:
+    """Tokenise every text once, cut at `max_length` tokens; `told` is called now and then, and may raise.
+
+    Raises DataError where the tokenizer fails.
+    """
     names = ["input_ids", *({"token_type_ids"} & set(tokenizer.model_input_names))]
-    options = {"padding": False, "return_attention_mask": False, "return_token_type_ids": len(names) > 1}
-    coded = tokenizer(texts, pairs, truncation=True, max_length=max_length, **options, verbose=False)
-    features = {name: coded[name] for name in names}
+    options: dict[str, Any] = {
+        "padding": False,
+        "return_attention_mask": False,
+        "return_token_type_ids": len(names) > 1,
+        "truncation": True,
+        "max_length": max_length,
+        "verbose": False,
+    }
+    features: dict[str, list[list[int]]] = {name: [] for name in names}
+    for at in range(0, len(texts), _AT_ONCE):
+        part = slice(at, at + _AT_ONCE)
+        coded = _coded(tokenizer, texts[part], pairs[part] if pairs else None, options)
+        for name in names:
+            features[name] += coded[name]
+        told()
     padding = {"input_ids": tokenizer.pad_token_id or 0, "token_type_ids": tokenizer.pad_token_type_id or 0}
     full = [row for row, ids in enumerate(features["input_ids"]) if len(ids) == max_length]
     cut = sum(_longer(tokenizer, texts[row], pairs[row] if pairs else None, max_length) for row in full)
     return Encoded(features, padding, cut)
 
 
+def _coded(tokenizer: PreTrainedTokenizerBase, texts: list[str], pairs: list[str] | None, options: Any) -> Any:
+    try:
+        return tokenizer(texts, pairs, **options)
+    except BaseException as error:
+        if ends_the_process(error):
+            raise
+        raise DataError(f"the tokenizer fails on these texts ({type(error).__name__}): pass another one") from None
+
+
 def _longer(tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, max_length: int) -> bool:
-    return len(tokenizer(text, pair, truncation=False, verbose=False)["input_ids"]) > max_length
+    coded = _coded(tokenizer, [text], [pair] if pair is not None else None, {"truncation": False, "verbose": False})
+    return len(coded["input_ids"][0]) > max_length
 
 
 def max_tokens(tokenizer: PreTrainedTokenizerBase, models: list[PreTrainedModel], asked: int | None) -> int:

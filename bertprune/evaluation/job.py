@@ -46,13 +46,14 @@ class Job:
         self.models = [model for model in (subjects.before, subjects.after) if model is not None]
         self.max_length = max_tokens(subjects.tokenizer, self.models, max_length)
         self.seconds = {"before": 0.0, "after": 0.0}
-        self.notes: list[str] = []
+        self.notes = list(examples.notes)
         self._size, self._progress, self._meter = batch_size, progress, Meter(progress, 1)
 
     def encode(self, texts: list[str], pairs: list[str] | None = None, *, passes: int = 1) -> Encoded:
         """Tokenise once for both models and for `passes` passes through each. Raises DataError."""
-        self._progress(0.0, f"tokenising {len(texts):,} texts")
-        encoded = encode(self.subjects.tokenizer, texts, pairs, self.max_length)
+        words = f"tokenising {len(texts):,} texts"
+        self._progress(0.0, words)
+        encoded = encode(self.subjects.tokenizer, texts, pairs, self.max_length, lambda: self._progress(0.0, words))
         for model in self.models:
             fits(encoded, model, "baseline" if model is self.subjects.before else "model")
         if encoded.cut:

@@ -1,7 +1,6 @@
 """Turn labels as people write them into what the model predicts: class numbers, or scores."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,9 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from .columns import Examples
 
+_BOOLS = {"false": 0, "true": 1}
+"""How spreadsheets and data frames write two classes into a file."""
+
 
 def class_numbers(examples: Examples, names: Mapping[int, str]) -> NDArray[np.int64]:
     """Map every label to a class: all by the model's names for them, or else all by number.
@@ -19,14 +21,14 @@ def class_numbers(examples: Examples, names: Mapping[int, str]) -> NDArray[np.in
     """
     written = [_written(label) for label in examples.labels or []]
     by_name = {name.strip().casefold(): number for number, name in names.items()}
-    by_number = {str(number): number for number in names}
+    by_number = {str(number): number for number in names} | (_BOOLS if set(names) == {0, 1} else {})
     for known in (by_name, by_number):
         if all(label in known for label in written):
             return np.array([known[label] for label in written], dtype=np.int64)
-    unknown = Counter(label for label in written if label not in by_name and label not in by_number)
+    unknown = [row for row, label in enumerate(written) if label not in by_name and label not in by_number]
     if not unknown:
         raise DataError(f"{examples.table.name} mixes class names and class numbers: use one of them")
-    raise DataError(_unknown(examples, written, unknown, names))
+    raise DataError(_unknown(examples, unknown, names))
 
 
 def _written(label: Any) -> str:
@@ -39,13 +41,13 @@ def _written(label: Any) -> str:
     return text[:-2] if text.endswith(".0") and text[:-2].isdigit() else text
 
 
-def _unknown(examples: Examples, written: list[str], unknown: Counter[str], names: Mapping[int, str]) -> str:
-    first = next(row for row, label in enumerate(written) if label in unknown)
-    shown = ", ".join(repr(label[:40]) for label in list(unknown)[:5])
-    more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+def _unknown(examples: Examples, rows: list[int], names: Mapping[int, str]) -> str:
+    labels = list(dict.fromkeys(str((examples.labels or [])[row]).strip() for row in rows))
+    shown = ", ".join(repr(label[:40]) for label in labels[:5])
+    more = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
     known = ", ".join(f"{name} ({number})" for number, name in list(names.items())[:20])
-    word = "label" if len(unknown) == 1 else "labels"
-    return f"{examples.table.place(first)}: unknown {word} {shown}{more}; the model knows {known}"
+    word = "label" if len(labels) == 1 else "labels"
+    return f"{examples.table.place(rows[0])}: unknown {word} {shown}{more}; the model knows {known}"
 
 
 def numbers(examples: Examples) -> NDArray[np.float64]:

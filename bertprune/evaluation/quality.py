@@ -48,9 +48,11 @@ def evaluate(
     `data` is a .csv, .tsv, .txt (as TSV, quotes are text) or .jsonl file in UTF-8, also gzipped, the word `samples`
     for the embedded Korean reviews, a DataFrame, or a list of texts, of (text, label), (text, text, score) or dicts.
 
-    `text`, `text_pair` and `label` name columns that are not called as usual; `limit` takes the first rows only;
-    `tokenizer` replaces the checkpoint's; `max_length` (tokens) lowers the model's limit; `seed` gives the bootstrap's
-    resamples and the masked tokens. Pure: models, training flags and the global random state are left as they were.
+    `text`, `text_pair` and `label` name columns that are not called as usual; `limit` takes the first rows only, with
+    a note where there are more; `tokenizer` replaces the checkpoint's; `max_length` (tokens) lowers the model's limit;
+    `seed` gives the bootstrap's resamples and the masked tokens. Rows without a text are left out, and a note counts
+    them.
+    Pure: models, training flags and the global random state are left as they were.
 
     What is measured follows from the head: classes (accuracy, macro-F1, agreement), one output or sentence pairs by
     the cosine of mean-pooled embeddings (Spearman, Pearson), blanks (masked-language loss at 15 % of the tokens), and
@@ -60,7 +62,7 @@ def evaluate(
     start = time.perf_counter()
     table = read_table(data, limit)
     subjects = resolve(model, baseline, tokenizer)
-    head = _head(subjects)
+    head = head_of(subjects)
     examples = pick(table, text, text_pair, label, prefer_scores=head != "classification")
     job = Job(subjects, examples, seed=seed, batch_size=batch_size, max_length=max_length, progress=progress)
     task, measure = _task(head, job)
@@ -68,7 +70,8 @@ def evaluate(
     return _report(task, job, findings, time.perf_counter() - start)
 
 
-def _head(subjects: Subjects) -> str:
+def head_of(subjects: Subjects) -> str:
+    """Name the kind of both models' head. Raises DataError where they differ, or give several labels a text."""
     heads = {_head_of(one) for one in (subjects.before, subjects.after) if one is not None}
     if len(heads) > 1 or not _same_classes(subjects):
         names = [type(one).__name__ for one in (subjects.before, subjects.after)]
@@ -116,7 +119,8 @@ def _report(task: Task, job: Job, findings: Findings, total: float) -> QualityRe
     subjects = job.subjects
     if not findings.scores and not findings.fidelity:
         raise DataError(
-            f"{job.examples.table.name} has no labels that {subjects.after_name} could be scored by: give baseline="
+            f"{job.examples.table.name} has no labels that {subjects.after_name} could be scored by: "
+            "give baseline= (--baseline)"
         )
     if subjects.before is subjects.after:
         job.notes.append("model and baseline are one and the same object: pruning it in place changed both")

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..errors import DataError
+from ..errors import DataError, shortened
 
 MAX_ROWS = 1_000_000
 """A longer source is scored only when `limit` says how much of it."""
@@ -35,6 +35,8 @@ class Table:
     rows: list[tuple[Any, ...]]
     numbers: list[int]
     unit: str
+    more: bool = False
+    """Whether the source goes on after the last row that was taken."""
 
     def place(self, row: int) -> str:
         """Say where the row is, as error messages do."""
@@ -65,8 +67,16 @@ def _table(name: str, columns: tuple[str, ...], rows: Rows, unit: str, limit: in
         raise DataError(f"{name} has the column {twice[0]!r} more than once: names must differ")
     kept = list(islice(rows, MAX_ROWS + 1 if limit is None else limit))
     if limit is None and len(kept) > MAX_ROWS:
-        raise DataError(f"{name} has more than {MAX_ROWS:,} rows: pass limit= to score the first ones")
-    return Table(name, columns, [row for _, row in kept], [number for number, _ in kept], unit)
+        raise DataError(f"{name} has more than {MAX_ROWS:,} rows: pass limit= (--limit) to score the first ones")
+    more = limit is not None and len(kept) == limit and _goes_on(rows)
+    return Table(name, columns, [row for _, row in kept], [number for number, _ in kept], unit, more)
+
+
+def _goes_on(rows: Rows) -> bool:
+    try:
+        return next(rows, None) is not None
+    except (DataError, csv.Error):  # a row that is not asked for may be what it likes
+        return True
 
 
 def _read_items(items: Iterable[Any], limit: int | None) -> Table:
@@ -84,9 +94,8 @@ def _read_items(items: Iterable[Any], limit: int | None) -> Table:
 def _columns_of(item: Any) -> tuple[str, ...]:
     if isinstance(item, tuple | list) and len(item) in _BY_LENGTH:
         return _BY_LENGTH[len(item)]
-    raise DataError(
-        f"the list, item 1 is {_short(item)}: expected a text, (text, label), (text, text, score) or a dict"
-    )
+    found = shortened(repr(item), 40)
+    raise DataError(f"the list, item 1 is {found}: expected a text, (text, label), (text, text, score) or a dict")
 
 
 def _tuples(items: Iterable[Any], first: Any) -> Rows:
@@ -94,7 +103,7 @@ def _tuples(items: Iterable[Any], first: Any) -> Rows:
     for number, item in enumerate(items, 1):
         alike = isinstance(item, str) if plain else isinstance(item, tuple | list) and len(item) == len(first)
         if not alike:
-            raise DataError(f"the list, item {number} is {_short(item)}: expected the same form as item 1")
+            raise DataError(f"the list, item {number} is {shortened(repr(item), 40)}: expected the same form as item 1")
         yield number, (item,) if plain else tuple(item)
 
 
@@ -103,10 +112,10 @@ def _from_records(name: str, records: Iterator[tuple[int, Any]], unit: str, limi
     kept = _table(name, (), ((number, (record,)) for number, record in records), unit, limit)
     for row, (record,) in enumerate(kept.rows):
         if not isinstance(record, Mapping):
-            raise DataError(f"{kept.place(row)} is {_short(record)}: expected an object with named fields")
+            raise DataError(f"{kept.place(row)} is {shortened(repr(record), 40)}: expected an object with named fields")
     columns = tuple(dict.fromkeys(key for (record,) in kept.rows for key in record))
     rows = [tuple(record.get(key) for key in columns) for (record,) in kept.rows]
-    return Table(name, tuple(map(str, columns)), rows, kept.numbers, unit)
+    return Table(name, tuple(map(str, columns)), rows, kept.numbers, unit, kept.more)
 
 
 def _read_file(path: Path, limit: int | None) -> Table:
@@ -145,6 +154,11 @@ def _lines(name: str, file: TextIO) -> Iterator[str]:
 
 
 def _read_csv(name: str, file: TextIO, limit: int | None) -> Table:
+    """Split at commas; but where the header has tabs and no comma, the file is TSV, as public data sets name it too."""
+    header = file.readline(MAX_LINE)
+    file.seek(0)
+    if "\t" in header and "," not in header:
+        return _read_tsv(name, file, limit)
     reader = csv.reader(_lines(name, file), strict=True)
 
     def rows() -> Rows:
@@ -175,7 +189,7 @@ def _headed(name: str, rows: Rows, limit: int | None) -> Table:
                 continue
             if len(row) != len(columns):
                 raise DataError(
-                    f"{name}, line {number} has {len(row)} fields: expected {len(columns)}, as in the header"
+                    f"{name}, line {number} has {len(row)} fields: expected {len(columns)}, as in the header, line 1"
                 )
             yield number, row
 
@@ -196,8 +210,3 @@ def _read_jsonl(name: str, file: TextIO, limit: int | None) -> Table:
 
 
 _READERS = {"csv": _read_csv, "tsv": _read_tsv, "jsonl": _read_jsonl}
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "…"

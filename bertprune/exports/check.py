@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint.loading import building, quietly
-from ..checkpoint.seeded import Seeded
 from ..errors import CheckpointError, ExportError
+from ..seeded import Seeded
 from .load import load
 from .parts import Parts
 from .tensors import Form, entries

@@ -16,7 +16,7 @@ from ..checkpoint.sources import Source, folder_config
 from ..checkpoint.weights import Read, SafetensorsWeights
 from ..errors import CheckpointError, RecipeError
 from ..pruning.apply import MaskDtype, attach
-from ..pruning.select import every_target
+from ..pruning.select import every_target, targets_by_name
 from ..recipe import Recipe, Step
 from .card import Origin
 from .parts import Parts
@@ -75,10 +75,8 @@ class MaskedFolder:
     def model(self) -> nn.Module:
         """Build the model with its hooks, masks and history."""
         model = self.checkpoint.load()
-        targets = {target.name: target for target in every_target(model)}
         mask_dtype: MaskDtype = "float" if self.told.get("mask_dtype") == "float" else "bool"
-        for name, steps in self.history.items():
-            attach(targets[name], self.masks[name], steps, mask_dtype)
+        attach(targets_by_name(model), self.masks, self.history, mask_dtype)
         return model
 
 

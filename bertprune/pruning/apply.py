@@ -1,17 +1,20 @@
 """Change a model: hooks on, hooks off. Nothing else in bertprune does."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from ..errors import SelectionError
+from ..parallel import each
 from ..progress import Progress, silent
 from ..recipe import Recipe, Selection, Step
 from .hooks import hook_of
+from .masked import dense, derived, masked
 from .masks import decide
+from .memory import Fresh
 from .outcome import StepOutcome
 from .select import Owner, Target, every_target, find_targets
 
@@ -35,8 +38,7 @@ def apply(
     torch makes them. Returns what each step did. Raises RecipeError.
     """
     decision = decide(model, Recipe.of(recipe), seed, frozenset(missing), progress)
-    for name, target in decision.targets.items():
-        attach(target, decision.masks[name], decision.history[name], mask_dtype)
+    attach(decision.targets, decision.masks, decision.history, mask_dtype)
     return tuple(decision.outcomes)
 
 
@@ -60,18 +62,39 @@ def _as_selection(select: Selection | str | Sequence[str]) -> Selection:
     return select if isinstance(select, Selection) else Selection(include=select)
 
 
-def attach(target: Target, mask: Tensor, history: Sequence[Step], mask_dtype: MaskDtype = "bool") -> None:
-    """Put a mask and the hooks of the steps that made it on a tensor, in place, for each of its owners."""
-    stored = mask if mask_dtype == "bool" else mask.to(target.parameter.dtype)
-    with torch.enable_grad():  # the derived tensor is part of the graph, wherever it is first made
-        derived = target.parameter * stored
+def attach(
+    targets: Mapping[str, Target],
+    masks: Mapping[str, Tensor],
+    history: Mapping[str, Sequence[Step]],
+    mask_dtype: MaskDtype = "bool",
+    product: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> None:
+    """Put masks and the hooks of the steps that made them on tensors, in place, for each of their owners.
+
+    All by target name; those that have a history are changed, in its order. `product` works out the derived values,
+    as `masked` does by default.
+    """
+    memory = Fresh()
+    work_out = product or partial(masked, memory=memory)
+
+    def made(name: str) -> tuple[Tensor, Tensor]:
+        mask = dense(masks[name], memory)
+        values = work_out(targets[name].parameter, mask)
+        return mask if mask_dtype == "bool" else mask.to(targets[name].parameter.dtype), values
+
+    for name, two in zip(history, each(made, history), strict=True):
+        _attach(targets[name], history[name], *two)
+
+
+def _attach(target: Target, history: Sequence[Step], stored: Tensor, values: Tensor) -> None:
+    result = derived(target.parameter, stored, values)
     for owner in target.owners:
         hook = _stacked(owner, [hook_of(step, stored, owner.tensor) for step in history])
         if target.mask is None:
             owner.module.register_parameter(owner.tensor + "_orig", target.parameter)
             del owner.module._parameters[owner.tensor]
         owner.module.register_buffer(owner.tensor + "_mask", stored)
-        setattr(owner.module, owner.tensor, derived)
+        setattr(owner.module, owner.tensor, result)
         owner.module.register_forward_pre_hook(hook)
 
 

@@ -130,7 +130,7 @@ def _amounts(step: Step, alive: Range, of: str) -> Range:
     return step.amount_of(alive[0]), step.amount_of(alive[1])
 
 
-def _local_entries(made: Plan, lives: Sequence[_Life], _: Range) -> Range:
+def _local_entries(made: Plan, lives: Sequence[_Life], alive: Range) -> Range:
     low = high = 0
     for life in lives:
         amounts = _amounts(made.step, life.alive, "entries")
@@ -139,6 +139,10 @@ def _local_entries(made: Plan, lives: Sequence[_Life], _: Range) -> Range:
         # What a fraction leaves grows with what was there, so the ends of the range stay with each other.
         life.alive = (max(0, before[0] - amounts[0]), before[1] - amounts[1])
         low, high = low + amounts[0], high + amounts[1]
+    if made.step.fraction is not None:  # the tensors' own ranges may be wide where their sum is certain
+        rounding = len(lives) / 2
+        low = max(low, math.floor(made.step.fraction * alive[0] - rounding))
+        high = min(high, math.ceil(made.step.fraction * alive[1] + rounding))
     return low, high
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from ..errors import RecipeError
 from ..recipe import Recipe, Step
 from .methods import Method, named
-from .select import Target, find_targets
+from .select import MAX_ALTERNATIVES, Target, alternatives, find_targets
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ def plan(model: nn.Module, recipe: Recipe, missing: frozenset[str] = frozenset()
 
     Pure. Raises RecipeError, naming the step where there are several.
     """
+    _refuse_many_globs(recipe)
     plans = []
     for number, step in enumerate(recipe.steps, start=1):
         try:
@@ -37,6 +38,23 @@ def plan(model: nn.Module, recipe: Recipe, missing: frozenset[str] = frozenset()
             raise type(error)(f"{where}{error}") from None
         plans.append(made)
     return plans
+
+
+def _refuse_many_globs(recipe: Recipe) -> None:
+    """Refuse what would take minutes although each step by itself takes a second."""
+    left = MAX_ALTERNATIVES
+    for step in recipe.steps:
+        left -= alternatives(step.select)
+        if left < 0:
+            raise RecipeError(f"the globs of all steps stand for more than {MAX_ALTERNATIVES:,} in all")
+
+
+def amount(step: Step, alive: int, where: str) -> int:
+    """Return how many a step removes of those that are alive `where`. Raises RecipeError where there are not enough."""
+    wanted = step.amount_of(alive)
+    if wanted > alive:
+        raise RecipeError(f"{step.method}: {wanted:,} were to go, but only {alive:,} are alive in {where}")
+    return wanted
 
 
 def _check_shapes(made: Plan) -> None:

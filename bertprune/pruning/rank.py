@@ -1,15 +1,15 @@
 """Find exactly the k lowest scores among many tensors, without ever joining or sorting them.
 
-The cut, that is the k-th lowest score, is bracketed by order statistics of a small sample. One pass counts what lies
-below the bracket and collects what lies inside, about one score in a hundred; the exact cut is found among those.
-A second pass compares each score with the cut. The sample decides how much is collected, never what the cut is.
+The cut, that is the k-th lowest score, is bracketed by order statistics of a small sample. One pass drops what lies
+below the bracket and collects what lies inside, about one score in a hundred; the exact cut is found among those, and
+they are dropped or kept by it. Where many scores equal an end of the bracket, the cut may be that end, and a second
+pass compares each score with it. The sample decides how much is collected, never what the cut is.
 
 NumPy compares several times faster than torch, and both let other threads run meanwhile.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,87 +19,87 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import RecipeError
+from ..parallel import each
+from .memory import Fresh
 
-CHUNK = 1 << 16
+CHUNK = 1 << 17
 """Scores looked at together: few enough that they and their temporaries stay in a core's cache."""
 
-_SAMPLE = 1 << 15
-"""A sample is never smaller; fewer scores than this are ranked without one."""
-_SIGMAS = 6.0
+_SAMPLE = 1 << 17
+"""Fewer scores than this are ranked without a sample."""
+_FEW = 1 << 20
+"""Fewer scores than this are not worth a thread."""
+_SIGMAS = 4.0
+"""How far the bracket reaches: it misses the cut about once in ten thousand times, which costs a second pass."""
 
 Array = NDArray[Any]
-_Found = tuple[int, slice, Array]
-"""Scores that were collected, with the number of their source and the chunk that they are from."""
-_Test = Callable[[Array], NDArray[np.bool_]]
+_Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""`map`, or the same with threads."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of one tensor, flat; computed piece by piece from `values` where `rule` is given."""
+    """The scores of one tensor, flat; made from `values` piece by piece where there is a `rule`."""
 
     name: str
     values: Tensor
     alive: Tensor | None = None
-    rule: Callable[[Tensor], Tensor] | None = None
+    rule: Callable[[Array], Array] | None = None
+    """Takes and returns float32 or float64, whatever the dtype of the values; each score depends on its value alone."""
 
     @property
     def count(self) -> int:
         """Count the entries that are alive."""
         return self.values.numel() if self.alive is None else count_true(self.alive)
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the scores."""
-        return self.of(self.values[:1]).dtype
-
-    def of(self, values: Tensor) -> Tensor:
+    def of(self, values: Tensor, wide: torch.dtype) -> Array:
         """Score some of the values."""
-        return values if self.rule is None else self.rule(values)
+        array: Array = values.to(wide).numpy(force=True)
+        return array if self.rule is None else self.rule(array)
 
     def pieces(self, wide: torch.dtype) -> Iterator[tuple[slice, Array]]:
-        """Yield the scores of one chunk after another, dead entries included, with where they stand."""
-        for start in range(0, self.values.numel(), CHUNK):
+        """Yield the scores of one chunk after another, dead entries included, with where they stand; one at least."""
+        for start in range(0, max(1, self.values.numel()), CHUNK):
             where = slice(start, start + CHUNK)
-            yield where, self.piece(where, wide)
+            yield where, self.of(self.values[where], wide)
 
-    def living_pieces(self, wide: torch.dtype) -> Iterator[tuple[slice, Array]]:
-        """Yield the scores of one chunk after another, of living entries alone, with where the chunk stands."""
-        alive = None if self.alive is None else self.alive.numpy(force=True)
-        for where, scores in self.pieces(wide):
-            living = scores if alive is None else scores[alive[where]]
-            if living.size:
-                yield where, living
-
-    def piece(self, where: slice, wide: torch.dtype) -> Array:
-        """Score one chunk, dead entries included."""
-        scores: Array = self.of(self.values[where]).to(wide).numpy(force=True)
-        return scores
+    def living(self, where: slice) -> Array | None:
+        """Tell which of one chunk are alive; None where all are."""
+        return None if self.alive is None else self.alive[where].numpy(force=True)
 
 
 def count_true(mask: Tensor) -> int:
-    """Count what a bool mask keeps."""
-    return int(np.count_nonzero(mask.numpy(force=True)))
+    """Count what a bool mask keeps; along axes that repeat one value, that value counts for all."""
+    repeated = [step == 0 for step in mask.stride()]
+    once = mask[tuple(slice(1) if same else slice(None) for same in repeated)]
+    times = math.prod(size for size, same in zip(mask.shape, repeated, strict=True) if same)
+    return int(np.count_nonzero(once.numpy(force=True))) * times
 
 
 def drop_lowest(sources: Sequence[Scores], k: int) -> list[Tensor]:
     """Return one bool mask a source, flat: False for what was dead and for the k lowest scores that were alive.
 
     Exactly k go. Of equal scores at the cut the first go, in the order of the sources and of positions.
-    Pure. Raises RecipeError where a score is NaN.
+    A thread works on each source. Pure. Raises RecipeError where a score is NaN.
     """
+    few = sum(source.values.numel() for source in sources) < _FEW
+    return _drop(sources, k, map if few else each, Fresh())
+
+
+def drop_lowest_of_each(sources: Iterable[tuple[Scores, int]]) -> list[Tensor]:
+    """Return one bool mask a source, which loses its own k lowest; see `drop_lowest`. The sources may be lazy."""
+    memory = Fresh()
+    return each(lambda pair: _drop([pair[0]], pair[1], map, memory)[0], sources)
+
+
+def _drop(sources: Sequence[Scores], k: int, each: _Each, memory: Fresh) -> list[Tensor]:
     alive = sum(source.count for source in sources)
     if not 0 <= k <= alive:
         raise ValueError(f"cannot drop {k} of {alive}")
     if k in (0, alive):
         return [_uniform(source, keep=k == 0) for source in sources]
-    wide = _wide(sources)
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        cut = _Search(sources, wide, threads).cut(k, alive)
-        masks = list(threads.map(lambda source: _above(source, wide, cut.score), sources))
-    if cut.to_go < cut.ties:
-        _bring_back(sources, masks, wide, cut)
-    pairs = zip(sources, masks, strict=True)
-    return [mask if source.alive is None else mask.logical_and_(source.alive) for source, mask in pairs]
+    masks = _Search(sources, _wide(sources), each, memory).masks(k, alive)
+    return [torch.from_numpy(mask).to(source.values.device) for source, mask in zip(sources, masks, strict=True)]
 
 
 def _uniform(source: Scores, keep: bool) -> Tensor:
@@ -111,114 +111,154 @@ def _uniform(source: Scores, keep: bool) -> Tensor:
 def _wide(sources: Sequence[Scores]) -> torch.dtype:
     """Choose a dtype that NumPy compares fast and that holds every score exactly."""
     half_or_single = (torch.float16, torch.bfloat16, torch.float32)
-    return torch.float32 if all(source.dtype in half_or_single for source in sources) else torch.float64
+    return torch.float32 if all(source.values.dtype in half_or_single for source in sources) else torch.float64
 
 
-class _Cut(NamedTuple):
-    score: float
-    """The k-th lowest."""
-    to_go: int
-    """How many equal to it must go."""
-    ties: int
-    """How many equal to it there are."""
-    places: list[tuple[int, slice]]
-    """The chunks in which they are, with the number of the source."""
+class _Split(NamedTuple):
+    """A source, split by a bracket whose ends are left out."""
+
+    below: int
+    """How many that are alive lie at or under the low end."""
+    places: Array
+    """Where those lie that are inside and alive, in order."""
+    scores: Array
+    """Their scores."""
+    mask: Array
+    """What is alive and lies above the low end."""
+
+    def cut(self, score: float, to_go: int) -> Array:
+        """Take what lies under the cut out of the mask, and the first so many of those that equal it."""
+        self.mask[self.places[self.scores < score]] = False
+        self.mask[self.places[self.scores == score][:to_go]] = False
+        return self.mask
 
 
 @dataclass(frozen=True)
 class _Search:
-    """The search for the cut among some sources, one thread a source."""
+    """The search for the cut among some sources."""
 
     sources: Sequence[Scores]
     wide: torch.dtype
-    threads: ThreadPoolExecutor
+    each: _Each
+    memory: Fresh
+    """For the masks."""
 
-    def cut(self, k: int, alive: int) -> _Cut:
-        """Find the k-th lowest score."""
+    def masks(self, k: int, alive: int) -> list[Array]:
+        """Drop the k lowest."""
         low, high = self.bracket(k, alive)
         while True:
-            to_low, found = self.between(low, high)
-            inside = np.concatenate([scores for _, _, scores in found]) if found else np.empty(0)
-            rank = k - to_low
-            if 0 < rank <= inside.size:
-                cut = float(np.partition(inside, rank - 1)[rank - 1])
-                return self.cut_at(cut, k - to_low - int(np.count_nonzero(inside < cut)), found)
-            edge = low if rank <= 0 else high
-            below, on_edge = self.around(edge)
-            at_edge = self.cut_at(edge, k - below, on_edge)
-            if 0 < at_edge.to_go <= at_edge.ties:
-                return at_edge
-            low, high = (-math.inf, low) if rank <= 0 else (high, math.inf)
-
-    def cut_at(self, cut: float, to_go: int, found: list[_Found]) -> _Cut:
-        """Count the ties at the cut among the scores that were collected."""
-        ties = [(number, where, int(np.count_nonzero(scores == cut))) for number, where, scores in found]
-        places = [(number, where) for number, where, count in ties if count]
-        return _Cut(cut, to_go, sum(count for _, _, count in ties), places)
+            edge = low
+            if low < high:
+                parts = self.split(low, high)
+                rank = k - sum(part.below for part in parts)
+                if 0 < rank <= sum(part.scores.size for part in parts):
+                    return _cut_inside(parts, rank)
+                edge = low if rank <= 0 else high
+            below, ties = self.around(edge)
+            if 0 < k - below <= sum(ties):
+                return self.cut_at(edge, k - below, ties)
+            low, high = (-math.inf, edge) if k <= below else (edge, math.inf)
 
     def bracket(self, k: int, alive: int) -> tuple[float, float]:
         """Guess two scores that enclose the k-th lowest, so narrow that little lies between."""
         if alive <= _SAMPLE:
             return -math.inf, math.inf
-        sample = np.sort(np.concatenate([_sample(source, alive, self.wide) for source in self.sources]))
+        sample = np.concatenate(list(self.each(lambda source: _sample(source, alive, self.wide), self.sources)))
         share = k / alive
         reach = _SIGMAS * math.sqrt(sample.size * share * (1 - share)) + _SIGMAS
         first, last = math.floor(share * sample.size - reach), math.ceil(share * sample.size + reach)
-        low = float(sample[first]) if first >= 0 else -math.inf
-        return low, float(sample[last]) if last < sample.size else math.inf
+        ends = [place for place in (first, last) if 0 <= place < sample.size]
+        if ends:
+            sample.partition(ends)
+        low = float(sample[first]) if first in ends else -math.inf
+        return low, float(sample[last]) if last in ends else math.inf
 
-    def between(self, low: float, high: float) -> tuple[int, list[_Found]]:
-        """Count the living scores up to `low`, and collect those between `low` and `high`, both ends left out."""
-        return self._each(lambda scores: scores > low, lambda scores: scores < high)
+    def split(self, low: float, high: float) -> list[_Split]:
+        """Split every source by a bracket."""
+        return list(self.each(lambda source: _split(source, self.wide, low, high, self._mask(source)), self.sources))
 
-    def around(self, edge: float) -> tuple[int, list[_Found]]:
-        """Count the living scores below `edge`, and collect those that equal it."""
-        return self._each(lambda scores: scores >= edge, lambda scores: scores <= edge)
+    def around(self, edge: float) -> tuple[int, list[int]]:
+        """Count the living scores below `edge`, and those that equal it, source by source."""
+        found = list(self.each(lambda source: _around(source, self.wide, edge), self.sources))
+        return sum(below for below, _ in found), [ties for _, ties in found]
 
-    def _each(self, over: _Test, under: _Test) -> tuple[int, list[_Found]]:
-        """Count what fails the first test, and collect what meets both."""
-        counted = list(self.threads.map(lambda source: _count(source, self.wide, over, under), self.sources))
-        found = [(number, *piece) for number, (_, pieces) in enumerate(counted) for piece in pieces]
-        return sum(count for count, _ in counted), found
+    def cut_at(self, score: float, to_go: int, ties: Sequence[int]) -> list[Array]:
+        """Drop what lies under a score, and the first so many of those that equal it."""
+        jobs = zip(self.sources, _shares(to_go, ties), strict=True)
+        return list(self.each(lambda job: _kept(job[0], self.wide, score, job[1], self._mask(job[0])), jobs))
+
+    def _mask(self, source: Scores) -> Array:
+        return self.memory.array([source.values.numel()], bool)
+
+
+def _cut_inside(parts: Sequence[_Split], rank: int) -> list[Array]:
+    """Find the score of a rank among those inside the bracket, and drop up to it."""
+    scores = np.concatenate([part.scores for part in parts])
+    score = float(np.partition(scores, rank - 1)[rank - 1])
+    to_go = rank - int(np.count_nonzero(scores < score))
+    shares = _shares(to_go, [int(np.count_nonzero(part.scores == score)) for part in parts])
+    return [part.cut(score, share) for part, share in zip(parts, shares, strict=True)]
+
+
+def _shares(to_go: int, ties: Sequence[int]) -> Iterator[int]:
+    """Yield how many of its ties each source loses: the first in order."""
+    for there in ties:
+        yield min(to_go, there)
+        to_go -= min(to_go, there)
 
 
 def _sample(source: Scores, alive: int, wide: torch.dtype) -> Array:
     """Draw scores at fixed pseudo-random places: a stride could fall in step with the matrix's rows."""
     size = source.values.numel()
-    wanted = math.ceil(min(size, max(_SAMPLE, round(alive ** (2 / 3))) * size / alive))
-    places = torch.from_numpy(np.random.default_rng(size).integers(0, size, wanted)).to(source.values.device)
-    drawn: Array = source.of(source.values[places]).to(wide).numpy(force=True)
+    wanted = math.ceil(alive ** (2 / 3) * size / alive)
+    places = torch.from_numpy(np.random.default_rng(size).integers(0, max(1, size), wanted)).to(source.values.device)
+    drawn = source.of(source.values[places], wide)
     return drawn if source.alive is None else drawn[source.alive[places].numpy(force=True)]
 
 
-def _count(source: Scores, wide: torch.dtype, over: _Test, under: _Test) -> tuple[int, list[tuple[slice, Array]]]:
-    failed, found = 0, []
-    for where, scores in source.living_pieces(wide):
-        if np.isnan(scores.max()):
-            raise RecipeError(f"{source.name}: a score is NaN, so it cannot be ranked")
-        met = over(scores)
-        failed += scores.size - int(np.count_nonzero(met))
-        met &= under(scores)
-        found.append((where, scores[met]))
-    return failed, found
-
-
-def _above(source: Scores, wide: torch.dtype, cut: float) -> Tensor:
-    """Keep what lies above the cut, dead entries included."""
-    mask = np.empty(source.values.numel(), dtype=bool)
+def _split(source: Scores, wide: torch.dtype, low: float, high: float, mask: Array) -> _Split:
+    below, places, found = 0, [], []
     for where, scores in source.pieces(wide):
-        np.greater(scores, cut, out=mask[where])
-    return torch.from_numpy(mask).to(source.values.device)
+        over, under, size = np.greater(scores, low, out=mask[where]), scores < high, scores.size
+        if (living := source.living(where)) is not None:
+            over &= living
+            under &= living
+            size = int(np.count_nonzero(living))
+        inside = np.flatnonzero(over & under)
+        up = int(np.count_nonzero(over))
+        # every number is over the low end, under the high one, or both
+        _refuse_nan(source, up + int(np.count_nonzero(under)) - inside.size != size)
+        below += size - up
+        places.append(inside + where.start)
+        found.append(scores[inside])
+    return _Split(below, np.concatenate(places), np.concatenate(found), mask)
 
 
-def _bring_back(sources: Sequence[Scores], masks: Sequence[Tensor], wide: torch.dtype, cut: _Cut) -> None:
-    """Keep those equal to the cut as well, but for the first ones."""
-    to_go = cut.to_go
-    for number, where in cut.places:
-        equal = sources[number].piece(where, wide) == cut.score
-        alive = sources[number].alive
-        if alive is not None:
-            equal &= alive[where].numpy(force=True)
-        ties = torch.from_numpy(np.flatnonzero(equal)).to(masks[number].device)
-        masks[number][where][ties[to_go:]] = True
-        to_go -= min(to_go, len(ties))
+def _around(source: Scores, wide: torch.dtype, edge: float) -> tuple[int, int]:
+    below = ties = 0
+    for where, scores in source.pieces(wide):
+        living = source.living(where)
+        scores = scores if living is None else scores[living]
+        under, equal = int(np.count_nonzero(scores < edge)), int(np.count_nonzero(scores == edge))
+        _refuse_nan(source, under + equal + int(np.count_nonzero(scores > edge)) != scores.size)
+        below += under
+        ties += equal
+    return below, ties
+
+
+def _refuse_nan(source: Scores, there: bool) -> None:
+    if there:
+        raise RecipeError(f"{source.name}: a score is NaN, so it cannot be ranked")
+
+
+def _kept(source: Scores, wide: torch.dtype, cut: float, to_go: int, mask: Array) -> Array:
+    """Keep what is alive and lies above the cut, and of those that equal it all but the first `to_go`."""
+    for where, scores in source.pieces(wide):
+        kept = np.greater_equal(scores, cut, out=mask[where])
+        if (living := source.living(where)) is not None:
+            kept &= living
+        if to_go:
+            ties = np.flatnonzero(kept & (scores == cut))[:to_go]
+            kept[ties] = False
+            to_go -= ties.size
+    return mask

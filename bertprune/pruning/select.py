@@ -4,18 +4,19 @@ import fnmatch
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import bracex
 from torch import Tensor, nn
 
 from ..analysis.families import Place, base_prefix, places
-from ..errors import SelectionError
+from ..errors import SelectionError, shortened
 from ..recipe import Selection
 
 MAX_ALTERNATIVES = 1000
-"""How many globs the braces of one may stand for."""
+"""How many globs those of a selection may stand for, once their braces are written out."""
+MAX_BRACES = 64
 
 
 class Owner(NamedTuple):
@@ -60,6 +61,16 @@ def every_target(model: nn.Module) -> tuple[Target, ...]:
     return tuple(Target(tuple(owners), parameter, mask) for parameter, mask, owners in found.values())
 
 
+def alternatives(selection: Selection) -> int:
+    """Count what the globs of a selection stand for, once their braces are written out. Raises SelectionError."""
+    return sum(len(_alternatives(glob)) for glob in (*selection.include, *selection.exclude))
+
+
+def targets_by_name(model: nn.Module) -> dict[str, Target]:
+    """Return what `every_target` lists, by name."""
+    return {target.name: target for target in every_target(model)}
+
+
 def find_targets(model: nn.Module, selection: Selection, missing: Iterable[str] = ()) -> tuple[Target, ...]:
     """Return the targets that meet every condition of the selection, in the order of `named_modules`.
 
@@ -75,7 +86,8 @@ def find_targets(model: nn.Module, selection: Selection, missing: Iterable[str] 
         return chosen
     if named:
         raise SelectionError(
-            f"{selection} matches only tensors that the checkpoint lacks: {_some(t.name for t in named)}"
+            f"{shortened(str(selection), 300)} matches only tensors that the checkpoint lacks:"
+            f" {_some(t.name for t in named)}"
         )
     raise SelectionError(chooser.why_nothing())
 
@@ -92,8 +104,8 @@ class _Chooser:
         self.candidates = [t for t in everything if any(o.tensor == selection.tensor for o in t.owners)]
         if not self.candidates:
             known = dict.fromkeys(owner.tensor for target in everything for owner in target.owners)
-            raise SelectionError(f"no tensor is named {selection.tensor!r}; the model has {_some(known)}")
-        self.globs = {glob: _matcher(glob) for glob in (*selection.include, *selection.exclude)}
+            raise SelectionError(f"no tensor is named {shortened(selection.tensor)!r}; the model has {_some(known)}")
+        self.globs = _matchers((*selection.include, *selection.exclude))
         self._refuse_idle_conditions()
 
     def matches(self, target: Target) -> bool:
@@ -132,7 +144,7 @@ class _Chooser:
         """Stop at a condition that no tensor meets: more likely a slip than a wish."""
         owners = [owner for target in self.candidates for owner in target.owners]
         spots = [self._place(owner) for owner in owners]
-        tensor = self.selection.tensor
+        tensor = shortened(self.selection.tensor)
         _each_known(self.selection.roles, {s.role for s in spots}, "the model has no {} in a known family")
         _each_known(self.selection.layers, {s.layer for s in spots}, "the model has no layer {} of a known family")
         kinds = {type(owner.module).__name__ for owner in owners}
@@ -142,7 +154,7 @@ class _Chooser:
                 raise SelectionError(self._why_idle(glob))
 
     def _why_idle(self, glob: str) -> str:
-        said = f"{glob!r} matches no module with a {self.selection.tensor}"
+        said = f"{shortened(glob)!r} matches no module with a {shortened(self.selection.tensor)}"
         inner = [
             path for path in self.paths if self.globs[glob](path) or self.globs[glob](path.removeprefix(self.prefix))
         ]
@@ -153,7 +165,8 @@ class _Chooser:
         return f"{said}; the nearest are {_some(near)}" if near else f"{said}; the model has {_some(known)}"
 
     def why_nothing(self) -> str:
-        return f"the selection ({self.selection}) matches nothing: no tensor meets all of its conditions"
+        asked = shortened(str(self.selection), 300)
+        return f"the selection ({asked}) matches nothing: no tensor meets all of its conditions"
 
 
 def _in_order(thing: object) -> tuple[int, str]:
@@ -165,7 +178,9 @@ def _each_known(asked: Iterable[object], known: Iterable[object], complaint: str
     for thing in asked:
         if thing not in there:
             listed = _some(map(str, sorted(there, key=_in_order))) or "none"
-            raise SelectionError(f"{complaint.format(repr(thing))}; it has {listed}")
+            raise SelectionError(
+                f"{complaint.format(repr(shortened(thing)) if isinstance(thing, str) else thing)}; it has {listed}"
+            )
 
 
 def _is_matrix(owner: Owner) -> bool:
@@ -175,14 +190,32 @@ def _is_matrix(owner: Owner) -> bool:
     return bool(tensor.dim() >= 2)
 
 
+def _matchers(globs: Iterable[str]) -> dict[str, Callable[[str], bool]]:
+    """Turn globs with braces into tests of a path. Raises SelectionError where they stand for too many."""
+    matchers: dict[str, Callable[[str], bool]] = {}
+    left = MAX_ALTERNATIVES
+    for glob in dict.fromkeys(globs):
+        alternatives = _alternatives(glob)
+        left -= len(alternatives)
+        if left < 0:
+            raise SelectionError(f"the globs of one selection stand for more than {MAX_ALTERNATIVES:,} in all")
+        matchers[glob] = partial(_matches, alternatives)
+    return matchers
+
+
+def _matches(alternatives: tuple[str, ...], path: str) -> bool:
+    return any(fnmatch.fnmatchcase(path, alternative) for alternative in alternatives)
+
+
 @lru_cache(maxsize=1024)
-def _matcher(glob: str) -> Callable[[str], bool]:
-    """Turn a glob with braces into a test of a path. Raises SelectionError."""
+def _alternatives(glob: str) -> tuple[str, ...]:
+    """Write the braces of a glob out. Raises SelectionError."""
+    if glob.count("{") > MAX_BRACES:
+        raise SelectionError(f"{shortened(glob)!r} has more than {MAX_BRACES} braces")
     try:
-        alternatives = bracex.expand(glob, limit=MAX_ALTERNATIVES)
+        return tuple(bracex.expand(glob, limit=MAX_ALTERNATIVES))
     except bracex.ExpansionLimitException:
-        raise SelectionError(f"{glob[:60]!r}: braces stand for more than {MAX_ALTERNATIVES:,} globs") from None
-    return lambda path: any(fnmatch.fnmatchcase(path, alternative) for alternative in alternatives)
+        raise SelectionError(f"{shortened(glob)!r}: braces stand for more than {MAX_ALTERNATIVES:,} globs") from None
 
 
 def _some(names: Iterable[str], most: int = 8) -> str:

@@ -9,12 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 from torch import nn
 from torch.nn.utils import prune
 
 from bertprune.analysis import figures
 from bertprune.analysis import heatmap as heatmap_module
 from bertprune.analysis.canvas import fonts, ink
+from bertprune.analysis.compare import compare
 from bertprune.analysis.sparsity import sparsity
 from bertprune.errors import BertpruneError
 
@@ -135,8 +137,12 @@ def test_every_background_is_transparent_and_pyplot_knows_of_nothing(pruned):
     assert pyplot is None or pyplot.get_fignums() == []
 
 
+def heights(axes):
+    return [one.get_data().values - one.get_data().baseline for one in axes.patches]
+
+
 def bars(axes):
-    return [sum(bar.get_height() for bar in one) for one in axes.containers]
+    return [int(one.sum()) for one in heights(axes)]
 
 
 def test_a_histogram_of_weights_alone():
@@ -159,7 +165,7 @@ def test_a_histogram_colours_and_counts_what_is_removed_and_marks_the_cut():
     low, high = sorted(line.get_xdata()[0] for line in axes.lines)
     assert weight[~mask].abs().max() < high < weight[mask].abs().min()
     assert low == -high
-    kept, gone = ([bar.get_height() for bar in one] for one in axes.containers)
+    kept, gone = heights(axes)
     assert not any(a and b for a, b in zip(kept, gone, strict=True))
 
 
@@ -179,7 +185,7 @@ def test_a_tiny_cut_makes_no_million_bars():
     weight = torch.cat([torch.full((50,), 1e-9), torch.linspace(1, 2, 50)])
     axes = figures.histogram(weight, weight > 0.5).axes[0]
     assert bars(axes) == [50, 50]
-    assert len(axes.containers[0]) <= 1200
+    assert len(heights(axes)[0]) <= 1200
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
@@ -227,3 +233,42 @@ def test_vectors_and_tensors_of_more_dimensions_are_drawn_too():
     assert shown(figures.mask(torch.tensor(1))).shape == (1, 1)
     with pytest.raises(BertpruneError, match=r"needs values; the mask of shape \(0,\) has none"):
         figures.mask(torch.ones(0))
+
+
+def test_cells_lie_where_they_are_drawn(pruned):
+    figure = figures.heatmap(pruned)
+    boxes = figures.cells(figure, pruned)
+    assert boxes.keys() == pruned.matrix().keys()
+    drawn = figure.axes[0].collections[0]
+    seen = imread(io.BytesIO(figures.png(figure)))
+
+    def colour_at(x, y):
+        return tuple(seen[int(y * seen.shape[0]), int(x * seen.shape[1]), :3])
+
+    for key, (left, top, width, height) in boxes.items():
+        colour = drawn.cmap(drawn.norm(pruned.matrix()[key].sparsity))[:3]
+        for x, y in ((0.1, 0.15), (0.9, 0.85)):
+            assert colour_at(left + x * width, top + y * height) == pytest.approx(colour, abs=0.01), key
+        assert colour_at(left - 0.01, top - 0.01) != pytest.approx(colour, abs=0.01)
+
+
+def test_cells_of_a_model_of_no_known_family_go_by_module_and_tensor():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    prune.l1_unstructured(model[1], "bias", amount=2)
+    report = sparsity(model)
+    assert list(figures.cells(figures.heatmap(report), report)) == [("1", "bias")]
+    bare = sparsity(nn.Linear(2, 2))
+    assert figures.cells(figures.heatmap(bare), bare) == {}
+
+
+def test_a_difference_is_signed_and_its_colours_are_even(tiny):
+    first, second = tiny("BertModel"), tiny("BertModel")
+    prune.l1_unstructured(first.encoder.layer[0].attention.self.key, "weight", amount=0.5)
+    prune.l1_unstructured(second.encoder.layer[1].attention.self.query, "weight", amount=0.25)
+    found = compare(first, second)
+    axes = figures.difference(found).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["-50.0", "+25.0"]
+    assert axes.collections[0].get_clim() == (-0.5, 0.5)
+    assert figures.difference(compare(first, first)).axes[0].collections[0].get_clim() == (-0.05, 0.05)
+    assert figures.cells(figures.difference(found), found).keys() == found.matrix().keys()
+    assert words(figures.difference(found, {"difference": "차이"})) >= {"차이"}

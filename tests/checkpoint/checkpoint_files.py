@@ -8,17 +8,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-CONFIG = {
-    "architectures": ["BertModel"],
-    "model_type": "bert",
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "vocab_size": 97,
-    "max_position_embeddings": 32,
-    "pad_token_id": 0,
-}
+from tests.conftest import SMALL
+
+CONFIG: dict[str, Any] = {"architectures": ["BertModel"], "model_type": "bert", **SMALL}
+ENTRY = '"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}'
+"""A tensor of two numbers in a header."""
 
 
 def stored(folder: Path) -> dict[str, torch.Tensor]:
@@ -37,6 +31,12 @@ def configure(folder: Path, **changes: Any) -> None:
     config.update(changes)
     kept = {key: value for key, value in config.items() if value is not None}
     (folder / "config.json").write_text(json.dumps(kept))
+
+
+def set_tokenizer(folder: Path, **changes: Any) -> None:
+    """Change the tokenizer's settings of a folder."""
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def raw_safetensors(path: Path, header: str, data: bytes = b"", length: int | None = None) -> None:

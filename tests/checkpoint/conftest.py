@@ -1,11 +1,20 @@
 """Fixtures of the checkpoint tests."""
 
+import json
 import random
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy
 import pytest
 import torch
+from checkpoint_files import CONFIG
+from hub_stand import Stand, reach
+from huggingface_hub import constants
+
+import bertprune as bp
+from bertprune.errors import CheckpointError
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +25,49 @@ def global_randomness_untouched() -> Iterator[None]:
     after = torch.get_rng_state(), numpy.random.get_state()[1].tobytes(), random.getstate()
     assert torch.equal(before[0], after[0]), "torch's global random state was touched"
     assert before[1:] == after[1:], "numpy's or Python's global random state was touched"
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """Give a function that opens what is refused, and returns the message after general checks."""
+
+    def message(source, **options) -> str:
+        started = time.thread_time()
+        with pytest.raises(CheckpointError) as told:
+            bp.Checkpoint.open(source, **options)
+        text = str(told.value)
+        assert time.thread_time() - started < 3  # 2 s on a machine of one's own
+        assert "\n" not in text
+        assert len(text) < 500
+        assert str(tmp_path) not in text
+        assert str(Path.cwd()) not in text
+        return text
+
+    return message
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Give a folder that holds a good config and no weights."""
+    made = tmp_path / "suspect"
+    made.mkdir()
+    (made / "config.json").write_text(json.dumps(CONFIG))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    """Keep the tests away from the cache of whoever runs them."""
+    folder = tmp_path / "cache"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    return folder
+
+
+@pytest.fixture
+def hub(monkeypatch) -> Iterator[Stand]:
+    """Give a Hub that works."""
+    stand = Stand()
+    reach(monkeypatch, stand.url)
+    yield stand
+    stand.close()

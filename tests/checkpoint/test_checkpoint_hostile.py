@@ -1,58 +1,24 @@
-"""Checkpoints that are broken or mean harm: one clear error each, quickly, without a path in it."""
+"""Files and names that are broken or mean harm: one clear error each, quickly, without a path in it."""
 
 import json
 import os
 import pickle
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
-from checkpoint_files import CONFIG, configure, raw_safetensors, store, stored
+from checkpoint_files import ENTRY, configure, raw_safetensors, store, stored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bertprune as bp
 from bertprune.checkpoint.headers import safetensors_header
+from bertprune.checkpoint.pickled import load_tensors
 from bertprune.checkpoint.reading import reason
 from bertprune.errors import CheckpointError
 
-ENTRY = '"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}'
-
-
-@pytest.fixture(scope="module", autouse=True)
-def warm():
-    """Import transformers before anything is timed."""
-    bp.Checkpoint.open("kobert-shape")
-
-
-@pytest.fixture
-def refused(tmp_path):
-    """Give a function that opens what is refused, and returns the message after general checks."""
-
-    def message(source, **options) -> str:
-        started = time.thread_time()
-        with pytest.raises(CheckpointError) as told:
-            bp.Checkpoint.open(source, **options)
-        text = str(told.value)
-        assert time.thread_time() - started < 3  # 2 s on a machine of one's own
-        assert "\n" not in text
-        assert len(text) < 500
-        assert str(tmp_path) not in text
-        assert str(Path.cwd()) not in text
-        return text
-
-    return message
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Give a folder that holds a good config and no weights."""
-    made = tmp_path / "suspect"
-    made.mkdir()
-    (made / "config.json").write_text(json.dumps(CONFIG))
-    return made
+pytestmark = pytest.mark.usefixtures("kobert")  # transformers is imported before anything is timed
 
 
 @pytest.mark.parametrize(
@@ -82,6 +48,13 @@ def test_lying_header_lengths_are_refused(folder, refused, length):
     assert "model.safetensors" in refused(folder)
 
 
+@pytest.mark.parametrize("header", ["{}", '{"__metadata__":{"format":"pt"}}', "{" + ENTRY + "}"])
+def test_a_file_that_holds_nothing_of_the_model_is_refused(folder, refused, header):
+    configure(folder, num_hidden_layers=1)
+    raw_safetensors(folder / "model.safetensors", header, b"\0" * 8 if ENTRY in header else b"")
+    assert refused(folder) == "suspect holds none of the tensors that BertModel expects"
+
+
 @pytest.mark.parametrize("size", [0, 5, 200, 3000])
 @pytest.mark.parametrize("pickled", [False, True])
 def test_truncated_files_are_refused(tiny_folder, refused, size, pickled):
@@ -105,10 +78,10 @@ class Harm:
 def test_a_pickle_with_code_is_refused_and_not_run(folder, refused, legacy):
     harm = folder / "harmed"
     torch.save({"a": Harm(harm)}, folder / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
-    assert "weights_only=True" in refused(folder)
+    assert refused(folder).endswith("(weights_only=True): it is damaged, or holds code, which is never run")
     assert not harm.exists()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Harm(harm)))
-    assert "weights_only=True" in refused(folder)
+    assert refused(folder).endswith("(weights_only=True): it is damaged, or holds code, which is never run")
     assert not harm.exists()
 
 
@@ -140,80 +113,23 @@ def test_the_torch_format_of_old_is_read(tiny_folder):
     assert all(torch.equal(value, tensors[name]) for name, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"num_hidden_layers": 1_000_000_000}, "num_hidden_layers = 1000000000; at most 96"),
-        ({"num_hidden_layers": 90}, "the files hold 39 tensors"),
-        ({"num_hidden_layers": -1}, "a whole number"),
-        ({"num_hidden_layers": "12"}, "a whole number"),
-        ({"num_hidden_layers": 2.0}, "a whole number"),
-        ({"num_hidden_layers": True}, "a whole number"),
-        ({"hidden_size": 2**40}, "at most"),
-        ({"vocab_size": 10**9}, "is stored as (97, 32)"),
-        ({"max_position_embeddings": 10**9}, "is stored as (32, 32)"),
-        ({"intermediate_size": 65}, "encoder.layer.0.intermediate.dense.bias"),
-        ({"num_labels": 10**9}, "num_labels"),
-        ({"hidden_size": 0}, "suspect"),
-        ({"num_attention_heads": 0}, "suspect"),
-        ({"num_attention_heads": 7}, "suspect"),
-        ({"hidden_act": "no_such"}, "suspect"),
-        ({"model_type": "no_such"}, "'no_such'"),
-        ({"model_type": 3}, "model_type 3"),
-        ({"model_type": "roberta"}, "do not fit"),
-        ({"model_type": None, "architectures": None, "hidden_size": 32}, None),
-        ({"quantization_config": {"quant_method": "gptq"}}, "gptq"),
-    ],
-)
-def test_configs_that_cannot_be_are_refused(tiny_folder, tmp_path, refused, changes, says):
-    made = tiny_folder("BertModel").rename(tmp_path / "suspect")
-    configure(made, **changes)
-    if says is None:
-        assert bp.Checkpoint.open(made).facts.model_type == "bert"
-    else:
-        assert says in refused(made)
-
-
-def test_layers_cannot_hide_in_another_key(tiny_folder, refused):
-    made = tiny_folder("BertModel")
-    nested = {"model_type": "encoder-decoder", "architectures": ["EncoderDecoderModel"], "encoder": CONFIG}
-    (made / "config.json").write_text(json.dumps({**nested, "decoder": {**CONFIG, "num_hidden_layers": 10**9}}))
-    assert "num_hidden_layers" in refused(made)
-    hidden = {"model_type": "swin", "architectures": ["SwinModel"], "depths": [10**9]}
-    (made / "config.json").write_text(json.dumps(hidden))
-    assert "depths = 1000000000; at most 65,536" in refused(made)
-    (made / "config.json").write_text(json.dumps({**hidden, "depths": [400]}))
-    assert "more modules" in refused(made)
-
-
-def test_a_huge_tensor_cannot_hide_by_being_missing(tiny_folder, refused):
-    made = tiny_folder("BertModel")
-    tensors = stored(made)
-    del tensors["embeddings.word_embeddings.weight"]
-    store(made, tensors)
-    configure(made, vocab_size=10**9)
-    assert "asks for 32,0" in refused(made)
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("{not json", "not JSON"),
-        ("[1]", "holds a list"),
-        ('"text"', "holds a str"),
-        ("null", "holds a NoneType"),
-        ('{"model_type": "bert", "model_type": "roberta"}', "'model_type' twice"),
-        ('{"a": {"b": 1, "b": 2}}', "'b' twice"),
-        ("\ufeff{}\udcff", "not JSON"),
-        ("[" * 200_000, "not JSON"),
-        ('{"a": "' + "x" * 9_000_000 + '"}', "larger than 8 MiB"),
-        ("{}", "neither model_type nor architectures"),
-    ],
-)
-def test_config_files_that_are_none(folder, refused, text, says):
-    raw_safetensors(folder / "model.safetensors", "{" + ENTRY + "}", b"\0" * 8)
-    (folder / "config.json").write_bytes(text.encode("utf-8", "surrogateescape"))
-    assert says in refused(folder)
+@pytest.mark.parametrize("legacy", [False, True])
+def test_every_plain_tensor_that_torch_writes_is_read(folder, legacy):
+    kinds = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool complex64".split()
+    kinds += [] if legacy else ["float8_e4m3fn", "uint16"]
+    layer = torch.nn.utils.skip_init(torch.nn.Linear, 600, 600)
+    torch.nn.init.ones_(layer.weight)
+    saved = layer.state_dict(keep_vars=True)  # parameters, and what torch notes of a module
+    saved.update({kind: torch.zeros(2, 3, dtype=getattr(torch, kind)) for kind in kinds})
+    saved.update({"tied": saved["weight"], "view": saved["weight"].detach().t()[1:], "one": torch.tensor(1.0)})
+    torch.save(saved, folder / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
+    for device in ("meta", "cpu"):
+        read = load_tensors(folder / "pytorch_model.bin", device)
+        assert {name: (one.shape, one.dtype) for name, one in read.items()} == {
+            name: (one.shape, one.dtype) for name, one in saved.items()
+        }
+    assert torch.equal(read["weight"], saved["weight"])
+    assert torch.equal(read["view"], saved["view"])
 
 
 def test_folders_without_what_is_needed(tiny_folder, folder, refused, tmp_path):
@@ -231,7 +147,9 @@ def test_a_masked_export_is_sent_to_load(folder, refused):
     assert refused(folder) == "suspect: this is a masked export: bp.load(folder) opens it"
 
 
-@pytest.mark.parametrize("name", ["../model.safetensors", "/etc/passwd", "a\\b", "", 3])
+@pytest.mark.parametrize(
+    "name", ["../x.safetensors", "..", "/etc/passwd", "a\\b.bin", "", 3, "config.json", "a\0.bin", "x" * 5000 + ".bin"]
+)
 def test_an_index_cannot_point_elsewhere(folder, refused, name):
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
     assert "points to" in refused(folder)

@@ -10,8 +10,8 @@ from checkpoint_files import alike, store, stored, values
 from torch import nn
 
 import bertprune as bp
-from bertprune.checkpoint import seeded
 from bertprune.errors import MissingTensorsWarning
+from bertprune.seeded import Seeded
 
 FIRST = [-0.009104621596634388, 0.006462163757532835, -0.05939013510942459]
 
@@ -151,7 +151,7 @@ def test_building_leaves_torch_as_it_was(tiny_folder):
 
 def test_every_random_call_takes_the_seed():
     def draw() -> list[torch.Tensor]:
-        with seeded.Seeded(4):
+        with Seeded(4):
             return [
                 torch.randn(3),
                 torch.rand(2, 2),
@@ -174,7 +174,7 @@ def test_every_random_call_takes_the_seed():
 
 def test_a_generator_that_is_given_is_kept():
     given = torch.Generator().manual_seed(1)
-    with seeded.Seeded(4):
+    with Seeded(4):
         drawn = torch.randn(3, generator=given)
     assert torch.equal(drawn, torch.randn(3, generator=torch.Generator().manual_seed(1)))
 

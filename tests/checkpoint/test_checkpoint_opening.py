@@ -13,8 +13,8 @@ from checkpoint_files import alike, configure, contents, store, stored
 
 import bertprune as bp
 from bertprune.checkpoint import DEFAULT, EMBEDDED, sources
-from bertprune.checkpoint.seeded import Seeded
 from bertprune.errors import CheckpointError, MissingTensorsWarning
+from bertprune.seeded import Seeded
 
 CLASSES = [
     "BertModel",

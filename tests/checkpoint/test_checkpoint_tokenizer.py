@@ -1,18 +1,12 @@
 """Tokenizers: the checkpoint's own, another one, and those that would need somebody's code."""
 
-import json
-
 import pytest
-from checkpoint_files import configure
+from checkpoint_files import configure, set_tokenizer
 
 import bertprune as bp
 from bertprune.checkpoint import sources
 from bertprune.errors import CheckpointError
-
-
-def settings(folder, **values) -> None:
-    path = folder / "tokenizer_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+from tests.conftest import cheaply
 
 
 def test_the_tokenizer_of_the_folder_is_loaded(tiny_folder, tiny_tokenizer):
@@ -42,7 +36,7 @@ def test_a_tokenizer_that_is_code_is_named_and_never_run(tiny_folder, named):
     harm = folder / "harmed"
     (folder / "tokenization_kobert.py").write_text(f"open({str(harm)!r}, 'w')\nclass KoBertTokenizer: pass\n")
     auto_map = {"AutoTokenizer": ["tokenization_kobert.KoBertTokenizer", None]}
-    settings(folder, tokenizer_class="KoBertTokenizer" if named else None, auto_map=auto_map)
+    set_tokenizer(folder, tokenizer_class="KoBertTokenizer" if named else None, auto_map=auto_map)
     checkpoint = bp.Checkpoint.open(folder)
     with pytest.raises(CheckpointError, match=r"KoBertTokenizer.* never run; another tokenizer can be given"):
         checkpoint.tokenizer()
@@ -69,6 +63,21 @@ def test_a_broken_tokenizer_is_one_clear_error(tiny_folder):
     assert str(folder) not in str(told.value)
     (folder / "tokenizer_config.json").write_text("[]")
     with pytest.raises(CheckpointError, match=r"tokenizer_config\.json holds a list"):
+        bp.Checkpoint.open(folder).tokenizer()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"model_max_length": "x"}, "gives model_max_length as 'x'; a number is expected"),
+        ({"model_max_length": True}, "a number is expected"),
+        ({"tokenizer_class": "AutoTokenizer"}, "its tokenizer AutoTokenizer"),
+    ],
+)
+def test_settings_of_a_tokenizer_that_cannot_be(tiny_folder, settings, says):
+    folder = tiny_folder("BertModel")
+    set_tokenizer(folder, **settings)
+    with cheaply(2.0, 100_000_000), pytest.raises(CheckpointError, match=says):
         bp.Checkpoint.open(folder).tokenizer()
 
 

@@ -13,7 +13,7 @@ from bertprune.recipe import Recipe
 
 from .conftest import KEY, STEP, Terminal
 
-COMMANDS = ["tree", "inspect", "preview", "prune", "report", "evaluate", "export", "methods", "app"]
+COMMANDS = ["tree", "inspect", "preview", "prune", "report", "evaluate", "try", "export", "methods", "app"]
 COUNTS = {"size", "masked", "zero", "alive", "sparsity"}
 
 
@@ -129,6 +129,8 @@ def test_as_python_prints_a_script_and_nothing_else(cli: Callable[..., Any], her
     assert "from torch.nn.utils import prune" in said.out and str(here) not in said.out
     assert sorted(path.name for path in here.iterdir()) == ["tiny-0"]
     assert cli(f"prune tiny-0 {STEP} --as-python --out out").out == said.out and (here / "out").is_dir()
+    assert "import bertprune as bp" in cli(f"prune tiny-0 {STEP} --as-python --ours").out
+    assert "give both, or neither" in cli(f"prune tiny-0 {STEP} --out more --ours").err
 
 
 def test_masked_folders_are_sources_to_look_at_and_to_bake(cli: Callable[..., Any], here: Path) -> None:
@@ -156,7 +158,7 @@ def test_warnings_are_one_line(cli: Callable[..., Any], here: Path) -> None:
 
 @pytest.mark.usefixtures("here")
 def test_interrupted(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(self: Any, seed: int = 0) -> None:
+    def interrupt(*given: Any, **named: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bp.Checkpoint, "model", interrupt)
@@ -184,3 +186,23 @@ def test_a_bug_is_not_hidden(cli: Callable[..., Any], monkeypatch: pytest.Monkey
     monkeypatch.setattr(bp.Checkpoint, "open", bug)
     with pytest.raises(ZeroDivisionError):
         cli("tree tiny-0")
+
+
+def test_try_asks_both_models_about_one_sentence(cli: Callable[..., Any], here: Path) -> None:
+    said = cli("try", "tiny-0", "the film was good", *STEP.split(), "--json")
+    assert said.code == 0
+    step = bp.Step(
+        method="l1_unstructured",
+        fraction=0.25,
+        select=bp.Selection(roles=["attention.key", "attention.query"], layers=[0]),
+    )
+    run = bp.prune("tiny-0", step)
+    assert said.json == json.loads(json.dumps(bp.try_text(run, "the film was good").to_dict()))
+    assert cli(f"prune tiny-0 {STEP} --form masked --out masked").code == 0
+    masked = cli("try", "masked", "the film was good", "--baseline", "tiny-0", "--json").json
+    assert masked["answers"] == said.json["answers"]
+    shown = cli("try", "tiny-0", "the film was good")
+    assert "LABEL_0" in shown.out
+    assert "before" not in shown.out
+    assert cli("try", "tiny-0", " ").err == "error: text is empty: write a sentence\n"
+    assert cli("try", "tiny-0", "x", "--pair", "").code == 2

@@ -120,7 +120,29 @@ def test_evaluate(cli: Callable[..., Any], here: Path) -> None:
         assert {"task", "scores", "fidelity", "changed"} <= set(found.json) and found.json["examples"] == 16
     said = cli("evaluate masked --baseline masked --data data.csv --limit 4")
     assert said.code == 0 and "accuracy" in said.out
+    assert said.out.startswith("masked -> masked: ")
+    assert cli("evaluate masked --baseline baked --data data.csv --limit 4").out.startswith("baked -> masked: ")
     first, second = (
         cli(f"evaluate {form} --baseline tiny-0 --data data.csv --json").json for form in ("masked", "baked")
     )
     assert first["scores"] == second["scores"] and first["fidelity"] == second["fidelity"]
+
+
+@pytest.mark.usefixtures("here")
+def test_report_beside_another(cli: Callable[..., Any]) -> None:
+    more = "--method l1_unstructured --fraction 0.5 --role attention.key --layer 0,1"
+    cli(f"prune tiny-0 {STEP} --out first --form masked")
+    cli(f"prune tiny-0 {more} --out second --form masked")
+    cli(f"prune tiny-0 {more} --out baked")
+    said = cli("report first --against second --by layer")
+    assert said.code == 0 and said.err == ""
+    assert [line.split() for line in said.out.splitlines()[1:3]] == [
+        "0 25.00% 25.00% +0.00 pp".split(),
+        "1 0.00% 50.00% +50.00 pp".split(),
+    ]
+    key = next(line for line in cli("report first --against second").out.splitlines() if "0.attention.self.key" in line)
+    assert key.split()[1:] == "25.00% 50.00% +25.00 pp 256".split()
+    found = cli("report first --against second --json").json
+    assert found["tensors"][0]["both"] == 0 and found["total"]["difference"] == pytest.approx(512 / 3072)
+    assert cli("report first --against baked").err.startswith("note: baked: A baked export")
+    assert cli("report first --against nowhere").code == 2

@@ -71,3 +71,12 @@ def test_held_back_reviews_are_those_of_the_training(tmp_path: Path) -> None:
     source.write_text("document\tlabel\n" + "".join(f'"{row}" 편\t{row % 2}\n' for row in range(50)), encoding="utf-8")
     script("held_back").main(["--data", str(source), "--out", str(out), "--count", "10", "--seed", "3"])
     assert read_reviews(out) == split(read_reviews(source), 10, 3)[1]
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.ko.md"])
+def test_a_readme_quotes_what_was_measured(page: str) -> None:
+    text = (SCRIPTS.parent / page).read_text(encoding="utf-8")
+    assert (SCRIPTS / "quality_vs_sparsity.md").read_text(encoding="utf-8").strip() in text
+    speed = json.loads((SCRIPTS / "evaluate_speed.json").read_text())
+    assert f" {speed['examples']:,}" in text
+    assert f" {speed['ratio']:.1f}" in text

@@ -60,20 +60,35 @@ def test_a_given_column_that_is_not_there_is_named_with_those_that_are(name: str
 
 
 def test_no_text_column_lists_the_usual_names_and_what_is_there() -> None:
-    with pytest.raises(DataError, match=r"no text column: expected one of text, .*it has 'body', 'y'; .*text="):
+    with pytest.raises(
+        DataError, match=r"no text column: expected one of text, .*it has 'body', 'y'; .*text= \(--text\)"
+    ):
         found({"body": ["x"], "y": [1]})
 
 
 @pytest.mark.parametrize("blank", ["", "  \u3000", None, np.nan, pd.NA])
-def test_blank_texts_and_labels_are_named_by_row(blank: Any) -> None:
-    with pytest.raises(DataError, match=r"the data frame, row 2 has no text"):
-        found({"text": ["x", blank]})
+def test_rows_without_a_text_are_left_out_and_counted(blank: Any) -> None:
+    frame = {"text": ["x", blank, "y", blank], "label": [0, 1, 1, blank]}
+    examples = pick(read_table(pd.DataFrame(frame)), None, None, None, prefer_scores=False)
+    assert (examples.texts, examples.labels, examples.table.numbers) == (["x", "y"], [0, 1], [1, 3])
+    assert examples.notes == ("rows without text left out: 2 of 4, the first at row 2",)
+    assert found({"text1": ["x", "y"], "text2": ["z", blank]}) == (["x"], ["z"], None)
+
+
+@pytest.mark.parametrize("blank", ["", None, np.nan])
+def test_no_text_at_all_is_an_error(blank: Any) -> None:
+    with pytest.raises(DataError, match=r"the data frame has no texts: text is blank in every row"):
+        found({"text": [blank, blank], "label": [0, 1]})
+
+
+@pytest.mark.parametrize("blank", ["", "  \u3000", None, np.nan, pd.NA])
+def test_blank_labels_are_named_by_row(blank: Any) -> None:
     with pytest.raises(DataError, match=r"the data frame, row 2 has no label"):
         found({"text": ["x", "y"], "label": [1, blank]})
 
 
 def test_texts_that_are_not_text_are_refused() -> None:
-    with pytest.raises(DataError, match=r"row 1: text is a int, expected text"):
+    with pytest.raises(DataError, match=r"row 1: text is 3, expected text"):
         found({"text": [3]})
 
 

@@ -28,6 +28,7 @@ def examples(labels: list[Any]) -> Examples:
         [0.0, 1.0, 1.0],
         [np.int64(0), np.float32(1), np.bool_(True)],
         [False, True, True],
+        ["False", "True", "TRUE"],
         ["negative", "Positive", " POSITIVE "],
     ],
 )
@@ -45,6 +46,17 @@ def test_unknown_labels_are_named_beside_the_known_ones() -> None:
     message = r"the list, item 2: unknown labels 'neutral', '2'; the model knows negative \(0\), positive \(1\)$"
     with pytest.raises(DataError, match=message):
         class_numbers(examples(["positive", "neutral", "2", "neutral"]), NAMES)
+
+
+def test_unknown_labels_are_shown_as_they_were_written() -> None:
+    with pytest.raises(DataError, match=r"item 1: unknown labels 'LABEL_1', '2\.0'; the model knows"):
+        class_numbers(examples(["LABEL_1", "2.0", "LABEL_1"]), NAMES)
+
+
+def test_true_and_false_are_classes_of_two_only_and_names_go_first() -> None:
+    assert class_numbers(examples(["True", "False"]), {0: "True", 1: "False"}).tolist() == [0, 1]
+    with pytest.raises(DataError, match="unknown label 'True'"):
+        class_numbers(examples(["True", "0"]), {0: "a", 1: "b", 2: "c"})
 
 
 def test_many_unknown_labels_are_counted() -> None:

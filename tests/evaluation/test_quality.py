@@ -137,6 +137,19 @@ def test_without_labels_agreement_and_embeddings_are_compared(
     assert report.changed[0].label is None
 
 
+def test_blank_rows_change_no_figure_and_are_told_in_the_report(
+    report: Any, classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str], labels: list[int]
+) -> None:
+    rows = list(zip(texts, labels, strict=True))
+    data = [*rows[:3], (" ", 1), *rows[3:], ("", 0)]
+    holed = bp.evaluate(pruned, data, baseline=classifier, tokenizer=tiny_tokenizer, batch_size=16)
+    assert (dict(holed.scores), holed.examples) == (dict(report.scores), 120)
+    assert [one.number for one in holed.changed] == [one.number + (one.number > 3) for one in report.changed]
+    note = "rows without text left out: 2 of 122, the first at item 4"
+    assert holed.notes == (note,)
+    assert f"note: {note}" in str(holed).splitlines()
+
+
 def test_one_model_alone_is_scored_with_its_interval(
     classifier: Any, tiny_tokenizer: Any, texts: list[str], labels: list[int]
 ) -> None:
@@ -148,7 +161,7 @@ def test_one_model_alone_is_scored_with_its_interval(
     assert (dict(report.fidelity), report.changed, report.before_name) == ({}, (), None)
     assert "BertForSequenceClassification: classification" in str(report)
     assert report.to_frame()["before"].isna().all()
-    with pytest.raises(bp.BertpruneError, match=r"the list has no labels .* give baseline="):
+    with pytest.raises(bp.BertpruneError, match=r"the list has no labels .* give baseline= \(--baseline\)"):
         bp.evaluate(classifier.base_model, texts, tokenizer=tiny_tokenizer)
 
 

@@ -48,6 +48,19 @@ def test_csv_follows_its_quotes_over_lines_and_counts_lines(tmp_path: Path) -> N
     assert table.numbers == [2, 5]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_csv_whose_header_has_tabs_alone_is_tsv(tmp_path: Path, encoding: str) -> None:
+    lines = ["score\tsentence1\tsentence2", '5.0\ta "quote, left open\tb', "1.0\tc\td"]
+    table = read_table(write(tmp_path, "sts-test.csv", "\n".join(lines) + "\n", encoding))
+    assert table.columns == ("score", "sentence1", "sentence2")
+    assert table.rows == [("5.0", 'a "quote, left open', "b"), ("1.0", "c", "d")]
+
+
+def test_tabs_beside_commas_are_part_of_the_text(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, "reviews.csv", "text,the\tlabel\na\tb,1\n"))
+    assert (table.columns, table.rows) == (("text", "the\tlabel"), [("a\tb", "1")])
+
+
 def test_jsonl_keeps_types_and_fills_what_a_line_lacks(tmp_path: Path) -> None:
     lines = [{"text": "a", "label": 1}, {"text": "b"}, {"text": "c", "label": 0, "more": [1]}]
     path = write(tmp_path, "reviews.jsonl", "\n\n".join(json.dumps(line) for line in lines))
@@ -96,7 +109,7 @@ def test_limit_takes_the_first_rows_and_reads_no_further(tmp_path: Path) -> None
 
 def test_a_huge_source_is_refused_unless_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "MAX_ROWS", 3)
-    with pytest.raises(DataError, match=r"more than 3 rows: pass limit="):
+    with pytest.raises(DataError, match=r"more than 3 rows: pass limit= \(--limit\)"):
         read_table(["a"] * 4)
     assert len(read_table(["a"] * 3).rows) == 3
     assert len(read_table(["a"] * 9, limit=5).rows) == 5
@@ -116,7 +129,7 @@ def test_an_endless_line_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("a.jsonl", b"\n\n", r"^a\.jsonl has no examples"),
         ("a.tsv", "document\n좋아요\n".encode("cp949"), r"^a\.tsv is not UTF-8 text: save it in that encoding$"),
         ("a.csv", "text\nx\n".encode("utf-16"), r"^a\.csv is not UTF-8 text"),
-        ("a.tsv", b"a\tb\nx\n", r"^a\.tsv, line 2 has 1 fields: expected 2, as in the header$"),
+        ("a.tsv", b"a\tb\nx\n", r"^a\.tsv, line 2 has 1 fields: expected 2, as in the header, line 1$"),
         ("a.csv", b"a,b\nx,y\nx,y,z\n", r"^a\.csv, line 3 has 3 fields: expected 2"),
         ("a.csv", b'a,b\n"x,y\n', r"^a\.csv, line 2: .*is a quote not closed\?$"),
         ("a.csv", b"a,a\nx,y\n", r"^a\.csv has the column 'a' more than once"),
@@ -124,7 +137,7 @@ def test_an_endless_line_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("a.jsonl", b"[" * 100_000, r"^a\.jsonl, line 1 is not JSON"),
         ("a.jsonl", b'"x"\n', r"^a\.jsonl, line 1 is 'x': expected an object with named fields$"),
         ("a.tsv.gz", b"no gzip", r"^a\.tsv\.gz is not a whole gzip file$"),
-        ("a.tsv.gz", gzip.compress(b"text\n" + b"x\n" * 999)[:-9], r"^a\.tsv\.gz is not a whole gzip file$"),
+        ("a.tsv.gz", gzip.compress(b"text\n" + b"x\n" * 999, mtime=0)[:-9], r"^a\.tsv\.gz is not a whole gzip file$"),
         ("a.xlsx", b"", r"^a\.xlsx: expected a file that ends in \.csv, \.tsv, \.txt \(as TSV\) or \.jsonl$"),
     ],
 )

@@ -45,6 +45,18 @@ def test_the_derived_weight_has_a_graph_even_where_gradients_are_off(tiny_bert):
     assert tiny_bert.get_submodule(KEY).weight.grad_fn is not None
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("mask_dtype", ["bool", "float"])
+def test_the_derived_weight_is_torchs_product_to_the_bit_and_part_of_its_graph(tiny_bert, dtype, mask_dtype):
+    key = tiny_bert.get_submodule(KEY).to(dtype)
+    bp.apply(tiny_bert, step(), mask_dtype=mask_dtype)
+    product = key.weight_mask.to(dtype) * key.weight_orig  # a masked negative number becomes -0.0
+    assert torch.equal(key.weight.view(torch.uint8), product.view(torch.uint8))
+    assert key.weight.grad_fn.name() == "MulBackward0"
+    key.weight.sum().backward()
+    assert torch.equal(key.weight_orig.grad, key.weight_mask.to(dtype))
+
+
 def test_global_steps_leave_a_hook_with_the_methods_name(tiny_bert):
     bp.apply(tiny_bert, step(scope="global"))
     (hook,) = tiny_bert.get_submodule(KEY)._forward_pre_hooks.values()
@@ -209,6 +221,13 @@ def test_weights_that_are_no_numbers_are_refused_by_name(tiny_bert, spoil, words
     for method in ("l1_unstructured", "random_unstructured", "ln_structured", "random_structured"):
         with pytest.raises(SelectionError, match=words):
             bp.apply(tiny_bert, step(method, select="pooler.dense"))
+
+
+def test_finite_weights_whose_sum_is_not_are_pruned(tiny_bert):
+    with torch.no_grad():
+        tiny_bert.pooler.dense.weight.fill_(3e38)
+    (outcome,) = bp.apply(tiny_bert, step(select="pooler.dense"))
+    assert outcome.removed == 307
 
 
 def test_meta_and_integer_tensors_are_refused_by_name():

@@ -147,6 +147,12 @@ def test_methods_from_a_file(register, tmp_path):
     file.write_text("1 / 0")
     with pytest.raises(RecipeError, match=r"^mine\.py: ZeroDivisionError"):
         registry.load_file(file)
+    file.write_text("raise SystemExit(0)")
+    with pytest.raises(RecipeError, match=r"^mine\.py: SystemExit: 0"):
+        registry.load_file(file)
+    file.write_text("import bertprune")
+    with pytest.raises(RecipeError, match=r"^mine\.py registers no method"):
+        registry.load_file(file)
     with pytest.raises(RecipeError, match=r"^gone\.py: no such file"):
         registry.load_file(tmp_path / "gone.py")
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -27,7 +28,7 @@ def expected(sources, k):
     entries = [
         (float(score), number, place)
         for number, source in enumerate(sources)
-        for place, score in enumerate(source.of(source.values).double())
+        for place, score in enumerate(source.of(source.values, torch.float64))
         if source.alive is None or source.alive[place]
     ]
     gone = {entry[1:] for entry in sorted(entries, key=lambda entry: entry[0])[:k]}
@@ -47,10 +48,10 @@ def problems(draw):
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
     sources = []
     for number in range(draw(st.integers(1, 4))):
-        size = draw(st.integers(1, 120))
+        size = draw(st.integers(0, 120))
         values = VALUES[draw(st.sampled_from(sorted(VALUES)))](size, generator).to(draw(st.sampled_from(DTYPES)))
         alive = torch.rand(size, generator=generator) > 0.4 if draw(st.booleans()) else None
-        sources.append(Scores(str(number), values, alive, torch.abs if draw(st.booleans()) else None))
+        sources.append(Scores(str(number), values, alive, np.abs if draw(st.booleans()) else None))
     total = sum(source.count for source in sources)
     return sources, draw(st.sampled_from([0, total, min(1, total), draw(st.integers(0, total))]))
 
@@ -76,13 +77,31 @@ def test_masks_are_nested(problem):
 @pytest.mark.parametrize("share", [1e-5, 0.001, 0.3, 0.5, 0.999])
 def test_a_small_sample_leads_to_the_exact_cut_among_many(share):
     generator = torch.Generator().manual_seed(1)
-    sources = [Scores(str(n), torch.randn(200_003, generator=generator), None, torch.abs) for n in range(3)]
+    sources = [Scores(str(n), torch.randn(200_003, generator=generator), None, np.abs) for n in range(3)]
     k = round(share * 600_009)
     masks = drop_lowest(sources, k)
     scores = torch.cat([source.values.abs() for source in sources])
     kept = torch.cat(masks)
     assert int((~kept).sum()) == k
     assert scores[~kept].max() <= scores[kept].min()
+
+
+@pytest.mark.parametrize("name", ["few", "equal", "minus zero", "half zero", "outlier"])
+@pytest.mark.parametrize("share", [1e-5, 0.2, 0.5, 0.999])
+def test_many_ties_leave_the_sample_nothing_to_bracket(name, share):
+    """The bracket's ends are one score, so that nothing can lie between them."""
+    generator = torch.Generator().manual_seed(1)
+    values = {
+        **VALUES,
+        "half zero": lambda n, g: torch.randn(n, generator=g) * (torch.rand(n, generator=g) > 0.5),
+        "outlier": lambda n, g: torch.full((n,), 1e-3).index_fill_(0, torch.tensor([n // 2]), 3e38),
+    }[name](150_001, generator)
+    empty = Scores("empty", torch.empty(0))  # all of its slices went before
+    sources = [Scores("a", values, None, np.abs), empty, Scores("b", values, values < 0.7, np.abs)]
+    k = round(share * sum(source.count for source in sources))
+    everything = torch.cat([values, torch.where(values < 0.7, values.abs(), torch.inf)]).abs()
+    gone = everything.argsort(stable=True)[:k]
+    assert torch.equal(torch.cat(drop_lowest(sources, k)), (everything < torch.inf).index_fill(0, gone, False))
 
 
 def test_a_misleading_sample_costs_time_not_truth(monkeypatch):
@@ -99,6 +118,9 @@ def test_infinite_scores_are_ranked_and_nan_is_refused_by_name():
     assert drop_lowest([Scores("x", values)], 3)[0].tolist() == [False, False, False, True]
     with pytest.raises(RecipeError, match=r"^b: a score is NaN"):
         drop_lowest([Scores("a", values), Scores("b", torch.tensor([1.0, math.nan]))], 2)
+    ties = torch.ones(100_000).index_fill_(0, torch.tensor([70_000]), math.nan)
+    with pytest.raises(RecipeError, match=r"^c: a score is NaN"):
+        drop_lowest([Scores("c", ties)], 20_000)
 
 
 def test_asking_for_more_than_there_is_is_a_mistake():

@@ -1,12 +1,16 @@
 """Selections meet models: what matches, what is left out, what is refused and in which words."""
 
+import time
+
 import pytest
 import torch
 from torch import nn
 
 from bertprune.errors import RecipeError, SelectionError
+from bertprune.pruning.plan import plan
 from bertprune.pruning.select import every_target, find_targets
-from bertprune.recipe import Selection
+from bertprune.recipe import Recipe, Selection, Step
+from tests.conftest import cheaply
 
 
 def names(model, **conditions):
@@ -117,3 +121,35 @@ def test_a_catastrophic_pattern_is_quick(tiny_bert):
 def test_meta_tensors_can_be_selected():
     with torch.device("meta"):
         assert names(nn.Linear(2, 2)) == ["weight"]
+
+
+COSTLY = {
+    "stars": {"include": ["*a" * 30 + "b"]},
+    "stars and marks": {"include": ["*?" * 500 + "z"]},
+    "only stars": {"include": ["*" * 90_000 + "z"]},
+    "classes": {"include": [("[" + "a" * 5000 + "]*") * 10]},
+    "many globs": {"include": [f"*{number}*" for number in range(9000)]},
+    "many exclusions": {"include": ["*"], "exclude": [f"*{{0..900}}a{number}*" for number in range(5000)]},
+    "wide braces": {"include": ["{0..999999999}"]},
+    "deep braces": {"include": ["{" * 2000 + "}" * 2000]},
+    "braces side by side": {"include": ["{a,b}" * 50]},
+    "a long type": {"types": ["x" * 90_000]},
+    "a long tensor": {"tensor": "x" * 90_000},
+    "markup": {"include": ["<img src=x onerror=alert(1)>\n# heading"]},
+}
+
+
+@pytest.mark.parametrize("case", COSTLY)
+def test_a_selection_that_would_take_for_ever_is_refused_soon(kobert, case):
+    started = time.thread_time()
+    with pytest.raises(SelectionError) as told:
+        find_targets(kobert.skeleton(), Selection(**COSTLY[case]))
+    assert time.thread_time() - started < 2
+    assert len(str(told.value)) < 1000
+    assert "\n" not in str(told.value)
+
+
+def test_steps_that_would_take_for_ever_together_are_refused_soon(kobert):
+    step = Step(method="l1_unstructured", count=1, select=Selection(include="*", exclude="*{1..300}*a*b*"))
+    with cheaply(2.0, 100_000_000), pytest.raises(RecipeError, match=r"the globs of all steps .* 1,000 in all"):
+        plan(kobert.skeleton(), Recipe(steps=[step] * 40))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from training import wordpiece
 from training.data import collate, encode, plan, split
 from training.loop import train
 from training.pretrain import MASK, SPECIALS, conceal
@@ -58,6 +59,17 @@ def test_long_laughter_and_long_dots_are_shortened() -> None:
     tokenizer = train_tokenizer(["ㅋㅋㅋ 최고 ... 영화"] * 3, 100)
     long, short = (encode_one(tokenizer, text) for text in ("최고ㅋㅋㅋㅋㅋㅋㅋ.......", "최고ㅋㅋㅋ..."))
     assert long == short
+
+
+def test_the_same_reviews_give_the_same_vocabulary() -> None:
+    texts = [f"{'가나다라마바사아자차카타파하'[row:]} 영화 {row}점" for row in range(14)]
+    assert len({train_tokenizer(texts, 60).to_str() for _ in range(4)}) == 1
+
+
+def test_only_the_most_frequent_characters_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wordpiece, "LARGEST_ALPHABET", 2)
+    vocabulary = train_tokenizer(["나나 가다", "가 나"], 100).get_vocab()
+    assert {piece for piece in vocabulary if piece not in wordpiece.SPECIAL} == {"가", "나", "##나", "나나"}
 
 
 def encode_one(tokenizer: Tokenizer, text: str) -> list[int]:

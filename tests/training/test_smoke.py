@@ -64,3 +64,18 @@ def test_data_or_smoke_is_asked_for(tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and "--data" in done.stderr
+
+
+def test_data_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--data", str(tmp_path / "none.tsv"), "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and "Invalid value for '--data'" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_smoke_run_stays_out_of_a_folder_that_holds_files(trained: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--smoke", "--out", str(trained)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2 and "wants a new folder" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before

@@ -3,7 +3,8 @@
 import inspect
 import runpy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -47,7 +48,7 @@ class Method:
     rule: Callable[..., Any]
     """The scoring function, or a subclass of torch's BasePruningMethod."""
     elementwise: bool
-    """Whether the score of an entry depends on that entry alone, so that it can be computed piece by piece."""
+    """Whether the score of an entry depends on that entry alone: the rule then takes pieces, as NumPy arrays."""
     hook: type[BasePruningMethod] | None
     """torch's class for the same thing, left as the hook after a local step."""
 
@@ -63,16 +64,33 @@ class Method:
     def score(self, name: str, weight: torch.Tensor, **arguments: Any) -> torch.Tensor:
         """Call the rule on the tensor of that name, with those of the arguments that it asks for.
 
-        Raises RecipeError where the rule fails, or returns something that is no tensor of numbers.
+        Raises RecipeError where the rule fails, or returns something that is no tensor of numbers of the right shape.
         """
-        try:
+        with self._blamed_for(name):
             result = self.rule(weight, **{key: arguments[key] for key in arguments if self.wants(key)})
-        except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError) as error:
-            raise RecipeError(f"{self.name}: {name}: {str(error).splitlines()[0]}") from error
         if not isinstance(result, torch.Tensor) or result.is_complex() or result.dtype == torch.bool:
             got = result.dtype if isinstance(result, torch.Tensor) else type(result).__name__
             raise RecipeError(f"{self.name}: scores of {name} must be numbers, not {got}")
+        shape = tuple(weight.shape) if self.removes == "element" else (weight.shape[arguments["dim"]],)
+        if tuple(result.shape) != shape:
+            raise RecipeError(f"{self.name}: scores of {name} must have the shape {shape}, not {tuple(result.shape)}")
         return result.detach()
+
+    def piecewise(self, name: str, options: Mapping[str, Any]) -> Callable[[Any], Any]:
+        """Return an elementwise rule for pieces of the tensor of that name. It raises RecipeError where it fails."""
+
+        def scores(piece: Any) -> Any:
+            with self._blamed_for(name):
+                return self.rule(piece, **options)
+
+        return scores
+
+    @contextmanager
+    def _blamed_for(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError) as error:
+            raise RecipeError(f"{self.name}: {name}: {str(error).splitlines()[0]}") from error
 
     def checked(self, step: Step) -> dict[str, Any]:
         """Return the step's options with defaults filled in. Raises RecipeError."""
@@ -110,8 +128,10 @@ def method(
     For `removes="element"` they have the weight's shape; for `removes="slice"` there is one for each index along
     the option `dim` (the weight then comes without slices that are gone). It may ask for `generator` (a
     `torch.Generator`, the only source of randomness to use) and `mask` (bool, weight's shape, what is alive).
-    Masked entries of `weight` are zero. A subclass of torch's `BasePruningMethod` that takes `amount` may be
-    decorated instead; it works in local scope. Raises RecipeError.
+    Masked entries of `weight` are zero. With `elementwise=True`, for scores that depend on their own entry alone, the
+    function gets flat pieces of the weight as NumPy arrays (float32 or float64), and options only: many times faster.
+    A subclass of torch's `BasePruningMethod` that takes `amount` may be decorated instead; it works in local scope.
+    Raises RecipeError.
     """
 
     def register(rule: Rule) -> Rule:
@@ -165,12 +185,15 @@ def load_file(path: str | Path) -> None:
     path = Path(path)
     if not path.is_file():
         raise RecipeError(f"{path.name}: no such file of methods")
+    before = dict(_REGISTER)
     try:
         runpy.run_path(str(path))
     except RecipeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RecipeError(f"{path.name}: {type(error).__name__}: {error}") from error
+    if before == _REGISTER:
+        raise RecipeError(f"{path.name} registers no method: decorate a scoring function with @bp.method(NAME)")
 
 
 def _options(name: str, rule: Callable[..., Any]) -> type[BaseModel]:

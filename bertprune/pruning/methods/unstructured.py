@@ -1,6 +1,10 @@
 """torch's methods that remove single entries."""
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.utils import prune
 
 from .registry import method
@@ -32,6 +36,7 @@ def random_unstructured(weight: torch.Tensor, *, generator: torch.Generator, mas
     elementwise=True,
     hook=prune.L1Unstructured,
 )
-def l1_unstructured(weight: torch.Tensor) -> torch.Tensor:
+def l1_unstructured(weight: NDArray[Any]) -> NDArray[Any]:
     """Remove the entries with the smallest absolute values."""
-    return weight.abs()
+    scores: NDArray[Any] = np.abs(weight)
+    return scores

@@ -1,0 +1,62 @@
+"""The product of a tensor and its mask, which is what a pruning hook derives."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ..analysis.snapshot import corners
+from .memory import Fresh
+
+
+def dense(mask: Tensor, memory: Fresh) -> Tensor:
+    """Return a mask of which every value has its own place, in memory from `memory` if it has to be written out."""
+    if mask.is_contiguous():
+        return mask
+    if mask.device.type != "cpu":
+        return mask.contiguous()
+    written = memory.array(mask.shape, bool)
+    np.copyto(written, mask.numpy())
+    return torch.from_numpy(written)
+
+
+def masked(values: Tensor, mask: Tensor, memory: Fresh | None = None) -> Tensor:
+    """Return `values * mask`, to the bit; pure, and no part of a graph. Takes its memory from `memory` if given.
+
+    torch first copies the whole mask into the dtype of the values; NumPy does so piece by piece.
+    """
+    if values.device.type != "cpu" or values.dtype not in (torch.float32, torch.float64):
+        return values.detach() * mask
+    array = values.detach().numpy()
+    return torch.from_numpy(np.multiply(array, mask.numpy(), out=(memory or Fresh()).array(array.shape, array.dtype)))
+
+
+def sketched(values: Tensor, mask: Tensor) -> Tensor:
+    """Return a tensor like `values * mask` of which only the corners that a snapshot reads are worked out.
+
+    The rest is memory that nobody has touched, so that it costs nothing: for a model that is looked at and let go.
+    It is not taken from large pages, of which one would be touched for each corner.
+    """
+    values = values.detach()
+    sketch = torch.empty_like(values)
+    for place in corners(tuple(values.shape)):
+        sketch[place] = values[place] * mask[place]
+    return sketch
+
+
+def derived(original: Tensor, mask: Tensor, product: Tensor) -> Tensor:
+    """Return `original * mask` as a part of torch's graph, with the values of `product`, which were made before."""
+    with torch.enable_grad(), _Ready(product):
+        result: Tensor = original * mask
+    return result
+
+
+class _Ready(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Give the one computation that is asked for its result; torch's autograd above does not notice."""
+
+    def __init__(self, product: Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.product = product
+
+    def __torch_dispatch__(self, *_: object) -> Tensor:
+        return self.product

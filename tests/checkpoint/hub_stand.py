@@ -1,0 +1,85 @@
+"""A Hub on loopback, for tests that may reach no other."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class Stand:
+    """A stand-in for the Hub: folders by id, and what was asked of it."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, Path] = {}
+        self.asked: list[str] = []
+        stand = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                stand.answer(self, body=True)
+
+            def do_HEAD(self) -> None:
+                stand.answer(self, body=False)
+
+            def log_message(self, *args: object) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def answer(self, to: BaseHTTPRequestHandler, body: bool) -> None:
+        path = to.path.partition("?")[0]
+        self.asked.append(f"{to.command} {path}")
+        parts = path.strip("/").split("/")
+        if parts[:2] == ["api", "models"]:
+            self._info(to, "/".join(parts[2:4]), parts[5] if len(parts) > 5 else "main")
+        else:
+            self._file(to, "/".join(parts[:2]), parts[-1], body)
+
+    def _info(self, to: BaseHTTPRequestHandler, hub_id: str, revision: str) -> None:
+        folder = self.models.get(hub_id)
+        if folder is None or revision not in ("main", "v1", COMMIT):
+            self._send(to, 404, {"X-Error-Code": "RepoNotFound" if folder is None else "RevisionNotFound"})
+            return
+        files = [{"rfilename": path.name, "size": path.stat().st_size} for path in sorted(folder.iterdir())]
+        told = json.dumps({"id": hub_id, "sha": COMMIT, "siblings": files}).encode()
+        self._send(to, 200, {"Content-Type": "application/json"}, told)
+
+    def _file(self, to: BaseHTTPRequestHandler, hub_id: str, name: str, body: bool) -> None:
+        path = self.models.get(hub_id, Path("/nowhere")) / name
+        if not path.is_file():
+            self._send(to, 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
+            return
+        data, status = path.read_bytes(), 200
+        headers = {"ETag": f'"{len(data)}-{name}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        if "Range" in to.headers:
+            first, _, last = to.headers["Range"].removeprefix("bytes=").partition("-")
+            end = min(int(last) if last else len(data) - 1, len(data) - 1)
+            headers["Content-Range"] = f"bytes {first}-{end}/{len(data)}"
+            data, status = data[int(first) : end + 1], 206
+        self._send(to, status, headers, data, body)
+
+    def _send(self, to: BaseHTTPRequestHandler, status: int, headers: dict[str, str], data=b"", body=True) -> None:
+        to.send_response(status)
+        for key, value in {**headers, "Content-Length": str(len(data))}.items():
+            to.send_header(key, value)
+        to.end_headers()
+        if body:
+            to.wfile.write(data)
+
+
+def reach(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Send whoever asks the Hub to this address."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")

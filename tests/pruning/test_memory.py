@@ -1,0 +1,75 @@
+"""What is let go goes back: repeated steps leave nothing behind, and runs that nobody looks at stay small."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bertprune as bp
+from bertprune.pruning.memory import Fresh
+
+STATUS = Path("/proc/self/status")
+needs_proc = pytest.mark.skipif(not STATUS.exists(), reason="the memory of a process is read from /proc")
+
+RESIDENT = """
+import sys
+from pathlib import Path
+import torch
+from torch import nn
+import bertprune as bp
+
+def resident():
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
+
+model = nn.Sequential(*(nn.Linear(1000, 1000, bias=False) for _ in range(8)))
+step = bp.Step(method="l1_unstructured", count=10_000, scope="global", select="*")
+sizes = []
+for _ in range(50):
+    bp.apply(model, step)
+    bp.bake(model)
+    sizes.append(resident())
+print(max(sizes[25:]) - max(sizes[:25]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((3, 5), bool), ((700, 300), np.float32), ((0, 4), np.float64), ((), bool)]
+)
+def test_fresh_memory_is_an_array_like_any_other(shape, dtype):
+    memory = Fresh()
+    arrays = [memory.array(shape, dtype) for _ in range(50)]
+    for number, array in enumerate(arrays):
+        assert array.shape == shape and array.dtype == dtype and array.flags.writeable
+        array.fill(number)
+    assert all((array == array.dtype.type(number)).all() for number, array in enumerate(arrays))
+
+
+@needs_proc
+def test_a_region_goes_back_with_the_last_of_its_arrays():
+    memory = Fresh()
+    arrays = [memory.array([1 << 20], np.float32) for _ in range(64)]  # eight regions
+    del memory
+    before = sum(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith("VmSize"))
+    first = arrays.pop(0)
+    del arrays
+    after = sum(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith("VmSize"))
+    assert before - after >= 7 * 32 * 1024
+    first.fill(1)
+
+
+@needs_proc
+def test_fifty_rounds_of_pruning_and_baking_leave_memory_flat():
+    """32 MB of weights: a copy of them, or of the masks, that stayed behind each round would be 400 MB and more."""
+    done = subprocess.run([sys.executable, "-c", RESIDENT], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 32_000_000
+
+
+def test_a_run_keeps_an_eighth_of_a_byte_for_each_weight(tiny_folder):
+    checkpoint = bp.Checkpoint.open(tiny_folder())
+    run = bp.prune(checkpoint, bp.Step(method="l1_unstructured", fraction=0.5, scope="global", select="*"))
+    kept = sum(bits.nbytes for _, bits in run._packed.values())
+    assert kept <= run.report.total.size / 8 + len(run.masks)
+    assert run._model is None
