@@ -1,6 +1,7 @@
 """What a visitor can do: handlers with the shared shelf in hand, progress and cancelling tied in."""
 
-from pathlib import Path
+from dataclasses import replace
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -8,11 +9,13 @@ import gradio as gr
 import bertprune as bp
 
 from . import warm
-from .handlers import cost, model, recipe, results, take
+from .folders import new_folder
+from .handlers import compare, cost, model, recipe, results, take
 from .i18n import language_of, say
 from .plan import Plan
-from .session import Done, Progress, Shelf, Source, new_folder
-from .trouble import PageError
+from .runs import Runs
+from .scenes import View
+from .session import Done, Progress, Shelf, Source
 from .views.recipe import method_title
 
 BAR = gr.Progress()
@@ -36,21 +39,39 @@ class Acts:
         known = bp.methods()
         first = "l1_unstructured" if "l1_unstructured" in known else next(iter(known))
         offer = gr.update(choices=[(method_title(language, one), name) for name, one in known.items()], value=first)
-        kind, opened = self._again(language, kept if isinstance(kept, dict) else {})
-        return [language, offer, kind, *_ways(kind), recipe.kept_plan(kept), *opened]
+        kept = kept if isinstance(kept, dict) else {}
+        plan, again = recipe.kept_plan(kept), self._again(language, kept)
+        if again is None:
+            first = model.offered()[0]
+            kept, again = {**kept, "run": None}, (first, self._open(language, model.Wanted(first), Source()))
+        kind, opened = again
+        return [kept, language, offer, kind, *_ways(kind), plan, *opened]
 
-    def _again(self, language: str, kept: dict[str, Any]) -> tuple[str, Opened]:
-        """Open what was open before; where that cannot be, what everybody begins with."""
+    def _again(self, language: str, kept: dict[str, Any]) -> tuple[str, Opened] | None:
+        """Open what was open before; None where that cannot be, or nothing was."""
         given, revision = str(kept.get("given") or ""), str(kept.get("revision") or "")
-        local = bool(kept.get("shown"))
+        local, upload = bool(kept.get("shown")), self.shelf.ticketed(kept.get("upload"))
         kind = given if given in model.EMBEDDED else "folder" if local else "hub"
         wanted = model.Wanted(kind, hub_id=given, revision=revision, path=given)
         try:
+            if upload is not None:
+                return "upload", self._opened(upload)
             if given:
                 return kind, self._open(language, wanted, Source())
         except bp.BertpruneError:
-            pass  # it is gone, or its hub is out of reach
-        return model.offered()[0], self._open(language, model.Wanted(model.offered()[0]), Source())
+            pass  # its hub is out of reach, or it is gone
+        if given or kept.get("upload"):
+            gr.Warning(say(language, "again_gone", name=escape(str(kept.get("shown") or given))))
+        return None
+
+    def resume(self, language: str, kept: Any, source: Source) -> Done:
+        """Name the run that was there before the page was loaded anew; the same three give the same run."""
+        try:
+            done = Done(source, bp.Recipe.from_yaml(kept["run"]["recipe"]), int(kept["run"]["seed"]))
+            self.shelf.run(done)
+        except (bp.BertpruneError, TypeError, KeyError, ValueError):
+            raise gr.Error("nothing to go on with", visible=False, print_exception=False) from None
+        return done
 
     def choose_kind(self, language: str, kind: str, *now: Any) -> list[Any]:
         """Open an embedded checkpoint at once; for the other ways show their fields."""
@@ -72,48 +93,51 @@ class Acts:
         return self._open(language, model.Wanted("folder", path=path or ""), old)
 
     def _open(self, language: str, wanted: model.Wanted, old: Source) -> Opened:
-        source = model.open_source(language, self.shelf, wanted, old)
+        return self._opened(model.open_source(language, self.shelf, wanted, old))
+
+    def _opened(self, source: Source) -> Opened:
+        self.shelf.checkpoint(source)
         return source, None, model.choices_of(self.shelf.tree(source)).first, None, None
 
-    def add(self, language: str, source: Source, plan: Plan, module: str, *fields: Any) -> Plan:
+    def add(self, view: View) -> View:
         """Put the step in the fields at the end."""
-        return recipe.add_step(language, self.shelf, source, plan, recipe.Form(*fields, module=module))
+        longer = recipe.add_step(view.language, self.shelf, view.source, view.plan, view.form)
+        return replace(view, plan=longer)
 
-    def change(self, language: str, plan: Plan, event: gr.EventData) -> Plan:
+    def change(self, view: View, asked: dict[str, Any]) -> View:
         """Do what a button within the list of steps says."""
-        return recipe.change_steps(plan, str(event._data["do"]), int(event._data["at"]))
+        return replace(view, plan=recipe.change_steps(view.plan, str(asked["do"]), int(asked["at"])))
 
-    def undo(self, language: str, plan: Plan) -> Plan:
+    def undo(self, view: View) -> View:
         """Take the last change back."""
-        return plan.undo()
+        return replace(view, plan=view.plan.undo())
 
-    def redo(self, language: str, plan: Plan) -> Plan:
+    def redo(self, view: View) -> View:
         """Do it again after all."""
-        return plan.redo()
+        return replace(view, plan=view.plan.redo())
 
-    def clear(self, language: str, plan: Plan) -> Plan:
+    def clear(self, view: View) -> View:
         """Take all steps out."""
-        return plan.clear()
+        return replace(view, plan=view.plan.clear())
 
-    def preset(self, language: str, source: Source, plan: Plan, module: str, name: str | None) -> list[Any]:
+    def preset(self, view: View, name: str | None) -> View:
         """Load a recipe of the tutorial and look at the first module that it meets."""
         if not name:
-            return [plan, module]
-        chosen = recipe.take_preset(plan, name)
+            return view
+        chosen = recipe.take_preset(view.plan, name)
         try:
-            return [chosen, results.first_target(self.shelf, source, chosen) or module]
+            first = results.first_target(self.shelf, view.source, chosen) or view.module
         except bp.BertpruneError:  # the list of steps says why it does not fit
-            return [chosen, module]
+            first = view.module
+        return replace(view, plan=chosen).at(first)
 
-    def use_yaml(self, language: str, plan: Plan, text: str | None) -> Plan:
+    def use_yaml(self, view: View, text: str | None) -> View:
         """Replace the steps by those of the text."""
-        return recipe.read_yaml(language, self.shelf, plan, text)
+        return replace(view, plan=recipe.read_yaml(view.language, self.shelf, view.plan, text))
 
-    def open_yaml(self, language: str, plan: Plan, file: str | None) -> Plan:
+    def open_yaml(self, view: View, file: str | None) -> View:
         """Replace the steps by those of a file."""
-        if not file:
-            return plan
-        return plan.to(bp.Recipe.load(file))
+        return replace(view, plan=recipe.open_yaml(self.shelf, view.plan, file)) if file else view
 
     def save_yaml(self, language: str, plan: Plan) -> str:
         """Write the recipe to a file for the browser."""
@@ -128,7 +152,7 @@ class Acts:
         """
         source, plan, seed, module, *fields = values
         if not plan.steps:
-            plan = self.add(language, source, plan, module, *fields)
+            plan = recipe.add_step(language, self.shelf, source, plan, recipe.Form(*fields, module=module))
         tell = self._tell(language, "progress_prune", request, progress)
         return [plan, results.prune(language, self.shelf, source, plan, seed, tell), None, None]
 
@@ -136,19 +160,22 @@ class Acts:
         self,
         language: str,
         done: Done | None,
+        found: cost.Found | None,
         data: str,
         file: str | None,
         tokenizer: str,
         request: gr.Request,
         progress: Any = BAR,
-    ) -> Any:
+    ) -> cost.Found:
         """Measure quality before and after."""
-        if self.shelf.settings.hosted and (
-            Path(tokenizer.strip() or "?").exists() or tokenizer.strip().startswith((".", "/", "~"))
-        ):
-            raise PageError(say(language, "open_bad_id", given=tokenizer[:80]))
         tell = self._tell(language, "progress_measure", request, progress)
-        return cost.measure(language, self.shelf, done, data, file, tokenizer or "", tell)
+        with cost.still_there(language, found):
+            quality = cost.measure(language, self.shelf, done, data, file, tokenizer or "", tell)
+        return replace(found or cost.Found(), quality=quality)
+
+    def ask(self, language: str, done: Done | None, found: cost.Found | None, *given: str) -> cost.Found:
+        """Try a sentence on both models; `given` are the sentence, a second one, and another tokenizer."""
+        return replace(found or cost.Found(), answers=cost.ask(language, self.shelf, done, *given))
 
     def build(
         self, language: str, done: Done | None, form: str, old: Any, request: gr.Request, progress: Any = BAR
@@ -157,8 +184,41 @@ class Acts:
         take.throw_away(old)
         return take.build(language, self.shelf, done, form, self._tell(language, "progress_build", request, progress))
 
+    def remember(self, language: str, runs: Runs, done: Done | None) -> Runs:
+        """Keep the name of the run that was just made."""
+        return compare.remember(self.shelf, runs, done)
+
+    def offer_runs(self, language: str, runs: Runs) -> list[Any]:
+        """Offer the runs of the visit, the last two chosen."""
+        offer = compare.choices(language, runs)
+        last = [None, *(number for _, number in offer)][-2:]
+        return [gr.update(choices=offer, value=number) for number in last]
+
+    def rename_runs(self, language: str, runs: Runs) -> list[Any]:
+        """Name the runs in another language; what was compared is asked for anew."""
+        offer = gr.update(choices=compare.choices(language, runs))
+        return [offer, offer, ""]
+
+    def compare(
+        self,
+        language: str,
+        runs: Runs,
+        first: int | None,
+        second: int | None,
+        request: gr.Request,
+        progress: Any = BAR,
+    ) -> Any:
+        """Set two runs side by side."""
+        tell = self._tell(language, "progress_compare", request, progress)
+        return compare.compare(language, self.shelf, runs, first, second, tell)
+
     def cancel(self, language: str, request: gr.Request) -> None:
         """Stop the visitor's running work at its next report."""
+        self.shelf.cancel(_visitor(request))
+        gr.Info(say(language, "cancelled"))
+
+    def leave(self, request: gr.Request) -> None:
+        """Stop the running work of a visitor who is gone; what waits is dropped with the connection."""
         self.shelf.cancel(_visitor(request))
 
     def _tell(self, language: str, key: str, request: gr.Request, progress: Any) -> Progress:

@@ -11,10 +11,9 @@ import gradio as gr
 
 import bertprune as bp
 
-from . import warm
 from .handlers import cost, model, take
 from .session import Done, Shelf, Source
-from .trouble import PageError, log, reason
+from .trouble import PageError, reason, told
 
 
 class Api:
@@ -48,11 +47,11 @@ class Api:
 
     def inspect(self, source: str = "demo", module: str = "", recipe: str = "", seed: int = 0) -> dict[str, Any]:
         """Show one module before, and with a recipe also after: tensors, hooks, state_dict keys."""
-        before = self.shelf.before(self._source(source)).module(module).to_dict()
-        if not recipe.strip():
+        before = self.shelf.before(self._source(source)).module(str(module)).to_dict()
+        if not str(recipe).strip():
             return {"before": before}
         after = self.shelf.run(self._done(source, recipe, seed)).after
-        return {"before": before, "after": after.module(module).to_dict()}
+        return {"before": before, "after": after.module(str(module)).to_dict()}
 
     def report(self, source: str = "demo", recipe: str = "", seed: int = 0) -> str:
         """Prune; give the report as text."""
@@ -74,15 +73,11 @@ class Api:
     def _recipe(self, text: str) -> bp.Recipe:
         if not str(text).strip():
             raise PageError("the recipe is empty; give it as YAML or JSON text")
-        recipe = bp.Recipe.from_yaml(str(text))  # JSON is YAML too
-        most = self.shelf.settings.max_steps
-        if len(recipe.steps) > most:
-            raise PageError(f"the recipe has {len(recipe.steps)} steps; at most {most} are taken")
-        return recipe
+        return self.shelf.admitted(bp.Recipe.from_yaml(str(text)))  # JSON is YAML too
 
     def _done(self, source: str, recipe: str, seed: int) -> Done:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-            raise PageError(f"the seed must be a whole number, 0 or more, not {seed!r}")
+            raise PageError(f"the seed must be a whole number, 0 or more, not {repr(seed)[:60]}")
         return Done(self._source(source), self._recipe(recipe), seed)
 
 
@@ -108,12 +103,7 @@ def plainly(verb: Any) -> Any:
 
     @functools.wraps(verb)
     def called(*values: Any, **named: Any) -> Any:
-        try:
-            warm.wait()
+        with told(verb, functools.partial(reason, "en")):
             return verb(*values, **named)
-        except Exception as error:
-            if not isinstance(error, bp.BertpruneError):
-                log.exception("a call failed: %s", verb.__name__)
-            raise gr.Error(reason("en", error), print_exception=False) from None
 
     return called

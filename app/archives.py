@@ -1,15 +1,18 @@
 """Uploaded files become a checkpoint folder, or are refused before a byte is unpacked."""
 
+import io
 import re
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from bertprune import BertpruneError
-
+from .limits import LimitError
 from .settings import Settings
+from .spoken import SpokenError
+from .trouble import FULL
 
 _ALLOWED = re.compile(
     r"(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab"
@@ -17,12 +20,25 @@ _ALLOWED = re.compile(
     r"|(model|pytorch_model|masked)(-\d{5}-of-\d{5})?\.(safetensors|bin)(\.index\.json)?"
     r"|vocab\.txt|merges\.txt|spiece\.model|sentencepiece\.bpe\.model|tokenizer\.model|recipe\.yaml"
 )
-_IGNORED = re.compile(r"(__MACOSX/.*|.*/)?(\.[^/]*|README[^/]*\.md|LICENSE[^/]*|[^/]*\.md)$")
+_IGNORED = re.compile(
+    r"(__MACOSX/.*|.*/)?(\.[^/]*|README[^/]*\.md|LICENSE[^/]*|[^/]*\.md)$"
+    # what sentence-transformers, the Trainer and other frameworks put beside a checkpoint: never unpacked
+    r"|([^/]+/)?((\d+_(Pooling|Normalize|Dense)|onnx|openvino)/[^/]+|(modules|data_config|trainer_state)\.json"
+    r"|config_sentence_transformers\.json|sentence_[a-z]+_config\.json|train_script\.py|training_args\.bin"
+    r"|(optimizer|scheduler)\.pt|rng_state\w*\.pth|tf_model\.h5|flax_model\.msgpack|rust_model\.ot)"
+)
 _CHUNK = 1 << 20
+_LONGEST_DIRECTORY = 1 << 20
+"""Bytes; Python's reader keeps an object for each entry, and a directory of hundreds of megabytes has millions."""
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, EOFError, OSError)
+_PACKED_AS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""The others take as much memory to unpack as the file pleases."""
 
 
-class UploadError(BertpruneError):
+class UploadError(SpokenError):
     """An upload is not a checkpoint, or not one that may be unpacked."""
+
+    prefix = "upload_bad_"
 
 
 def take_upload(files: Sequence[str | Path], into: Path, settings: Settings) -> Path:
@@ -33,9 +49,7 @@ def take_upload(files: Sequence[str | Path], into: Path, settings: Settings) -> 
     """
     paths = [Path(file) for file in files]
     if not paths:
-        raise UploadError(
-            "nothing was uploaded; give a zip of a checkpoint folder, or model.safetensors with config.json"
-        )
+        raise UploadError("nothing")
     try:
         if len(paths) == 1 and paths[0].suffix.lower() == ".zip":
             _unpack(paths[0], into, settings)
@@ -51,7 +65,9 @@ def take_upload(files: Sequence[str | Path], into: Path, settings: Settings) -> 
 def _copy(paths: Sequence[Path], into: Path, settings: Settings) -> None:
     names = [path.name for path in paths]
     if any(name.lower().endswith(".zip") for name in names):
-        raise UploadError("a zip comes alone; take the other files out of the upload")
+        raise UploadError("zip_with_others")
+    if len(set(names)) < len(names):
+        raise UploadError("same_name")
     _check_count(names, settings)
     _check_size(sum(path.stat().st_size for path in paths), settings)
     for path, name in zip(paths, _canonical(names), strict=True):
@@ -69,13 +85,24 @@ def _canonical(names: Sequence[str]) -> list[str]:
 
 def _unpack(archive: Path, into: Path, settings: Settings) -> None:
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with _Listed(io.FileIO(archive)) as file, zipfile.ZipFile(file) as opened:
             members = _checked(opened, settings)
             into.mkdir(parents=True, exist_ok=True)
             for member, name in members:
                 _write(opened, member, into / name)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise UploadError(f"{archive.name}: not a readable zip file ({type(error).__name__})") from None
+    except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
+        raise UploadError("unreadable", name=_short(archive.name)) from None
+
+
+class _Listed(io.BufferedReader):
+    """A zip whose directory is not read where it is larger than any honest one."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _LONGEST_DIRECTORY:
+            raise UploadError("directory", size=f"{size:,}")
+        return super().read(size)
 
 
 def _checked(opened: zipfile.ZipFile, settings: Settings) -> list[tuple[zipfile.ZipInfo, str]]:
@@ -86,62 +113,66 @@ def _checked(opened: zipfile.ZipFile, settings: Settings) -> list[tuple[zipfile.
         _check_entry(info)
     files = [info for info in infos if not info.is_dir() and not _IGNORED.fullmatch(info.filename)]
     _check_size(sum(info.file_size for info in files), settings)
+    _check_packing(None, sum(info.file_size for info in files), sum(info.compress_size for info in files))
     folders = {str(PurePosixPath(info.filename).parent) for info in files}
     if len(folders) > 1:
-        raise UploadError(
-            f"the zip holds files of several folders ({_few(sorted(folders))}); zip one checkpoint folder"
-        )
+        raise UploadError("folders", names=_few(sorted(folders)))
     members = [(info, PurePosixPath(info.filename).name) for info in files]
     names = [name for _, name in members]
     if len(set(names)) < len(names):
-        raise UploadError("the zip holds two files of the same name; zip one checkpoint folder")
+        raise UploadError("same_name_in_zip")
     for name in names:
         _check_name(name)
     return members
 
 
 def _check_entry(info: zipfile.ZipInfo) -> None:
+    if not info.filename:
+        raise UploadError("no_name")
     path = PurePosixPath(info.filename.replace("\\", "/"))
     drive = re.match(r"^[A-Za-z]:", info.filename)
     if path.is_absolute() or ".." in path.parts or "\\" in info.filename or drive or "\0" in info.orig_filename:
-        raise UploadError(
-            f"the zip holds a path that leaves its folder: {_short(info.filename)}; zip the folder itself"
-        )
+        raise UploadError("path", name=_short(info.filename))
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise UploadError(f"the zip holds a link or a device: {_short(info.filename)}; put the file itself in")
+        raise UploadError("link", name=_short(info.filename))
+    if info.compress_type not in _PACKED_AS:
+        raise UploadError("packed", name=_short(info.filename))
     if info.flag_bits & 0x1:
-        raise UploadError(f"the zip is encrypted: {_short(info.filename)}; zip it without a password")
-    if info.file_size > 10 * _CHUNK and info.file_size > 200 * max(info.compress_size, 1):
-        sizes = f"{info.file_size:,} bytes from {info.compress_size:,}"
-        raise UploadError(f"{_short(info.filename)} would unpack to {sizes}; weights do not compress like that")
+        raise UploadError("encrypted", name=_short(info.filename))
+    _check_packing(info.filename, info.file_size, info.compress_size)
+
+
+def _check_packing(name: str | None, size: int, packed: int) -> None:
+    """Judge one file of a zip, or without a name all of them."""
+    if size > 10 * _CHUNK and size > 200 * max(packed, 1):
+        numbers = {"size": f"{size:,}", "packed": f"{packed:,}"}
+        raise UploadError("bomb", name=_short(name), **numbers) if name else UploadError("bomb_zip", **numbers)
 
 
 def _check_name(name: str) -> None:
     if name.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".7z", ".xz", ".bz2", ".rar")):
-        raise UploadError(f"{_short(name)} is an archive within the upload; unpack it first")
+        raise UploadError("nested", name=_short(name))
     if not _ALLOWED.fullmatch(name):
-        raise UploadError(
-            f"{_short(name)} is not a file of a checkpoint; allowed are config.json, weights and tokenizer files"
-        )
+        raise UploadError("foreign", name=_short(name))
 
 
 def _check_count(names: Sequence[str], settings: Settings) -> None:
     if len(names) > settings.max_files:
-        raise UploadError(f"the upload holds {len(names):,} files; at most {settings.max_files:,} are taken")
+        raise LimitError("files", settings, files=len(names), most=settings.max_files)
 
 
 def _check_size(total: int, settings: Settings) -> None:
     if total > settings.max_unpacked:
-        raise UploadError(f"the upload would take {total:,} bytes; at most {settings.max_unpacked:,} are taken here")
+        raise LimitError("unpacked", settings, size=total, most=settings.max_unpacked)
 
 
 def _check_complete(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if "config.json" not in names:
-        raise UploadError("config.json is missing from the upload; it says what kind of model the weights are")
+        raise UploadError("no_config")
     if not any(name.endswith((".safetensors", ".bin")) for name in names):
-        raise UploadError("no weights are in the upload; add model.safetensors")
+        raise UploadError("no_weights")
 
 
 def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
@@ -151,7 +182,7 @@ def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> No
         while chunk := source.read(_CHUNK):
             left -= len(chunk)
             if left < 0:
-                raise UploadError(f"{_short(member.filename)} is longer than the zip says")
+                raise UploadError("longer", name=_short(member.filename))
             sink.write(chunk)
 
 

@@ -1,6 +1,8 @@
 """Start the page: `python app/main.py`, or `bertprune app`."""
 
+import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,8 +15,13 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from app import warm  # noqa: E402
+from app import folders, warm  # noqa: E402
 from app.settings import Settings  # noqa: E402
+
+_SESSIONS = 500
+"""Visits whose state is kept; each takes about a megabyte."""
+_TIDYING = 300.0
+"""Seconds from one look at the files of old visits to the next."""
 
 
 def main(host: str | None = None, port: int | None = None, open_browser: bool = True, *, block: bool = True) -> str:
@@ -22,14 +29,20 @@ def main(host: str | None = None, port: int | None = None, open_browser: bool = 
 
     A hosted page listens at every address on the port that its host names; a local one at this machine alone.
     """
+    for name in ("GRADIO_TEMP_DIR", "TORCHINDUCTOR_CACHE_DIR"):  # what they leave behind goes with the page
+        os.environ.setdefault(name, str(folders.place() / name.lower()))
     import matplotlib.pyplot  # noqa: F401  gradio sets its backend around every handler, and half imported that fails
 
     from app import ui
-    from app.i18n import for_gradio
+    from app.i18n import LANGUAGES, for_gradio, theirs
+    from app.limits import upload_words
+    from app.session import Shelf
     from app.theme import static, theme
 
     settings = Settings.from_environment()
-    page = ui.build(settings)
+    shelf = Shelf(settings)
+    shelf.tidy_on(_TIDYING)
+    page = ui.build(settings, shelf)
     page.queue(default_concurrency_limit=8, max_size=settings.max_queue)
     _, address, _ = page.launch(
         server_name=host or ("0.0.0.0" if settings.hosted else "127.0.0.1"),
@@ -38,18 +51,20 @@ def main(host: str | None = None, port: int | None = None, open_browser: bool = 
         prevent_thread_lock=True,
         theme=theme(),
         css=static("page.css"),
-        head=f"<script>{static('page.js')}</script>",
-        i18n=for_gradio(),
+        head=f"<script>{static('page.js')}{static('theirs.js')}translate({json.dumps(theirs())});</script>",
+        i18n=for_gradio({code: {"limit_upload": upload_words(code, settings)} for code in LANGUAGES}),
         footer_links=[],
         run_history=False,
         ssr_mode=False,
         show_error=False,
         max_file_size=settings.max_upload,
         enable_monitoring=False,
+        state_session_capacity=_SESSIONS,
         quiet=settings.hosted,
     )
     warm.start()
     if block:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a host asks like that: stop as by Ctrl+C
         page.block_thread()
     return address
 

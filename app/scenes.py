@@ -9,6 +9,7 @@ import gradio as gr
 
 import bertprune as bp
 
+from .cells import cells_of, chosen, grid_value, tutorials
 from .handlers import cost, model, recipe, results, take
 from .i18n import LANGUAGES, say
 from .plan import Plan
@@ -28,10 +29,12 @@ class View:
     plan: Plan
     done: Done | None
     module: str
-    quality: Any
+    quality: cost.Found | None
     parcel: take.Parcel | None
     take_form: str
     baked: bool
+    shown: str
+    """Tensors to show: `changed` or `all`."""
     form: recipe.Form
 
     @classmethod
@@ -46,12 +49,13 @@ class View:
         parcel: Any,
         take_form: str,
         baked: bool,
+        shown: str,
         *fields: Any,
     ) -> View:
         """Take the values in the order in which the page sends them."""
         language = language if language in LANGUAGES else "en"
         form = recipe.Form(*fields, module=module)
-        return cls(language, source, plan, done, module, quality, parcel, take_form, baked, form)
+        return cls(language, source, plan, done, module, quality, parcel, take_form, baked, shown, form)
 
     def at(self, module: str) -> View:
         """Look at another module."""
@@ -83,27 +87,31 @@ class Scenes:
         name = view.module or say(view.language, "inspect_root")
         return [
             results.show_module(view.language, self.shelf, view.source, view.module),
-            results.show_changes(view.language, self.shelf, view.done, view.module, view.baked),
+            results.show_changes(view.language, self.shelf, view.done, view.module, view.baked, view.shown == "all"),
             note(say(view.language, "where_module_is", module=name)),
         ]
 
     def pictures(self, view: View) -> list[Any]:
         """Draw the mask and the weights of the chosen module."""
         drawn = results.pictures(view.language, self.shelf, view.done, view.module)
-        there = drawn[0] is not None
-        return [*(gr.update(value=figure, visible=there) for figure in drawn), gr.update(visible=not there)]
+        return [*drawn, gr.update(visible=not drawn[0])]
 
     def choices(self, view: View) -> list[Any]:
         """Offer the roles, layers and types that the model has; begin with the tutorial's query, key, value."""
         if not view.source:
-            return [gr.skip(), gr.skip(), gr.skip()]
-        there = model.choices_of(self.shelf.tree(view.source))
-        begin = [role for role in ("attention.query", "attention.key", "attention.value") if role in there.roles]
+            return [gr.skip(), gr.skip()]
+        root = self.shelf.tree(view.source)
+        there, types = cells_of(root), model.choices_of(root).types
         return [
-            gr.update(choices=list(there.roles), value=begin or list(there.roles[:1])),
-            gr.update(choices=[(str(layer), layer) for layer in there.layers], value=[]),
-            gr.update(choices=[(f"{kind} ({count})", kind) for kind, count in there.types], value=[]),
+            grid_value(view.language, there, tutorials(there)),
+            gr.update(choices=[(f"{kind} ({count})", kind) for kind, count in types], value=[]),
         ]
+
+    def cells(self, view: View) -> list[Any]:
+        """Name the grid's parts in another language; what is chosen stays."""
+        if not view.source:
+            return [gr.skip()]
+        return [grid_value(view.language, cells_of(self.shelf.tree(view.source)), chosen(view.form.cells))]
 
     def plan(self, view: View) -> list[Any]:
         """Draw the list of steps, its YAML, and which of its buttons do something."""
@@ -114,12 +122,16 @@ class Scenes:
             gr.update(interactive=bool(plan.past)),
             gr.update(interactive=bool(plan.future)),
             gr.update(interactive=bool(plan.steps)),
+            self._said(view),
         ]
 
     def kept(self, view: View) -> list[Any]:
-        """Say what the browser is to keep for the next visit: the recipe, and what can be opened again by name."""
-        again = {} if view.source.folder else {"given": view.source.given, "revision": view.source.revision}
-        return [{**again, "shown": view.source.shown, "recipe": view.plan.recipe.to_yaml()}]
+        """Say what the browser is to keep: the recipe, the run, and how the checkpoint is opened again."""
+        source, done = view.source, view.done
+        again = {} if source.folder else {"given": source.given, "revision": source.revision}
+        run = None if done is None else {"recipe": done.recipe.to_yaml(), "seed": done.seed}
+        kept = {"shown": source.shown, "upload": self.shelf.ticket(source), "recipe": view.plan.recipe.to_yaml()}
+        return [{**again, **kept, "run": run}]
 
     def preview(self, view: View) -> list[Any]:
         """Draw what the step in the fields would do."""
@@ -137,23 +149,30 @@ class Scenes:
 
     def run(self, view: View) -> list[Any]:
         """Draw what the run did."""
-        figure = results.heatmap(view.language, self.shelf, view.done)
         there = view.done is not None
         return [
             results.show_summary(view.language, self.shelf, view.done),
-            gr.update(value=figure, visible=figure is not None),
             results.show_grid(view.language, self.shelf, view.done),
-            results.show_tensors(view.language, self.shelf, view.done),
+            *self.tensors(view),
             results.report_text(view.language, self.shelf, view.done),
-            results.code(self.shelf, view.done),
+            *results.code(self.shelf, view.done),
             gr.update(visible=there),
-            self._said(view),
         ]
+
+    def heatmap(self, view: View) -> list[Any]:
+        """Draw the sparsity of the run by layer and role."""
+        return [results.heatmap(view.language, self.shelf, view.done)]
+
+    def tensors(self, view: View) -> list[Any]:
+        """List the tensors of the run."""
+        return [results.show_tensors(view.language, self.shelf, view.done, view.shown == "all")]
 
     def _said(self, view: View) -> Html:
         """Say beside the button whether what is shown is what the steps say."""
         if view.done is None:
             return Html("")
+        if view.done.recipe != view.plan.recipe:
+            return note(say(view.language, "prune_older"))
         total = self.shelf.run(view.done).report.total
         return tag(
             "p",
@@ -164,8 +183,8 @@ class Scenes:
         )
 
     def quality(self, view: View) -> list[Any]:
-        """Draw what was measured."""
-        return [cost.show_quality(view.language, view.quality)]
+        """Draw what was measured, and what both models said of a sentence."""
+        return [cost.show_quality(view.language, view.quality), cost.show_answers(view.language, view.quality)]
 
     def estimate(self, view: View) -> list[Any]:
         """Draw what an export would weigh."""
@@ -173,7 +192,7 @@ class Scenes:
 
     def parcel(self, view: View) -> list[Any]:
         """Draw what was built, with its download and card."""
-        parcel = view.parcel
+        parcel = view.parcel if view.parcel is not None and view.parcel.zip.is_file() else None
         there = parcel is not None
         return [
             take.show_parcel(view.language, parcel),

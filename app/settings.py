@@ -2,52 +2,57 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from pathlib import Path
 
-MIB = 1024**2
+import yaml
+from pydantic import BaseModel, ByteSize, ConfigDict, Field
+
 GIB = 1024**3
+SPACE = Path(__file__).resolve().parent.parent / "space.yaml"
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The limits of one running page."""
+class Settings(BaseModel):
+    """The limits of one running page; the values here are those of a page for oneself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     hosted: bool = False
     """Strangers may visit: no field reads a path of this machine."""
-    max_upload: int = 4 * GIB
-    max_unpacked: int = 8 * GIB
-    max_files: int = 200
-    max_parameters: int = 2_000_000_000
-    """Judged from a checkpoint's headers, before any weight is read."""
-    max_steps: int = 200
-    max_rows: int = 5_000
+    home: str | None = None
+    """Where the page can be cloned from, to be run locally; None where nobody need be told."""
+    max_upload: ByteSize = ByteSize(4 * GIB)
+    max_unpacked: ByteSize = ByteSize(8 * GIB)
+    max_files: int = Field(default=200, ge=1)
+    max_parameters: int = Field(default=2_000_000_000, ge=1)
+    """Judged from a checkpoint's headers, before any weight is read or fetched."""
+    max_steps: int = Field(default=200, ge=1)
+    max_rows: int = Field(default=5_000, ge=1)
     """Labelled texts in one evaluation."""
-    session_seconds: int | None = None
-    """How long a visitor's files are kept after the last change; None for as long as the page is open."""
-    max_queue: int = 64
+    max_seconds: float | None = Field(default=None, gt=0)
+    """How long one piece of work may run; None for as long as it takes."""
+    max_queue: int = Field(default=64, ge=1)
     """Requests that may wait at once."""
-    cache_bytes: int = 6 * GIB
+    session_seconds: int | None = Field(default=None, gt=0)
+    """How long a visitor's files are kept after they were last used; None for as long as the page is served."""
+    cache_bytes: ByteSize = ByteSize(6 * GIB)
     """Weights and masks kept for all visitors together."""
+
+    @property
+    def max_stored(self) -> int:
+        """The bytes of the largest weight files that are fetched: every parameter in double precision."""
+        return 8 * self.max_parameters
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Tell from the variables that Hugging Face Spaces sets whether the page is hosted."""
         environ = os.environ if environ is None else environ
         if environ.get("SPACE_ID") or environ.get("SYSTEM") == "spaces":
-            return cls.for_strangers()
+            return cls.for_strangers(environ.get("SPACE_ID"))
         return cls()
 
     @classmethod
-    def for_strangers(cls) -> "Settings":
-        """Give the limits of a small machine that is shared by everybody."""
-        return cls(
-            hosted=True,
-            max_upload=600 * MIB,
-            max_unpacked=1200 * MIB,
-            max_files=60,
-            max_parameters=250_000_000,
-            max_steps=40,
-            max_rows=1_000,
-            session_seconds=3600,
-            cache_bytes=3 * GIB,
-        )
+    def for_strangers(cls, space: str | None = None) -> "Settings":
+        """Read from `space.yaml` the limits of a small machine that is shared by everybody."""
+        limits = yaml.safe_load(SPACE.read_text(encoding="utf-8"))["limits"]
+        home = f"https://huggingface.co/spaces/{space}" if space else "https://huggingface.co/spaces/…"
+        return cls(hosted=True, home=home, **limits)

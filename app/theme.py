@@ -39,3 +39,15 @@ def theme() -> gr.themes.Base:
 def static(name: str) -> str:
     """Read one of the page's own style sheets or scripts."""
     return (Path(__file__).parent / "static" / name).read_text(encoding="utf-8")
+
+
+def component(name: str, elem_id: str) -> gr.HTML:
+    """Make a component of the page's own from its three files in `static`."""
+    return gr.HTML(
+        value=None,
+        html_template=static(f"{name}.html"),
+        css_template=static(f"{name}.css"),
+        js_on_load=static(f"{name}.js"),
+        apply_default_css=False,
+        elem_id=elem_id,
+    )

@@ -9,20 +9,13 @@ import gradio as gr
 import bertprune as bp
 
 from .i18n import say
-from .theme import static
+from .theme import component
 from .words import short_number
 
 
 def module_tree() -> gr.HTML:
     """Make the component; its `select` event carries the chosen module's path as `module`."""
-    return gr.HTML(
-        value=None,
-        html_template=static("tree.html"),
-        css_template=static("tree.css"),
-        js_on_load=static("tree.js"),
-        apply_default_css=False,
-        elem_id="module-tree",
-    )
+    return component("tree", "module-tree")
 
 
 def tree_value(language: str, name: str, root: bp.ModuleNode, selected: str, report: Any = None) -> dict[str, Any]:
@@ -33,7 +26,7 @@ def tree_value(language: str, name: str, root: bp.ModuleNode, selected: str, rep
         "model": name,
         "selected": selected,
         "nodes": [_node(root, root.type, masked if report is not None else None)],
-        "text": {key: say(language, f"tree_{key}") for key in keys},
+        "text": {**{key: say(language, f"tree_{key}") for key in keys}, "root": say(language, "inspect_root")},
     }
 
 

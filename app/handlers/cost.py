@@ -1,16 +1,30 @@
-"""Measure what pruning cost."""
+"""Measure what pruning cost, and try a sentence on both models."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import bertprune as bp
 
 from ..i18n import say
 from ..session import Done, Progress, Shelf
-from ..trouble import PageError
+from ..trouble import PageError, entered, reason
 from ..views.cost import figure_name, quality_view
 from ..views.html import Html, note
+from ..views.text import text_view
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of a run's cost."""
+
+    quality: Any = None
+    """The last measurement on many texts."""
+    answers: Any = None
+    """The last sentence of the visitor's own."""
 
 
 def measure(
@@ -28,30 +42,70 @@ def measure(
     if data == "file" and not file:
         raise PageError(say(language, "cost_no_file"))
     texts = "samples" if data == "samples" else str(file)
-    run = shelf.run(done)
+    limits = {"limit": shelf.settings.max_rows, "seed": done.seed, "progress": progress or shelf.timed()}
 
     def make() -> tuple[Any, int]:
-        more = {} if progress is None else {"progress": progress}
-        report = bp.evaluate(
-            run, texts, limit=shelf.settings.max_rows, seed=done.seed, tokenizer=tokenizer.strip() or None, **more
-        )
-        run.release()
-        return report, 200_000
+        with shelf.model_of(done) as run:
+            reader = _tokenizer(shelf, run, tokenizer)
+            with entered("file" if data == "file" else "samples"):
+                return bp.evaluate(run, texts, tokenizer=reader, **limits), 200_000
 
     if data == "file":
         return make()[0]
     return shelf.keep((done, "quality", tokenizer.strip()), make)
 
 
-def show_quality(language: str, report: Any) -> Html:
+@contextmanager
+def still_there(language: str, found: Found | None) -> Iterator[None]:
+    """Where a measurement is refused, say whose figures are still shown."""
+    try:
+        yield
+    except bp.BertpruneError as error:
+        if found is None or found.quality is None:
+            raise
+        still = say(language, "cost_still", data=found.quality.data_name)
+        raise PageError(f"{reason(language, error)} {still}") from error
+
+
+def ask(
+    language: str, shelf: Shelf, done: Done | None, text: str | None, pair: str | None, tokenizer: str | None
+) -> Any:
+    """Try a sentence on the run's model and its checkpoint. Raises BertpruneError."""
+    if done is None:
+        raise PageError(say(language, "result_none"))
+    if not (text or "").strip():
+        raise PageError(say(language, "ask_empty"))
+    other = (pair or "").strip() or None
+    with shelf.model_of(done) as run:
+        reader = _tokenizer(shelf, run, tokenizer)
+        with entered("sentence"):
+            return bp.try_text(run, text or "", text_pair=other, tokenizer=reader)
+
+
+def show_answers(language: str, found: Found | None) -> Html:
+    """Show what both models said; nothing where nothing was asked."""
+    return Html("") if found is None or found.answers is None else text_view(language, found.answers)
+
+
+def _tokenizer(shelf: Shelf, run: bp.PruningRun, given: str | None) -> Any:
+    """Load the checkpoint's tokenizer, or the one that is given; on a hosted page never from a path of the server."""
+    name = (given or "").strip()
+    with entered("tokenizer" if name else "reader"):
+        return run.checkpoint.tokenizer(name or None, local=not shelf.settings.hosted)
+
+
+def show_quality(language: str, found: Found | None) -> Html:
     """Show what was measured; a word of what can be measured where nothing was."""
-    return note(say(language, "cost_none"), "bp-empty") if report is None else quality_view(language, report)
+    if found is None or found.quality is None:
+        return note(say(language, "cost_none"), "bp-empty")
+    return quality_view(language, found.quality)
 
 
-def headline(language: str, report: Any) -> str | None:
+def headline(language: str, found: Found | None) -> str | None:
     """Put the first figure in a few characters, for the line that is always in sight."""
-    if report is None:
+    if found is None or found.quality is None:
         return None
+    report = found.quality
     for name, score in report.scores.items():
         before = f"{score.before.value:.3f} → " if score.before else ""
         return f"{figure_name(language, name)} {before}{score.after.value:.3f}"

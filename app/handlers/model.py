@@ -11,9 +11,10 @@ from pathlib import Path
 import bertprune as bp
 
 from ..archives import take_upload
+from ..folders import new_folder, remove
 from ..i18n import say
-from ..session import Shelf, Source, new_folder
-from ..trouble import PageError
+from ..session import Shelf, Source
+from ..trouble import PageError, entered
 
 EMBEDDED = ("demo", "demo-mlm", "kobert-shape")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
@@ -40,9 +41,12 @@ class Wanted:
 
 def open_source(language: str, shelf: Shelf, wanted: Wanted, old: Source) -> Source:
     """Open what is wanted, let the old upload go, and name the new source. Raises BertpruneError."""
-    source = _source(language, shelf, wanted)
+    field = wanted.kind if wanted.kind in ("hub", "upload", "folder") else "embedded"
+    with entered(field):
+        source = _source(language, shelf, wanted)
     try:
-        shelf.checkpoint(source)
+        with entered(field):
+            shelf.checkpoint(source)
     except BaseException:
         shelf.forget(source)
         raise
@@ -70,17 +74,11 @@ def _from_hub(language: str, wanted: Wanted) -> Source:
     hub_id, revision = wanted.hub_id.strip(), wanted.revision.strip()
     if not hub_id:
         raise PageError(say(language, "open_no_id"))
-    # an id must never be read as a path of this machine
-    if (
-        not _HUB_ID.fullmatch(hub_id)
-        or ".." in hub_id
-        or Path(hub_id).exists()
-        or hub_id.endswith((".bin", ".safetensors"))
-    ):
+    if not _HUB_ID.fullmatch(hub_id):
         raise PageError(say(language, "open_bad_id", given=hub_id[:80]))
     if revision and not re.fullmatch(r"[\w./-]{1,100}", revision):
         raise PageError(say(language, "open_bad_revision", given=revision[:80]))
-    return Source(hub_id, revision or None)
+    return Source(hub_id, revision or None, local=False)
 
 
 def _from_upload(language: str, shelf: Shelf, wanted: Wanted) -> Source:
@@ -94,7 +92,7 @@ def _from_upload(language: str, shelf: Shelf, wanted: Wanted) -> Source:
             wanted.files, home / (re.sub(r"[^\w.-]+", "-", shown).strip(".-") or "upload"), shelf.settings
         )
     except BaseException:
-        home.rmdir()
+        remove(home)
         raise
     return Source(str(folder), folder=str(home), shown=shown)
 
@@ -108,27 +106,17 @@ def name_of(shelf: Shelf, source: Source) -> str:
 class Choices:
     """What can be chosen in a model."""
 
-    roles: tuple[str, ...]
-    layers: tuple[int, ...]
     types: tuple[tuple[str, int], ...]
     """Class names of modules that hold tensors, with how many there are."""
     first: str
     """A module to begin with: the first key projection, as the tutorial does."""
 
 
-ROLES = (
-    "attention.query", "attention.key", "attention.value", "attention.output", "ffn.intermediate", "ffn.output",
-    "embeddings.word", "embeddings.position", "embeddings.token_type", "pooler", "head",
-)  # fmt: skip
-
-
 def choices_of(root: bp.ModuleNode) -> Choices:
-    """Read from a tree which roles, layers and types there are."""
+    """Read from a tree which types there are, and where to begin."""
     nodes = list(root.walk())
     holders = [node for node in nodes if node.own_parameters]
-    roles = {node.place.role for node in holders if node.place and node.place.role}
-    layers = sorted({node.place.layer for node in nodes if node.place and node.place.layer is not None})
     keys = [node.path for node in holders if node.place and node.place.role == "attention.key"]
     first = keys[0] if keys else (holders[0].path if holders else root.path)
     types = Counter(node.type for node in holders)
-    return Choices(tuple(role for role in ROLES if role in roles), tuple(layers), tuple(types.most_common()), first)
+    return Choices(tuple(types.most_common()), first)

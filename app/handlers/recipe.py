@@ -9,13 +9,17 @@ from typing import Any
 
 import bertprune as bp
 
+from ..cells import cells_of, chosen, meaning
 from ..i18n import say
 from ..plan import Plan
 from ..presets import preset
 from ..session import Shelf, Source
-from ..trouble import PageError, reason
+from ..trouble import PageError, entered, reason
 from ..views.html import Html
 from ..views.recipe import preview_line, refusal, step_list
+
+Options = Mapping[str, Mapping[str, Any]]
+"""What was entered for the options of each method."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +28,14 @@ class Form:
 
     where: str = "roles"
     """`roles`, `module`, `types` or `pattern`."""
-    roles: Sequence[str] = ()
-    layers: Sequence[int] = ()
+    cells: Any = None
+    """The value of the grid of roles × layers."""
     types: Sequence[str] = ()
     include: str = ""
     exclude: str = ""
     tensor: str = "weight"
     method: str = "l1_unstructured"
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
     amount: str = "fraction"
     percent: float | None = 20
     count: float | None = None
@@ -39,22 +43,23 @@ class Form:
     module: str = ""
 
 
-def make_step(language: str, form: Form) -> bp.Step:
-    """Make a step of what the fields say. Raises BertpruneError in the visitor's words."""
-    return bp.Step(
-        method=form.method,
-        scope=form.scope,
-        select=_selection(language, form),
-        options={key: value for key, value in form.options.items() if value is not None},
-        **_amount(language, form),
-    )
+def make_step(language: str, form: Form, root: bp.ModuleNode) -> bp.Step:
+    """Make a step of what the fields say, for a model's modules. Raises BertpruneError in the visitor's words."""
+    with entered("step"):
+        return bp.Step(
+            method=form.method,
+            scope=form.scope,
+            select=_selection(language, form, root),
+            options=dict(form.options.get(form.method, {})),
+            **_amount(language, form),
+        )
 
 
-def _selection(language: str, form: Form) -> bp.Selection:
+def _selection(language: str, form: Form, root: bp.ModuleNode) -> bp.Selection:
     given: dict[str, Any]
     if form.where == "roles":
-        given = {"roles": tuple(form.roles), "layers": tuple(int(layer) for layer in form.layers)}
-        missing = not form.roles
+        given = meaning(chosen(form.cells), cells_of(root))
+        missing = not any(given.values())
     elif form.where == "types":
         given = {"types": tuple(form.types)}
         missing = not form.types
@@ -80,7 +85,7 @@ def _amount(language: str, form: Form) -> dict[str, Any]:
         if form.percent is None or not 0 < form.percent <= 100:
             raise PageError(say(language, "amount_percent"))
         return {"fraction": float(f"{form.percent / 100:.10g}")}
-    if form.count is None or form.count < 1 or form.count != int(form.count):
+    if form.count is None or not 1 <= form.count < 2**63 or form.count != int(form.count):
         raise PageError(say(language, "amount_count"))
     return {"count": int(form.count)}
 
@@ -90,7 +95,7 @@ def look_ahead(language: str, shelf: Shelf, source: Source, plan: Plan, form: Fo
     if not source:
         return Html("")
     try:
-        step = make_step(language, form)
+        step = make_step(language, form, shelf.tree(source))
         return preview_line(language, _seen(shelf, source, plan.add(step).recipe)[-1])
     except bp.BertpruneError as error:
         return refusal(reason(language, error))
@@ -108,17 +113,17 @@ def show_steps(language: str, shelf: Shelf, source: Source, plan: Plan) -> Html:
 
 def _seen(shelf: Shelf, source: Source, recipe: bp.Recipe) -> Sequence[Any]:
     def make() -> tuple[Any, int]:
-        return bp.preview(shelf.checkpoint(source), recipe).steps, 20_000
+        with entered("step"):
+            return bp.preview(shelf.checkpoint(source), shelf.admitted(recipe)).steps, 20_000
 
     return shelf.keep((source, "preview", recipe), make)
 
 
 def add_step(language: str, shelf: Shelf, source: Source, plan: Plan, form: Form) -> Plan:
     """Put the step in the fields at the end of the plan, if it fits the model. Raises BertpruneError."""
-    _refuse_more(language, shelf, len(plan.steps) + 1)
-    longer = plan.add(make_step(language, form))
     if not source:
         raise PageError(say(language, "open_nothing"))
+    longer = plan.add(make_step(language, form, shelf.tree(source)))
     _seen(shelf, source, longer.recipe)
     return longer
 
@@ -141,9 +146,14 @@ def read_yaml(language: str, shelf: Shelf, plan: Plan, text: str | None) -> Plan
     """Replace the steps by those of a recipe in YAML. Raises BertpruneError."""
     if not (text or "").strip():
         raise PageError(say(language, "yaml_empty"))
-    recipe = bp.Recipe.from_yaml(text or "")
-    _refuse_more(language, shelf, len(recipe.steps))
-    return plan.to(recipe)
+    with entered("yaml"):
+        return plan.to(shelf.admitted(bp.Recipe.from_yaml(text or "")))
+
+
+def open_yaml(shelf: Shelf, plan: Plan, file: str) -> Plan:
+    """Replace the steps by those of a recipe's file. Raises BertpruneError."""
+    with entered("yaml"):
+        return plan.to(shelf.admitted(bp.Recipe.load(file)))
 
 
 def kept_plan(kept: Any) -> Plan:
@@ -153,11 +163,6 @@ def kept_plan(kept: Any) -> Plan:
         return Plan(bp.Recipe.from_yaml(text)) if isinstance(text, str) and text.strip() else Plan()
     except bp.BertpruneError:
         return Plan()
-
-
-def _refuse_more(language: str, shelf: Shelf, steps: int) -> None:
-    if steps > shelf.settings.max_steps:
-        raise PageError(say(language, "steps_too_many", most=shelf.settings.max_steps))
 
 
 @dataclass(frozen=True)
@@ -199,7 +204,7 @@ def option_value(field_: OptionField, entered: Any) -> Any:
     """Give an entered value the type that the method's schema asks for; None means the default."""
     if entered is None or entered == "":
         return None
-    if field_.kind == "integer" and float(entered) == int(entered):
+    if field_.kind == "integer" and float(entered).is_integer():
         return int(entered)
     if field_.kind == "number":
         return float(entered) if not float(entered).is_integer() else _whole(field_, entered)

@@ -10,12 +10,15 @@ from typing import Any
 
 import bertprune as bp
 
+from ..folders import new_folder, remove
 from ..i18n import say
-from ..session import Done, Progress, Shelf, new_folder
-from ..trouble import PageError
+from ..session import Done, Progress, Shelf
+from ..trouble import PageError, entered
 from ..views.html import Html
 from ..views.take import estimate_view, result_view
 
+_LONGEST = 60
+"""Characters of a checkpoint's name that the name of a file has room for, whatever they are."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # no clock in what is written: the same run gives the same bytes
 
 
@@ -41,18 +44,20 @@ def build(language: str, shelf: Shelf, done: Done | None, form: str, progress: P
     """Write the run, have it read back and compared, and zip it. Raises BertpruneError."""
     if done is None:
         raise PageError(say(language, "result_none"))
-    run = shelf.run(done)
+    with shelf.model_of(done) as run, entered("form"):
+        return _build(language, done, run, form, progress or shelf.timed())
+
+
+def _build(language: str, done: Done, run: bp.PruningRun, form: str, progress: Progress) -> Parcel:
     home = new_folder()
-    name = f"{_plain(done.source.shown or run.checkpoint.name)}-{form}"
+    name = _plain(f"{(done.source.shown or run.checkpoint.name)[:_LONGEST]}-{form}"[: _LONGEST + 10])
     try:
-        more = {} if progress is None else {"progress": lambda share, words: progress(0.8 * share, words)}
-        result = bp.export(run, home / name, form=form, **more)
-        run.release()
+        result = bp.export(run, home / name, form=form, progress=lambda share, words: progress(0.8 * share, words))
         card = home / name / "README.md"
         text = card.read_text(encoding="utf-8") if card.is_file() else ""
         packed = _zip(home / name, home / f"{name}.zip", say(language, "take_zipping"), progress)
     except BaseException:
-        shutil.rmtree(home, ignore_errors=True)
+        remove(home)
         raise
     shutil.rmtree(home / name)
     return Parcel(
@@ -60,12 +65,11 @@ def build(language: str, shelf: Shelf, done: Done | None, form: str, progress: P
     )
 
 
-def _zip(folder: Path, target: Path, words: str, progress: Progress | None) -> Path:
+def _zip(folder: Path, target: Path, words: str, progress: Progress) -> Path:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         for at, path in enumerate(files):
-            if progress is not None:
-                progress(0.8 + 0.2 * at / len(files), words)
+            progress(0.8 + 0.2 * at / len(files), words)
             entry = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}", _EPOCH)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             with path.open("rb") as source, packed.open(entry, "w", force_zip64=True) as sink:
@@ -100,4 +104,4 @@ def _weight(run: Any, form: str) -> int:
 def throw_away(parcel: Parcel | None) -> None:
     """Remove a zip that nobody will fetch any more."""
     if parcel is not None:
-        shutil.rmtree(parcel.zip.parent, ignore_errors=True)
+        remove(parcel.zip.parent)

@@ -32,6 +32,11 @@ def say(language: str, key: str, /, **values: Any) -> str:
     return texts(language)[key].format(**values)
 
 
+def theirs() -> dict[str, list[str]]:
+    """Give what Gradio writes in English only, by language; what ends with a blank goes on with something else."""
+    return {code: [text for key, text in texts(code).items() if key.startswith("theirs_")] for code in LANGUAGES}
+
+
 def label(key: str) -> "I18nData":
     """Give a text that the browser puts in its own language; the key must be known."""
     from gradio.i18n import I18nData
@@ -41,11 +46,12 @@ def label(key: str) -> "I18nData":
     return I18nData(_PREFIX + key)
 
 
-def for_gradio() -> "I18n":
-    """Hand all texts to Gradio's own translation."""
+def for_gradio(filled: dict[str, dict[str, str]] | None = None) -> "I18n":
+    """Hand all texts to Gradio's own translation; `filled` gives, by language, those with places to fill in."""
     from gradio.i18n import I18n
 
-    handed = {code: {_PREFIX + key: text for key, text in texts(code).items()} for code in LANGUAGES}
+    known = {code: {**texts(code), **(filled or {}).get(code, {})} for code in LANGUAGES}
+    handed = {code: {_PREFIX + key: text for key, text in known[code].items()} for code in LANGUAGES}
     for code, own in handed.items():
         own.update({theirs: texts(code)[ours] for theirs, ours in _LACKING.items()})
     return I18n(**handed)

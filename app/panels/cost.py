@@ -1,4 +1,4 @@
-"""What it cost: quality before and after on the same texts."""
+"""What it cost: quality before and after on the same texts, and a sentence of one's own."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,23 @@ class CostPanel:
     measure: gr.Button
     cancel: gr.Button
     view: gr.HTML
+    text: gr.Textbox
+    pair: gr.Textbox
+    ask: gr.Button
+    answers: gr.HTML
 
 
 def cost_panel() -> CostPanel:
     """Lay the panel out."""
+    gr.Markdown(label("cost_many"), elem_classes="bp-h")
+    data, file, *measured = _many()
+    gr.Markdown(label("cost_one"), elem_classes="bp-h")
+    asked = _one()
+    tokenizer = gr.Textbox(label=label("cost_tokenizer"), info=label("cost_tokenizer_info"), max_lines=1)
+    return CostPanel(data, file, tokenizer, *measured, *asked)
+
+
+def _many() -> tuple:
     data = gr.Radio(
         [(label("cost_samples"), "samples"), (label("cost_file"), "file")],
         value="samples",
@@ -34,9 +47,19 @@ def cost_panel() -> CostPanel:
         height=130,
         elem_id="cost-file",
     )
-    tokenizer = gr.Textbox(label=label("cost_tokenizer"), info=label("cost_tokenizer_info"), max_lines=1)
     with gr.Row():
         measure = gr.Button(label("cost_measure"), variant="primary", scale=2, elem_id="measure")
         cancel = gr.Button(label("cancel"), variant="secondary", scale=0, min_width=110)
     view = gr.HTML(elem_id="quality", apply_default_css=False, min_height=80)
-    return CostPanel(data, file, tokenizer, measure, cancel, view)
+    return data, file, measure, cancel, view
+
+
+def _one() -> tuple:
+    with gr.Row():
+        text = gr.Textbox(
+            label=label("ask_text"), info=label("ask_text_info"), lines=2, scale=3, min_width=260, elem_id="sentence"
+        )
+        pair = gr.Textbox(label=label("ask_pair"), info=label("ask_pair_info"), lines=2, scale=2, min_width=260)
+    ask = gr.Button(label("ask"), variant="primary", elem_id="ask")
+    answers = gr.HTML(elem_id="answers", apply_default_css=False, min_height=40)
+    return text, pair, ask, answers

@@ -39,6 +39,8 @@ def model_panel(settings: Settings) -> ModelPanel:
         open_hub = gr.Button(label("open"), variant="primary", scale=0, min_width=120)
     with gr.Group(visible=False) as upload:
         gr.Markdown(label("upload_info"), elem_classes="bp-pad")
+        if settings.hosted:
+            gr.Markdown(label("limit_upload"), elem_classes="bp-pad")
         files = gr.UploadButton(
             label("upload_choose"),
             file_count="multiple",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from ..cells import cell_grid
 from ..i18n import label
 from ..presets import PRESETS
 from ..theme import static
@@ -15,8 +16,7 @@ class RecipePanel:
 
     preset: gr.Dropdown
     where: gr.Radio
-    roles: gr.CheckboxGroup
-    layers: gr.CheckboxGroup
+    cells: gr.HTML
     types: gr.CheckboxGroup
     pattern: gr.Row
     include: gr.Textbox
@@ -51,7 +51,7 @@ class RecipePanel:
     def form(self) -> list[gr.components.Component]:
         """The fields from which a step is made, in the order of `handlers.recipe.Form`."""
         return [
-            self.where, self.roles, self.layers, self.types, self.include, self.exclude, self.tensor, self.method,
+            self.where, self.cells, self.types, self.include, self.exclude, self.tensor, self.method,
             self.options, self.amount, self.percent, self.count, self.scope,
         ]  # fmt: skip
 
@@ -82,7 +82,6 @@ def recipe_panel() -> RecipePanel:
             0,
             label=label("recipe_seed"),
             info=label("recipe_seed_info"),
-            precision=0,
             scale=1,
             min_width=160,
         )
@@ -98,11 +97,11 @@ def recipe_panel() -> RecipePanel:
             )
             save_yaml = gr.Button(label("yaml_save"), size="sm", min_width=140)
             yaml_file = gr.DownloadButton(visible="hidden", elem_id="yaml-file")
-    where, roles, layers, types, pattern, include, exclude, chosen, tensor = where_fields
+    where, cells, types, pattern, include, exclude, chosen, tensor = where_fields
     method, about, draw_options, options, amount, percent, count, scope = how_fields
     return RecipePanel(
-        preset, where, roles, layers, types, pattern, include, exclude, chosen, tensor, method, about, options, amount,
-        percent, count, scope, preview, add, steps, undo, redo, clear, seed, prune, cancel, progress, yaml, use_yaml,
+        preset, where, cells, types, pattern, include, exclude, chosen, tensor, method, about, options, amount, percent,
+        count, scope, preview, add, steps, undo, redo, clear, seed, prune, cancel, progress, yaml, use_yaml,
         open_yaml, save_yaml, yaml_file, draw_options,
     )  # fmt: skip
 
@@ -112,8 +111,7 @@ def _where() -> tuple:
         [(label(f"where_{name}"), name) for name in ("roles", "module", "types", "pattern")],
         value="roles", label=label("where"),
     )  # fmt: skip
-    roles = gr.CheckboxGroup([], label=label("roles"), info=label("roles_info"), elem_id="roles")
-    layers = gr.CheckboxGroup([], label=label("layers"), info=label("layers_info"), elem_id="layers")
+    cells = cell_grid()
     types = gr.CheckboxGroup([], label=label("types"), visible=False, elem_id="types")
     with gr.Row(visible=False) as pattern:
         include = gr.Textbox(
@@ -128,11 +126,12 @@ def _where() -> tuple:
     tensor = gr.Dropdown(
         ["weight", "bias"], value="weight", label=label("tensor"), allow_custom_value=True, elem_id="tensor"
     )
-    return where, roles, layers, types, pattern, include, exclude, chosen, tensor
+    return where, cells, types, pattern, include, exclude, chosen, tensor
 
 
 def _how() -> tuple:
-    method = gr.Dropdown([], label=label("method"), filterable=False, elem_id="method")
+    # custom values: a server that forgot the visit forgot its choices too, and must still hear of them to say so
+    method = gr.Dropdown([], label=label("method"), allow_custom_value=True, elem_id="method")
     about = gr.HTML(apply_default_css=False)
     draw_options = gr.Column()
     options = gr.State({})
@@ -142,7 +141,8 @@ def _how() -> tuple:
         label=label("amount"),
     )
     percent = gr.Slider(0.1, 100, value=20, step=0.1, label=label("percent"), info=label("percent_info"))
-    count = gr.Number(None, label=label("count"), info=label("count_info"), precision=0, visible=False)
+    percent.preprocess = lambda value: value  # Gradio would refuse what is out of bounds in English, as a fault
+    count = gr.Number(None, label=label("count"), info=label("count_info"), visible=False)
     scope = gr.Radio(
         [(label("scope_local"), "local"), (label("scope_global"), "global")],
         value="local",

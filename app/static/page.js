@@ -1,6 +1,7 @@
-// The page's language: the visitor's last choice, else the browser's. Gradio's own texts follow through its core module.
+// The page's language, what a tab remembers of its visit, and the browser's own back button.
 window.bertprune = {
   key: 'bertprune-language',
+  visit: 'bertprune-visit',
   chosen() {
     try { return localStorage.getItem(this.key); } catch { return null; }
   },
@@ -10,15 +11,57 @@ window.bertprune = {
     if (core) (await import(core)).changeLocale?.(language);
     document.documentElement.lang = language;
   },
-  begin: async (_, kept) => {
+  // A tab goes on with its own visit; a new one begins with the last recipe, but not with another tab's run or upload.
+  own(last) {
+    try {
+      const own = JSON.parse(sessionStorage.getItem(this.visit));
+      if (own) return own;
+    } catch { /* private windows */ }
+    return { ...last, run: null, upload: null };
+  },
+  begun: false,
+  keep: (kept) => {
+    // at first the page reports what another tab may have left for all
+    if (window.bertprune.begun) try { sessionStorage.setItem(window.bertprune.visit, JSON.stringify(kept)); } catch { /* private windows */ }
+    return [];
+  },
+  begin: async (_, last) => {
     const chosen = window.bertprune.chosen();
     if (chosen) await window.bertprune.change(chosen);
-    const language = chosen || navigator.language || 'en';
-    return [language.toLowerCase().startsWith('ko') ? 'ko' : 'en', kept];
+    const language = (chosen || navigator.language || 'en').toLowerCase().startsWith('ko') ? 'ko' : 'en';
+    document.documentElement.lang = language;
+    const kept = window.bertprune.own(last || {});
+    window.bertprune.begun = true;
+    window.bertprune.keep(kept);
+    window.bertprune.show();
+    return [language, kept];
   },
   speak: async (language) => {
     try { localStorage.setItem(window.bertprune.key, language); } catch { /* private windows */ }
     await window.bertprune.change(language);
     return [language];
   },
+  // Each panel has an address of its own, so that Back goes to the panel before.
+  turn: (panel) => {
+    if (location.hash !== '#' + panel) history.pushState(null, '', '#' + panel);
+    return [];
+  },
+  show() {
+    this.open(location.hash.slice(1) || 'model');
+  },
+  // Where there is no room, the menu of the rest names its tabs by their text alone.
+  folded(panel) {
+    const at = ['model', 'recipe', 'result', 'cost', 'take'].indexOf(panel);
+    const text = document.querySelectorAll('#tabs .tab-container[aria-hidden=true] button')[at]?.textContent;
+    return [...document.querySelectorAll('#tabs .overflow-dropdown button')].find((tab) => tab.textContent === text);
+  },
+  go(panel) {
+    this.open(panel);
+    window.scrollTo({ top: 0 });
+  },
+  open(panel) {
+    const tab = document.querySelector(`[data-tab-id="${CSS.escape(panel)}"]`) || this.folded(panel);
+    if (tab && tab.getAttribute('aria-selected') !== 'true') tab.click();
+  },
 };
+window.addEventListener('popstate', () => window.bertprune.show());

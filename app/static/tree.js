@@ -67,9 +67,16 @@ function row({ node, level, open }, focused) {
 let shown = [];
 function draw(refocus) {
   const value = data();
+  if (window.bertprune.module !== value.selected) {
+    window.bertprune.module = value.selected;
+    document.dispatchEvent(new CustomEvent('bertprune-module'));
+  }
   const tools = element.querySelector('.tools');
   const list = element.querySelector('[role=tree]');
   if (!tools || !list) return;
+  const show = element.querySelector('.show');
+  const open = show.getAttribute('aria-expanded') === 'true';
+  show.textContent = `${open ? '▾' : '▸'} ${value.text.tree || ''}: ${value.selected || value.text.root || ''}`;
   const search = tools.querySelector('input');
   search.placeholder = value.text.search || '';
   search.setAttribute('aria-label', value.text.search || 'search');
@@ -106,6 +113,11 @@ function at(target) {
 
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button');
+  if (button?.matches('.show')) {
+    button.setAttribute('aria-expanded', String(button.getAttribute('aria-expanded') !== 'true'));
+    draw(false);
+    return;
+  }
   if (button) {
     memory.open = new Set(button.dataset.act === 'expand' ? everyParent(data().nodes) : ['module:']);
     draw(false);

@@ -1,6 +1,7 @@
 """What pruning cost: figures before and after with their intervals, and the predictions that changed."""
 
 import math
+import re
 from typing import Any
 
 from ..i18n import say
@@ -10,9 +11,25 @@ from .recipe import has_text
 MOST_CHANGED = 100
 
 
+_NOTES = {
+    "first_rows": r"only the first (?P<most>[\d,]+) \w+s were read, and there are more",
+    "cut": r"(?P<cut>[\d,]+) of (?P<texts>[\d,]+) texts were cut to (?P<most>\d+) tokens",
+    "blank": r"rows without (?P<columns>.+) left out: (?P<blank>[\d,]+) of (?P<rows>[\d,]+),"
+    r" the first at \w+ (?P<first>[\d,]+)",
+    "one_label": r"every label is (?P<label>'.*'|\".*\"): accuracy says little, macro-F1 nothing",
+    "widths": r"embeddings of (?P<before>\d+) and (?P<after>\d+) numbers have no cosine",
+    "unused": r"(?P<model>\w+) has no classes: (?P<column>'.*'|\".*\") is not used",
+    "constant": r"a model gives every example the same number: there is nothing to correlate",
+}
+"""How the library puts its notes; a note that is none of these is shown as it is."""
+
+
 def quality_view(language: str, report: Any) -> Html:
     """Write the report: a table of figures, what changed, what one should know."""
-    about = note(say(language, "quality_about", data=report.data_name, examples=f"{report.examples:,}"))
+    seconds = f"{report.seconds['total']:.1f}"
+    about = note(
+        say(language, "quality_about", data=report.data_name, examples=f"{report.examples:,}", seconds=seconds)
+    )
     rows = [
         (
             figure_name(language, name), _interval(score.before), _interval(score.after),
@@ -24,9 +41,17 @@ def quality_view(language: str, report: Any) -> Html:
         (figure_name(language, name), "–", _interval(figure), "–", "–") for name, figure in report.fidelity.items()
     ]
     headers = [say(language, f"quality_{key}") for key in ("figure", "before", "after", "difference", "p")]
-    notes = joined(note(text) for text in report.notes)
+    notes = joined(note(note_text(language, text)) for text in report.notes)
     figures = table(headers, rows, caption=say(language, "quality_title"))
     return joined([about, figures, _changed(language, report), notes])
+
+
+def note_text(language: str, text: str) -> str:
+    """Put a note of the library in the visitor's language."""
+    for key, pattern in _NOTES.items():
+        if found := re.fullmatch(pattern, text):
+            return say(language, f"note_{key}", **found.groupdict())
+    return text
 
 
 def figure_name(language: str, name: str) -> str:
@@ -52,7 +77,8 @@ def _changed(language: str, report: Any) -> Html:
     surest = sorted(report.changed, key=lambda one: -max(one.before_probability, one.after_probability))[:MOST_CHANGED]
     rows = [
         (
-            str(one.number), one.text if one.text_pair is None else f"{one.text} / {one.text_pair}", one.label or "–",
+            str(one.number), tag("span", " / ".join(filter(None, (one.text, one.text_pair))), cls="bp-text"),
+            one.label or "–",
             f"{one.before} ({one.before_probability:.2f})", f"{one.after} ({one.after_probability:.2f})",
             _verdict(language, one),
         )

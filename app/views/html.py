@@ -1,7 +1,11 @@
 """Small pieces of HTML, with everything escaped that is put in."""
 
+import base64
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
+
+import bertprune as bp
 
 
 class Html(str):
@@ -30,6 +34,12 @@ def joined(parts: Iterable[object], between: str = "") -> Html:
 def breakable(name: str) -> Html:
     """Let a long dotted name go on in the next line after a dot."""
     return joined(name.split("."), Html(".<wbr>"))
+
+
+def picture(figure: Any, said: str = "") -> Html:
+    """Put a figure of the library into the page; `said` is what it shows, for those who do not see it."""
+    data = base64.b64encode(bp.figures.png(figure)).decode("ascii")
+    return tag("img", src=f"data:image/png;base64,{data}", alt=said)
 
 
 def table(

@@ -17,26 +17,31 @@ def heading(language: str, node: bp.ModuleNode) -> Html:
     size = say(language, "inspect_size", parameters=f"{node.parameters:,}", share=percent(node.share))
     extra = tag("span", f"({node.extra})", cls="bp-extra") if node.extra and "\n" not in node.extra else ""
     return tag(
-        "header", tag("h3", tag("code", path)), tag("p", tag("code", node.type), extra, " · ", size), cls="bp-module"
+        "header", tag("h2", tag("code", path)), tag("p", tag("code", node.type), extra, " · ", size), cls="bp-module"
     )
 
 
-def inspector(language: str, node: bp.ModuleNode, moments: dict[str, bp.Snapshot]) -> Html:
-    """Show a module at each of the moments (`before`, `after` …), side by side where there is room."""
-    columns = [_moment(language, key, moment.module(node.path)) for key, moment in moments.items()]
+def inspector(language: str, node: bp.ModuleNode, moments: dict[str, bp.Snapshot], everything: bool = True) -> Html:
+    """Show a module at each of the moments (`before`, `after` …), side by side where there is room.
+
+    Without `everything`, tensors that are the same at all of them are named and left out.
+    """
+    parts = {key: moment.module(node.path) for key, moment in moments.items()}
+    same = frozenset() if everything else frozenset.intersection(*(frozenset(part.tensors) for part in parts.values()))
+    columns = [_moment(language, key, part, same) for key, part in parts.items()]
     children = _children(language, node) if node.children else ""
     return joined([heading(language, node), tag("div", joined(columns), cls="bp-moments"), children])
 
 
-def _moment(language: str, key: str, moment: bp.Snapshot) -> Html:
-    title = tag("h4", say(language, f"moment_{key}"))
+def _moment(language: str, key: str, moment: bp.Snapshot, same: frozenset[Any]) -> Html:
+    title = tag("h3", say(language, f"moment_{key}"))
     if not moment.tensors and not moment.hooks:
         return tag("section", title, note(say(language, "inspect_nothing")), cls=f"bp-moment bp-{key}")
     return tag(
         "section",
         title,
         _story(language, moment),
-        _tensors(language, moment),
+        _tensors(language, moment, same),
         _hooks(language, moment),
         _keys(language, moment),
         cls=f"bp-moment bp-{key}",
@@ -56,7 +61,7 @@ def _story(language: str, moment: bp.Snapshot) -> Html:
     return joined(lines)
 
 
-def _tensors(language: str, moment: bp.Snapshot) -> Html:
+def _tensors(language: str, moment: bp.Snapshot, same: frozenset[Any]) -> Html:
     headers = [say(language, f"tensor_{key}") for key in ("name", "shape", "values")]
     rows = [
         (
@@ -66,9 +71,11 @@ def _tensors(language: str, moment: bp.Snapshot) -> Html:
         )
         for kind in ("parameter", "buffer", "derived")
         for record in moment.tensors
-        if record.kind == kind
+        if record.kind == kind and record not in same
     ]
-    return table(headers, rows, caption=say(language, "inspect_tensors"))
+    left_out = ", ".join(record.local for record in moment.tensors if record in same)
+    unchanged = note(say(language, "inspect_same", names=left_out)) if left_out else ""
+    return joined([table(headers, rows, caption=say(language, "inspect_tensors")) if rows else "", unchanged])
 
 
 def _gradient(record: Any) -> Html:
@@ -80,11 +87,12 @@ def _kind(language: str, kind: str) -> Html:
     return tag("span", say(language, f"kind_{kind}"), cls=f"bp-kind bp-{kind}")
 
 
-def _corner(values: tuple[float, ...]) -> str:
+def _corner(values: tuple[float, ...]) -> Html:
     texts = [str(value) if isinstance(value, bool) else f"{value:.4g}" for value in values]
-    if len(texts) < 4:
-        return ", ".join(texts) or "–"
-    return f"{texts[0]}, {texts[1]} … {texts[2]}, {texts[3]}"
+    whole = [tag("span", text, cls="bp-whole") for text in texts]
+    if len(whole) < 4:
+        return joined(whole, ", ") or Html("–")
+    return joined([joined(whole[:2], ", "), joined(whole[2:], ", ")], " … ")
 
 
 def _hooks(language: str, moment: bp.Snapshot) -> Html:
@@ -93,7 +101,7 @@ def _hooks(language: str, moment: bp.Snapshot) -> Html:
         for hook in moment.hooks
     ]
     listed = tag("ul", joined(lines)) if lines else note(say(language, "inspect_no_hooks"))
-    return tag("div", tag("h5", "_forward_pre_hooks"), listed, cls="bp-hooks")
+    return tag("div", tag("h4", "_forward_pre_hooks"), listed, cls="bp-hooks")
 
 
 def _history(history: tuple[str, ...]) -> Html:
@@ -104,7 +112,7 @@ def _history(history: tuple[str, ...]) -> Html:
 
 def _keys(language: str, moment: bp.Snapshot) -> Html:
     names = joined((tag("code", key.rpartition(".")[2]) for key in moment.state_dict_keys), ", ")
-    return tag("div", tag("h5", "state_dict"), tag("p", names or "–"), cls="bp-keys")
+    return tag("div", tag("h4", "state_dict"), tag("p", names or "–"), cls="bp-keys")
 
 
 def _children(language: str, node: bp.ModuleNode) -> Html:

@@ -49,7 +49,7 @@ def facts_card(language: str, name: str, checkpoint: bp.Checkpoint) -> Html:
     notes = joined(note(text) for text in known.notes)
     return tag(
         "section",
-        tag("h3", name),
+        tag("h2", name),
         facts((say(language, key), value) for key, value in pairs),
         notes,
         aria_label=say(language, "facts_title"),

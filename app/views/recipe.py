@@ -23,7 +23,8 @@ def preview_line(language: str, seen: Any) -> Html:
         _figure(language, "preview_go" if low == high else "preview_go_range", gone, share=share),
     ]
     names = joined([*(breakable(name) for name in seen.targets[:3]), *(["…"] if len(seen.targets) > 3 else [])], ", ")
-    body = [tag("p", joined(parts)), tag("p", tag("code", names), cls="bp-names")]
+    chosen = tag("p", tag("code", selection(language, seen.step.select)), cls="bp-names")
+    body = [tag("p", joined(parts)), chosen, tag("p", tag("code", names), cls="bp-names")]
     return tag("div", *body, cls="bp-preview", role="status")
 
 

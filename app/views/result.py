@@ -42,25 +42,36 @@ def summary(language: str, run: Any) -> Html:
     ])  # fmt: skip
 
 
-def tensor_table(language: str, report: Any) -> Html:
-    """List the pruned tensors; the name of each is a button that selects its module."""
+def tensor_table(language: str, report: Any, everything: bool = False) -> Html:
+    """List the pruned tensors, or all; the name of each is a button that selects its module."""
     rows = [
         (
-            tag("button", breakable(tensor.name), type="button", data_module=tensor.module, cls="bp-link"),
+            module_link(tensor),
             f"{tensor.count.size:,}",
             f"{tensor.count.masked:,}",
-            joined([_bar(tensor.count.sparsity), percent(tensor.count.sparsity)]),
+            joined([bar(tensor.count.sparsity), percent(tensor.count.sparsity)]),
             f"{tensor.count.zero:,}",
             joined((tag("code", name) for name in tensor.history), " → "),
         )
-        for tensor in report.targets
+        for tensor in (report.tensors if everything else report.targets)
     ]
     headers = [say(language, f"tensors_{key}") for key in ("name", "size", "masked", "sparsity", "zero", "history")]
-    return table(headers, rows, numbers=(1, 2, 3, 4), caption=say(language, "tensors_title", count=len(rows)))
+    return table(
+        headers,
+        rows,
+        numbers=(1, 2, 3, 4),
+        caption=say(language, "tensors_all" if everything else "tensors_title", count=len(rows)),
+    )
 
 
-def _bar(share: float) -> Html:
-    return tag("span", tag("span", style=f"width:{share:.1%}"), cls="bp-bar")
+def module_link(tensor: Any) -> Html:
+    """Write a tensor's name as a button that selects its module."""
+    return tag("button", breakable(tensor.name), type="button", data_module=tensor.module, cls="bp-link")
+
+
+def bar(share: float) -> Html:
+    """Draw a share as a short bar."""
+    return tag("span", tag("span", style=f"width:{share:.1%}"), cls="bp-bar", aria_hidden="true")
 
 
 def grid(language: str, report: Any) -> Html:
@@ -69,17 +80,18 @@ def grid(language: str, report: Any) -> Html:
     if not cells:
         return Html("")
     module = {(tensor.layer, tensor.role): tensor.module for tensor in reversed(report.targets)}
-    roles = [role for role in report.by("role") if any(key[1] == role for key in cells)]
+    by_layer, by_role = report.by("layer"), report.by("role")
+    roles = [role for role in by_role if any(key[1] == role for key in cells)]
     layers = sorted({layer for layer, _ in cells}, key=lambda layer: (layer is None, layer))
     rows = [
         (
             say(language, "grid_outside") if layer is None else str(layer),
             *(_cell(cells.get((layer, role)), module.get((layer, role)), layer, role) for role in roles),
-            percent(report.by("layer")[layer].sparsity),
+            percent(by_layer[layer].sparsity),
         )
         for layer in layers
     ]
-    sums = (say(language, "grid_all"), *(percent(report.by("role")[role].sparsity) for role in roles))
+    sums = (say(language, "grid_all"), *(percent(by_role[role].sparsity) for role in roles))
     headers = [say(language, "grid_layer"), *roles, say(language, "grid_all")]
     rows.append((*sums, percent(report.total.sparsity)))
     return table(headers, rows, numbers=range(1, len(headers)), caption=say(language, "grid_title"))

@@ -39,6 +39,6 @@ def result_view(language: str, parcel: Any) -> Html:
         note("✓ " + say(language, "take_checked", count=f"{parcel.checked:,}"), "bp-good"),
         facts(pairs),
         table(headers, rows, numbers=(1,), caption=say(language, "take_files")),
-        tag("h4", say(language, "take_load")),
+        tag("h2", say(language, "take_load")),
         tag("pre", tag("code", _LOAD[parcel.form].format(name=name, cls=parcel.architecture))),
     ])  # fmt: skip

@@ -2,16 +2,21 @@
 
 import os
 import shutil
-import socket
+import signal
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from app.handlers import results
+from app.plan import Plan
+from app.presets import preset
+from app.session import Done, Shelf, Source
+from app.settings import Settings
+from tools.space import answered, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "screenshots"
@@ -24,23 +29,16 @@ BROWSER = (
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the page in a process of its own, started from another folder."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """Serve the page in a process of its own, started from another folder; give its address and the process."""
+    port = free_port()
     where = tmp_path_factory.mktemp("served")
-    code = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
-        f"from app.main import main; main('127.0.0.1', {port}, open_browser=False)"
-    )
+    command = [sys.executable, str(Path(__file__).with_name("served.py")), str(port)]
     settings = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "GRADIO_TEMP_DIR": str(where / "gradio")}
     with (where / "log.txt").open("w") as log:
-        server = subprocess.Popen([sys.executable, "-c", code], cwd=where, env=settings, stdout=log, stderr=log)
+        server = subprocess.Popen(command, cwd=where, env=settings, stdout=log, stderr=log)
     try:
-        url = f"http://127.0.0.1:{port}/"
-        _await(url, server, where / "log.txt")
-        yield url
+        yield answered(f"http://127.0.0.1:{port}/", server, where / "log.txt", patience=240), server
     finally:
         server.terminate()
         try:
@@ -51,17 +49,16 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert "Traceback" not in log, log[-4000:]
 
 
-def _await(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    end = time.monotonic() + 240
-    while time.monotonic() < end:
-        if server.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.5)
-    pytest.fail(f"the page is not served:\n{log.read_text()[-4000:]}")
+@pytest.fixture(scope="session")
+def address(served: tuple[str, "subprocess.Popen[bytes]"]) -> str:
+    """Give the page's address."""
+    return served[0]
+
+
+@pytest.fixture
+def forget(served: tuple[str, "subprocess.Popen[bytes]"]) -> Callable[[], None]:
+    """Give a function that makes the server forget every visit."""
+    return lambda: served[1].send_signal(signal.SIGUSR1)
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +101,7 @@ class Visitors:
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.on("request", self.asked)
         page.goto(self.address)
-        page.locator("#inspector h3").wait_for()
+        page.locator("#inspector h2").wait_for()
         return page
 
     def heard(self, message: Any) -> None:
@@ -129,6 +126,24 @@ def visit(request: pytest.FixtureRequest, browser: Any, address: str) -> Iterato
     yield visitors
     visitors.leave(request.node.name if request.node.stash.get(FAILED, False) else None)
     assert not visitors.complaints, "\n".join(visitors.complaints)
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    """Give a shelf of a local page, with nothing on it."""
+    return Shelf(Settings())
+
+
+@pytest.fixture
+def source(tiny_folder: Callable[..., Path]) -> Source:
+    """Give a tiny checkpoint as an upload would name it."""
+    return Source(str(tiny_folder()), shown="tiny")
+
+
+@pytest.fixture
+def done(shelf: Shelf, source: Source) -> Done:
+    """Give its run by the tutorial's first recipe."""
+    return results.prune("en", shelf, source, Plan(preset("random")), 0)
 
 
 @pytest.fixture

@@ -81,3 +81,43 @@ def test_wrong_calls_get_the_librarys_line(client: Any, call: tuple[str, str, st
     with pytest.raises(Exception, match=said) as caught:
         client.predict(source, recipe, api_name=name)
     assert "Traceback" not in str(caught.value)
+
+
+def test_evaluate_measures_on_the_samples(client: Any) -> None:
+    found = client.predict("demo", RECIPE.to_yaml(), 0, api_name="/evaluate")
+    run = bp.prune("demo", RECIPE)
+    expected = bp.evaluate(run, "samples").to_dict()
+    for gone in (found, expected):
+        gone.pop("seconds")
+        gone.pop("before_name")
+        gone.pop("after_name")
+    assert found == expected
+
+
+@pytest.mark.parametrize("name", ["load", "preview", "prune", "inspect", "report", "evaluate", "export"])
+def test_every_verb_is_documented_and_refuses_what_is_no_source(client: Any, name: str) -> None:
+    told = client.view_api(return_format="dict")["named_endpoints"][f"/{name}"]
+    assert told["parameters"][0]["parameter_name"] == "source"
+    assert len(told["description"]) > 20
+    with pytest.raises(Exception, match="is not the id of a model") as caught:
+        client.predict("../../etc/passwd", api_name=f"/{name}")
+    assert "Traceback" not in str(caught.value)
+    assert "site-packages" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True, 2**64])
+def test_a_seed_is_a_whole_number(client: Any, seed: Any) -> None:
+    with pytest.raises(Exception, match="seed must be a whole number"):
+        client.predict("demo", RECIPE.to_yaml(), seed, api_name="/report")
+
+
+@pytest.mark.parametrize("form", ["baked?", ""])
+def test_an_unknown_form_names_the_known_ones(client: Any, form: str) -> None:
+    with pytest.raises(Exception, match="form") as caught:
+        client.predict("demo", RECIPE.to_yaml(), 0, form, api_name="/export")
+    assert "masked" in str(caught.value)
+
+
+def test_an_unknown_module_is_named(client: Any) -> None:
+    with pytest.raises(Exception, match="no_such_module"):
+        client.predict("demo", "no_such_module", "", 0, api_name="/inspect")

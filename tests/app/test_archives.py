@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from app.archives import UploadError, take_upload
+from app.i18n import say
+from app.limits import LimitError
 from app.settings import Settings
+from app.trouble import FieldError, entered, reason
 
 GOOD = {"config.json": b"{}", "model.safetensors": b"weights", "vocab.txt": b"[PAD]\n"}
 
@@ -33,6 +36,14 @@ def test_a_zip_of_one_folder_is_unpacked_flat(tmp_path: Path, prefix: str) -> No
 def test_readmes_and_hidden_files_are_left_out(tmp_path: Path) -> None:
     extra = {"README.md": b"#", ".gitattributes": b"", "__MACOSX/._config.json": b"x"}
     assert taken(take_upload([zipped(tmp_path, GOOD | extra)], tmp_path / "in", Settings())) == GOOD
+
+
+@pytest.mark.parametrize("prefix", ["", "my-bert/"])
+def test_what_lies_beside_a_checkpoint_of_other_software_is_left_out(tmp_path: Path, prefix: str) -> None:
+    names = ("1_Pooling/config.json", "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
+    names += ("data_config.json", "training_args.bin", "optimizer.pt", "tf_model.h5", "onnx/model.onnx")
+    files = {prefix + name: content for name, content in (GOOD | dict.fromkeys(names, b"x")).items()}
+    assert taken(take_upload([zipped(tmp_path, files)], tmp_path / "in", Settings())) == GOOD
 
 
 def test_loose_files_are_taken_and_a_lone_safetensors_is_the_model(tmp_path: Path) -> None:
@@ -92,13 +103,13 @@ def test_a_lying_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_count_and_size_are_limited(tmp_path: Path) -> None:
-    with pytest.raises(UploadError, match="3 files; at most 2"):
+    with pytest.raises(LimitError, match="3 files; at most 2"):
         take_upload([zipped(tmp_path, GOOD)], tmp_path / "in", Settings(max_files=2))
-    with pytest.raises(UploadError, match="at most 10 are taken"):
+    with pytest.raises(LimitError, match="at most 10 are taken"):
         take_upload([zipped(tmp_path, GOOD)], tmp_path / "in", Settings(max_unpacked=10))
     for name in GOOD:
         (tmp_path / name).write_bytes(GOOD[name])
-    with pytest.raises(UploadError, match="at most 10 are taken"):
+    with pytest.raises(LimitError, match="at most 10 are taken"):
         take_upload([tmp_path / name for name in GOOD], tmp_path / "in", Settings(max_unpacked=10))
 
 
@@ -114,7 +125,7 @@ def test_an_incomplete_checkpoint_is_refused(tmp_path: Path, left_out: str, said
 
 def test_what_is_no_zip_is_refused_without_a_path(tmp_path: Path) -> None:
     (tmp_path / "fake.zip").write_bytes(b"PK\x03\x04 nothing")
-    with pytest.raises(UploadError, match=r"^fake\.zip: not a readable zip") as caught:
+    with pytest.raises(UploadError, match=r"'fake\.zip' is not a readable zip") as caught:
         take_upload([tmp_path / "fake.zip"], tmp_path / "in", Settings())
     assert str(tmp_path) not in str(caught.value)
 
@@ -122,3 +133,13 @@ def test_what_is_no_zip_is_refused_without_a_path(tmp_path: Path) -> None:
 def test_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UploadError, match="nothing was uploaded"):
         take_upload([], tmp_path / "in", Settings())
+
+
+def test_a_refused_upload_is_told_in_the_visitors_language(tmp_path: Path) -> None:
+    (tmp_path / "fake.zip").write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(FieldError) as caught, entered("upload"):
+        take_upload([tmp_path / "fake.zip"], tmp_path / "in", Settings())
+    assert reason("ko", caught.value) == (
+        f"{say('ko', 'wrong_upload')} 'fake.zip': 읽을 수 있는 zip 파일이 아닙니다. 체크포인트 폴더를 다시 압축하세요"
+    )
+    assert "is not a readable zip file" in reason("en", caught.value)

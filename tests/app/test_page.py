@@ -7,47 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import (
+    NAMELESS,
+    TABS,
+    TABS_KO,
+    choose,
+    dismiss,
+    fetched,
+    fetched_after,
+    open_tab,
+    raw_texts,
+    tab,
+    toast,
+    upload,
+)
 
 import bertprune as bp
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
-
-TABS = ("1 Model", "2 Recipe", "3 Before and after", "4 Cost", "5 Take it home")
-TABS_KO = ("1 모델", "2 레시피", "3 전과 후", "4 비용", "5 내려받기")
-
-
-def upload(page: Any, archive: Path, name: str = "Upload", choose: str = "Choose files") -> None:
-    page.get_by_role("radio", name=name).check()
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name=choose).click()
-    chooser.value.set_files(str(archive))
-    page.locator("#status").get_by_text(archive.stem, exact=True).wait_for()
-
-
-def choose(page: Any, field: str, option: str) -> None:
-    page.get_by_label(field, exact=True).click()
-    page.get_by_role("option", name=option).click()
-
-
-def tab(page: Any, name: str) -> None:
-    page.get_by_role("tab", name=name, exact=True).click()
-
-
-def toast(page: Any) -> Any:
-    return page.get_by_test_id("toast-body")
-
-
-def dismiss(page: Any) -> None:
-    for button in page.get_by_test_id("toast-close").all():
-        button.click()
-
-
-def fetched(page: Any, button: str, folder: Path) -> Path:
-    with page.expect_download() as download:
-        page.get_by_role("link", name=button).or_(page.get_by_role("button", name=button)).first.click()
-    target = folder / download.value.suggested_filename
-    download.value.save_as(target)
-    return target
 
 
 def test_upload_prune_see_and_take_home(
@@ -59,7 +36,7 @@ def test_upload_prune_see_and_take_home(
     page = visit()
     upload(page, tiny_zip("mine"))
     expect(page.locator("#facts")).to_contain_text("BertForSequenceClassification")
-    expect(page.locator("#inspector h3")).to_have_text("bert.encoder.layer.0.attention.self.key")
+    expect(page.locator("#inspector h2")).to_have_text("bert.encoder.layer.0.attention.self.key")
     expect(page.locator("#inspector .bp-before")).to_contain_text("_forward_pre_hooks")
     expect(page.locator("#inspector .bp-before .bp-hooks")).to_contain_text("none")
     shot(page, "model")
@@ -182,19 +159,11 @@ def test_steps_are_undone_redone_moved_and_kept_as_yaml(visit: Callable[..., Any
         page.get_by_role("button", name="Open a file").click()
     chooser.value.set_files(str(saved))
     expect(steps).to_have_count(2)
-    page.reload()  # the recipe is kept by the browser
-    expect(page.locator("#inspector h3")).to_be_visible()
+    page.reload()  # the recipe and the tab are kept by the browser
+    expect(page.locator("#status")).to_contain_text("demo")
     tab(page, "2 Recipe")
     expect(steps).to_have_count(2)
     expect(steps.first).to_contain_text("Embedding")
-
-
-def fetched_after(page: Any, button: str, folder: Path) -> Path:
-    with page.expect_download() as download:
-        page.get_by_role("button", name=button).click()
-    target = folder / download.value.suggested_filename
-    download.value.save_as(target)
-    return target
 
 
 def test_the_tree_is_searched_and_walked_by_keys(visit: Callable[..., Any]) -> None:
@@ -207,7 +176,7 @@ def test_the_tree_is_searched_and_walked_by_keys(visit: Callable[..., Any]) -> N
     found = tree.get_by_role("treeitem", name=re.compile("^dense"))
     expect(found).to_have_count(1)
     found.click()
-    expect(page.locator("#inspector h3")).to_contain_text("pooler.dense")
+    expect(page.locator("#inspector h2")).to_contain_text("pooler.dense")
     search.fill("")
     chosen = tree.locator("[aria-selected=true]")
     expect(chosen).to_have_count(1)
@@ -215,7 +184,7 @@ def test_the_tree_is_searched_and_walked_by_keys(visit: Callable[..., Any]) -> N
     page.keyboard.press("Home")
     expect(tree.get_by_role("treeitem").first).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.locator("#inspector h3")).to_contain_text("the whole model")
+    expect(page.locator("#inspector h2")).to_contain_text("the whole model")
     page.keyboard.press("ArrowLeft")
     expect(tree.get_by_role("treeitem")).to_have_count(1)
     page.keyboard.press("ArrowRight")
@@ -302,12 +271,6 @@ def test_korean_from_the_browser_and_by_choice(visit: Callable[..., Any], shot: 
     expect(page.locator("#status")).to_contain_text("Sparsity")
 
 
-def raw_texts(page: Any) -> list[str]:
-    """Find keys that are shown instead of what they stand for."""
-    text = page.locator("body").inner_text()
-    return re.findall(r"\bbp_[a-z_]+|__i18n__|\[object Object\]|\bcommon\.[a-z_]+", text)
-
-
 @pytest.mark.parametrize("width", [390, 768, 1920])
 def test_no_width_scrolls_sideways_and_every_control_has_a_name(
     visit: Callable[..., Any], shot: Callable[..., None], width: int
@@ -326,20 +289,3 @@ def test_no_width_scrolls_sideways_and_every_control_has_a_name(
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         assert page.evaluate(NAMELESS) == [], name
         assert not raw_texts(page), name
-
-
-def open_tab(page: Any, name: str) -> None:
-    """Choose a tab, which on a phone may be within the menu of the rest."""
-    there = page.get_by_role("tab", name=name, exact=True)
-    if not there.first.is_visible():
-        page.locator("#tabs .overflow-menu > button").click()
-        page.locator("#tabs .overflow-dropdown").get_by_role("button", name=name).click()
-        return
-    there.first.click()
-
-
-NAMELESS = """() => [...document.querySelectorAll('button, input, select, textarea, [role=treeitem]')]
-  .filter((e) => e.offsetParent !== null && e.type !== 'file' && !e.closest('[aria-hidden=true]'))
-  .filter((e) => !(e.innerText?.trim() || e.getAttribute('aria-label') || e.title || e.getAttribute('aria-labelledby')
-    || (e.labels && [...e.labels].some((l) => l.innerText.trim())) || e.closest('.cm-editor')))
-  .map((e) => e.outerHTML.slice(0, 200))"""

@@ -2,13 +2,17 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import bertprune as bp
-from app.session import Cache, Cancelled, Done, Shelf, Source
+from app import memory
+from app.cache import Cache
+from app.limits import LimitError
+from app.session import Cancelled, Done, Shelf, Source
 from app.settings import GIB, Settings
 
 STEP = bp.Step(method="l1_unstructured", fraction=0.5, select=bp.Selection(roles=["attention.key"]))
@@ -33,6 +37,16 @@ def test_what_is_larger_than_the_cache_is_kept_alone() -> None:
     assert len(cache) == 1
 
 
+def together(times: int, act: Callable[[], Any], apart: float = 0.0) -> None:
+    """Do the same in so many threads, each begun so many seconds after the one before."""
+    threads = [threading.Thread(target=act) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+        time.sleep(apart)
+    for thread in threads:
+        thread.join()
+
+
 def test_alike_requests_are_made_once() -> None:
     cache, made, got = Cache(100), [], []
 
@@ -41,11 +55,7 @@ def test_alike_requests_are_made_once() -> None:
         time.sleep(0.05)
         return object(), 1, None
 
-    threads = [threading.Thread(target=lambda: got.append(cache.get("x", make))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(8, lambda: got.append(cache.get("x", make)))
     assert len(made) == 1
     assert len(set(map(id, got))) == 1
 
@@ -93,8 +103,8 @@ def test_what_is_not_an_upload_is_never_removed(tiny_folder: Any) -> None:
 
 
 def test_too_large_a_model_is_refused_by_its_headers(tiny_folder: Any) -> None:
-    with pytest.raises(bp.BertpruneError, match="this page takes at most 1,000"):
-        Shelf(Settings(max_parameters=1000)).checkpoint(Source(str(tiny_folder())))
+    with pytest.raises(bp.BertpruneError, match="at most 20,000 are taken here"):
+        Shelf(Settings(max_parameters=20_000)).checkpoint(Source(str(tiny_folder())))
 
 
 def test_cancelling_stops_the_next_report_of_that_visitor_only() -> None:
@@ -117,3 +127,79 @@ def test_spaces_are_told_by_their_variables() -> None:
     assert Settings.from_environment({"SPACE_ID": "me/page"}).hosted
     hosted = Settings.from_environment({"SYSTEM": "spaces"})
     assert hosted.max_upload < GIB < hosted.cache_bytes
+
+
+def test_a_value_is_there_before_its_turn_is_over() -> None:
+    made: list[int] = []
+
+    class Slow(Cache):
+        def _keep(self, key: Any, value: Any) -> None:
+            time.sleep(0.05)  # whoever comes now must wait, and not make it again
+            super()._keep(key, value)
+
+    def make() -> tuple[int, int, None]:
+        made.append(1)
+        return 1, 1, None
+
+    cache = Slow(100)
+    together(6, lambda: cache.get("x", make), apart=0.01)
+    assert len(made) == 1
+    assert not cache._turns
+
+
+def test_after_a_failure_those_who_wait_try_one_by_one() -> None:
+    cache, at_once, most = Cache(10), [0], [0]
+
+    def fail() -> Any:
+        at_once[0] += 1
+        most[0] = max(most[0], at_once[0])
+        time.sleep(0.02)
+        at_once[0] -= 1
+        raise ValueError
+
+    def ask() -> None:
+        with pytest.raises(ValueError):
+            cache.get("x", fail)
+
+    together(5, ask, apart=0.01)
+    assert most == [1]
+    assert not cache._turns
+
+
+def test_work_that_takes_too_long_is_stopped_and_says_so(tiny_folder: Any) -> None:
+    shelf, done = Shelf(Settings(max_seconds=1e-9)), Done(Source(str(tiny_folder())), bp.Recipe(steps=[STEP]))
+    with pytest.raises(LimitError, match=r"longer than 1e-09 seconds and was stopped"):
+        shelf.run(done)
+    with pytest.raises(LimitError, match="was stopped"):
+        shelf.watched("me", lambda share, words: None)(0.5, "")
+    assert Shelf(Settings(max_seconds=60)).run(done)
+
+
+def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.memory.free", lambda: 700_000_000)
+    with pytest.raises(LimitError, match=r"kobert-shape needs 737\.5 MB of memory, and 700\.0 MB are free"):
+        Shelf().checkpoint(Source("kobert-shape"))
+    monkeypatch.setattr("app.memory.free", lambda: 800_000_000)
+    assert Shelf().checkpoint(Source("kobert-shape"))
+
+
+def test_free_memory_is_known_here() -> None:
+    free = memory.free()
+    assert free is None or 10_000_000 < free < 2**50
+
+
+@pytest.mark.parametrize("given", ["/etc", "./tests", "demo/../demo"])
+def test_strangers_name_no_path_whatever_their_source_says(given: str) -> None:
+    with pytest.raises(bp.BertpruneError, match="paths are not taken here"):
+        Shelf(Settings.for_strangers()).checkpoint(Source(given))
+
+
+def test_memory_is_given_back_after_a_model_was_looked_at(tiny_folder: Any) -> None:
+    shelf = Shelf(Settings(cache_bytes=1))
+    done = Done(Source(str(tiny_folder())), bp.Recipe(steps=[STEP]))
+    with shelf.model_of(done) as run:
+        assert run.model is not None
+        shelf.tree(done.source)  # lets the run and its checkpoint go from the cache
+        assert run.checkpoint.model() is not None  # as an evaluation does
+    assert run._model is None
+    assert run.checkpoint._pristine is None

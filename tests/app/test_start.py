@@ -41,3 +41,13 @@ def test_a_hosted_page_has_no_field_for_a_path_of_the_server(tmp_path: Path) -> 
     )
     assert run(code, tmp_path, SYSTEM="spaces") == "False"
     assert run(code, tmp_path, SYSTEM="", SPACE_ID="") == "True"
+
+
+def test_an_upload_outlives_the_session_that_brought_it(tmp_path: Path) -> None:
+    code = (
+        "from app import ui; from app.session import Source; import gradio as gr\n"
+        "kept = [b for b in ui.build().blocks.values() if isinstance(b, gr.State) and isinstance(b.value, Source)]\n"
+        "print([b.delete_callback.__name__ == gr.State().delete_callback.__name__ for b in kept])"
+    )
+    # a reloaded page finds its upload again: the end of the old session must not take it away
+    assert run(code, tmp_path) == "[True]"

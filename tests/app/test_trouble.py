@@ -6,8 +6,9 @@ import gradio as gr
 import pytest
 
 import bertprune as bp
+from app.i18n import say
 from app.session import Cancelled
-from app.trouble import friendly
+from app.trouble import SessionOver, friendly
 
 
 def raising(error: BaseException) -> object:
@@ -36,15 +37,14 @@ def test_anything_else_is_logged_and_says_nothing_of_the_server(caplog: pytest.L
     assert "secret.bin" in caplog.text
 
 
-def test_cancelling_is_no_error_to_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(gr, "Info", lambda text, title: said.append(f"{title}: {text}"))
+def test_cancelling_is_no_error_to_be_shown() -> None:
     assert not shown(Cancelled()).visible
-    assert not shown(Cancelled(), "ko").visible
-    assert said == [
-        "Cancelled: The work was stopped. Nothing has changed.",
-        "취소됨: 작업을 멈췄습니다. 바뀐 것은 없습니다.",
-    ]
+
+
+def test_a_visit_that_is_over_offers_to_load_the_page_again() -> None:
+    message = shown(SessionOver(say("ko", "session_over")), "ko").message
+    assert "서버가 이 방문을 끝냈습니다" in message
+    assert '<a href="">' in message
 
 
 def test_an_unknown_language_is_english() -> None:

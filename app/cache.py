@@ -1,0 +1,86 @@
+"""One bounded store for all visitors: what is dear to make is made once, and kept as long as there is room."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Made = tuple[Any, int, Callable[[], None] | None]
+"""A value, its size in bytes, and what to call when it goes."""
+
+
+class Cache:
+    """Keep what is dear to make, the least recently used going first; alike requests are made once."""
+
+    def __init__(self, limit: int) -> None:
+        """Hold at most `limit` bytes, and always the latest entry."""
+        self.limit = limit
+        self.bytes = 0
+        """The estimated size of everything kept."""
+        self._kept: OrderedDict[Hashable, Made] = OrderedDict()
+        self._lock = threading.Lock()
+        self._turns: dict[Hashable, tuple[threading.Lock, list[None]]] = {}
+
+    def __len__(self) -> int:
+        """Count the entries."""
+        return len(self._kept)
+
+    def get(self, key: Hashable, make: Callable[[], Made]) -> Any:
+        """Return what is kept under `key`, or make it; whoever asks meanwhile waits for the one that is being made."""
+        if (found := self._find(key)) is not None:
+            return found[0]
+        with self._turn(key):
+            if (found := self._find(key)) is not None:
+                return found[0]
+            made = make()
+            self._keep(key, made)
+            return made[0]
+
+    def drop(self, wanted: Callable[[Hashable], bool]) -> None:
+        """Let every entry go whose key is wanted gone."""
+        with self._lock:
+            gone = [self._take(key) for key in [key for key in self._kept if wanted(key)]]
+        _bid_farewell(gone)
+
+    def _find(self, key: Hashable) -> Made | None:
+        with self._lock:
+            if key not in self._kept:
+                return None
+            self._kept.move_to_end(key)
+            return self._kept[key]
+
+    @contextmanager
+    def _turn(self, key: Hashable) -> Iterator[None]:
+        """Let one thread at a time make `key`; its lock is forgotten when the last one that waits is through."""
+        with self._lock:
+            lock, waiting = self._turns.setdefault(key, (threading.Lock(), []))
+            waiting.append(None)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                waiting.pop()
+                if not waiting:
+                    del self._turns[key]
+
+    def _keep(self, key: Hashable, made: Made) -> None:
+        gone = []
+        with self._lock:
+            self._kept[key] = made
+            self.bytes += made[1]
+            while len(self._kept) > 1 and self.bytes > self.limit:
+                gone.append(self._take(next(iter(self._kept))))
+        _bid_farewell(gone)
+
+    def _take(self, key: Hashable) -> Made:
+        made = self._kept.pop(key)
+        self.bytes -= made[1]
+        return made
+
+
+def _bid_farewell(gone: list[Made]) -> None:
+    for _, _, farewell in gone:
+        if farewell is not None:
+            farewell()

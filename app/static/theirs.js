@@ -1,0 +1,46 @@
+// Gradio names some controls in English only: put these names in the page's language, whenever they appear.
+// It also says a thing twice where two events fail for one reason: show it once, with the count that it gives.
+function translate(words) {
+  const inThePagesWords = (text) => {
+    const to = words[document.documentElement.lang] || words.en;
+    for (const from of Object.values(words)) {
+      const at = from.findIndex((word) => (word.endsWith(' ') ? text.startsWith(word) : text === word));
+      if (at >= 0) return to[at] + text.slice(from[at].length);
+    }
+    return text;
+  };
+  const name = (element) => {
+    for (const attribute of ['aria-label', 'title']) {
+      const old = element.getAttribute(attribute);
+      if (old && inThePagesWords(old) !== old) element.setAttribute(attribute, inThePagesWords(old));
+    }
+  };
+  const write = (text) => {
+    const within = text.parentElement?.closest('[data-testid=status-tracker]');
+    if (within && inThePagesWords(text.data) !== text.data) text.data = inThePagesWords(text.data);
+  };
+  const once = (toast) => {
+    const said = new Set();
+    for (const message of toast.querySelectorAll('.toast-message-item')) {
+      message.hidden = said.has(message.textContent);
+      said.add(message.textContent);
+    }
+  };
+  const all = (node) => {
+    if (node.nodeType === Node.TEXT_NODE) return write(node);
+    if (node.nodeType !== Node.ELEMENT_NODE) return;
+    const toast = node.closest('.toast-messages') || node.querySelector('.toast-messages');
+    if (toast) once(toast);
+    [node, ...node.querySelectorAll('[aria-label], [title]')].forEach(name);
+    const texts = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) write(texts.currentNode);
+  };
+  new MutationObserver((changes) => changes.forEach((change) => {
+    if (change.attributeName === 'lang') all(document.body);
+    else if (change.type === 'attributes') name(change.target);
+    else if (change.type === 'characterData') write(change.target);
+    else change.addedNodes.forEach(all);
+  })).observe(document.documentElement, {
+    subtree: true, childList: true, characterData: true, attributeFilter: ['aria-label', 'title', 'lang'],
+  });
+}

@@ -1,0 +1,65 @@
+"""A heatmap of the library as a picture whose cells are buttons: each names its exact numbers and chooses a module."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import bertprune as bp
+
+from ..i18n import say
+from ..words import percent
+from .html import Html, joined, picture, tag
+
+Key = tuple[Any, Any]
+
+
+def of_report(language: str, figure: Any, report: Any) -> Html:
+    """Show sparsity by layer and role."""
+    said = {key: _said(language, count) for key, count in report.matrix().items()}
+    return _clickable(language, figure, bp.figures.cells(figure, report), report.targets, said)
+
+
+def of_comparison(language: str, figure: Any, found: Any) -> Html:
+    """Show by layer and role how much sparser the second run is than the first."""
+    said = {
+        key: f"{percent(first.sparsity)} → {percent(second.sparsity)}"
+        for key, (first, second) in found.matrix().items()
+    }
+    targets = [one.tensor for one in found.tensors]
+    return _clickable(language, figure, bp.figures.cells(figure, found), targets, said)
+
+
+def _said(language: str, count: Any) -> str:
+    amount = say(language, "result_of", part=f"{count.masked:,}", whole=f"{count.size:,}")
+    return f"{percent(count.sparsity)} · {amount}"
+
+
+def _clickable(
+    language: str, figure: Any, boxes: Mapping[Key, Any], targets: Iterable[Any], said: Mapping[Key, str]
+) -> Html:
+    modules: dict[Key, str] = {}
+    for one in targets:
+        for key in ((one.layer, one.role), (one.module, one.tensor)):
+            modules.setdefault(key, one.module)
+    buttons = [
+        _button(place, f"{_name(language, key)}: {said.get(key, '')}", modules[key], first=not at)
+        for at, (key, place) in enumerate(boxes.items())
+    ]
+    inside = tag(
+        "div", picture(figure), joined(buttons), cls="bp-map-inside", style=f"max-width:{figure.bbox.width:.0f}px"
+    )
+    return tag("div", inside, cls="bp-map")
+
+
+def _name(language: str, key: Key) -> str:
+    """Name a cell: role and layer, or module and tensor."""
+    row, column = key
+    if isinstance(row, str):
+        return f"{row}.{column}"
+    role = column or say(language, "draw_other")
+    return f"{role}, {say(language, 'cells_outside') if row is None else say(language, 'cells_layer') + f' {row}'}"
+
+
+def _button(place: Any, said: str, module: str, first: bool) -> Html:
+    box = ";".join(f"{side}:{share:.3%}" for side, share in zip(("left", "top", "width", "height"), place, strict=True))
+    given = {"type": "button", "data_module": module, "aria_label": said, "title": said, "style": box}
+    return tag("button", cls="bp-map-cell", tabindex="0" if first else "-1", **given)

@@ -1,0 +1,129 @@
+"""How an arrow of the page is drawn: what it carries, what it draws again, and that the session is still there."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from .acts import Acts
+from .i18n import say
+from .scenes import Scenes, View
+from .session import Shelf, Source
+from .trouble import SessionOver, friendly
+
+if TYPE_CHECKING:
+    from .ui import Page
+
+HEAVY: dict[str, Any] = {"concurrency_id": "heavy", "concurrency_limit": 1, "show_progress": "full"}
+LIGHT: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
+EACH: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_id": "each", "concurrency_limit": 1}
+"""Every click counts, also those that come before the last one is answered; one after the other."""
+DIRECT: dict[str, Any] = {"queue": False}
+
+
+class Wires:
+    """Draws arrows on one page."""
+
+    def __init__(self, page: "Page", shelf: Shelf) -> None:
+        """Know the page's components and what they show."""
+        self.page, self.acts, self.scenes = page, Acts(shelf), Scenes(shelf)
+        r, m, o = page.recipe, page.model, page.result
+        self.outputs: dict[str, list[Any]] = {
+            "overview": [page.top.status, page.tree, m.facts],
+            "module": [m.inspector, o.changes, r.chosen],
+            "pictures": [o.mask, o.histogram, o.unpictured],
+            "choices": [r.cells, r.types],
+            "cells": [r.cells],
+            "plan": [r.steps, r.yaml, r.undo, r.redo, r.clear, r.progress],
+            "kept": [page.kept],
+            "preview": [r.preview],
+            "method": [r.about, r.scope, r.method],
+            "run": [o.summary, o.grid, o.tensors, o.text, o.code, o.ours, o.more],
+            "heatmap": [o.heatmap],
+            "tensors": [o.tensors],
+            "quality": [page.cost.view, page.cost.answers],
+            "estimate": [page.take.estimate],
+            "parcel": [page.take.result, page.take.download, page.take.card_box, page.take.card],
+        }
+        self.everything = [
+            page.top.language, page.source, page.plan, page.done, page.module, page.quality, page.parcel,
+            page.take.form, o.baked, o.shown, *r.form,
+        ]  # fmt: skip
+
+    def act(
+        self, on: Callable[..., Any], do: Callable[..., Any], inputs: list[Any], outputs: Any, *, fresh: bool = False,
+        **more: Any,
+    ) -> Any:  # fmt: skip
+        """On an event, do something with the language and the inputs; a `fresh` one needs no session before it."""
+        given = [self.page.top.language, *([] if fresh else [self.page.source]), *inputs]
+        return self._on(on, do if fresh else within(do), given, outputs, **more)
+
+    def draw(self, on: Callable[..., Any], *parts: str, **more: Any) -> Any:
+        """On an event, draw some parts of the page again, in one go."""
+
+        def drawn(*values: Any) -> list[Any]:
+            return self._drawn(parts, seen(*values))
+
+        return self._on(on, drawn, self.everything, self._shown(parts), **more)
+
+    def change(
+        self, on: Callable[..., Any], do: Callable[..., View], *more_inputs: Any, with_event: bool = False, **more: Any
+    ) -> Any:
+        """On an event, change the steps and draw what follows from them, in one go: answers keep their order."""
+        parts, known = ("plan", "preview", "overview", "module", "kept"), len(self.everything)
+
+        def changed(language: str, event: gr.EventData, *values: Any) -> list[Any]:
+            view = seen(language, *values[: known - 1])
+            view = do(view, *values[known - 1 :], *([event._data] if with_event else []))
+            return [view.plan, view.module, *self._drawn(parts, view)]
+
+        outputs = [self.page.plan, self.page.module, *self._shown(parts)]
+        return self._on(on, changed, [*self.everything, *more_inputs], outputs, **more)
+
+    def select(self, on: Callable[..., Any], *parts: str) -> None:
+        """On a click on a module, choose it and draw some parts in one go, past the queue; then what takes longer."""
+
+        def chosen(language: str, event: gr.EventData, *values: Any) -> list[Any]:
+            view = seen(language, *values).at(str(event._data["module"]))
+            return [view.module, *self._drawn(parts, view)]
+
+        shown = self._on(on, chosen, self.everything, [self.page.module, *self._shown(parts)], **DIRECT)
+        self.draw(shown.success, "preview", "pictures")
+
+    def _on(self, on: Callable[..., Any], do: Callable[..., Any], inputs: list[Any], outputs: Any, **more: Any) -> Any:
+        return on(friendly(do), inputs, outputs, api_visibility="private", **{**LIGHT, **more})
+
+    def _shown(self, parts: Iterable[str]) -> list[Any]:
+        return [component for part in parts for component in self.outputs[part]]
+
+    def _drawn(self, parts: Iterable[str], view: View) -> list[Any]:
+        return [value for part in parts for value in getattr(self.scenes, part)(view)]
+
+
+def present(language: str, source: Source) -> None:
+    """Refuse to go on for a visitor whose session is over: every state is empty then. Raises SessionOver."""
+    if not source:
+        raise SessionOver(say(language, "session_over"))
+
+
+def seen(*values: Any) -> View:
+    """Take what the page sends of a visitor whose session goes on. Raises SessionOver."""
+    view = View.of(*values)
+    present(view.language, view.source)
+    return view
+
+
+def within(do: Callable[..., Any]) -> Callable[..., Any]:
+    """Do something within a session only; its source is the second argument, which Gradio reads in the signature."""
+
+    @functools.wraps(do)
+    def done(language: str, source: Source, *values: Any) -> Any:
+        present(language, source)
+        return do(language, *values)
+
+    first, *others = inspect.signature(do).parameters.values()
+    second = inspect.Parameter("within", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    done.__signature__ = inspect.Signature([first, second, *others])  # type: ignore[attr-defined]
+    return done

@@ -1,0 +1,25 @@
+"""Serve the page for the tests, in a process of its own; SIGUSR1 lets every visit go, as a long sleep would."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main(port: int) -> None:
+    """Serve until terminated."""
+    sys.path.insert(0, str(ROOT))
+    from app import main as page
+    from app import ui
+
+    pages: list[Any] = []
+    build = ui.build
+    ui.build = lambda *given: pages.append(build(*given)) or pages[-1]  # type: ignore[func-returns-value]
+    signal.signal(signal.SIGUSR1, lambda *_: pages[0].app.state_holder.session_data.clear())
+    page.main("127.0.0.1", port, open_browser=False)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

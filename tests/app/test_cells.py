@@ -1,0 +1,73 @@
+"""What cells of the grid of roles × layers mean as a selection."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bertprune as bp
+from app.cells import Cell, cells_of, chosen, grid_value, meaning, tutorials
+
+QUERY, KEY = "attention.query", "attention.key"
+
+
+@pytest.fixture
+def checkpoint(tiny_folder: Callable[..., Path]) -> bp.Checkpoint:
+    return bp.Checkpoint.open(tiny_folder("BertForMaskedLM"))
+
+
+@pytest.fixture
+def there(checkpoint: bp.Checkpoint) -> dict[Cell, list[str]]:
+    return cells_of(bp.tree(checkpoint.skeleton()))
+
+
+def test_the_grid_shows_what_the_model_has(there: dict[Cell, list[str]]) -> None:
+    value = grid_value("en", there, tutorials(there))
+    assert [row["role"] for row in value["rows"]][:3] == [QUERY, KEY, "attention.value"]
+    assert {row["role"]: row["layers"] for row in value["rows"]}["embeddings.word"] == []
+    assert value["layers"] == [0, 1]
+    assert value["on"] == [[role, layer] for role in (QUERY, KEY, "attention.value") for layer in (0, 1)]
+    assert grid_value("ko", there, [])["text"]["layer"] == "레이어"
+
+
+def test_a_block_of_cells_is_said_as_roles_and_layers(there: dict[Cell, list[str]]) -> None:
+    assert meaning([(KEY, 1), (KEY, 0), (QUERY, 0), (QUERY, 1)], there) == {"roles": (QUERY, KEY)}
+    assert meaning([(KEY, 1), (QUERY, 1)], there) == {"roles": (QUERY, KEY), "layers": (1,)}
+    assert meaning([("head", None)], there) == {"roles": ("head",)}
+    assert meaning(there, there).keys() == {"roles"}
+    assert not any(meaning([], there).values())
+    assert not any(meaning([(KEY, 7)], there).values())
+
+
+def test_any_other_cells_are_said_by_the_names_of_their_modules(there: dict[Cell, list[str]]) -> None:
+    said = meaning([(QUERY, 0), (QUERY, 1), (KEY, 1)], there)
+    assert said == {
+        "include": ("bert.encoder.layer.{0,1}.attention.self.query", "bert.encoder.layer.1.attention.self.key")
+    }
+    assert "bert.embeddings.word_embeddings" in meaning([(QUERY, 0), ("embeddings.word", None)], there)["include"]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [(QUERY, 0), (QUERY, 1), (KEY, 1)],
+        [(QUERY, 0), ("embeddings.word", None), ("head", None)],
+        [(KEY, 0), ("ffn.output", 1), ("ffn.intermediate", 0)],
+    ],
+)
+def test_the_named_modules_are_just_those_of_the_cells(
+    checkpoint: bp.Checkpoint, there: dict[Cell, list[str]], cells: list[Cell]
+) -> None:
+    def targets(**given: Any) -> set[str]:
+        step = bp.Step(method="l1_unstructured", fraction=0.5, select=bp.Selection(**given))
+        return set(bp.preview(checkpoint, step).steps[0].targets)
+
+    by_role = [targets(roles=[role], **({} if layer is None else {"layers": [layer]})) for role, layer in cells]
+    assert targets(**meaning(cells, there)) == set().union(*by_role)
+
+
+def test_what_the_browser_sends_is_taken_for_cells_or_for_nothing() -> None:
+    assert chosen({"on": [[KEY, 0], [KEY, 0], ["pooler", None]]}) == ((KEY, 0), ("pooler", None))
+    for sent in (None, "x", 7, [], {"on": 7}, {"on": [[KEY], ["no", 0], [KEY, "0"], [KEY, True], 7, [[1], {}]]}):
+        assert chosen(sent) == ()

@@ -1,0 +1,142 @@
+"""What pruning cost: measured on many texts, and tried on one sentence; as plain functions."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bertprune as bp
+from app.handlers import cost
+from app.session import Done, Shelf, Source
+from app.settings import Settings
+from app.trouble import reason
+from app.views.cost import note_text
+from app.views.model import status
+
+RECIPE = bp.Recipe(steps=[bp.Step(method="l1_unstructured", fraction=0.7, select="*layer*")])
+SHELF = Shelf()
+
+
+@pytest.fixture
+def done(tiny_folder: Callable[..., Path]) -> Done:
+    return Done(Source(str(tiny_folder())), RECIPE)
+
+
+def of(model_cls: str, tiny_folder: Callable[..., Path], **options: Any) -> Done:
+    return Done(Source(str(tiny_folder(model_cls, **options))), RECIPE)
+
+
+def test_it_is_measured_and_the_first_figure_is_always_in_sight(done: Done, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("text,label\nthe film was good,1\nbad plot,0\n")
+    found = cost.Found(quality=cost.measure("en", SHELF, done, "file", str(table)))
+    assert "2 texts of t.csv" in cost.show_quality("en", found)
+    headline = cost.headline("ko", found)
+    assert headline is not None
+    assert re.fullmatch(r"정확도 [01]\.\d{3} → [01]\.\d{3}", headline)
+    assert headline in status("en", "tiny", SHELF.checkpoint(done.source), SHELF.run(done).report, headline)
+    with pytest.raises(bp.BertpruneError, match="Choose a file"):
+        cost.measure("en", SHELF, done, "file", None)
+
+
+def test_nothing_measured_is_said_and_puts_nothing_in_sight() -> None:
+    for nothing in (None, cost.Found()):
+        assert "Nothing is measured yet" in cost.show_quality("en", nothing)
+        assert cost.headline("en", nothing) is None
+        assert cost.show_answers("en", nothing) == ""
+
+
+def shown(language: str, report: Any) -> str:
+    return str(cost.show_answers(language, cost.Found(answers=report)))
+
+
+def test_a_sentence_shows_each_class_before_and_after(done: Done) -> None:
+    report = cost.ask("en", SHELF, done, "the film <b>was</b> good", "", "")
+    assert report == bp.try_text(SHELF.run(done), "the film <b>was</b> good")
+    view = shown("en", report)
+    for guesses in (report.answers[0].before, report.answers[0].after):
+        for guess in guesses:
+            assert guess.name in view
+            assert f"{guess.probability:.2%}" in view
+    assert "모델" in shown("ko", report)
+
+
+def test_a_blank_shows_the_candidates_of_both_models(tiny_folder: Callable[..., Path]) -> None:
+    report = cost.ask("en", SHELF, of("BertForMaskedLM", tiny_folder), "the [MASK] was [MASK]", None, None)
+    view = shown("en", report)
+    assert view.count("<caption>") == 2
+    assert "blank 2" in view
+    fresh = {one.name for one in report.answers[0].after} - {one.name for one in report.answers[0].before}
+    assert 'class="bp-new"' in view or not fresh
+
+
+def test_models_without_a_head_show_cosines(tiny_folder: Callable[..., Path]) -> None:
+    report = cost.ask("en", SHELF, of("BertModel", tiny_folder), "the film", "the plot", "")
+    view = shown("ko", report)
+    assert "유사도" in view
+    assert "임베딩" in view
+
+
+def test_what_was_cut_is_said(done: Done) -> None:
+    assert "only its first 32 tokens" in shown("en", cost.ask("en", SHELF, done, "good " * 60, "", ""))
+
+
+def test_what_cannot_be_asked_is_said_in_the_pages_language(done: Done, tiny_folder: Callable[..., Path]) -> None:
+    with pytest.raises(bp.BertpruneError, match="Nothing is pruned yet"):
+        cost.ask("en", SHELF, None, "good", "", "")
+    with pytest.raises(bp.BertpruneError, match="문장을 먼저"):
+        cost.ask("ko", SHELF, done, " \n", "", "")
+    with pytest.raises(bp.BertpruneError, match=r"\[MASK\]"):
+        cost.ask("ko", SHELF, of("BertForMaskedLM", tiny_folder), "good", "", "")
+    bare = of("BertModel", tiny_folder, tokenizer=False)
+    with pytest.raises(bp.BertpruneError, match="has no tokenizer") as lacking:
+        cost.ask("ko", SHELF, bare, "good", "", "")
+    assert "“다른 토크나이저” 칸에" in reason("ko", lacking.value)
+    assert cost.ask("en", SHELF, done, "good", "", str(tiny_folder())).task == "classification"
+
+
+def test_beside_the_figures_stand_the_texts_the_seconds_and_the_notes_in_korean(done: Done, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("text,label\nthe film was good,1\n ,0\nbad plot,1\nmore,0\n" + f"{'long ' * 90},1\n" * 3)
+    shelf = Shelf(Settings(max_rows=5))
+    found = cost.Found(quality=cost.measure("ko", shelf, done, "file", str(table)))
+    view = cost.show_quality("ko", found)
+    assert re.search(r"t\.csv의 문장 4개를 두 모델에 넣어 \d+\.\d초", view)
+    assert "자료가 더 있지만 앞의 5행만 읽었습니다" in view
+    assert "5행 가운데 1행이며, 첫째는 3번" in view
+    assert "the first 5 rows were read" in cost.show_quality("en", found)
+    assert len(found.quality.notes) == 3
+    notes = re.findall(r'class="bp-note">(.*?)</p>', view)
+    assert len(notes) >= 4
+    assert all(re.search("[가-힣]", one) for one in notes)
+
+
+def test_every_kind_of_note_has_its_korean() -> None:
+    said = [
+        "3 of 10 texts were cut to 64 tokens",
+        "rows without text or pair left out: 1 of 10, the first at line 3",
+        "every label is 'good': accuracy says little, macro-F1 nothing",
+        "embeddings of 3 and 4 numbers have no cosine",
+        "BertModel has no classes: 'label' is not used",
+        "a model gives every example the same number: there is nothing to correlate",
+        "only the first 5,000 lines were read, and there are more",
+    ]
+    source = "\n".join(path.read_text() for path in (Path(bp.__file__).parent / "evaluation").glob("*.py"))
+    assert source.count("notes.append(") == 6  # another one needs its Korean
+    for text in said:
+        assert re.search("[가-힣]{2}", note_text("ko", text)), text
+    assert note_text("ko", "something new") == "something new"
+
+
+def test_a_refused_file_leaves_no_doubt_whose_figures_are_shown(done: Done, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_text("text,label\nthe film was good,1\nbad plot,0\n")
+    bad.write_text("a,b\n1,2\n")
+    found = cost.Found(quality=cost.measure("ko", SHELF, done, "file", str(good)))
+    for earlier, said in ((found, True), (None, False)):
+        with pytest.raises(bp.BertpruneError) as told, cost.still_there("ko", earlier):
+            cost.measure("ko", SHELF, done, "file", str(bad))
+        assert ("아래 수치는 여전히 good.csv의 것입니다" in reason("ko", told.value)) == said
+        assert "이 파일로는 측정할 수 없습니다" in reason("ko", told.value)

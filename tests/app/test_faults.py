@@ -1,0 +1,76 @@
+"""Machines that fail: the page says so, leaves nothing behind, and goes on serving."""
+
+import errno
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import bertprune as bp
+from app.archives import take_upload
+from app.handlers import take
+from app.presets import preset
+from app.session import Done, Shelf, Source
+from app.settings import Settings
+from app.trouble import reason
+from tools.audit import judge
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder on a disk of 600 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", disk], capture_output=True
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("no small disk can be mounted here")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_is_said_and_nothing_is_left(
+    small_disk: Path, tiny_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf, done = Shelf(), Done(Source(str(tiny_folder())), preset("random"))
+
+    def home() -> Path:
+        (small_disk / "home").mkdir()
+        return small_disk / "home"
+
+    monkeypatch.setattr(take, "new_folder", home)
+    (small_disk / "other").write_bytes(bytes(520_000))
+    with pytest.raises((bp.BertpruneError, OSError)) as told:
+        take.build("en", shelf, done, "masked")
+    assert "disk is full" in reason("en", told.value).replace("disk of this machine is full", "disk is full")
+    assert "디스크" in reason("ko", told.value) or isinstance(told.value, bp.BertpruneError)
+    assert [path.name for path in small_disk.iterdir()] == ["other"]
+    (small_disk / "other").unlink()
+    (small_disk / "home").mkdir()
+    monkeypatch.setattr(take, "new_folder", lambda: small_disk / "home")
+    assert take.build("en", shelf, done, "baked").checked
+
+
+def test_an_upload_on_a_full_disk_is_no_bad_zip(
+    small_disk: Path, tiny_zip: Callable[..., Path], tmp_path: Path
+) -> None:
+    archive = tiny_zip("mine", vocab_size=8000)
+    with pytest.raises(OSError) as told:
+        take_upload([archive], small_disk / "in", Settings())
+    assert told.value.errno == errno.ENOSPC
+    assert reason("en", told.value).startswith("The disk of this machine is full.")
+    assert list(small_disk.iterdir()) == []
+    assert take_upload([archive], tmp_path / "in", Settings())
+
+
+def test_where_nobody_could_be_asked_the_audit_fails() -> None:
+    clean = {"name": "a", "version": "1", "vulns": []}
+    ill = {"name": "b", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}
+    own = {"name": "torch", "skip_reason": "not found on PyPI: torch (2.13.0+cpu)"}
+    unknown = {"name": "c", "skip_reason": "not found on PyPI: c (1)"}
+    assert judge({"dependencies": [clean, own]}) == []
+    assert judge({"dependencies": [clean, ill]}) == ["b 1: CVE-1, mended in 2"]
+    assert judge({"dependencies": [clean, unknown]}) == ["not looked up: not found on PyPI: c (1)"]

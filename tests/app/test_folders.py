@@ -1,0 +1,100 @@
+"""Temporary files: none is left when a page stops, and what a killed one left goes at the next start."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import folders
+from app.limits import LimitError
+from app.session import Shelf, Source
+from app.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = "import sys, time; from app.folders import new_folder; print(new_folder(), flush=True); time.sleep({})"
+
+
+def page(tmp_path: Path, seconds: float) -> tuple["subprocess.Popen[str]", Path]:
+    """Start a process that makes a temporary folder; return it and the folder."""
+    environ = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", PAGE.format(seconds)]
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout as told:
+        return process, Path(told.readline().strip())
+
+
+def test_nothing_is_left_when_the_page_stops(tmp_path: Path) -> None:
+    process, folder = page(tmp_path, 0)
+    assert folder.is_relative_to(tmp_path)
+    process.wait(20)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_page_left_goes_at_the_next_start_and_nothing_else(tmp_path: Path) -> None:
+    killed, left = page(tmp_path, 60)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(20)
+    living, kept = page(tmp_path, 60)
+    (tmp_path / "bertprune-notes").mkdir()  # a user's own, by its name alone
+    (tmp_path / "bertprune.txt").touch()
+    for place in tmp_path.iterdir():
+        os.utime(place, (0, 0))
+    page(tmp_path, 0)[0].wait(20)
+    assert not left.exists()
+    assert kept.exists()
+    assert (tmp_path / "bertprune-notes").exists()
+    assert (tmp_path / "bertprune.txt").exists()
+    living.kill()
+    living.wait(20)
+
+
+def test_a_place_that_is_just_being_made_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "bertprune-fresh").mkdir()
+    (tmp_path / "bertprune-fresh" / ".alive").touch()
+    page(tmp_path, 0)[0].wait(20)
+    assert (tmp_path / "bertprune-fresh").exists()
+
+
+def uploaded(tiny_folder: Any) -> Source:
+    home = folders.new_folder()
+    return Source(str(tiny_folder().rename(home / "mine")), folder=str(home))
+
+
+def test_files_go_when_they_were_not_used_for_long_and_the_page_says_so(
+    tiny_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf(Settings(session_seconds=1800))
+    old, used = uploaded(tiny_folder), uploaded(tiny_folder)
+    shelf.tree(old)
+    shelf.tree(used)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 1000)
+    shelf.tidy()
+    assert Path(old.given).exists()
+    shelf.checkpoint(used)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 2000)
+    shelf.tidy()
+    assert not Path(old.given).exists()
+    assert Path(used.given).exists()
+    assert not [key for key in shelf._cache._kept if old in key]
+    with pytest.raises(LimitError, match="are gone: they are kept for 30 minutes"):
+        shelf.checkpoint(old)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 9000)
+    shelf.tidy()
+    assert shelf._cache.bytes == 0
+
+
+def test_on_ones_own_page_files_stay(tiny_folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf, mine = Shelf(Settings()), uploaded(tiny_folder)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 10**6)
+    shelf.tidy()
+    assert shelf.checkpoint(mine)
+    shelf.forget(mine)
+    assert not Path(mine.folder or "").exists()

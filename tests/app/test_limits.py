@@ -1,0 +1,58 @@
+"""What the hosted page does not take: each refusal names the limit and the way around it, in both languages."""
+
+from typing import Any
+
+import pytest
+
+import bertprune as bp
+from app.i18n import LANGUAGES
+from app.limits import LimitError, upload_words
+from app.session import Done, Shelf, Source
+from app.settings import Settings
+from app.trouble import reason
+
+LIMITS: dict[str, dict[str, Any]] = {
+    "steps": {"steps": 50, "most": 40},
+    "files": {"files": 70, "most": 40},
+    "unpacked": {"size": 5_000_000_000, "most": 40},
+    "parameters": {"name": "big", "size": 10**9, "most": 40},
+    "stored": {"name": "big", "size": 10**10, "most": 40},
+    "memory": {"name": "big", "size": "4.0 GB", "free": "1.0 GB"},
+    "seconds": {"most": 40},
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("key", LIMITS)
+def test_a_refusal_names_the_limit_and_what_to_do(language: str, key: str) -> None:
+    error = LimitError(key, Settings.for_strangers("org/page"), **LIMITS[key])
+    said = reason(language, error)
+    assert "40" in said or "1.0 GB" in said
+    assert "`git clone https://huggingface.co/spaces/org/page`" in said
+    assert "`make -C page app`" in said
+    assert "\n" not in said and "{" not in said
+
+
+@pytest.mark.parametrize("key", LIMITS)
+def test_on_ones_own_machine_nobody_is_sent_home(key: str) -> None:
+    assert "git clone" not in str(LimitError(key, Settings(), **LIMITS[key]))
+
+
+def test_the_upload_says_beforehand_what_is_taken() -> None:
+    said = upload_words("en", Settings.for_strangers("org/page"))
+    assert said.startswith("Up to 629.1 MB are taken here.")
+    assert "git clone" in said
+
+
+def test_a_recipe_too_long_is_refused_wherever_it_comes_from(tiny_folder: Any) -> None:
+    step = bp.Step(method="l1_unstructured", fraction=0.1)
+    shelf, recipe = Shelf(Settings(max_steps=2)), bp.Recipe(steps=[step] * 3)
+    assert shelf.admitted(bp.Recipe(steps=[step] * 2))
+    with pytest.raises(LimitError, match="3 steps; at most 2"):
+        shelf.run(Done(Source(str(tiny_folder())), recipe))
+
+
+def test_unknown_limits_and_nonsense_are_refused() -> None:
+    for wrong in ({"max_uplaod": 1}, {"max_steps": 0}, {"max_upload": "600 apples"}, {"max_seconds": -1}):
+        with pytest.raises(ValueError, match="max_"):
+            Settings(**wrong)

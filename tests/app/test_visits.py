@@ -1,0 +1,197 @@
+"""Visits in a real browser: reloaded, doubled, cancelled, queued, over; nothing is lost that can be kept."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsing import choose, dismiss, tab, toast, upload
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+
+SLOW = (
+    "steps:\n"
+    + "- {method: random_unstructured, fraction: 0.1, select: {roles: [ffn.intermediate, ffn.output]}}\n" * 30
+)
+"""Takes kobert-shape many seconds."""
+
+
+def prune(page: Any) -> None:
+    from playwright.sync_api import expect
+
+    tab(page, "2 Recipe")
+    page.get_by_role("button", name="Prune", exact=True).click()
+    expect(page.locator("#summary")).to_contain_text("Sparsity of the model")
+    page.wait_for_timeout(1500)  # what is drawn after it: a page that leaves meanwhile complains
+
+
+def use_yaml(page: Any, text: str) -> None:
+    """Put a recipe into the field of YAML."""
+    from playwright.sync_api import expect
+
+    tab(page, "2 Recipe")
+    if not page.get_by_role("button", name="Use this text").is_visible():
+        page.get_by_role("button", name="Recipe as YAML").click()
+    field = page.locator(".cm-content").first
+    field.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(text)
+    page.get_by_role("button", name="Use this text").click()
+    expect(page.locator("#steps li")).to_have_count(text.count("- {"))
+
+
+def test_a_reload_brings_everything_back(visit: Callable[..., Any], tiny_zip: Callable[..., Path]) -> None:
+    from playwright.sync_api import expect
+
+    page = visit()
+    upload(page, tiny_zip("again"))
+    prune(page)
+    summary = page.locator("#summary").inner_text()
+    page.reload()
+    expect(page.locator("#status").get_by_text("again-upload", exact=True)).to_be_visible()
+    expect(page.get_by_role("tab", name="3 Before and after")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#summary")).to_have_text(re.compile("Sparsity of the model"))
+    assert page.locator("#summary").inner_text() == summary
+    tab(page, "2 Recipe")
+    expect(page.locator("#steps li")).to_have_count(1)
+    tab(page, "1 Model")
+    expect(page.get_by_role("radio", name="Upload")).to_be_checked()
+
+
+def test_back_and_forward_go_from_panel_to_panel(visit: Callable[..., Any]) -> None:
+    from playwright.sync_api import expect
+
+    page = visit()
+    tab(page, "2 Recipe")
+    page.get_by_role("button", name="Add this step").click()
+    expect(page.locator("#steps li")).to_have_count(1)
+    tab(page, "4 Cost")
+    page.go_back()
+    expect(page.get_by_role("tab", name="2 Recipe")).to_have_attribute("aria-selected", "true")
+    page.go_back()
+    expect(page.get_by_role("tab", name="1 Model")).to_have_attribute("aria-selected", "true")
+    page.go_forward()
+    expect(page.get_by_role("tab", name="2 Recipe")).to_have_attribute("aria-selected", "true")
+    page.goto("data:text/html,elsewhere")
+    page.go_back()
+    expect(page.locator("#inspector h2")).to_be_attached()
+    expect(page.get_by_role("tab", name="2 Recipe")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#steps li")).to_have_count(1)
+
+
+def test_two_tabs_of_one_browser_are_independent(visit: Callable[..., Any], tiny_zip: Callable[..., Path]) -> None:
+    from playwright.sync_api import expect
+
+    first = visit()
+    tab(first, "2 Recipe")
+    first.get_by_role("button", name="Add this step").click()
+    expect(first.locator("#steps li")).to_have_count(1)
+    second = first.context.new_page()
+    second.goto(first.url)
+    second.locator("#inspector h2").wait_for(state="attached")
+    tab(second, "1 Model")
+    upload(second, tiny_zip("other"))
+    choose_preset(second, "4. By type")
+    expect(second.locator("#steps li")).to_have_count(2)
+    prune(second)
+    expect(first.locator("#status").get_by_text("demo", exact=True)).to_be_visible()
+    expect(first.locator("#steps li")).to_have_count(1)
+    first.reload()
+    expect(first.locator("#status").get_by_text("demo", exact=True)).to_be_visible()
+    expect(first.locator("#steps li")).to_have_count(1)
+    prune(first)
+    expect(second.locator("#status").get_by_text("other-upload", exact=True)).to_be_visible()
+
+
+def choose_preset(page: Any, name: str) -> None:
+    tab(page, "2 Recipe")
+    choose(page, "Recipes of the tutorial", name)
+
+
+def test_a_double_click_prunes_once(visit: Callable[..., Any]) -> None:
+    from playwright.sync_api import expect
+
+    page = visit()
+    tab(page, "2 Recipe")
+    page.get_by_role("button", name="Add this step").click()
+    expect(page.locator("#steps li")).to_have_count(1)
+    asked: list[Any] = []
+    page.on("request", lambda request: asked.append(request.post_data_json) if "queue/join" in request.url else None)
+    page.get_by_role("button", name="Prune", exact=True).dblclick()
+    expect(page.locator("#summary")).to_contain_text("Sparsity of the model")
+    page.wait_for_timeout(1000)
+    ran = [one["fn_index"] for one in asked]
+    assert len(ran) == len(set(ran))
+    expect(page.locator("#steps li")).to_have_count(1)
+
+
+def test_work_is_cancelled_in_the_middle_and_the_former_result_stays(visit: Callable[..., Any]) -> None:
+    from playwright.sync_api import expect
+
+    page = visit()
+    page.get_by_role("radio", name=re.compile("^kobert-shape")).check()
+    expect(page.locator("#status").get_by_text("kobert-shape", exact=True)).to_be_visible()
+    prune(page)
+    summary = page.locator("#summary").inner_text()
+    use_yaml(page, SLOW)
+    go = page.get_by_role("button", name="Prune", exact=True)
+    go.click()
+    expect(page.locator("#prune-progress")).to_contain_text("Pruning")
+    page.get_by_role("button", name="Cancel").first.click()
+    expect(toast(page)).to_contain_text("Nothing has changed")
+    dismiss(page)
+    tab(page, "3 Before and after")
+    page.wait_for_timeout(1500)
+    assert page.locator("#summary").inner_text() == summary
+    expect(page.locator("#steps li")).to_have_count(30)
+    choose_preset(page, "1. Key of the first layer")  # the page is free for other work
+    expect(page.locator("#steps li")).to_have_count(1)
+    go.click()
+    expect(page.locator("#summary")).not_to_have_text(summary)
+
+
+def test_who_waits_sees_the_place_in_the_queue_and_may_leave_it(visit: Callable[..., Any]) -> None:
+    from playwright.sync_api import expect
+
+    busy, waiting = visit(), visit()
+    busy.get_by_role("radio", name=re.compile("^kobert-shape")).check()
+    expect(busy.locator("#status").get_by_text("kobert-shape", exact=True)).to_be_visible()
+    use_yaml(busy, SLOW)
+    busy.get_by_role("button", name="Prune", exact=True).click()
+    expect(busy.locator("#prune-progress")).to_contain_text("Pruning")
+    tab(waiting, "2 Recipe")
+    waiting.get_by_role("button", name="Prune", exact=True).click()
+    expect(waiting.locator("#prune-progress")).to_contain_text(re.compile(r"queue: 1/1", re.IGNORECASE))
+    waiting.get_by_role("button", name="Cancel").first.click()
+    expect(toast(waiting)).to_contain_text("Nothing has changed")
+    busy.get_by_role("button", name="Cancel").first.click()
+    expect(toast(busy)).to_contain_text("Nothing has changed")
+    waiting.wait_for_timeout(2000)
+    tab(waiting, "3 Before and after")
+    expect(waiting.locator("#summary")).to_contain_text("Nothing is pruned yet")  # it never ran
+
+
+def test_a_visit_that_is_over_says_so_and_comes_back(visit: Callable[..., Any], forget: Callable[[], None]) -> None:
+    from playwright.sync_api import expect
+
+    page = visit(locale="ko-KR")
+    tab(page, "2 레시피")
+    page.get_by_role("button", name="가지치기", exact=True).click()
+    expect(page.locator("#summary")).to_contain_text("모델의 희소도")
+    forget()
+    tab(page, "2 레시피")
+    page.get_by_role("button", name="이 단계 추가").click()
+    expect(toast(page)).to_contain_text("서버가 이 방문을 끝냈습니다")
+    page.get_by_role("button", name="이 단계 추가").click()  # says it again, which is shown once
+    expect(toast(page)).to_contain_text(re.compile(r"\(\d\)"))
+    expect(page.locator("#steps li")).to_have_count(1)  # what is shown stays
+    toast(page).get_by_role("link").click()
+    page.locator("#inspector h2").wait_for()
+    tab(page, "2 레시피")
+    expect(page.locator("#steps li")).to_have_count(1)
+    tab(page, "3 전과 후")
+    expect(page.locator("#summary")).to_contain_text("모델의 희소도")
+    tab(page, "2 레시피")
+    page.get_by_role("button", name="이 단계 추가").click()
+    expect(page.locator("#steps li")).to_have_count(2)
