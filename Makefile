@@ -8,7 +8,7 @@ ARGS ?= -n 2 --dist loadfile
 
 REVIEWS ?= nsmc_train.tsv.gz
 
-.PHONY: app test bench lint format docs picture readme clean help
+.PHONY: app test bench lint format docs picture space fuzz audit readme clean help
 
 app: $(READY)  ## set up and start the page; it opens in the browser
 	$(BIN)/python app/main.py
@@ -27,7 +27,10 @@ bench: $(READY)  ## measure what the README quotes; REVIEWS=FILE names the revie
 	$(BIN)/python benchmarks/held_back.py --data $(REVIEWS) --out build/held_back.tsv
 	$(BIN)/python benchmarks/quality_vs_sparsity.py --data build/held_back.tsv
 	$(BIN)/python benchmarks/evaluate_speed.py --data build/held_back.tsv
-	$(BIN)/python -m benchmarks.engine --out benchmarks/engine.md
+	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.lean
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m tools.measured
 
 format: $(READY)  ## let ruff put the style right
 	$(BIN)/ruff check --fix .
@@ -38,6 +41,18 @@ docs: $(READY)  ## run the pages' code and write what it prints below it
 
 picture: $(READY)  ## take the README's picture of the page
 	$(BIN)/python -m tools.picture
+
+space: $(READY)  ## build the folder to push to the Hub, and try it as the Hub would build it
+	$(BIN)/python -m tools.space
+
+fuzz: ARGS =
+fuzz: $(READY)  ## feed the parsers that face strangers for some minutes; ARGS="-k recipes" for one of them
+	HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest tests/fuzz --timeout 3600 $(ARGS)
+
+audit: $(READY)  ## look the installed packages up among known vulnerabilities; asks PyPI
+	test -x build/audit/bin/python || $(BIN)/python -m venv build/audit
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	build/audit/bin/python -m tools.audit "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')"
 
 readme: $(READY)  ## write space.yaml into the README's front matter
 	$(BIN)/python -m tools.front_matter

@@ -23,8 +23,12 @@ def matrices(model: nn.Module, paths: tuple[str, ...] | None = None) -> list[tup
     return [
         (module, "weight")
         for path, module in model.named_modules()
-        if isinstance(module, nn.Embedding | nn.Linear) and (paths is None or path.endswith(paths))
+        if _is_matrix(module) and (paths is None or path.endswith(paths))
     ]
+
+
+def _is_matrix(module: nn.Module) -> bool:
+    return isinstance(module, nn.Embedding | nn.Linear)
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,10 @@ class Work:
     ours: Callable[[nn.Module], object]
     theirs: Callable[[nn.Module], object]
     against: str
-    same: bool = True
-    """Whether both sides must leave the same masks."""
+    scores: Callable[[nn.Module], dict[str, torch.Tensor]] | None = None
+    """What both sides rank, by mask; where given, both must leave the same masks but for ties at the cut."""
+    together: bool = False
+    """Whether all tensors are ranked together, so that there is one cut."""
     ready: Callable[[nn.Module], object] = lambda model: None
     """What is done to the model before the clock starts."""
 
@@ -77,6 +83,20 @@ def _torch_rows(model: nn.Module) -> None:
         prune.ln_structured(module, name, 0.2, n=2, dim=0)
 
 
+def _ranked(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the weights of Embedding and Linear by the names of their masks."""
+    return {f"{path}.weight_mask": m.weight.detach() for path, m in model.named_modules() if _is_matrix(m)}
+
+
+def _magnitudes(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: weight.abs() for name, weight in _ranked(model).items()}
+
+
+def _draws(model: nn.Module) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return {name: torch.rand_like(weight) for name, weight in _ranked(model).items()}
+
+
 def _torch_report(model: nn.Module) -> list[float]:
     return [float((module.weight == 0).sum()) / module.weight.numel() for module, _ in matrices(model)]
 
@@ -87,33 +107,36 @@ WORKS = {
         lambda model: bp.apply(model, _step("l1_unstructured", 0.2, "global")),
         _torch_global,
         "`prune.global_unstructured`",
+        _magnitudes,
+        together=True,
     ),
     "qkv": Work(
         "global L1 over query, key, value (21 M)",
         lambda model: bp.apply(model, _step("l1_unstructured", 0.2, "global", QKV)),
         lambda model: _torch_global(model, ("self.query", "self.key", "self.value")),
         "`prune.global_unstructured`",
+        _magnitudes,
+        together=True,
     ),
-    "types": Work("L1 by type, 76 tensors", _by_type, _torch_by_type, "a loop of `prune.l1_unstructured`"),
+    "types": Work("L1 by type, 76 tensors", _by_type, _torch_by_type, "a loop of `prune.l1_unstructured`", _magnitudes),
     "rows": Work(
         "global L2 over rows, which torch lacks",
         lambda model: bp.apply(model, _step("ln_structured", 0.2, "global", n=2, dim=0)),
         _torch_rows,
         "a local loop of `prune.ln_structured`",
-        same=False,
     ),
     "random": Work(
         "random 30 % of 92 M, same masks",
         lambda model: bp.apply(model, _step("random_unstructured", 0.3), seed=0),
         _torch_random,
         "a loop of `prune.random_unstructured`",
+        _draws,
     ),
     "report": Work(
         "report of a pruned 92 M model",
         lambda model: bp.sparsity(model).to_dict(),
         _torch_report,
         "`(w == 0).sum()` per tensor",
-        same=False,
         ready=lambda model: bp.apply(model, _step("l1_unstructured", 0.2, "global")),
     ),
 }
@@ -129,3 +152,14 @@ def fresh(model: nn.Module, work: Work) -> nn.Module:
 def masks(model: nn.Module) -> dict[str, torch.Tensor]:
     """Collect a model's masks as bool."""
     return {name: mask != 0 for name, mask in model.named_buffers() if name.endswith("_mask")}
+
+
+def agree(work: Work, model: nn.Module, ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool:
+    """Tell whether two sets of masks keep equally many, and differ only where scores tie at the cut."""
+    assert work.scores is not None
+    scores = work.scores(model)
+    apart = [scores[name][ours[name] != theirs[name]].unique() for name in ours]
+    cuts = [torch.cat(apart).unique()] if work.together else apart
+    kept = [[int(mask.sum()) for mask in side.values()] for side in (ours, theirs)]
+    same = sum(kept[0]) == sum(kept[1]) if work.together else kept[0] == kept[1]
+    return ours.keys() == theirs.keys() and same and all(len(cut) <= 1 for cut in cuts)

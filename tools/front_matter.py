@@ -1,5 +1,6 @@
 """Write `space.yaml` into the front matter of README.md, where a Space looks for its configuration."""
 
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -7,9 +8,9 @@ FENCE = "---\n"
 
 
 def configuration() -> str:
-    """Read `space.yaml` without its comments."""
-    lines = (ROOT / "space.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith("#"))
+    """Read `space.yaml` without its comments, and without the limits: these are the page's, and the Hub knows none."""
+    text = (ROOT / "space.yaml").read_text(encoding="utf-8")
+    return re.sub(r"^#.*\n|^limits:\n(?: .*\n)*", "", text, flags=re.M)
 
 
 def with_front_matter(readme: str, settings: str) -> str:

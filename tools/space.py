@@ -1,0 +1,137 @@
+"""Build the folder that is pushed to the Hub as a Space, and try it as the Hub would build and start it."""
+
+import argparse
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "build" / "space"
+SHIPPED = (
+    "README.md", "README.ko.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", "Makefile",
+    "pyproject.toml", "requirements.txt", "packages.txt", "space.yaml", "app", "bertprune", "benchmarks", "docs",
+    "tools",
+)  # fmt: skip
+LARGEST = 10_000_000
+"""Bytes of a file that the Hub takes without large-file storage."""
+FAILED = re.compile(r"^(?!Exception ignored in: <function BaseEventLoop).*\nTraceback", re.M)
+"""A traceback in the log; on Spaces, Gradio's own event loops leave one behind that asyncio says it ignored."""
+PATIENCE = 180
+"""Seconds in which the page must be served."""
+TRIAL = """
+import sys
+from gradio_client import Client
+recipe = "steps: [{method: l1_unstructured, fraction: 0.5, select: {roles: [attention.key]}}]"
+done = Client(sys.argv[1], verbose=False).predict("demo", recipe, 0, api_name="/prune")
+total = done["total"]
+assert total["masked"] * 2 == total["size"] > 0, done
+print(f"pruned {total['masked']:,} of {total['size']:,} weights")
+"""
+
+
+def build(target: Path = TARGET) -> Path:
+    """Copy what is shipped into a fresh folder; raises SystemExit where something is missing or too large."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for name in SHIPPED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        else:
+            shutil.copy(source, target / name)
+    large = [path for path in target.rglob("*") if path.is_file() and path.stat().st_size > LARGEST]
+    if large:
+        sys.exit(f"the Hub wants large-file storage for {', '.join(map(str, large))}")
+    return target
+
+
+def check(folder: Path) -> None:
+    """Install, start and use the folder in a clean environment; raises where the Hub's visitors would see an error."""
+    settings = yaml.safe_load((folder / "space.yaml").read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory(prefix="space-") as made:
+        home = Path(made)
+        python = install(home, folder / "requirements.txt", settings)
+        shutil.copytree(folder, home / "app")  # the repository comes after the packages
+        with served(home, python, settings["app_file"]) as address:
+            subprocess.run([python, "-c", TRIAL, address], check=True, cwd=home, timeout=PATIENCE)
+        left = [path.name for path in (home / "tmp").iterdir()]
+        if left:
+            sys.exit(f"the page left behind {', '.join(left)}")
+
+
+def install(home: Path, requirements: Path, settings: dict[str, Any]) -> Path:
+    """Make a clean environment with what the Hub installs, before anything else of the repository is there."""
+    shutil.copy(requirements, home / "requirements.txt")
+    wanted = shutil.which(f"python{settings['python_version']}") or sys.executable
+    subprocess.run([wanted, "-m", "venv", home / "env"], check=True)
+    python = home / "env" / "bin" / "python"
+    packages = ["-r", "requirements.txt", f"gradio[oauth,mcp]=={settings['sdk_version']}", "spaces"]
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+    subprocess.run(pip, check=True, cwd=home)
+    return python
+
+
+@contextmanager
+def served(home: Path, python: Path, app_file: str) -> Iterator[str]:
+    """Start the page from another working folder, with a Space's variables; stop it as a host does."""
+    port = free_port()
+    for name in ("tmp", "elsewhere"):
+        (home / name).mkdir()
+    variables = {
+        "PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home / "tmp"), "LANG": "C.UTF-8",
+        "SYSTEM": "spaces", "SPACE_ID": "somebody/bertprune", "SPACE_AUTHOR_NAME": "somebody",
+        "GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": str(port),
+    }  # fmt: skip
+    log = home / "log.txt"
+    with log.open("w") as sink:
+        command = [python, home / "app" / app_file]
+        page = subprocess.Popen(command, cwd=home / "elsewhere", env=variables, stdout=sink, stderr=sink)
+        try:
+            yield answered(f"http://127.0.0.1:{port}/", page, log)
+        finally:
+            page.terminate()
+            page.wait(30)
+    if FAILED.search(log.read_text()):
+        sys.exit(log.read_text()[-4000:])
+
+
+def answered(address: str, page: "subprocess.Popen[bytes]", log: Path, patience: float = PATIENCE) -> str:
+    """Wait for the page, and return its address."""
+    end = time.monotonic() + patience
+    while page.poll() is None and time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                assert b"bertprune" in answer.read()
+                return address
+        except OSError:
+            time.sleep(0.5)
+    return sys.exit(f"the page is not served:\n{log.read_text()[-4000:]}")
+
+
+def free_port() -> int:
+    """Find a port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build-only", action="store_true", help="do not install and start it")
+    asked = parser.parse_args()
+    made = build()
+    if not asked.build_only:
+        check(made)
+    print(f"{made} is ready to be pushed")
