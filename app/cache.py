@@ -13,9 +13,9 @@ Made = tuple[Any, int, Callable[[], None] | None]
 class Cache:
     """Keep what is dear to make, the least recently used going first; alike requests are made once."""
 
-    def __init__(self, limit: int) -> None:
-        """Hold at most `limit` bytes, and always the latest entry."""
-        self.limit = limit
+    def __init__(self, limit: int, most: int) -> None:
+        """Hold at most `limit` bytes in at most `most` entries, and always the latest one."""
+        self.limit, self.most = limit, most
         self.bytes = 0
         """The estimated size of everything kept."""
         self._kept: OrderedDict[Hashable, Made] = OrderedDict()
@@ -70,7 +70,7 @@ class Cache:
         with self._lock:
             self._kept[key] = made
             self.bytes += made[1]
-            while len(self._kept) > 1 and self.bytes > self.limit:
+            while len(self._kept) > 1 and (self.bytes > self.limit or len(self._kept) > self.most):
                 gone.append(self._take(next(iter(self._kept))))
         _bid_farewell(gone)
 

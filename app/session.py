@@ -64,7 +64,7 @@ class Shelf:
     def __init__(self, settings: Settings | None = None) -> None:
         """Start empty, under the given limits."""
         self.settings = settings or Settings()
-        self._cache = Cache(self.settings.cache_bytes)
+        self._cache = Cache(self.settings.cache_bytes, self.settings.cache_entries)
         self._cancelled: dict[str, float] = {}
         self._tickets: dict[str, Source] = {}
         self._one_by_one = threading.RLock()

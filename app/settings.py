@@ -36,6 +36,8 @@ class Settings(BaseModel):
     """How long a visitor's files are kept after they were last used; None for as long as the page is served."""
     cache_bytes: ByteSize = ByteSize(6 * GIB)
     """Weights and masks kept for all visitors together."""
+    cache_entries: int = Field(default=400, ge=1)
+    """Checkpoints, runs, previews and figures kept for all visitors together."""
 
     @property
     def max_stored(self) -> int:

@@ -1,5 +1,7 @@
 """What the library refuses is told in Korean: its commonest lines, as it really words them."""
 
+import ast
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 
 import bertprune as bp
+from app.i18n import library
 from app.i18n.library import _PLACE, _lines, retold
 
 HANGUL = re.compile("[가-힣]")
@@ -103,3 +106,24 @@ def test_other_lines_and_english_stay_as_they_are() -> None:
 def test_nothing_is_filled_in_that_the_line_does_not_hold() -> None:
     for pattern, told in _lines("ko").items():
         assert set(_PLACE.findall(told)) <= set(pattern.groupindex), told
+
+
+PUT_TOGETHER = ("entries can be alive", "slices can be alive", "the header is not JSON")
+PYDANTIC = re.compile("Input should be|Extra inputs|Field required|should be a valid integer")
+
+
+def test_every_line_is_worded_as_the_library_words_it_today() -> None:
+    """Each clause between two places stands in the library's source."""
+    sources = [path.read_text(encoding="utf-8") for path in Path(bp.__file__).parent.rglob("*.py")]
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)]
+    words = {node.value for node in nodes if isinstance(node.value, str)}
+    known = "\n".join({re.sub(r"\{\w*\}", "\n", text) for text in words})
+    lines = json.loads(Path(library.__file__).with_name("library.ko.json").read_text(encoding="utf-8"))
+    lost = [
+        (line, part)
+        for line in lines
+        if not PYDANTIC.search(line)
+        for part in re.split(r"\{\w+\}|[:;,(?]", line)
+        if part.strip(" ;,()=") not in known and part.strip() not in PUT_TOGETHER
+    ]
+    assert not lost, lost

@@ -20,7 +20,7 @@ STEP = bp.Step(method="l1_unstructured", fraction=0.5, select=bp.Selection(roles
 
 def test_the_least_recently_used_goes_first_and_is_told() -> None:
     gone: list[str] = []
-    cache = Cache(100)
+    cache = Cache(100, 100)
     for name in "abc":
         cache.get(name, lambda name=name: (name, 40, lambda: gone.append(name)))
     assert gone == ["a"]
@@ -31,7 +31,7 @@ def test_the_least_recently_used_goes_first_and_is_told() -> None:
 
 
 def test_what_is_larger_than_the_cache_is_kept_alone() -> None:
-    cache = Cache(10)
+    cache = Cache(10, 100)
     cache.get("a", lambda: ("a", 5, None))
     assert cache.get("big", lambda: ("big", 50, None)) == "big"
     assert len(cache) == 1
@@ -48,7 +48,7 @@ def together(times: int, act: Callable[[], Any], apart: float = 0.0) -> None:
 
 
 def test_alike_requests_are_made_once() -> None:
-    cache, made, got = Cache(100), [], []
+    cache, made, got = Cache(100, 100), [], []
 
     def make() -> tuple[object, int, None]:
         made.append(1)
@@ -61,7 +61,7 @@ def test_alike_requests_are_made_once() -> None:
 
 
 def test_a_failure_is_not_kept() -> None:
-    cache = Cache(10)
+    cache = Cache(10, 100)
     with pytest.raises(ValueError, match="once"):
         cache.get("x", lambda: (_ for _ in ()).throw(ValueError("once")))
     assert cache.get("x", lambda: (1, 1, None)) == 1
@@ -148,7 +148,7 @@ def test_a_value_is_there_before_its_turn_is_over() -> None:
 
 
 def test_after_a_failure_those_who_wait_try_one_by_one() -> None:
-    cache, at_once, most = Cache(10), [0], [0]
+    cache, at_once, most = Cache(10, 100), [0], [0]
 
     def fail() -> Any:
         at_once[0] += 1
