@@ -15,7 +15,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from app import folders, warm  # noqa: E402
+from app import folders, memory, warm  # noqa: E402
 from app.settings import Settings  # noqa: E402
 
 _SESSIONS = 500
@@ -29,6 +29,7 @@ def main(host: str | None = None, port: int | None = None, open_browser: bool = 
 
     A hosted page listens at every address on the port that its host names; a local one at this machine alone.
     """
+    memory.share_heaps()
     for name in ("GRADIO_TEMP_DIR", "TORCHINDUCTOR_CACHE_DIR"):  # what they leave behind goes with the page
         os.environ.setdefault(name, str(folders.place() / name.lower()))
     import matplotlib.pyplot  # noqa: F401  gradio sets its backend around every handler, and half imported that fails

@@ -1,5 +1,8 @@
 """The shared cache and what a visitor owns."""
 
+import platform
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -35,6 +38,14 @@ def test_what_is_larger_than_the_cache_is_kept_alone() -> None:
     cache.get("a", lambda: ("a", 5, None))
     assert cache.get("big", lambda: ("big", 50, None)) == "big"
     assert len(cache) == 1
+
+
+def test_no_more_entries_are_kept_than_asked_for() -> None:
+    cache = Cache(100, 2)
+    for name in "abc":
+        cache.get(name, lambda: (1, 1, None))
+    assert (len(cache), cache.bytes) == (2, 2)
+    cache.get("b", lambda: pytest.fail("b is there"))
 
 
 def together(times: int, act: Callable[[], Any], apart: float = 0.0) -> None:
@@ -141,7 +152,7 @@ def test_a_value_is_there_before_its_turn_is_over() -> None:
         made.append(1)
         return 1, 1, None
 
-    cache = Slow(100)
+    cache = Slow(100, 100)
     together(6, lambda: cache.get("x", make), apart=0.01)
     assert len(made) == 1
     assert not cache._turns
@@ -192,6 +203,31 @@ def test_free_memory_is_known_here() -> None:
 def test_strangers_name_no_path_whatever_their_source_says(given: str) -> None:
     with pytest.raises(bp.BertpruneError, match="paths are not taken here"):
         Shelf(Settings.for_strangers()).checkpoint(Source(given))
+
+
+HEAPS = """
+import ctypes, sys, threading
+from app import memory
+if sys.argv[1:]: memory.share_heaps()
+all_there = threading.Barrier(8)
+def work():
+    held = bytearray(9000)
+    all_there.wait()
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc = ctypes.CDLL(None)
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc")
+@pytest.mark.parametrize("shared", [True, False])
+def test_threads_share_two_heaps(shared: bool) -> None:
+    command = [sys.executable, "-c", HEAPS, *(["share"] if shared else [])]
+    told = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True).stdout
+    assert (told.count("<heap nr=") <= 2) == shared
 
 
 def test_memory_is_given_back_after_a_model_was_looked_at(tiny_folder: Any) -> None:
