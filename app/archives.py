@@ -22,10 +22,12 @@ _ALLOWED = re.compile(
 )
 _IGNORED = re.compile(
     r"(__MACOSX/.*|.*/)?(\.[^/]*|README[^/]*\.md|LICENSE[^/]*|[^/]*\.md)$"
-    # what sentence-transformers, the Trainer and other frameworks put beside a checkpoint: never unpacked
+    # what sentence-transformers, the Trainer, other frameworks and authors put beside a checkpoint: never unpacked
     r"|([^/]+/)?((\d+_(Pooling|Normalize|Dense)|onnx|openvino)/[^/]+|(modules|data_config|trainer_state)\.json"
-    r"|config_sentence_transformers\.json|sentence_[a-z]+_config\.json|train_script\.py|training_args\.bin"
-    r"|(optimizer|scheduler)\.pt|rng_state\w*\.pth|tf_model\.h5|flax_model\.msgpack|rust_model\.ot)"
+    r"|config_sentence_transformers\.json|sentence_[a-z]+_config\.json|training_args\.bin"
+    r"|(optimizer|scheduler)\.pt|rng_state\w*\.pth|tf_model\.h5|flax_model\.msgpack|rust_model\.ot"
+    r"|(all|train|eval|test|predict)_results\.(json|txt)|tokenizer_\w+\.model"
+    r"|[^/]*\.(py|onnx|log|csv|ipynb|png|jpe?g|svg|pdf))"
 )
 _CHUNK = 1 << 20
 _LONGEST_DIRECTORY = 1 << 20
@@ -47,9 +49,10 @@ def take_upload(files: Sequence[str | Path], into: Path, settings: Settings) -> 
     Takes one zip of a checkpoint folder, or a `.safetensors` file with its `config.json` (and tokenizer files).
     Raises UploadError, and leaves nothing behind, where a name, a link, a count or a size is not allowed.
     """
-    paths = [Path(file) for file in files]
-    if not paths:
+    given = [Path(file) for file in files]
+    if not given:
         raise UploadError("nothing")
+    paths = [path for path in given if not _IGNORED.fullmatch(path.name)] or given
     try:
         if len(paths) == 1 and paths[0].suffix.lower() == ".zip":
             _unpack(paths[0], into, settings)

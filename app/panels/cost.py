@@ -40,13 +40,7 @@ def _many() -> tuple:
         label=label("cost_data"),
         info=label("cost_data_info"),
     )
-    file = gr.File(
-        label=label("cost_upload"),
-        file_types=[".csv", ".tsv", ".txt", ".jsonl"],
-        visible=False,
-        height=130,
-        elem_id="cost-file",
-    )
+    file = gr.File(label=label("cost_upload"), visible=False, height=130, elem_id="cost-file")
     with gr.Row():
         measure = gr.Button(label("cost_measure"), variant="primary", scale=2, elem_id="measure")
         cancel = gr.Button(label("cancel"), variant="secondary", scale=0, min_width=110)

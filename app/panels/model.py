@@ -41,12 +41,8 @@ def model_panel(settings: Settings) -> ModelPanel:
         gr.Markdown(label("upload_info"), elem_classes="bp-pad")
         if settings.hosted:
             gr.Markdown(label("limit_upload"), elem_classes="bp-pad")
-        files = gr.UploadButton(
-            label("upload_choose"),
-            file_count="multiple",
-            file_types=[".zip", ".safetensors", ".json", ".txt", ".model"],
-            variant="primary",
-        )
+        # any type, here and for the other files: Gradio would refuse it in English, and `archives` says what is wrong
+        files = gr.UploadButton(label("upload_choose"), file_count="multiple", variant="primary")
     with gr.Group(visible=False) as local, gr.Row(equal_height=True):
         path = gr.Textbox(label=label("folder_path"), placeholder="~/models/my-bert", max_lines=1, scale=3)
         open_path = gr.Button(label("open"), variant="primary", scale=0, min_width=120)

@@ -92,9 +92,7 @@ def recipe_panel() -> RecipePanel:
         yaml = gr.Code(language="yaml", label=label("yaml"), interactive=True, lines=6, max_lines=24)
         with gr.Row():
             use_yaml = gr.Button(label("yaml_use"), size="sm", min_width=140)
-            open_yaml = gr.UploadButton(
-                label("yaml_open"), file_types=[".yaml", ".yml", ".json"], size="sm", min_width=140
-            )
+            open_yaml = gr.UploadButton(label("yaml_open"), size="sm", min_width=140)
             save_yaml = gr.Button(label("yaml_save"), size="sm", min_width=140)
             yaml_file = gr.DownloadButton(visible="hidden", elem_id="yaml-file")
     where, cells, types, pattern, include, exclude, chosen, tensor = where_fields

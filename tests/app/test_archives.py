@@ -42,6 +42,7 @@ def test_readmes_and_hidden_files_are_left_out(tmp_path: Path) -> None:
 def test_what_lies_beside_a_checkpoint_of_other_software_is_left_out(tmp_path: Path, prefix: str) -> None:
     names = ("1_Pooling/config.json", "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
     names += ("data_config.json", "training_args.bin", "optimizer.pt", "tf_model.h5", "onnx/model.onnx")
+    names += ("tokenization_kobert.py", "tokenizer_78b3253a26.model", "eval_results.txt", "loss.png", "train.log")
     files = {prefix + name: content for name, content in (GOOD | dict.fromkeys(names, b"x")).items()}
     assert taken(take_upload([zipped(tmp_path, files)], tmp_path / "in", Settings())) == GOOD
 
@@ -49,8 +50,15 @@ def test_what_lies_beside_a_checkpoint_of_other_software_is_left_out(tmp_path: P
 def test_loose_files_are_taken_and_a_lone_safetensors_is_the_model(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(b"{}")
     (tmp_path / "my best.safetensors").write_bytes(b"w")
-    folder = take_upload([tmp_path / "config.json", tmp_path / "my best.safetensors"], tmp_path / "in", Settings())
-    assert taken(folder) == {"config.json": b"{}", "model.safetensors": b"w"}
+    (tmp_path / "README.md").write_bytes(b"#")  # whoever uploads a folder's files marks them all
+    files = [tmp_path / name for name in ("config.json", "my best.safetensors", "README.md")]
+    assert taken(take_upload(files, tmp_path / "in", Settings())) == {"config.json": b"{}", "model.safetensors": b"w"}
+
+
+def test_a_lone_readme_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_bytes(b"#")
+    with pytest.raises(UploadError, match="not a file of a checkpoint"):
+        take_upload([tmp_path / "README.md"], tmp_path / "in", Settings())
 
 
 @pytest.mark.parametrize(
@@ -61,7 +69,8 @@ def test_loose_files_are_taken_and_a_lone_safetensors_is_the_model(tmp_path: Pat
         ("a/../../config.json", "leaves its folder"),
         ("C:/config.json", "leaves its folder"),
         ("a\\..\\config.json", "leaves its folder"),
-        ("modeling_evil.py", "not a file of a checkpoint"),
+        ("run.exe", "not a file of a checkpoint"),
+        ("weights.pkl", "not a file of a checkpoint"),
         ("inner.zip", "archive within"),
         ("weights.tar.gz", "archive within"),
         ("other/pytorch_model.bin", "several folders"),
