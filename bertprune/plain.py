@@ -11,6 +11,7 @@ MAX_BYTES = 64_000
 """No honest recipe is longer; a longer text is refused before it is parsed."""
 MAX_DEPTH = 16
 """No honest recipe is nested deeper; YAML that is, is refused where it gets there."""
+_LONG_NUMBER = "a number has more than 64 bits, which no recipe needs"
 
 
 def from_json(text: str) -> Any:
@@ -19,7 +20,7 @@ def from_json(text: str) -> Any:
     try:
         return _of_bounded_numbers(json.loads(text, object_pairs_hook=_once))
     except (ValueError, RecursionError) as error:
-        raise RecipeError(f"the recipe is not valid JSON: {error}") from None
+        raise RecipeError(f"the recipe is not valid JSON: {_mistake(error)}") from None
 
 
 def from_yaml(text: str) -> Any:
@@ -69,7 +70,7 @@ class _Strict(yaml.SafeLoader):  # type: ignore[misc]
 def _of_bounded_numbers(value: Any) -> Any:
     """Return plain data as it is; raises ValueError for a whole number that nobody could even print."""
     if isinstance(value, int) and abs(value) >= 2**64:
-        raise ValueError("a number has more than 64 bits, which no recipe needs")
+        raise ValueError(_LONG_NUMBER)
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _of_bounded_numbers(inner)
     return value
@@ -82,6 +83,8 @@ def _check_length(text: str) -> None:
 
 def _mistake(error: Exception) -> str:
     """Say where and what, in one line; PyYAML's own words take several, and call the text "<unicode string>"."""
+    if "integer string conversion" in str(error):  # Python's own limit, of thousands of digits
+        return _LONG_NUMBER
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
         return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"

@@ -161,6 +161,7 @@ def test_the_place_of_a_mistake_is_named() -> None:
         ("steps: []\nversion: 1\n<<: {steps: []}", "merge keys are not allowed .line 1"),
         ("steps: [{method: x, fraction: 1" + ":59" * 2000 + ".5}]", "too large"),
         ("steps: [{method: x, count: 1" + ":59" * 2000 + "}]", "a number has more than 64 bits"),
+        ("steps: [{method: x, count: " + "9" * 5000 + "}]", "a number has more than 64 bits, which no recipe needs$"),
         ("steps: [{method: x, count: 1, options: {n: 0x" + "f" * 60_000 + "}}]", "a number has more than 64 bits"),
     ],
 )
@@ -177,6 +178,11 @@ def test_yaml_of_strangers(text: str, says: str) -> None:
 def test_json_of_strangers(text: str) -> None:
     with pytest.raises(RecipeError, match=r"JSON|mapping"):
         Recipe.from_json(text)
+
+
+def test_a_number_too_long_to_read_is_told_in_our_words() -> None:
+    with pytest.raises(RecipeError, match=r"not valid JSON: a number has more than 64 bits, which no recipe needs$"):
+        Recipe.from_json('{"version": %s}' % ("9" * 5000))
 
 
 @pytest.mark.parametrize("read", [Recipe.from_json, Recipe.from_yaml])

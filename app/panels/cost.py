@@ -26,11 +26,9 @@ class CostPanel:
 def cost_panel() -> CostPanel:
     """Lay the panel out."""
     gr.Markdown(label("cost_many"), elem_classes="bp-h")
-    data, file, *measured = _many()
+    many = _many()
     gr.Markdown(label("cost_one"), elem_classes="bp-h")
-    asked = _one()
-    tokenizer = gr.Textbox(label=label("cost_tokenizer"), info=label("cost_tokenizer_info"), max_lines=1)
-    return CostPanel(data, file, tokenizer, *measured, *asked)
+    return CostPanel(*many, *_one())
 
 
 def _many() -> tuple:
@@ -41,11 +39,12 @@ def _many() -> tuple:
         info=label("cost_data_info"),
     )
     file = gr.File(label=label("cost_upload"), visible=False, height=130, elem_id="cost-file")
+    tokenizer = gr.Textbox(label=label("cost_tokenizer"), info=label("cost_tokenizer_info"), max_lines=1)
     with gr.Row():
         measure = gr.Button(label("cost_measure"), variant="primary", scale=2, elem_id="measure")
         cancel = gr.Button(label("cancel"), variant="secondary", scale=0, min_width=110)
     view = gr.HTML(elem_id="quality", apply_default_css=False, min_height=80)
-    return data, file, measure, cancel, view
+    return data, file, tokenizer, measure, cancel, view
 
 
 def _one() -> tuple:

@@ -33,16 +33,17 @@ T = TypeVar("T")
 class HubModel:
     """Stand for one model of the Hub: what is cached of it, and what can be fetched."""
 
-    def __init__(self, hub_id: str, revision: str) -> None:
-        """Check the form of the id; nothing is asked yet."""
+    def __init__(self, hub_id: str, revision: str, local: bool = True) -> None:
+        """Check the form of the id; nothing is asked yet. `local` tells errors whether paths could be named instead."""
         from huggingface_hub.errors import HFValidationError
         from huggingface_hub.utils._validators import validate_repo_id
 
+        self.alternatives = alternatives(local)
         try:
             validate_repo_id(hub_id)
         except HFValidationError:
             raise CheckpointError(
-                f"{hub_id!r} is neither a path here nor an id of the Hub (org/name); {alternatives()} can be used"
+                f"{hub_id!r} is neither a path here nor an id of the Hub (org/name); {self.alternatives} can be used"
             ) from None
         self.hub_id = hub_id
         self.revision = revision
@@ -110,7 +111,7 @@ class HubModel:
 
         said = {
             errors.GatedRepoError: "is gated on the Hub; log in with an account that has access",
-            errors.RepositoryNotFoundError: f"is not on the Hub, or is private; {alternatives()} can be used",
+            errors.RepositoryNotFoundError: f"is not on the Hub, or is private; {self.alternatives} can be used",
             errors.RevisionNotFoundError: f"has no revision {self.revision!r} on the Hub",
             errors.SafetensorsParsingError: f"has no valid safetensors file on the Hub: {reason(error)}",
         }
@@ -124,17 +125,17 @@ class HubModel:
         there = f" (such as {', '.join(ids)})" if (ids := cached_ids()) else ""
         return Unreachable(
             f"{self.hub_id!r} is not (wholly) in the local cache, and the Hugging Face Hub cannot be reached ({why});"
-            f" {alternatives()}{there} can be used"
+            f" {self.alternatives}{there} can be used"
         )
 
 
-def hub_source(given: str, revision: str | None, largest: int | None = None) -> Source:
+def hub_source(given: str, revision: str | None, largest: int | None = None, local: bool = True) -> Source:
     """Find a model of the Hub, in the cache or on the network; raises CheckpointError."""
     hub_id, _, inside = given.partition("@")
     if revision and inside and revision != inside:
         raise CheckpointError(f"{given!r} names a revision, and so does revision={revision!r}; give one of them")
     wanted = revision or inside or None
-    model = HubModel(hub_id, wanted or "main")
+    model = HubModel(hub_id, wanted or "main", local)
     config, weights = _from_cache(model) or _from_network(model, largest)
     refuse_larger(hub_id, weights.bytes, largest)
     return Source(hub_id, config, weights, lambda: tokenizer_folder(model), hub_id=hub_id, revision=wanted)

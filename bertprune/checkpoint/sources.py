@@ -60,7 +60,7 @@ def resolve(given: str | Path, revision: str | None, *, local: bool = True, larg
     if path is None and given not in EMBEDDED:
         from .hub import hub_source
 
-        return hub_source(str(given), revision, largest)
+        return hub_source(str(given), revision, largest, local)
     if revision is not None:
         raise CheckpointError(f"a revision ({revision!r}) is for ids of the Hub; {_last(given)!r} is none")
     source = path_source(path) if path is not None else _embedded(str(given))
@@ -81,7 +81,7 @@ def allowed_path(given: str | Path, local: bool) -> Path | None:
     if isinstance(given, Path) or _looks_like_path(given) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", given):
         raise CheckpointError(
             f"{_last(given)!r} is no id of the Hub (org/name), and paths are not taken here;"
-            f" {', '.join(EMBEDDED)}, or an id of the Hub can be used"
+            f" {alternatives(local)} can be used"
         )
     return None
 
@@ -123,10 +123,11 @@ def folder_config(folder: Path, name: str) -> dict[str, Any]:
     return read_object(folder / "config.json", f"{name}: config.json")
 
 
-def alternatives() -> str:
-    """List what can be opened without a network, for error messages."""
+def alternatives(local: bool = True) -> str:
+    """List what can be opened without a network, for error messages; without paths where none is taken."""
     there = [name for name in EMBEDDED if name not in _FOLDERS or (_FOLDERS[name] / "config.json").is_file()]
-    return f"{', '.join(there)}, a local folder, a .safetensors file, or an id of the Hub that is cached here"
+    paths = ", a local folder, a .safetensors file" if local else ""
+    return f"{', '.join(there)}{paths}, or an id of the Hub that is cached here"
 
 
 def embedded_folder(name: str) -> Path | None:

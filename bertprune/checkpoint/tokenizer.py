@@ -47,7 +47,7 @@ def _elsewhere(other: str | Path, local: bool) -> tuple[str, Path | None]:
         from .hub import HubModel, tokenizer_folder
 
         hub_id, _, revision = str(other).partition("@")
-        return hub_id, tokenizer_folder(HubModel(hub_id, revision or "main"))
+        return hub_id, tokenizer_folder(HubModel(hub_id, revision or "main", local))
     called = str(other) if path is None or other in EMBEDDED else path.name
     if path is not None and not path.is_dir():
         raise CheckpointError(f"{called!r} is no folder with a tokenizer; {alternatives()} can be used")

@@ -48,8 +48,9 @@ def test_a_folder_that_lies_here_is_not_taken_for_an_id(given, tiny_folder, tmp_
     monkeypatch.chdir(tmp_path)
     (tmp_path / given).symlink_to(folder)
     assert bp.Checkpoint.open(given).facts.architecture == "BertModel"
-    with pytest.raises(CheckpointError, match="Hub cannot be reached"):
+    with pytest.raises(CheckpointError, match="Hub cannot be reached") as told:
         bp.Checkpoint.open(given, local=False)
+    assert "folder" not in str(told.value)  # nor is one offered
     with pytest.raises(CheckpointError, match="Hub cannot be reached"):
         bp.Checkpoint.open("kobert-shape").tokenizer(given, local=False)
 
