@@ -10,6 +10,8 @@ from ..words import percent
 from .html import Html, joined, picture, tag
 
 Key = tuple[Any, Any]
+_READABLE = 100
+"""Pixels of a column, with its share of the legend, in which its numbers can be read."""
 
 
 def of_report(language: str, figure: Any, report: Any) -> Html:
@@ -44,9 +46,10 @@ def _clickable(
         _button(place, f"{_name(language, key)}: {said.get(key, '')}", modules[key], first=not at)
         for at, (key, place) in enumerate(boxes.items())
     ]
-    inside = tag(
-        "div", picture(figure), joined(buttons), cls="bp-map-inside", style=f"max-width:{figure.bbox.width:.0f}px"
-    )
+    # a few columns can be read on a phone as they are; more of them scroll
+    least = min(440, _READABLE * len({column for _, column in boxes}))
+    style = f"min-width:{least}px;max-width:{figure.bbox.width:.0f}px"
+    inside = tag("div", picture(figure), joined(buttons), cls="bp-map-inside", style=style)
     return tag("div", inside, cls="bp-map")
 
 
