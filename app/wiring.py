@@ -101,11 +101,11 @@ def wire_steps(wires: Wires) -> Any:
         r.prune.click, acts.prune, [p.source, p.plan, r.seed, p.module, *r.form], [p.plan, p.done, p.quality, p.parcel],
         show_progress_on=[r.progress], **HEAVY,
     )  # fmt: skip
-    drawn = wires.draw(pruned.success, "plan", "run", "overview", "module", "quality", "estimate", "parcel", "kept")
+    drawn = wires.draw(pruned.success, "plan", "run", "overview", "module", "quality", "parcel", "kept")
     drawn.success(None, None, None, js="() => window.bertprune.go('result')", api_visibility="private")
     # figures take longer than what they are drawn of
     figures = wires.draw(drawn.success, "heatmap", show_progress="full")
-    wires.draw(figures.success, "pictures")
+    wires.draw(figures.success, "pictures", "estimate")
     return pruned
 
 

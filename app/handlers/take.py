@@ -6,7 +6,6 @@ import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import bertprune as bp
 
@@ -16,9 +15,11 @@ from ..session import Done, Progress, Shelf
 from ..trouble import PageError, entered
 from ..views.html import Html
 from ..views.take import estimate_view, result_view
+from ..weigh import weigh
 
 _LONGEST = 60
 """Characters of a checkpoint's name that the name of a file has room for, whatever they are."""
+_CHUNK = 1 << 22
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # no clock in what is written: the same run gives the same bytes
 
 
@@ -67,13 +68,15 @@ def _build(language: str, done: Done, run: bp.PruningRun, form: str, progress: P
 
 def _zip(folder: Path, target: Path, words: str, progress: Progress) -> Path:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
-        for at, path in enumerate(files):
-            progress(0.8 + 0.2 * at / len(files), words)
+    total, done = sum(path.stat().st_size for path in files), 0
+    with zipfile.ZipFile(target, "w") as packed:
+        for path in files:
             entry = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}", _EPOCH)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             with path.open("rb") as source, packed.open(entry, "w", force_zip64=True) as sink:
-                shutil.copyfileobj(source, sink, 1 << 20)
+                while chunk := source.read(_CHUNK):
+                    progress(0.8 + 0.2 * done / total, words)
+                    done += sink.write(chunk)
     return target
 
 
@@ -90,15 +93,9 @@ def show_estimate(language: str, shelf: Shelf, done: Done | None, form: str) -> 
     """Say what the export will weigh, how it is loaded, and that zeros do not make a file smaller."""
     if done is None:
         return estimate_view(language, form, None, None)
-    run = shelf.run(done)
-    return estimate_view(language, form, _weight(run, form), run.checkpoint.facts.bytes)
-
-
-def _weight(run: Any, form: str) -> int:
-    """Count the bytes of the weights to be written: as many as the source has, and a byte a mask entry."""
-    known = run.checkpoint.facts
-    stored = known.bytes or sum(fact.size for fact in known.tensors) * 4  # built on demand: float32
-    return stored + (run.report.total.size if form == "masked" else 0)
+    checkpoint = shelf.checkpoint(done.source)
+    weight = shelf.keep((done, "weight", form), lambda: (weigh(checkpoint, shelf.run(done), form), 200))
+    return estimate_view(language, form, weight, checkpoint.facts.bytes)
 
 
 def throw_away(parcel: Parcel | None) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..i18n import say
+from ..weigh import Weight
 from ..words import size_of
 from .html import Html, facts, joined, note, table, tag
 
@@ -12,11 +13,12 @@ _LOAD = {
 }
 
 
-def estimate_view(language: str, form: str, size: int | None, source: int | None) -> Html:
+def estimate_view(language: str, form: str, weight: Weight | None, source: int | None) -> Html:
     """Say what the chosen form is, what it will weigh beside the original, and what that means."""
     pairs = []
-    if size is not None:
-        pairs.append((say(language, "take_estimate"), size_of(size)))
+    if weight is not None:
+        pairs.append((say(language, "take_estimate"), size_of(weight.stored)))
+        pairs.append((say(language, "take_estimate_zip"), say(language, "take_about", size=size_of(weight.zipped))))
         if source:
             pairs.append((say(language, "take_source"), size_of(source)))
     return joined([

@@ -7,19 +7,22 @@ import pytest
 
 import bertprune as bp
 from app.handlers import take
-from app.session import Done, Shelf
+from app.session import Done, Shelf, Source
+from app.weigh import weigh
 
 
 @pytest.mark.parametrize("form", ["baked", "masked"])
 def test_the_parcel_comes_back_the_same_and_is_the_same_each_time(
-    shelf: Shelf, done: Done, tmp_path: Path, form: str
+    shelf: Shelf, done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     told: list[float] = []
+    monkeypatch.setattr(take, "_CHUNK", 1000)
     parcel = take.build("en", shelf, done, form, lambda share, words: told.append(share))
     again = take.build("en", shelf, done, form)
     assert parcel.zip.read_bytes() == again.zip.read_bytes()
     assert parcel.zip.name == f"tiny-{form}.zip"
     assert told == sorted(told)
+    assert len([share for share in told if share > 0.8]) > parcel.bytes / 1000  # the bar moves within a file
     with zipfile.ZipFile(parcel.zip) as opened:
         assert {entry.date_time[0] for entry in opened.infolist()} == {1980}  # no clock in it
         opened.extractall(tmp_path / "home")
@@ -32,13 +35,15 @@ def test_the_parcel_comes_back_the_same_and_is_the_same_each_time(
     assert not parcel.zip.parent.exists()
 
 
+@pytest.mark.parametrize("until", [0.3, 0.95])
 def test_a_failing_build_leaves_nothing_behind(
-    shelf: Shelf, done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: float
 ) -> None:
     def stop(share: float, words: str) -> None:
-        if share > 0.3:
+        if share > until:
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(take, "_CHUNK", 1000)  # it can be stopped within a large file too
     (tmp_path / "home").mkdir()
     monkeypatch.setattr(take, "new_folder", lambda: tmp_path / "home")
     with pytest.raises(KeyboardInterrupt):
@@ -52,3 +57,18 @@ def test_sizes_are_honest(shelf: Shelf, done: Done) -> None:
     assert baked.count(f"{stored / 1000:.1f} kB") == 2
     assert "Zeros do not make a dense file smaller" in baked
     assert take.show_estimate("en", shelf, done, "masked") != baked
+
+
+@pytest.mark.parametrize("form", ["baked", "masked"])
+@pytest.mark.parametrize("method", ["l1_unstructured", "ln_structured"])
+def test_what_it_will_weigh_is_about_what_it_weighs(form: str, method: str) -> None:
+    shelf, options = Shelf(), {"n": 2, "dim": 0} if method == "ln_structured" else {}
+    recipe = bp.Recipe(steps=[bp.Step(method=method, fraction=0.7, scope="global", select="*", options=options)])
+    done = Done(Source("demo"), recipe)
+    foreseen = weigh(shelf.checkpoint(done.source), shelf.run(done), form)
+    parcel = take.build("en", shelf, done, form)
+    with zipfile.ZipFile(parcel.zip) as packed:
+        (weights,) = [entry for entry in packed.infolist() if entry.filename.endswith(".safetensors")]
+    take.throw_away(parcel)
+    assert foreseen.stored == pytest.approx(weights.file_size, rel=0.01)
+    assert foreseen.zipped == pytest.approx(weights.compress_size, rel=0.12)
