@@ -180,9 +180,11 @@ class Acts:
     def build(
         self, language: str, done: Done | None, form: str, old: Any, request: gr.Request, progress: Any = BAR
     ) -> Any:
-        """Write the checkpoint, have it checked, zip it."""
+        """Write the checkpoint, have it checked, zip it; the zip before it stays until then."""
+        tell = self._tell(language, "progress_build", request, progress)
+        built = take.build(language, self.shelf, done, form, tell)
         take.throw_away(old)
-        return take.build(language, self.shelf, done, form, self._tell(language, "progress_build", request, progress))
+        return built
 
     def remember(self, language: str, runs: Runs, done: Done | None) -> Runs:
         """Keep the name of the run that was just made."""

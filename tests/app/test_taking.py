@@ -2,12 +2,14 @@
 
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import bertprune as bp
+from app.acts import Acts
 from app.handlers import take
-from app.session import Done, Shelf, Source
+from app.session import Cancelled, Done, Shelf, Source
 from app.weigh import weigh
 
 
@@ -49,6 +51,18 @@ def test_a_failing_build_leaves_nothing_behind(
     with pytest.raises(KeyboardInterrupt):
         take.build("en", shelf, done, "baked", stop)
     assert not (tmp_path / "home").exists()
+
+
+def test_a_zip_stays_until_the_next_one_is_built(shelf: Shelf, done: Done, monkeypatch: pytest.MonkeyPatch) -> None:
+    acts, request = Acts(shelf), SimpleNamespace(session_hash="visitor")
+    first = acts.build("en", done, "baked", None, request, lambda *_, **__: None)
+    with monkeypatch.context() as patched, pytest.raises(Cancelled):
+        patched.setattr(take, "_zip", lambda *_: (_ for _ in ()).throw(Cancelled))
+        acts.build("en", done, "masked", first, request, lambda *_, **__: None)
+    assert first.zip.is_file()
+    second = acts.build("en", done, "masked", first, request, lambda *_, **__: None)
+    assert second.zip.is_file() and not first.zip.exists()
+    take.throw_away(second)
 
 
 def test_sizes_are_honest(shelf: Shelf, done: Done) -> None:
