@@ -1,0 +1,138 @@
+"""What every registered method keeps to, whoever wrote it: each is taken by itself, in every scope that it works in."""
+
+import pytest
+import torch
+from torch import nn
+
+import bertprune as bp
+from bertprune.errors import BertpruneError
+
+METHODS = bp.methods()
+EACH = pytest.mark.parametrize("name", METHODS)
+EACH_SCOPE = pytest.mark.parametrize(
+    ("name", "scope"), [(name, scope) for name, method in METHODS.items() for scope in method.scopes]
+)
+SCORED = pytest.mark.parametrize(
+    ("name", "scope"),
+    [
+        (name, scope)
+        for name, method in METHODS.items()
+        for scope in method.scopes
+        if not method.decides_itself and not method.wants("generator")
+    ],
+)
+
+
+def model():
+    """Make the same two layers each time; the global random state stays as it is."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(8, 6), nn.Linear(6, 5)).double()
+
+
+def step(name, scope="local", **amount):
+    return bp.Step(method=name, scope=scope, select=bp.Selection(types=["Linear"]), **amount)
+
+
+def masks(pruned):
+    return {f"{name}.weight": module.weight_mask.clone() for name, module in pruned.named_children()}
+
+
+def units(name, mask):
+    """Give whether each thing that the method removes together, an entry or a slice, is alive."""
+    if METHODS[name].removes == "element":
+        return mask.flatten()
+    dim = METHODS[name].options().dim
+    return mask.movedim(dim, 0).flatten(1).any(1)
+
+
+def alive(name, found):
+    return [int(units(name, mask).sum()) for mask in found.values()]
+
+
+def pruned(name, scope, *steps, seed=0):
+    one = model()
+    bp.apply(one, bp.Recipe(steps=[step(name, scope, **amount) for amount in steps]), seed=seed)
+    return one
+
+
+@EACH_SCOPE
+def test_exactly_as_many_go_as_are_asked_for(name, scope):
+    everything = alive(name, {key: torch.ones_like(module.weight) > 0 for key, module in model().named_children()})
+    left = alive(name, masks(pruned(name, scope, {"count": 3})))
+    gone = [before - after for before, after in zip(everything, left, strict=True)]
+    assert gone == [3, 3] if scope == "local" else sum(gone) == 3
+
+
+@EACH_SCOPE
+def test_a_slice_goes_as_a_whole_and_a_second_step_takes_from_the_living(name, scope):
+    first, both = (masks(pruned(name, scope, *steps)) for steps in ([{"count": 2}], [{"count": 2}, {"count": 2}]))
+    for key in first:
+        assert not (both[key] & ~first[key]).any()
+        if METHODS[name].removes == "slice":
+            dim = METHODS[name].options().dim
+            assert torch.equal(both[key], units(name, both[key]).view(-1, 1).movedim(0, dim).expand_as(both[key]))
+    more = sum(alive(name, first)) - sum(alive(name, both))
+    assert more == (4 if scope == "local" else 2)
+
+
+@EACH_SCOPE
+def test_a_fraction_is_of_the_living(name, scope):
+    once, twice = (pruned(name, scope, *[{"fraction": 0.5}] * times) for times in (1, 2))
+    parts = [sum(alive(name, masks(one))) for one in (once, twice)]
+    assert parts[1] == pytest.approx(parts[0] / 2, abs=2)
+
+
+@EACH_SCOPE
+def test_a_seed_gives_the_same_masks_and_the_global_random_state_stays(name, scope):
+    torch.manual_seed(77)
+    before = torch.random.get_rng_state()
+    one = masks(pruned(name, scope, {"count": 3}, seed=5))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(78)
+    again = masks(pruned(name, scope, {"count": 3}, seed=5))
+    assert all(torch.equal(mask, again[key]) for key, mask in one.items())
+
+
+@SCORED
+def test_the_lowest_of_its_own_scores_go(name, scope):
+    one, method = pruned(name, scope, {"count": 3}), METHODS[name]
+    options = method.options().model_dump()
+    scored = []
+    for key, module in model().named_children():
+        scores = method.score(key, module.weight.detach(), mask=None, **options).flatten().double()
+        scored.append((scores, units(name, masks(one)[f"{key}.weight"])))
+    groups = scored if scope == "local" else [tuple(torch.cat(parts) for parts in zip(*scored, strict=True))]
+    for scores, kept in groups:
+        assert scores[~kept].max() <= scores[kept].min()
+
+
+@SCORED
+def test_of_equal_scores_the_first_go(name, scope):
+    one = model()
+    with torch.no_grad():
+        for module in one.children():
+            module.weight.fill_(0.5)
+    bp.apply(one, step(name, scope, count=2))
+    for module in one.children():
+        kept = units(name, module.weight_mask)
+        gone = int((~kept).sum())
+        assert not kept[:gone].any()
+
+
+@EACH
+@pytest.mark.parametrize("spoilt", [float("nan"), float("inf")])
+def test_a_weight_that_is_no_number_is_refused_by_name(name, spoilt):
+    one = model()
+    with torch.no_grad():
+        one[1].weight[2, 3] = spoilt
+    with pytest.raises(BertpruneError, match=r"1\.weight holds NaN or infinite values"):
+        bp.apply(one, step(name, METHODS[name].scopes[0], count=1))
+    assert not hasattr(one[0], "weight_mask")
+
+
+@EACH
+def test_it_says_what_it_is(name):
+    method = METHODS[name]
+    assert method.title and method.summary and method.scopes
+    assert method.options.model_json_schema()["type"] == "object"
