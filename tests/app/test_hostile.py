@@ -123,7 +123,7 @@ ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
     "no text": (lambda: by_hand(*good(), entry(b"\xff\xfe.json", flags=0x800)), "not a readable zip"),
     "markup": (lambda: by_hand(*good(), entry("<img src=x onerror=alert(1)>.json")), "not a file"),
     "line ends": (lambda: by_hand(*good(), entry("a\n\n# heading\n.json")), "not a file"),
-    "code": (lambda: by_hand(*good(), entry("modeling_bert.py")), "not a file"),
+    "program": (lambda: by_hand(*good(), entry("run.exe")), "not a file"),
     "nested": (lambda: by_hand(*good(), entry("weights.zip", b"PK")), "archive within"),
     "password": (lambda: by_hand(*good(), entry("vocab.txt", flags=1)), "encrypted"),
     "bzip2": (lambda: packed_as(zipfile.ZIP_BZIP2), "in a rare way"),
@@ -177,6 +177,11 @@ def test_archives(tmp_path: Path, case: str) -> None:
 
 def test_a_zip_written_by_hand_is_taken_where_it_is_honest(tmp_path: Path) -> None:
     (tmp_path / "up.zip").write_bytes(by_hand(*good()))
+    assert {path.name for path in take_upload([tmp_path / "up.zip"], tmp_path / "in", HOSTED).iterdir()} == set(GOOD)
+
+
+def test_code_beside_the_weights_is_never_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "up.zip").write_bytes(by_hand(*good(), entry("modeling_bert.py")))
     assert {path.name for path in take_upload([tmp_path / "up.zip"], tmp_path / "in", HOSTED).iterdir()} == set(GOOD)
 
 

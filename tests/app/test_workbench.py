@@ -60,10 +60,12 @@ def test_a_grid_of_roles_and_layers_is_clicked_and_walked_by_keys(
 
 
 def prune_by(page: Any, preset: str) -> None:
-    tab(page, "2 Recipe")
-    choose(page, "Recipes of the tutorial", preset)
     from playwright.sync_api import expect
 
+    tab(page, "2 Recipe")
+    before = page.locator("#steps").inner_text()
+    choose(page, "Recipes of the tutorial", preset)
+    page.wait_for_function("before => document.querySelector('#steps').innerText !== before", arg=before)
     expect(page.locator("#preview")).to_contain_text("would go")
     page.get_by_role("button", name="Prune", exact=True).click()
     expect(page.get_by_role("tab", name="3 Before and after", exact=True)).to_have_attribute("aria-selected", "true")
