@@ -14,7 +14,7 @@ import bertprune as bp
 
 from . import warm
 from .i18n import LANGUAGES, say
-from .i18n.library import retold
+from .i18n.retelling import retold
 from .limits import LimitError
 from .session import Cancelled
 from .spoken import SpokenError

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import bertprune as bp
-from app.i18n import library
-from app.i18n.library import _PLACE, _lines, retold
+from app.i18n import retelling
+from app.i18n.retelling import _PLACE, _lines, retold
 
 HANGUL = re.compile("[가-힣]")
 STEP = "version: 1\nsteps:\n- method: l1_unstructured\n  "
@@ -118,7 +118,7 @@ def test_every_line_is_worded_as_the_library_words_it_today() -> None:
     nodes = [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)]
     words = {node.value for node in nodes if isinstance(node.value, str)}
     known = "\n".join({re.sub(r"\{\w*\}", "\n", text) for text in words})
-    lines = json.loads(Path(library.__file__).with_name("library.ko.json").read_text(encoding="utf-8"))
+    lines = json.loads(Path(retelling.__file__).with_name("retelling.ko.json").read_text(encoding="utf-8"))
     lost = [
         (line, part)
         for line in lines

@@ -23,7 +23,7 @@ def retold(language: str, line: str) -> str:
 @cache
 def _lines(language: str) -> dict[re.Pattern[str], str]:
     """Read how the lines are worded, and what they are in the language; the first that fits counts."""
-    path = Path(__file__).with_name(f"library.{language}.json")
+    path = Path(__file__).with_name(f"retelling.{language}.json")
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return {_pattern(line): told for line, told in known.items()}
 
