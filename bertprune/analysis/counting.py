@@ -1,7 +1,8 @@
 """Count what is masked, zero and alive in a tensor: one reading, block by block, without a copy of the weights."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -46,12 +47,18 @@ def count(weight: Tensor, masks: Sequence[Tensor] = ()) -> Count:
 
     Several masks belong to several owners of one tied tensor: a value is masked where none of them keeps it.
     """
+    tensors = [weight.detach(), *masks]
+    if all(tensor.is_contiguous() for tensor in tensors):
+        tensors = [tensor.view(-1) for tensor in tensors]
+    nonzero_in, *kept_in = [_reader(tensor) for tensor in tensors]
+    rows = max(1, BLOCK // max(1, tensors[0][:1].numel()))
     kept = zero = 0
-    for block, *others in _blocks([weight.detach(), *masks]):
-        nonzero = _nonzero(block)
+    for start in range(0, len(tensors[0]), rows):
+        where = slice(start, start + rows)
+        nonzero = nonzero_in(where)
         zeros = nonzero.size - int(np.count_nonzero(nonzero))
-        if others:
-            keeps = np.logical_or.reduce([_nonzero(mask) for mask in others]) if others[1:] else _nonzero(others[0])
+        if kept_in:
+            keeps = reduce(np.logical_or, (read(where) for read in kept_in))
             living = int(np.count_nonzero(keeps))
             kept += living
             # most blocks hold no zero at all
@@ -61,21 +68,16 @@ def count(weight: Tensor, masks: Sequence[Tensor] = ()) -> Count:
     return Count(size=weight.numel(), masked=masked, zero=zero)
 
 
-def _blocks(tensors: list[Tensor]) -> Iterator[list[Tensor]]:
-    """Cut tensors of one shape into the same blocks; those that cannot be laid flat without a copy, by rows."""
-    if all(tensor.is_contiguous() for tensor in tensors):
-        tensors = [tensor.view(-1) for tensor in tensors]
-    rows = max(1, BLOCK // max(1, tensors[0][:1].numel()))
-    yield from zip(*(tensor.split(rows) for tensor in tensors), strict=True)  # type: ignore[no-untyped-call]
+def _reader(tensor: Tensor) -> Callable[[slice], NDArray[np.bool_]]:
+    """Return what tells of some rows of a tensor which values are not zero.
 
-
-def _nonzero(block: Tensor) -> NDArray[np.bool_]:
-    """Tell which values are not zero. NumPy compares several times faster than torch, but knows no bfloat16."""
-    if block.device.type != "cpu" or (block.dtype.itemsize == 1 and block.dtype != torch.bool):
-        return np.asarray((block != 0).cpu().numpy(), dtype=np.bool_)
-    if block.dtype == torch.bool:
-        return np.asarray(block.numpy(), dtype=np.bool_)
-    if block.dtype in (torch.float16, torch.bfloat16):
+    NumPy compares several times faster than torch, but knows nothing of bfloat16, and float16 slowly.
+    """
+    if tensor.dtype in (torch.float16, torch.bfloat16):
+        bits = tensor.view(torch.int16).numpy(force=True)
         # all bits but the sign, so that -0.0 is a zero
-        return np.asarray(block.view(torch.int16).numpy() & 0x7FFF != 0, dtype=np.bool_)
-    return np.asarray(block.numpy() != 0, dtype=np.bool_)
+        return lambda where: bits[where] & 0x7FFF != 0
+    if tensor.dtype.itemsize == 1 and tensor.dtype != torch.bool:  # of the eight-bit floats it knows none
+        tensor = tensor != 0
+    values = tensor.numpy(force=True)
+    return values.__getitem__ if values.dtype == np.bool_ else lambda where: values[where] != 0

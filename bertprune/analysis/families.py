@@ -6,6 +6,7 @@ look-alike of one's own is not mistaken for BERT.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from torch import nn
 
@@ -83,6 +84,7 @@ def base_prefix(model: nn.Module) -> str:
     return found[0] if found else ""
 
 
+@lru_cache(maxsize=4096)
 def _place(path: str, prefix: str, family: str) -> Place:
     if not path.startswith(prefix):
         return Place(family, None, None if prefix.startswith(path + ".") else "head")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Grouping = Literal["layer", "role", "module", "type"]
 
+_LARGE = 1 << 15
+"""Values from which counting is worth a thread: with less, threads mostly wait for each other."""
+
 
 @dataclass(frozen=True)
 class TensorSparsity:
@@ -126,7 +129,9 @@ def sparsity(model: nn.Module) -> SparsityReport:
                 owner = _Owner(path, module, local if local in pruned else stored, local in pruned)
                 found.setdefault(id(tensor), _Parameter(tensor)).owners.append(owner)
     where = places(model)
-    return SparsityReport(tuple(each(lambda parameter: parameter.counted(where), found.values())))
+    large = [parameter for parameter in found.values() if parameter.tensor.numel() >= _LARGE]
+    ready = dict(zip(map(id, large), each(lambda parameter: parameter.counted(where), large), strict=True))
+    return SparsityReport(tuple(ready.get(id(one)) or one.counted(where) for one in found.values()))
 
 
 @dataclass(frozen=True)
@@ -178,8 +183,8 @@ class _Parameter:
     def _masks(self) -> list[torch.Tensor]:
         """Collect the different masks of the owners, and refuse what cannot be counted."""
         pruned = (owner for owner in self.owners if owner.pruned)
-        buffers = [owner.module.get_buffer(f"{owner.local}_mask") for owner in pruned]
-        masks = list({id(mask): mask for mask in buffers}.values())
+        buffers = [owner.module._buffers[f"{owner.local}_mask"] for owner in pruned]
+        masks = list({id(mask): mask for mask in buffers if mask is not None}.values())
         name = self.owners[0].name
         if any(one.is_meta for one in (self.tensor, *masks)):
             raise BertpruneError(f"{name} is on the meta device, without values to count; load the weights first")
