@@ -3,12 +3,28 @@
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
 Thing = TypeVar("Thing")
 Result = TypeVar("Result")
+
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
+
+WORTH = 1 << 17
+"""Values of a tensor, in the mean, from which a thread is worth its while: with fewer, threads wait for each other."""
+
+
+def shared(sizes: Iterable[int]) -> Each:
+    """Return `each`, or `in_turn` for tensors so small that threads would be in each other's way; sizes in values."""
+    known = list(sizes)
+    return each if sum(known) >= WORTH * max(2, len(known)) else in_turn
+
+
+def in_turn(work: Callable[[Thing], Result], things: Iterable[Thing]) -> list[Result]:
+    """Return the results of `work`, worked out by the calling thread."""
+    return [work(thing) for thing in things]
 
 
 def each(work: Callable[[Thing], Result], things: Iterable[Thing]) -> list[Result]:

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from bertprune.parallel import each
+from bertprune.parallel import WORTH, each, in_turn, shared
 
 
 def test_results_come_in_the_order_of_the_things():
@@ -58,3 +58,15 @@ def test_a_failure_of_the_things_themselves_is_raised():
 
     with pytest.raises(KeyError, match="no more"):
         each(lambda number: number, things())
+
+
+def test_small_tensors_are_left_to_the_calling_thread():
+    assert shared([WORTH] * 4) is each
+    assert shared([WORTH, WORTH * 9, 1]) is each
+    assert shared([WORTH - 1] * 4) is in_turn
+    assert shared([WORTH]) is shared([]) is in_turn
+
+
+def test_in_turn_takes_a_thing_when_the_last_is_done():
+    done = []
+    assert in_turn(lambda number: done.append(number) or number, (len(done) for _ in range(5))) == [0, 1, 2, 3, 4]

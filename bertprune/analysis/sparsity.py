@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils.prune import BasePruningMethod
 
 from ..errors import BertpruneError
-from ..parallel import each
+from ..parallel import WORTH, each
 from ..recipe import Role
 from .counting import Count, count
 from .families import Place, places
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     import pandas
 
 Grouping = Literal["layer", "role", "module", "type"]
-
-_LARGE = 1 << 15
-"""Values from which counting is worth a thread: with less, threads mostly wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,7 @@ def sparsity(model: nn.Module) -> SparsityReport:
                 owner = _Owner(path, module, local if local in pruned else stored, local in pruned)
                 found.setdefault(id(tensor), _Parameter(tensor)).owners.append(owner)
     where = places(model)
-    large = [parameter for parameter in found.values() if parameter.tensor.numel() >= _LARGE]
+    large = [parameter for parameter in found.values() if parameter.tensor.numel() >= WORTH]
     ready = dict(zip(map(id, large), each(lambda parameter: parameter.counted(where), large), strict=True))
     return SparsityReport(tuple(ready.get(id(one)) or one.counted(where) for one in found.values()))
 

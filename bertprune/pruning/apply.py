@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from ..errors import SelectionError
-from ..parallel import each
+from ..parallel import shared
 from ..progress import Progress, silent
 from ..recipe import Recipe, Selection, Step
 from .hooks import hook_of
-from .masked import dense, derived, masked
+from .masked import Made, dense, derived, masked
 from .masks import decide
 from .memory import Fresh
 from .outcome import StepOutcome
@@ -74,20 +74,22 @@ def attach(
     All by target name; those that have a history are changed, in its order. `product` works out the derived values,
     as `masked` does by default.
     """
-    memory = Fresh()
+    memory = Fresh(spare=True)
     work_out = product or partial(masked, memory=memory)
 
-    def made(name: str) -> tuple[Tensor, Tensor]:
+    def made(name: str) -> Made:
+        original = targets[name].parameter
         mask = dense(masks[name], memory)
-        values = work_out(targets[name].parameter, mask)
-        return mask if mask_dtype == "bool" else mask.to(targets[name].parameter.dtype), values
+        values = work_out(original, mask)
+        return Made(original, mask if mask_dtype == "bool" else mask.to(original.dtype), values)
 
-    for name, two in zip(history, each(made, history), strict=True):
-        _attach(targets[name], history[name], *two)
+    work = shared(targets[name].parameter.numel() for name in history)
+    ready = work(made, history)
+    for name, one, result in zip(history, ready, derived(ready), strict=True):
+        _attach(targets[name], history[name], one.mask, result)
 
 
-def _attach(target: Target, history: Sequence[Step], stored: Tensor, values: Tensor) -> None:
-    result = derived(target.parameter, stored, values)
+def _attach(target: Target, history: Sequence[Step], stored: Tensor, result: Tensor) -> None:
     for owner in target.owners:
         hook = _stacked(owner, [hook_of(step, stored, owner.tensor) for step in history])
         if target.mask is None:

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from ..parallel import shared
 from .masked import masked
 from .plan import Plan, amount
-from .rank import Scores, drop_lowest, drop_lowest_of_each
+from .rank import drop_lowest, drop_lowest_of_each
+from .scores import Scores
 from .select import Target
 
 
@@ -30,7 +32,7 @@ def drop_elements(
     else:
         amounts = [amount(made.step, alive[target.name], target.name) for target in made.targets]
         jobs = ((scores(target, wanted), wanted) for target, wanted in zip(made.targets, amounts, strict=True))
-        flat = drop_lowest_of_each(jobs)
+        flat = drop_lowest_of_each(jobs, shared(target.parameter.numel() for target in made.targets))
     masks.update({t.name: mask.view(t.parameter.shape) for t, mask in zip(made.targets, flat, strict=True)})
     return [(None, None)] * len(made.targets)
 

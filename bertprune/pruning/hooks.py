@@ -1,5 +1,6 @@
 """The forward pre-hooks that a step leaves on a module."""
 
+from functools import lru_cache
 from typing import Any
 
 from torch import Tensor
@@ -44,6 +45,11 @@ def hook_of(step: Step, mask: Tensor, tensor: str) -> BasePruningMethod:
 
 
 def _named_hook(name: str, mask: Tensor, tensor: str) -> MaskHook:
-    hook: MaskHook = type(name, (MaskHook,), {"__module__": __name__})(mask)
+    hook = _hook_class(name)(mask)
     hook._tensor_name = tensor
     return hook
+
+
+@lru_cache(maxsize=256)
+def _hook_class(name: str) -> type[MaskHook]:
+    return type(name, (MaskHook,), {"__module__": __name__})

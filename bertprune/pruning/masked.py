@@ -1,5 +1,8 @@
 """The product of a tensor and its mask, which is what a pruning hook derives."""
 
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -44,19 +47,26 @@ def sketched(values: Tensor, mask: Tensor) -> Tensor:
     return sketch
 
 
-def derived(original: Tensor, mask: Tensor, product: Tensor) -> Tensor:
-    """Return `original * mask` as a part of torch's graph, with the values of `product`, which were made before."""
-    with torch.enable_grad(), _Ready(product):
-        result: Tensor = original * mask
-    return result
+class Made(NamedTuple):
+    """A product that is worked out already, and what it is the product of."""
+
+    original: Tensor
+    mask: Tensor
+    product: Tensor
+
+
+def derived(made: Sequence[Made]) -> list[Tensor]:
+    """Return `original * mask` of each as a part of torch's graph, with the values of its product."""
+    with torch.enable_grad(), _Ready(one.product for one in made):
+        return [one.original * one.mask for one in made]
 
 
 class _Ready(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Give the one computation that is asked for its result; torch's autograd above does not notice."""
+    """Give each computation that is asked for the next result; torch's autograd above does not notice."""
 
-    def __init__(self, product: Tensor) -> None:
+    def __init__(self, results: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.product = product
+        self.results = iter(results)
 
     def __torch_dispatch__(self, *_: object) -> Tensor:
-        return self.product
+        return next(self.results)

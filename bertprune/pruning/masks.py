@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn.utils.prune import PruningContainer
 
 from ..errors import NoEffectWarning, RecipeError, SelectionError
-from ..parallel import each
+from ..parallel import shared
 from ..progress import Progress, silent
 from ..recipe import Recipe, Step
 from ..seeded import Seeded
 from .elements import drop_elements
 from .outcome import StepOutcome, TensorOutcome
 from .plan import Plan, plan
-from .rank import count_true
+from .scores import count_true
 from .select import Target
 from .slices import drop_slices
 
@@ -75,7 +75,8 @@ def _refuse_unprunable(tensors: Mapping[str, Tensor]) -> None:
             raise SelectionError(f"{name} is on the meta device: it has no values to prune")
         if not values.is_floating_point() or values.is_quantized or values.layout != torch.strided:
             raise SelectionError(f"{name} holds {values.dtype} values: only dense floating-point tensors are pruned")
-    for name, finite in zip(tensors, each(_is_finite, tensors.values()), strict=True):
+    work = shared(values.numel() for values in tensors.values())
+    for name, finite in zip(tensors, work(_is_finite, tensors.values()), strict=True):
         if not finite:
             raise SelectionError(f"{name} holds NaN or infinite values: mend the checkpoint before pruning it")
 
@@ -116,7 +117,8 @@ def _alive(made: Plan, masks: Mapping[str, Tensor]) -> dict[str, int]:
     def count(target: Target) -> int:
         return count_true(masks[target.name]) if target.name in masks else target.parameter.numel()
 
-    return {target.name: alive for target, alive in zip(made.targets, each(count, made.targets), strict=True)}
+    work = shared(mask.numel() for target in made.targets if (mask := masks.get(target.name)) is not None)
+    return {target.name: alive for target, alive in zip(made.targets, work(count, made.targets), strict=True)}
 
 
 def _by_torch_class(

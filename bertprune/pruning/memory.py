@@ -1,8 +1,11 @@
 """Memory for masks and products, straight from the system."""
 
+import math
 import mmap
 import threading
+import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,12 @@ _REGION = 1 << 25
 """Bytes asked for at once, in large pages where there are any."""
 _LINE = 64
 """Bytes of a cache line, on which every array begins."""
+_SPARE = 1 << 29
+"""Bytes of spare regions at most."""
+
+_HAS_LARGE_PAGES = hasattr(mmap, "MADV_HUGEPAGE")
+
+Region = NDArray[np.uint8]
 
 
 class Fresh:
@@ -24,31 +33,67 @@ class Fresh:
     Make one for arrays that will live and die together; threads may share it.
     """
 
-    def __init__(self) -> None:
-        """Ask for nothing yet."""
+    def __init__(self, *, spare: bool = False) -> None:
+        """Ask for nothing yet. With `spare`, regions of former arrays are used again; see `_give_back`."""
+        self._spare = spare
         self._lock = threading.Lock()
-        self._region: mmap.mmap | None = None
+        self._region: Region | None = None
         self._used = 0
 
     def array(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         """Return an array, as `numpy.empty` does."""
-        dtype, count = np.dtype(dtype), int(np.prod(shape, dtype=np.int64))
-        if count * dtype.itemsize < _FROM or not hasattr(mmap, "MADV_HUGEPAGE"):
+        dtype = np.dtype(dtype)
+        size = math.prod(shape) * dtype.itemsize
+        if size < _FROM or not _HAS_LARGE_PAGES:
             return np.empty(shape, dtype)
-        region, start = self._cut(count * dtype.itemsize)
-        return np.frombuffer(region, dtype, count, start).reshape(shape)
+        return self._cut(size).view(dtype).reshape(shape)
 
-    def _cut(self, size: int) -> tuple[mmap.mmap, int]:
+    def _cut(self, size: int) -> Region:
         if size > _REGION:
-            return _pages(size), 0
+            return self._new(size)
         with self._lock:
             if self._region is None or self._used + size > _REGION:
-                self._region, self._used = _pages(_REGION), 0
+                self._region, self._used = self._new(_REGION), 0
             start, self._used = self._used, self._used + -(-size // _LINE) * _LINE
-            return self._region, start
+            return self._region[start : start + size]
+
+    def _new(self, size: int) -> Region:
+        if not self._spare:
+            return np.frombuffer(_pages(size), np.uint8)
+        pages = _taken(size) or _pages(size)
+        region = np.frombuffer(pages, np.uint8)
+        # every array is a view of the region, and keeps it
+        weakref.finalize(region, _give_back, pages).atexit = False
+        return region
 
 
 def _pages(size: int) -> mmap.mmap:
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    pages.madvise(mmap.MADV_HUGEPAGE)
+    with suppress(OSError):  # a kernel built without large pages
+        pages.madvise(mmap.MADV_HUGEPAGE)
     return pages
+
+
+_spare: list[mmap.mmap] = []
+"""What was let go last; single operations on a list need no lock, and a lock could be held when a finaliser runs."""
+
+
+def _taken(size: int) -> mmap.mmap | None:
+    for pages in _spare[::-1]:
+        if len(pages) == size:
+            with suppress(ValueError):  # another thread was quicker
+                _spare.remove(pages)
+                return pages
+    return None
+
+
+def _give_back(pages: mmap.mmap) -> None:
+    """Keep pages for the next who asks, but tell the system that it may take them whenever it needs memory.
+
+    Where it did not, they are written again without being asked for, cleared and mapped anew: on a virtual machine
+    that takes longer than what is written.
+    """
+    if sum(map(len, _spare[:])) + len(pages) <= _SPARE:
+        with suppress(OSError):  # an old kernel: then they go back at once
+            pages.madvise(mmap.MADV_FREE)
+            _spare.append(pages)

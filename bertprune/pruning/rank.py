@@ -9,71 +9,22 @@ NumPy compares several times faster than torch, and both let other threads run m
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import RecipeError
-from ..parallel import each
+from ..parallel import Each, in_turn, shared
 from .memory import Fresh
-
-CHUNK = 1 << 17
-"""Scores looked at together: few enough that they and their temporaries stay in a core's cache."""
+from .scores import Array, Scores, joined, refuse_nan, wide_enough
 
 _SAMPLE = 1 << 17
 """Fewer scores than this are ranked without a sample."""
-_FEW = 1 << 20
-"""Fewer scores than this are not worth a thread."""
 _SIGMAS = 4.0
 """How far the bracket reaches: it misses the cut about once in ten thousand times, which costs a second pass."""
-
-Array = NDArray[Any]
-_Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""`map`, or the same with threads."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The scores of one tensor, flat; made from `values` piece by piece where there is a `rule`."""
-
-    name: str
-    values: Tensor
-    alive: Tensor | None = None
-    rule: Callable[[Array], Array] | None = None
-    """Takes and returns float32 or float64, whatever the dtype of the values; each score depends on its value alone."""
-
-    @property
-    def count(self) -> int:
-        """Count the entries that are alive."""
-        return self.values.numel() if self.alive is None else count_true(self.alive)
-
-    def of(self, values: Tensor, wide: torch.dtype) -> Array:
-        """Score some of the values."""
-        array: Array = values.to(wide).numpy(force=True)
-        return array if self.rule is None else self.rule(array)
-
-    def pieces(self, wide: torch.dtype) -> Iterator[tuple[slice, Array]]:
-        """Yield the scores of one chunk after another, dead entries included, with where they stand; one at least."""
-        for start in range(0, max(1, self.values.numel()), CHUNK):
-            where = slice(start, start + CHUNK)
-            yield where, self.of(self.values[where], wide)
-
-    def living(self, where: slice) -> Array | None:
-        """Tell which of one chunk are alive; None where all are."""
-        return None if self.alive is None else self.alive[where].numpy(force=True)
-
-
-def count_true(mask: Tensor) -> int:
-    """Count what a bool mask keeps; along axes that repeat one value, that value counts for all."""
-    repeated = [step == 0 for step in mask.stride()]
-    once = mask[tuple(slice(1) if same else slice(None) for same in repeated)]
-    times = math.prod(size for size, same in zip(mask.shape, repeated, strict=True) if same)
-    return int(np.count_nonzero(once.numpy(force=True))) * times
 
 
 def drop_lowest(sources: Sequence[Scores], k: int) -> list[Tensor]:
@@ -82,36 +33,38 @@ def drop_lowest(sources: Sequence[Scores], k: int) -> list[Tensor]:
     Exactly k go. Of equal scores at the cut the first go, in the order of the sources and of positions.
     A thread works on each source. Pure. Raises RecipeError where a score is NaN.
     """
-    few = sum(source.values.numel() for source in sources) < _FEW
-    return _drop(sources, k, map if few else each, Fresh())
+    return _drop(sources, k, shared(source.values.numel() for source in sources), Fresh())
 
 
-def drop_lowest_of_each(sources: Iterable[tuple[Scores, int]]) -> list[Tensor]:
+def drop_lowest_of_each(sources: Iterable[tuple[Scores, int]], work: Each) -> list[Tensor]:
     """Return one bool mask a source, which loses its own k lowest; see `drop_lowest`. The sources may be lazy."""
     memory = Fresh()
-    return each(lambda pair: _drop([pair[0]], pair[1], map, memory)[0], sources)
+    return work(lambda pair: _drop([pair[0]], pair[1], in_turn, memory)[0], sources)
 
 
-def _drop(sources: Sequence[Scores], k: int, each: _Each, memory: Fresh) -> list[Tensor]:
+def _drop(sources: Sequence[Scores], k: int, work: Each, memory: Fresh) -> list[Tensor]:
     alive = sum(source.count for source in sources)
     if not 0 <= k <= alive:
         raise ValueError(f"cannot drop {k} of {alive}")
     if k in (0, alive):
         return [_uniform(source, keep=k == 0) for source in sources]
-    masks = _Search(sources, _wide(sources), each, memory).masks(k, alive)
+    masks = _masks(sources, k, alive, work, memory)
     return [torch.from_numpy(mask).to(source.values.device) for source, mask in zip(sources, masks, strict=True)]
+
+
+def _masks(sources: Sequence[Scores], k: int, alive: int, work: Each, memory: Fresh) -> list[Array]:
+    wide = wide_enough(sources)
+    sizes = [source.values.numel() for source in sources]
+    if len(sources) == 1 or sum(sizes) > _SAMPLE:
+        return _Search(sources, wide, work, memory).masks(k, alive)
+    (mask,) = _Search([joined(sources, wide)], wide, work, memory).masks(k, alive)
+    return np.split(mask, np.cumsum(sizes)[:-1])
 
 
 def _uniform(source: Scores, keep: bool) -> Tensor:
     if keep and source.alive is not None:
         return source.alive.clone()
     return torch.full(source.values.shape, keep, dtype=torch.bool, device=source.values.device)
-
-
-def _wide(sources: Sequence[Scores]) -> torch.dtype:
-    """Choose a dtype that NumPy compares fast and that holds every score exactly."""
-    half_or_single = (torch.float16, torch.bfloat16, torch.float32)
-    return torch.float32 if all(source.values.dtype in half_or_single for source in sources) else torch.float64
 
 
 class _Split(NamedTuple):
@@ -139,7 +92,7 @@ class _Search:
 
     sources: Sequence[Scores]
     wide: torch.dtype
-    each: _Each
+    work: Each
     memory: Fresh
     """For the masks."""
 
@@ -152,7 +105,7 @@ class _Search:
                 parts = self.split(low, high)
                 rank = k - sum(part.below for part in parts)
                 if 0 < rank <= sum(part.scores.size for part in parts):
-                    return _cut_inside(parts, rank)
+                    return self.cut_inside(parts, rank)
                 edge = low if rank <= 0 else high
             below, ties = self.around(edge)
             if 0 < k - below <= sum(ties):
@@ -160,10 +113,12 @@ class _Search:
             low, high = (-math.inf, edge) if k <= below else (edge, math.inf)
 
     def bracket(self, k: int, alive: int) -> tuple[float, float]:
-        """Guess two scores that enclose the k-th lowest, so narrow that little lies between."""
+        """Guess two scores that enclose the k-th lowest, so narrow that little lies between; itself, of few scores."""
         if alive <= _SAMPLE:
-            return -math.inf, math.inf
-        sample = np.concatenate(list(self.each(lambda source: _sample(source, alive, self.wide), self.sources)))
+            scores = np.concatenate(self.work(lambda source: source.everything(self.wide), self.sources))
+            scores.partition(k - 1)
+            return float(scores[k - 1]), float(scores[k - 1])
+        sample = np.concatenate(self.work(lambda source: _sample(source, alive, self.wide), self.sources))
         share = k / alive
         reach = _SIGMAS * math.sqrt(sample.size * share * (1 - share)) + _SIGMAS
         first, last = math.floor(share * sample.size - reach), math.ceil(share * sample.size + reach)
@@ -175,29 +130,30 @@ class _Search:
 
     def split(self, low: float, high: float) -> list[_Split]:
         """Split every source by a bracket."""
-        return list(self.each(lambda source: _split(source, self.wide, low, high, self._mask(source)), self.sources))
+        return self.work(lambda source: _split(source, self.wide, low, high, self._mask(source)), self.sources)
+
+    def cut_inside(self, parts: Sequence[_Split], rank: int) -> list[Array]:
+        """Find the score of a rank among those inside the bracket, and drop up to it."""
+        scores = np.concatenate([part.scores for part in parts])
+        scores.partition(rank - 1)
+        score = float(scores[rank - 1])
+        to_go = rank - int(np.count_nonzero(scores[: rank - 1] < score))
+        ties = self.work(lambda part: int(np.count_nonzero(part.scores == score)), parts)
+        jobs = zip(parts, _shares(to_go, ties), strict=True)
+        return self.work(lambda job: job[0].cut(score, job[1]), jobs)
 
     def around(self, edge: float) -> tuple[int, list[int]]:
         """Count the living scores below `edge`, and those that equal it, source by source."""
-        found = list(self.each(lambda source: _around(source, self.wide, edge), self.sources))
+        found = self.work(lambda source: _around(source, self.wide, edge), self.sources)
         return sum(below for below, _ in found), [ties for _, ties in found]
 
     def cut_at(self, score: float, to_go: int, ties: Sequence[int]) -> list[Array]:
         """Drop what lies under a score, and the first so many of those that equal it."""
         jobs = zip(self.sources, _shares(to_go, ties), strict=True)
-        return list(self.each(lambda job: _kept(job[0], self.wide, score, job[1], self._mask(job[0])), jobs))
+        return self.work(lambda job: _kept(job[0], self.wide, score, job[1], self._mask(job[0])), jobs)
 
     def _mask(self, source: Scores) -> Array:
         return self.memory.array([source.values.numel()], bool)
-
-
-def _cut_inside(parts: Sequence[_Split], rank: int) -> list[Array]:
-    """Find the score of a rank among those inside the bracket, and drop up to it."""
-    scores = np.concatenate([part.scores for part in parts])
-    score = float(np.partition(scores, rank - 1)[rank - 1])
-    to_go = rank - int(np.count_nonzero(scores < score))
-    shares = _shares(to_go, [int(np.count_nonzero(part.scores == score)) for part in parts])
-    return [part.cut(score, share) for part, share in zip(parts, shares, strict=True)]
 
 
 def _shares(to_go: int, ties: Sequence[int]) -> Iterator[int]:
@@ -227,7 +183,7 @@ def _split(source: Scores, wide: torch.dtype, low: float, high: float, mask: Arr
         inside = np.flatnonzero(over & under)
         up = int(np.count_nonzero(over))
         # every number is over the low end, under the high one, or both
-        _refuse_nan(source, up + int(np.count_nonzero(under)) - inside.size != size)
+        refuse_nan(source, up + int(np.count_nonzero(under)) - inside.size != size)
         below += size - up
         places.append(inside + where.start)
         found.append(scores[inside])
@@ -240,15 +196,10 @@ def _around(source: Scores, wide: torch.dtype, edge: float) -> tuple[int, int]:
         living = source.living(where)
         scores = scores if living is None else scores[living]
         under, equal = int(np.count_nonzero(scores < edge)), int(np.count_nonzero(scores == edge))
-        _refuse_nan(source, under + equal + int(np.count_nonzero(scores > edge)) != scores.size)
+        refuse_nan(source, under + equal + int(np.count_nonzero(scores > edge)) != scores.size)
         below += under
         ties += equal
     return below, ties
-
-
-def _refuse_nan(source: Scores, there: bool) -> None:
-    if there:
-        raise RecipeError(f"{source.name}: a score is NaN, so it cannot be ranked")
 
 
 def _kept(source: Scores, wide: torch.dtype, cut: float, to_go: int, mask: Array) -> Array:

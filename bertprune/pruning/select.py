@@ -4,7 +4,7 @@ import fnmatch
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import NamedTuple
 
 import bracex
@@ -37,7 +37,7 @@ class Target:
     mask: Tensor | None
     """The mask of what is alive, where it is pruned already."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name the tensor by its first owner, as `named_modules` comes upon it."""
         return _join(self.owners[0].path, self.owners[0].tensor)

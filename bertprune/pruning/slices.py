@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..parallel import each
+from ..parallel import in_turn
 from .masked import masked
 from .plan import Plan, amount
-from .rank import Scores, drop_lowest, drop_lowest_of_each
+from .rank import drop_lowest, drop_lowest_of_each
+from .scores import Scores, count_true
 from .select import Target
 
 
@@ -28,11 +29,10 @@ def drop_slices(made: Plan, masks: dict[str, Tensor], generator: torch.Generator
         names = [f"{target.name} (slices along dim {dim})" for target in made.targets]
         wanted = [amount(made.step, number, name) for number, name in zip(numbers, names, strict=True)]
     scores = _scores(made, masks, living, wanted, generator)
-    kept = drop_lowest(scores, total) if together else drop_lowest_of_each(zip(scores, wanted, strict=True))
-    jobs = zip(made.targets, living, kept, strict=True)
-    left = each(lambda job: _left(masks.get(job[0].name), dim, *job), jobs)
-    masks.update(zip((target.name for target in made.targets), left, strict=True))
-    return [(number, int((~keep).sum())) for number, keep in zip(numbers, kept, strict=True)]
+    kept = drop_lowest(scores, total) if together else drop_lowest_of_each(zip(scores, wanted, strict=True), in_turn)
+    for target, places, keep in zip(made.targets, living, kept, strict=True):
+        masks[target.name] = _left(masks.get(target.name), dim, target, places, keep)
+    return [(number, number - count_true(keep)) for number, keep in zip(numbers, kept, strict=True)]
 
 
 def _living(target: Target, mask: Tensor | None, dim: int) -> Tensor:
@@ -49,15 +49,13 @@ def _scores(
 ) -> list[Scores]:
     draws = made.method.wants("generator")
 
-    def scores(job: tuple[Target, Tensor, int]) -> Scores:
-        target, places, number = job
+    def scores(target: Target, places: Tensor, number: int) -> Scores:
         if draws and not number:  # torch does not draw where nothing goes
             return Scores(target.name, torch.empty(len(places)))
         return _slice_scores(made, target, masks.get(target.name), places, generator)
 
-    # a generator must be drawn from in order
-    compute = map if draws else each
-    return list(compute(scores, zip(made.targets, living, wanted, strict=True)))
+    # one after another: torch brings its own threads, and a generator must be drawn from in order
+    return [scores(*job) for job in zip(made.targets, living, wanted, strict=True)]
 
 
 def _slice_scores(
@@ -76,7 +74,9 @@ def _slice_scores(
 def _left(mask: Tensor | None, dim: int, target: Target, places: Tensor, keep: Tensor) -> Tensor:
     """Take the slices at some of the places out of a mask; without one, a view says it for every value of a slice."""
     shape = target.parameter.shape
-    kept = torch.ones(shape[dim], dtype=torch.bool, device=places.device)
-    kept[places[~keep]] = False
-    along = kept.view([-1 if axis == dim % len(shape) else 1 for axis in range(len(shape))])
+    kept = keep
+    if len(places) < shape[dim]:
+        kept = torch.ones(shape[dim], dtype=torch.bool, device=places.device)
+        kept[places[~keep]] = False
+    along = kept.view(-1, *[1] * (len(shape) - 1 - dim % len(shape)))
     return along.expand(shape) if mask is None else mask & along

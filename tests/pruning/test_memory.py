@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import bertprune as bp
+from bertprune.pruning import memory as memory_module
 from bertprune.pruning.memory import Fresh
 
 STATUS = Path("/proc/self/status")
@@ -58,6 +60,63 @@ def test_a_region_goes_back_with_the_last_of_its_arrays():
     after = sum(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith("VmSize"))
     assert before - after >= 7 * 32 * 1024
     first.fill(1)
+
+
+@pytest.fixture
+def spare(monkeypatch):
+    """Regions that are spare, none yet; two at most."""
+    regions = []
+    monkeypatch.setattr(memory_module, "_spare", regions)
+    monkeypatch.setattr(memory_module, "_SPARE", 1 << 26)
+    return regions
+
+
+@needs_proc
+def test_a_region_is_used_again_only_when_the_last_of_its_arrays_is_gone(spare):
+    memory = Fresh(spare=True)
+    one, other = memory.array([1 << 20], np.float32), memory.array([1 << 20], np.float32)
+    place = one.ctypes.data
+    del memory, one
+    assert spare == []
+    assert Fresh(spare=True).array([1 << 20], np.float32).ctypes.data != place
+    other.fill(7)
+    again = torch.from_numpy(other[4:].reshape(-1, 3))  # a view of a view keeps the region too
+    del other
+    assert Fresh(spare=True).array([1 << 20], np.float32).ctypes.data != place
+    assert bool((again == 7).all())
+    del again
+    assert place in {Fresh(spare=True).array([1 << 20], np.float32).ctypes.data}
+
+
+@needs_proc
+def test_spare_memory_is_bounded_and_large_arrays_find_their_own_size(spare):
+    memory = Fresh(spare=True)
+    arrays = [memory.array([1 << 25], np.uint8) for _ in range(5)]
+    del memory
+    arrays.clear()
+    assert [len(pages) for pages in spare] == [1 << 25] * 2
+    spare.clear()
+    large = Fresh(spare=True).array([(1 << 25) + 4096], np.uint8)
+    place = large.ctypes.data
+    del large
+    assert Fresh(spare=True).array([1 << 25], np.uint8).ctypes.data != place
+    assert Fresh(spare=True).array([(1 << 25) + 4096], np.uint8).ctypes.data == place
+
+
+@needs_proc
+def test_masks_and_products_of_a_later_model_are_right_in_memory_of_a_former_one(spare):
+    step = bp.Step(method="l1_unstructured", fraction=0.5, scope="global", select="*")
+    for seed in range(4):
+        torch.manual_seed(seed)
+        model = torch.nn.Sequential(*(torch.nn.Linear(700, 700) for _ in range(3)))
+        weights = [layer.weight.detach().clone() for layer in model]
+        bp.apply(model, step)
+        assert seed == 0 or spare == []
+        for layer, weight in zip(model, weights, strict=True):
+            assert torch.equal(layer.weight_orig, weight)
+            assert torch.equal(layer.weight, weight * layer.weight_mask)
+        del model, layer
+        assert len(spare) == 1
 
 
 @needs_proc

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertprune.errors import RecipeError
-from bertprune.pruning import rank
-from bertprune.pruning.rank import Scores, drop_lowest
+from bertprune.pruning import rank, scores
+from bertprune.pruning.rank import drop_lowest
+from bertprune.pruning.scores import Scores
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 VALUES = {
@@ -60,7 +61,7 @@ def problems(draw):
 def test_exactly_the_k_lowest_go_and_ties_go_by_position(problem, chunk, sample):
     sources, k = problem
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rank, "CHUNK", chunk)
+        patch.setattr(scores, "CHUNK", chunk)
         patch.setattr(rank, "_SAMPLE", sample)
         masks = drop_lowest(sources, k)
     for mask, wanted in zip(masks, expected(sources, k), strict=True):
@@ -80,10 +81,10 @@ def test_a_small_sample_leads_to_the_exact_cut_among_many(share):
     sources = [Scores(str(n), torch.randn(200_003, generator=generator), None, np.abs) for n in range(3)]
     k = round(share * 600_009)
     masks = drop_lowest(sources, k)
-    scores = torch.cat([source.values.abs() for source in sources])
+    magnitudes = torch.cat([source.values.abs() for source in sources])
     kept = torch.cat(masks)
     assert int((~kept).sum()) == k
-    assert scores[~kept].max() <= scores[kept].min()
+    assert magnitudes[~kept].max() <= magnitudes[kept].min()
 
 
 @pytest.mark.parametrize("name", ["few", "equal", "minus zero", "half zero", "outlier"])
@@ -118,6 +119,8 @@ def test_infinite_scores_are_ranked_and_nan_is_refused_by_name():
     assert drop_lowest([Scores("x", values)], 3)[0].tolist() == [False, False, False, True]
     with pytest.raises(RecipeError, match=r"^b: a score is NaN"):
         drop_lowest([Scores("a", values), Scores("b", torch.tensor([1.0, math.nan]))], 2)
+    dead = Scores("b", torch.tensor([math.nan, 1.0]), torch.tensor([False, True]))
+    assert [mask.tolist() for mask in drop_lowest([dead, Scores("a", torch.zeros(1))], 1)] == [[False, True], [False]]
     ties = torch.ones(100_000).index_fill_(0, torch.tensor([70_000]), math.nan)
     with pytest.raises(RecipeError, match=r"^c: a score is NaN"):
         drop_lowest([Scores("c", ties)], 20_000)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
@@ -59,7 +59,11 @@ class Method:
 
     def wants(self, argument: str) -> bool:
         """Tell whether the rule has a parameter of that name."""
-        return argument in inspect.signature(self.rule).parameters
+        return argument in self._parameters
+
+    @cached_property
+    def _parameters(self) -> frozenset[str]:
+        return frozenset(inspect.signature(self.rule).parameters)
 
     def score(self, name: str, weight: torch.Tensor, **arguments: Any) -> torch.Tensor:
         """Call the rule on the tensor of that name, with those of the arguments that it asks for.
