@@ -1,15 +1,13 @@
 """A run: a pure function of a checkpoint, a recipe and a seed."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .analysis.diff import SnapshotDiff, diff
 from .analysis.snapshot import Snapshot, snapshot
@@ -21,6 +19,7 @@ from .pruning.foresee import Preview, foresee
 from .pruning.masked import sketched
 from .pruning.masks import Decision, decide
 from .pruning.outcome import StepOutcome
+from .pruning.packed import PackedMasks
 from .pruning.select import targets_by_name
 from .recipe import Recipe, Step
 from .script import script
@@ -55,19 +54,18 @@ def prune(
     decision = decide(pristine, recipe, seed, opened.missing, lambda share, words: progress(0.1 + 0.7 * share, words))
     progress(0.8, "comparing before and after")
     before = snapshot(pristine)
-    twin = _sharing(pristine)
-    attach(targets_by_name(twin), decision.masks, decision.history, mask_dtype, sketched)
+    after, report = _looked_at(pristine, decision, mask_dtype)
     run = PruningRun(
         checkpoint=opened,
         recipe=recipe,
         seed=seed,
         before=before,
-        after=snapshot(twin),
+        after=after,
         steps=tuple(decision.outcomes),
-        report=sparsity(twin),
+        report=report,
         history={name: tuple(steps) for name, steps in decision.history.items()},
         mask_dtype=mask_dtype,
-        _packed=_packed(decision),
+        masks=PackedMasks(decision.masks),
     )
     progress(1.0, "done")
     return run
@@ -91,18 +89,14 @@ class PruningRun:
     history: dict[str, tuple[Step, ...]]
     """The steps that touched each target, by its name."""
     mask_dtype: MaskDtype
-    _packed: dict[str, tuple[tuple[int, ...], "np.ndarray[Any, np.dtype[np.uint8]]"]] = field(repr=False)
+    masks: PackedMasks = field(repr=False)
+    """The masks by target name: bool, True is alive; each is unpacked when it is asked for."""
     _model: nn.Module | None = field(default=None, repr=False)
 
     @cached_property
     def diff(self) -> SnapshotDiff:
         """What changed from before to after."""
         return diff(self.before, self.after)
-
-    @property
-    def masks(self) -> Mapping[str, Tensor]:
-        """The masks by target name: bool, True is alive; each is unpacked when it is asked for."""
-        return _Masks(self._packed)
 
     @property
     def model(self) -> nn.Module:
@@ -125,25 +119,11 @@ class PruningRun:
         return script(self.checkpoint, self.recipe, self.seed, ours)
 
 
-class _Masks(Mapping[str, Tensor]):
-    """Packed masks, unpacked one at a time: all of a large model's together are as many bytes as it has weights."""
-
-    def __init__(self, packed: Mapping[str, tuple[tuple[int, ...], Any]]) -> None:
-        self._packed = packed
-
-    def __getitem__(self, name: str) -> Tensor:
-        shape, bits = self._packed[name]
-        return torch.from_numpy(np.unpackbits(bits, count=int(np.prod(shape))).view(bool)).view(shape)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._packed)
-
-    def __len__(self) -> int:
-        return len(self._packed)
-
-
-def _packed(decision: Decision) -> dict[str, tuple[tuple[int, ...], Any]]:
-    return {name: (tuple(mask.shape), np.packbits(mask.cpu().numpy())) for name, mask in decision.masks.items()}
+def _looked_at(pristine: nn.Module, decision: Decision, mask_dtype: MaskDtype) -> tuple[Snapshot, SparsityReport]:
+    """Put the hooks on a twin, which is let go."""
+    twin = _sharing(pristine)
+    attach(targets_by_name(twin), decision.masks, decision.history, mask_dtype, sketched)
+    return snapshot(twin), sparsity(twin)
 
 
 def _sharing(model: nn.Module) -> nn.Module:

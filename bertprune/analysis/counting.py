@@ -13,7 +13,7 @@ BLOCK = 1 << 20
 """Values a block: few enough for small temporaries, so many that threads seldom wait for each other."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Count:
     """How many values there are, how many a mask takes out, and how many of the others are exactly zero."""
 

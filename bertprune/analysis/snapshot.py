@@ -21,7 +21,7 @@ from .tree import resolve
 Kind = Literal["parameter", "buffer", "derived"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TensorRecord:
     """One tensor of one module, as it was."""
 
@@ -43,7 +43,7 @@ class TensorRecord:
     """The full name of its first owner, where the same tensor was met before (tied weights, shared modules)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class HookRecord:
     """One forward pre-hook of one module. `tensor` is empty for hooks that do not prune, and so is `history`."""
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Grouping = Literal["layer", "role", "module", "type"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TensorSparsity:
     """One parameter, tied ones once. The names are the ones that it has without pruning (`weight`)."""
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..analysis.snapshot import corners
-from .memory import Fresh
+from .memory import Fresh, sparse_pages
 
 
 def dense(mask: Tensor, memory: Fresh) -> Tensor:
@@ -38,10 +38,10 @@ def sketched(values: Tensor, mask: Tensor) -> Tensor:
     """Return a tensor like `values * mask` of which only the corners that a snapshot reads are worked out.
 
     The rest is memory that nobody has touched, so that it costs nothing: for a model that is looked at and let go.
-    It is not taken from large pages, of which one would be touched for each corner.
     """
     values = values.detach()
-    sketch = torch.empty_like(values)
+    sketch = torch.frombuffer(sparse_pages(max(1, values.nbytes)), dtype=values.dtype, count=values.numel())
+    sketch = sketch.view(values.shape).to(values.device)
     for place in corners(tuple(values.shape)):
         sketch[place] = values[place] * mask[place]
     return sketch

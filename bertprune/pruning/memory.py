@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 _FROM = 1 << 17
 """Bytes from which an array is cut from a region."""
-_REGION = 1 << 25
+_REGION = 1 << 24
 """Bytes asked for at once, in large pages where there are any."""
 _LINE = 64
 """Bytes of a cache line, on which every array begins."""
@@ -65,6 +65,17 @@ class Fresh:
         # every array is a view of the region, and keeps it
         weakref.finalize(region, _give_back, pages).atexit = False
         return region
+
+
+def sparse_pages(size: int) -> mmap.mmap:
+    """Return zeros of which only those pages cost memory that are written to, and which go back when they are let go.
+
+    The heap would keep every page that was ever touched; of large pages, one would be touched for a single value.
+    """
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return pages
 
 
 def _pages(size: int) -> mmap.mmap:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ..recipe import Step
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TensorOutcome:
     """What one step did to one tensor, in entries, and in slices where the method removes slices."""
 

@@ -174,6 +174,7 @@ def _sample(source: Scores, alive: int, wide: torch.dtype) -> Array:
 
 def _split(source: Scores, wide: torch.dtype, low: float, high: float, mask: Array) -> _Split:
     below, places, found = 0, [], []
+    kind = np.min_scalar_type(source.values.numel())  # half the memory of what would be 64 bits
     for where, scores in source.pieces(wide):
         over, under, size = np.greater(scores, low, out=mask[where]), scores < high, scores.size
         if (living := source.living(where)) is not None:
@@ -185,7 +186,7 @@ def _split(source: Scores, wide: torch.dtype, low: float, high: float, mask: Arr
         # every number is over the low end, under the high one, or both
         refuse_nan(source, up + int(np.count_nonzero(under)) - inside.size != size)
         below += size - up
-        places.append(inside + where.start)
+        places.append((inside + where.start).astype(kind))
         found.append(scores[inside])
     return _Split(below, np.concatenate(places), np.concatenate(found), mask)
 

@@ -11,6 +11,7 @@ import torch
 import bertprune as bp
 from bertprune.pruning import memory as memory_module
 from bertprune.pruning.memory import Fresh
+from bertprune.pruning.packed import PackedMasks
 
 STATUS = Path("/proc/self/status")
 needs_proc = pytest.mark.skipif(not STATUS.exists(), reason="the memory of a process is read from /proc")
@@ -52,19 +53,19 @@ def test_fresh_memory_is_an_array_like_any_other(shape, dtype):
 @needs_proc
 def test_a_region_goes_back_with_the_last_of_its_arrays():
     memory = Fresh()
-    arrays = [memory.array([1 << 20], np.float32) for _ in range(64)]  # eight regions
+    arrays = [memory.array([1 << 20], np.float32) for _ in range(64)]  # sixteen regions
     del memory
     before = sum(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith("VmSize"))
     first = arrays.pop(0)
     del arrays
     after = sum(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith("VmSize"))
-    assert before - after >= 7 * 32 * 1024
+    assert before - after >= 15 * 16 * 1024
     first.fill(1)
 
 
 @pytest.fixture
 def spare(monkeypatch):
-    """Regions that are spare, none yet; two at most."""
+    """Regions that are spare, none yet; four at most."""
     regions = []
     monkeypatch.setattr(memory_module, "_spare", regions)
     monkeypatch.setattr(memory_module, "_SPARE", 1 << 26)
@@ -91,16 +92,16 @@ def test_a_region_is_used_again_only_when_the_last_of_its_arrays_is_gone(spare):
 @needs_proc
 def test_spare_memory_is_bounded_and_large_arrays_find_their_own_size(spare):
     memory = Fresh(spare=True)
-    arrays = [memory.array([1 << 25], np.uint8) for _ in range(5)]
+    arrays = [memory.array([1 << 24], np.uint8) for _ in range(9)]
     del memory
     arrays.clear()
-    assert [len(pages) for pages in spare] == [1 << 25] * 2
+    assert [len(pages) for pages in spare] == [1 << 24] * 4
     spare.clear()
-    large = Fresh(spare=True).array([(1 << 25) + 4096], np.uint8)
+    large = Fresh(spare=True).array([(1 << 24) + 4096], np.uint8)
     place = large.ctypes.data
     del large
-    assert Fresh(spare=True).array([1 << 25], np.uint8).ctypes.data != place
-    assert Fresh(spare=True).array([(1 << 25) + 4096], np.uint8).ctypes.data == place
+    assert Fresh(spare=True).array([1 << 24], np.uint8).ctypes.data != place
+    assert Fresh(spare=True).array([(1 << 24) + 4096], np.uint8).ctypes.data == place
 
 
 @needs_proc
@@ -129,6 +130,24 @@ def test_fifty_rounds_of_pruning_and_baking_leave_memory_flat():
 def test_a_run_keeps_an_eighth_of_a_byte_for_each_weight(tiny_folder):
     checkpoint = bp.Checkpoint.open(tiny_folder())
     run = bp.prune(checkpoint, bp.Step(method="l1_unstructured", fraction=0.5, scope="global", select="*"))
-    kept = sum(bits.nbytes for _, bits in run._packed.values())
-    assert kept <= run.report.total.size / 8 + len(run.masks)
+    assert run.masks.nbytes <= run.report.total.size / 8 + len(run.masks)
     assert run._model is None
+
+
+def test_packed_masks_are_the_masks_and_leave_nothing_behind():
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"a": (3, 5), "b": (0, 4), "c": (), "d": (700, 301), "e": (9,)}
+    masks = {name: torch.rand(shape, generator=generator) < 0.5 for name, shape in shapes.items()}
+    masks["view"] = (torch.rand(8, 1, generator=generator) < 0.5).expand(8, 6)
+    before = {name: mask.clone() for name, mask in masks.items()}
+    packed = PackedMasks(masks)
+    assert masks == {}
+    assert list(packed) == list(before)
+    assert len(packed) == 6
+    for name, mask in before.items():
+        assert packed[name].dtype == torch.bool
+        assert torch.equal(packed[name], mask)
+    packed["d"].fill_(False)
+    assert torch.equal(packed["d"], before["d"])
+    assert packed.nbytes == sum(-(-mask.numel() // 8) for mask in before.values())
+    assert len(PackedMasks({})) == 0
