@@ -2,8 +2,9 @@
 
     python -m benchmarks.engine
 
-Each side of each work runs in turn, several times, on a fresh copy of the model; the fastest of each side counts, as
-the least disturbed. Memory is the peak above the model, measured in a process of its own.
+Each side of a work has two turns, in a process of its own so that it neither finds nor has to tidy up the other's
+memory, and in each several rounds on a fresh copy of the model; the fastest counts, as the least disturbed. Memory is
+the peak above the model.
 """
 
 import argparse
@@ -11,60 +12,43 @@ import json
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from benchmarks.works import WORKS, Work, agree, fresh, kobert, masks
+from benchmarks.works import WORKS
 
 
-def seconds(work: Work, model: torch.nn.Module, rounds: int) -> tuple[float, float]:
-    """Return the best time of ours and of torch's; where they must agree, the masks are compared first."""
-    best = {"ours": float("inf"), "theirs": float("inf")}
-    for _ in range(rounds):
-        left = {}
-        for side in best:
-            mine = fresh(model, work)
-            started = time.perf_counter()
-            getattr(work, side)(mine)
-            best[side] = min(best[side], time.perf_counter() - started)
-            left[side] = masks(mine) if work.scores else {}
-        if work.scores and not agree(work, model, left["ours"], left["theirs"]):
-            raise SystemExit(f"{work.name}: the masks are not torch's")
-    return best["ours"], best["theirs"]
+def alone(module: str, *arguments: str) -> dict[str, float]:
+    """Return what a module of this folder measures in a process of its own."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
+    measured: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return measured
 
 
-def peak(key: str, side: str) -> int:
-    """Return the bytes above the model at the peak of one side, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.peak", key, side]
-    return int(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["peak"])
-
-
-def row(work: Work, ours: float, theirs: float, memory: tuple[int, int]) -> str:
-    return (
-        f"| {work.name} | {work.against} | {theirs:.2f} s | {ours:.2f} s | **{theirs / ours:.1f}×** "
-        f"| {memory[1] / 1e6:,.0f} MB | {memory[0] / 1e6:,.0f} MB |"
-    )
+def row(key: str, rounds: int) -> str:
+    work, sides = WORKS[key], ("theirs", "ours")
+    turns = [[alone("timed", key, side, str(rounds))["seconds"] for side in sides] for _ in range(2)]
+    theirs, ours = map(min, zip(*turns, strict=True))
+    memory = " | ".join(f"{alone('peak', key, side)['peak'] / 1e6:,.0f} MB" for side in sides)
+    return f"| {work.name} | {work.against} | {theirs:.2f} s | {ours:.2f} s | **{theirs / ours:.1f}×** | {memory} |"
 
 
 def table(keys: Sequence[str], rounds: int) -> str:
-    model = kobert()
     lines = [
         "| work | against | torch | bertprune | faster | torch's memory | bertprune's |",
         "|---|---|--:|--:|--:|--:|--:|",
     ]
     for key in keys:
-        ours, theirs = seconds(WORKS[key], model, rounds)
-        lines.append(row(WORKS[key], ours, theirs, (peak(key, "ours"), peak(key, "theirs"))))
+        lines.append(row(key, rounds))
         print(lines[-1], flush=True)
     return "\n".join([*lines, "", machine(rounds), ""])
 
 
 def machine(rounds: int) -> str:
     return (
-        f"Best of {rounds} rounds, both sides in one run; memory at the peak, above the model. "
+        f"Best of twice {rounds} rounds, a process for each side, turn about; memory at the peak, above the model. "
         f"{platform.machine()}, {torch.get_num_threads()} threads, Python {platform.python_version()}, "
         f"torch {torch.__version__}."
     )
@@ -72,7 +56,7 @@ def machine(rounds: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--works", nargs="+", choices=WORKS, default=list(WORKS), metavar="WORK", help=", ".join(WORKS))
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     given = parser.parse_args()

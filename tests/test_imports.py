@@ -76,3 +76,13 @@ def test_type_checkers_see_the_same_names() -> None:
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(AttributeError, match=r"no attribute 'prnue'.*prune"):
         bp.prnue  # noqa: B018
+
+
+def test_pruning_a_plain_model_does_not_load_the_compiler_of_torch():
+    code = """
+import sys, torch, bertprune as bp
+bp.apply(torch.nn.Linear(3, 3), bp.Step(method="l1_unstructured", count=1, select="*"))
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "False\n"

@@ -68,5 +68,10 @@ class _Ready(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.results = iter(results)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # torch would import its compiler, which takes a second, to keep it out of a method that runs nothing
+        return False
+
     def __torch_dispatch__(self, *_: object) -> Tensor:
         return next(self.results)

@@ -13,14 +13,12 @@ from numpy.typing import DTypeLike, NDArray
 
 _FROM = 1 << 17
 """Bytes from which an array is cut from a region."""
-_REGION = 1 << 24
-"""Bytes asked for at once, in large pages where there are any."""
+_REGION = 1 << 25
+"""Bytes asked for at once."""
 _LINE = 64
 """Bytes of a cache line, on which every array begins."""
 _SPARE = 1 << 29
 """Bytes of spare regions at most."""
-
-_HAS_LARGE_PAGES = hasattr(mmap, "MADV_HUGEPAGE")
 
 Region = NDArray[np.uint8]
 
@@ -29,8 +27,7 @@ class Fresh:
     """Arrays that nothing is written to yet, cut one after another from regions that they share.
 
     A region goes back to the system with the last of its arrays: the heap would keep them, in pieces, and grow with
-    every run. Regions are there for large pages: touching small ones for the first time takes as long as pruning.
-    Make one for arrays that will live and die together; threads may share it.
+    every run. Make one for arrays that will live and die together; threads may share it.
     """
 
     def __init__(self, *, spare: bool = False) -> None:
@@ -44,7 +41,7 @@ class Fresh:
         """Return an array, as `numpy.empty` does."""
         dtype = np.dtype(dtype)
         size = math.prod(shape) * dtype.itemsize
-        if size < _FROM or not _HAS_LARGE_PAGES:
+        if size < _FROM:
             return np.empty(shape, dtype)
         return self._cut(size).view(dtype).reshape(shape)
 
@@ -72,17 +69,16 @@ def sparse_pages(size: int) -> mmap.mmap:
 
     The heap would keep every page that was ever touched; of large pages, one would be touched for a single value.
     """
-    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with suppress(OSError):
+    pages = _pages(size)
+    with suppress(OSError, AttributeError):
         pages.madvise(mmap.MADV_NOHUGEPAGE)
     return pages
 
 
 def _pages(size: int) -> mmap.mmap:
-    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with suppress(OSError):  # a kernel built without large pages
-        pages.madvise(mmap.MADV_HUGEPAGE)
-    return pages
+    if hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return mmap.mmap(-1, size)
 
 
 _spare: list[mmap.mmap] = []
@@ -101,10 +97,9 @@ def _taken(size: int) -> mmap.mmap | None:
 def _give_back(pages: mmap.mmap) -> None:
     """Keep pages for the next who asks, but tell the system that it may take them whenever it needs memory.
 
-    Where it did not, they are written again without being asked for, cleared and mapped anew: on a virtual machine
-    that takes longer than what is written.
+    Where it did not, they need not be asked for, cleared and mapped anew, which takes longer than pruning.
     """
     if sum(map(len, _spare[:])) + len(pages) <= _SPARE:
-        with suppress(OSError):  # an old kernel: then they go back at once
+        with suppress(OSError, AttributeError):  # a system that knows nothing of this: they go back at once
             pages.madvise(mmap.MADV_FREE)
             _spare.append(pages)

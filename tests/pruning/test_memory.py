@@ -53,19 +53,19 @@ def test_fresh_memory_is_an_array_like_any_other(shape, dtype):
 @needs_proc
 def test_a_region_goes_back_with_the_last_of_its_arrays():
     memory = Fresh()
-    arrays = [memory.array([1 << 20], np.float32) for _ in range(64)]  # sixteen regions
+    arrays = [memory.array([1 << 20], np.float32) for _ in range(64)]  # eight regions
     del memory
     before = sum(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith("VmSize"))
     first = arrays.pop(0)
     del arrays
     after = sum(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith("VmSize"))
-    assert before - after >= 15 * 16 * 1024
+    assert before - after >= 7 * 32 * 1024
     first.fill(1)
 
 
 @pytest.fixture
 def spare(monkeypatch):
-    """Regions that are spare, none yet; four at most."""
+    """Regions that are spare, none yet; two at most."""
     regions = []
     monkeypatch.setattr(memory_module, "_spare", regions)
     monkeypatch.setattr(memory_module, "_SPARE", 1 << 26)
@@ -92,16 +92,16 @@ def test_a_region_is_used_again_only_when_the_last_of_its_arrays_is_gone(spare):
 @needs_proc
 def test_spare_memory_is_bounded_and_large_arrays_find_their_own_size(spare):
     memory = Fresh(spare=True)
-    arrays = [memory.array([1 << 24], np.uint8) for _ in range(9)]
+    arrays = [memory.array([1 << 25], np.uint8) for _ in range(5)]
     del memory
     arrays.clear()
-    assert [len(pages) for pages in spare] == [1 << 24] * 4
+    assert [len(pages) for pages in spare] == [1 << 25] * 2
     spare.clear()
-    large = Fresh(spare=True).array([(1 << 24) + 4096], np.uint8)
+    large = Fresh(spare=True).array([(1 << 25) + 4096], np.uint8)
     place = large.ctypes.data
     del large
-    assert Fresh(spare=True).array([1 << 24], np.uint8).ctypes.data != place
-    assert Fresh(spare=True).array([(1 << 24) + 4096], np.uint8).ctypes.data == place
+    assert Fresh(spare=True).array([1 << 25], np.uint8).ctypes.data != place
+    assert Fresh(spare=True).array([(1 << 25) + 4096], np.uint8).ctypes.data == place
 
 
 @needs_proc
