@@ -54,10 +54,17 @@ class Wires:
 
     def act(
         self, on: Callable[..., Any], do: Callable[..., Any], inputs: list[Any], outputs: Any, *, fresh: bool = False,
-        **more: Any,
+        settled: bool = False, **more: Any,
     ) -> Any:  # fmt: skip
-        """On an event, do something with the language and the inputs; a `fresh` one needs no session before it."""
+        """On an event, do something with the language and the inputs.
+
+        A `fresh` one needs no session before it; a `settled` one waits until the steps are changed as asked before.
+        """
         given = [self.page.top.language, *([] if fresh else [self.page.source]), *inputs]
+        if settled:
+            # what comes after the inputs are the outputs
+            wait = f"async (...v) => {{ await window.bertprune.settled(); return v.slice(0, {len(given)}); }}"
+            more = {**more, "js": wait}
         return self._on(on, do if fresh else within(do), given, outputs, **more)
 
     def draw(self, on: Callable[..., Any], *parts: str, **more: Any) -> Any:
@@ -80,7 +87,10 @@ class Wires:
             return [view.plan, view.module, *self._drawn(parts, view)]
 
         outputs = [self.page.plan, self.page.module, *self._shown(parts)]
-        return self._on(on, changed, [*self.everything, *more_inputs], outputs, **more)
+        on(None, None, None, js="window.bertprune.changing", api_visibility="private")
+        done = self._on(on, changed, [*self.everything, *more_inputs], outputs, **more)
+        done.then(None, None, None, js="window.bertprune.changed", api_visibility="private")
+        return done
 
     def select(self, on: Callable[..., Any], *parts: str) -> None:
         """On a click on a module, choose it and draw some parts in one go, past the queue; then what takes longer."""

@@ -99,7 +99,7 @@ def wire_steps(wires: Wires) -> Any:
     saved.success(None, None, None, js="() => document.querySelector('#yaml-file')?.click()", api_visibility="private")
     pruned = wires.act(
         r.prune.click, acts.prune, [p.source, p.plan, r.seed, p.module, *r.form], [p.plan, p.done, p.quality, p.parcel],
-        show_progress_on=[r.progress], **HEAVY,
+        show_progress_on=[r.progress], settled=True, **HEAVY,
     )  # fmt: skip
     drawn = wires.draw(pruned.success, "plan", "run", "overview", "module", "quality", "parcel", "kept")
     drawn.success(None, None, None, js="() => window.bertprune.go('result')", api_visibility="private")

@@ -55,6 +55,23 @@ window.bertprune = {
     const text = document.querySelectorAll('#tabs .tab-container[aria-hidden=true] button')[at]?.textContent;
     return [...document.querySelectorAll('#tabs .overflow-dropdown button')].find((tab) => tab.textContent === text);
   },
+  // What changes the steps takes a moment; who prunes right after it means the steps as they will be.
+  changes: 0,
+  last: 0,
+  changing: () => {
+    window.bertprune.changes += 1;
+    window.bertprune.last = Date.now();
+    return [];
+  },
+  changed: () => {
+    window.bertprune.changes = Math.max(0, window.bertprune.changes - 1);
+    return [];
+  },
+  async settled() {
+    // a click that Gradio dropped is never answered, so that waiting must have an end
+    while (this.changes && Date.now() - this.last < 10000) await new Promise((done) => setTimeout(done, 20));
+    this.changes = 0;
+  },
   go(panel) {
     this.open(panel);
     window.scrollTo({ top: 0 });
