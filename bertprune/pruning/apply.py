@@ -74,12 +74,13 @@ def attach(
     All by target name; those that have a history are changed, in its order. `product` works out the derived values,
     as `masked` does by default.
     """
-    memory = Fresh(spare=True)
-    work_out = product or partial(masked, memory=memory)
+    # masks stay, products go with the first forward pass: in the same regions, masks would keep all of their memory
+    for_masks, for_products = Fresh(spare=True), Fresh(spare=True)
+    work_out = product or partial(masked, memory=for_products)
 
     def made(name: str) -> Made:
         original = targets[name].parameter
-        mask = dense(masks[name], memory)
+        mask = dense(masks[name], for_masks)
         values = work_out(original, mask)
         return Made(original, mask if mask_dtype == "bool" else mask.to(original.dtype), values)
 

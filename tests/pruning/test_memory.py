@@ -121,6 +121,17 @@ def test_masks_and_products_of_a_later_model_are_right_in_memory_of_a_former_one
 
 
 @needs_proc
+def test_masks_do_not_keep_the_memory_of_products_that_a_forward_pass_replaced(spare):
+    model = torch.nn.Sequential(*(torch.nn.Linear(1000, 1000) for _ in range(8)))
+    rows = bp.Step(method="ln_structured", fraction=0.5, scope="global", select="*", options={"dim": 0})
+    bp.apply(model, rows)
+    assert spare == []
+    with torch.no_grad():
+        model(torch.ones(1, 1000))
+    assert [len(pages) for pages in spare] == [1 << 25]
+
+
+@needs_proc
 def test_fifty_rounds_of_pruning_and_baking_leave_memory_flat():
     """32 MB of weights: a copy of them, or of the masks, that stayed behind each round would be 400 MB and more."""
     done = subprocess.run([sys.executable, "-c", RESIDENT], capture_output=True, text=True, check=True)
