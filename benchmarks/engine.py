@@ -23,7 +23,9 @@ from benchmarks.works import WORKS
 def alone(module: str, *arguments: str) -> dict[str, float]:
     """Return what a module of this folder measures in a process of its own."""
     command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
-    measured: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    measured: dict[str, float] = json.loads(
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    )
     return measured
 
 

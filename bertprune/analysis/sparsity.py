@@ -115,7 +115,8 @@ def sparsity(model: nn.Module) -> SparsityReport:
     Masked is what a `…_mask` buffer (bool or number) takes out; zero is an exact 0 that no mask explains, so a baked
     model has zeros and nothing masked. Counts `…_orig` under its mask, so that it is right after an optimiser step
     too. A tied tensor is counted once; where its owners hold different masks, a value is masked where none keeps it.
-    Each weight is read once and none is copied; pure. Raises BertpruneError for tensors on the meta device.
+    Each weight is read once and none is copied, but for those of another device, one by one; pure. Raises
+    BertpruneError for tensors on the meta device.
     """
     found: dict[int, _Parameter] = {}
     for path, module in model.named_modules(remove_duplicate=False):

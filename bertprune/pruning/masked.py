@@ -1,7 +1,7 @@
 """The product of a tensor and its mask, which is what a pruning hook derives."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..analysis.snapshot import corners
-from .memory import Fresh, sparse_pages
+from .memory import Fresh, own_pages
 
 
 def dense(mask: Tensor, memory: Fresh) -> Tensor:
@@ -40,8 +40,9 @@ def sketched(values: Tensor, mask: Tensor) -> Tensor:
     The rest is memory that nobody has touched, so that it costs nothing: for a model that is looked at and let go.
     """
     values = values.detach()
-    sketch = torch.frombuffer(sparse_pages(max(1, values.nbytes)), dtype=values.dtype, count=values.numel())
-    sketch = sketch.view(values.shape).to(values.device)
+    if not values.numel():
+        return values * mask
+    sketch = torch.frombuffer(own_pages(values.nbytes), dtype=values.dtype).view(values.shape).to(values.device)
     for place in corners(tuple(values.shape)):
         sketch[place] = values[place] * mask[place]
     return sketch
@@ -62,7 +63,7 @@ def derived(made: Sequence[Made]) -> list[Tensor]:
 
 
 class _Ready(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Give each computation that is asked for the next result; torch's autograd above does not notice."""
+    """Give each multiplication that is asked for the next result; torch's autograd above does not notice."""
 
     def __init__(self, results: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -73,5 +74,9 @@ class _Ready(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # torch would import its compiler, which takes a second, to keep it out of a method that runs nothing
         return False
 
-    def __torch_dispatch__(self, *_: object) -> Tensor:
-        return next(self.results)
+    def __torch_dispatch__(
+        self, function: Any, _: object, arguments: Sequence[Any] = (), more: dict[str, Any] | None = None
+    ) -> Any:
+        if function is torch.ops.aten.mul.Tensor:
+            return next(self.results)
+        return function(*arguments, **(more or {}))  # what hooks of the caller's ask for, such as copies

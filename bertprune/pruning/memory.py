@@ -26,13 +26,13 @@ Region = NDArray[np.uint8]
 class Fresh:
     """Arrays that nothing is written to yet, cut one after another from regions that they share.
 
-    A region goes back to the system with the last of its arrays: the heap would keep them, in pieces, and grow with
-    every run. Make one for arrays that will live and die together; threads may share it.
+    A region goes with the last of its arrays, back to the system or to those that are spare: the heap would keep it, in
+    pieces, and grow with every run. Make one for arrays that will live and die together; threads may share it.
     """
 
     def __init__(self, *, spare: bool = False) -> None:
-        """Ask for nothing yet. With `spare`, regions of former arrays are used again; see `_give_back`."""
-        self._spare = spare
+        """Ask for nothing yet. With `spare`, regions of former arrays are used again; see `_set_aside`."""
+        self._from_spare = spare
         self._lock = threading.Lock()
         self._region: Region | None = None
         self._used = 0
@@ -55,16 +55,16 @@ class Fresh:
             return self._region[start : start + size]
 
     def _new(self, size: int) -> Region:
-        if not self._spare:
+        if not self._from_spare:
             return np.frombuffer(_pages(size), np.uint8)
         pages = _taken(size) or _pages(size)
         region = np.frombuffer(pages, np.uint8)
         # every array is a view of the region, and keeps it
-        weakref.finalize(region, _give_back, pages).atexit = False
+        weakref.finalize(region, _set_aside, pages).atexit = False
         return region
 
 
-def sparse_pages(size: int) -> mmap.mmap:
+def own_pages(size: int) -> mmap.mmap:
     """Return zeros of which only those pages cost memory that are written to, and which go back when they are let go.
 
     The heap would keep every page that was ever touched; of large pages, one would be touched for a single value.
@@ -94,12 +94,16 @@ def _taken(size: int) -> mmap.mmap | None:
     return None
 
 
-def _give_back(pages: mmap.mmap) -> None:
+def _set_aside(pages: mmap.mmap) -> None:
     """Keep pages for the next who asks, but tell the system that it may take them whenever it needs memory.
 
     Where it did not, they need not be asked for, cleared and mapped anew, which takes longer than pruning.
     """
-    if sum(map(len, _spare[:])) + len(pages) <= _SPARE:
-        with suppress(OSError, AttributeError):  # a system that knows nothing of this: they go back at once
-            pages.madvise(mmap.MADV_FREE)
-            _spare.append(pages)
+    if len(pages) > _SPARE:
+        return
+    with suppress(OSError, AttributeError):  # a system that knows nothing of this: they go back at once
+        pages.madvise(mmap.MADV_FREE)
+        _spare.append(pages)
+    with suppress(IndexError):  # another thread was quicker
+        while sum(map(len, _spare[:])) > _SPARE:
+            _spare.pop(0)

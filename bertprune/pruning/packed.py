@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .memory import sparse_pages
+from .memory import own_pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class PackedMasks(Mapping[str, Tensor]):
         self._packed: dict[str, _Bits] = {}
         self.nbytes = sum(-(-mask.numel() // 8) for mask in masks.values())
         # pages of their own: in the heap they would lie between what comes and goes, and keep that from going
-        room, start = np.frombuffer(sparse_pages(max(1, self.nbytes)), np.uint8), 0
+        room, start = np.frombuffer(own_pages(max(1, self.nbytes)), np.uint8), 0
         for name in list(masks):
             mask = masks.pop(name)
             bits = np.packbits(mask.numpy(force=True))

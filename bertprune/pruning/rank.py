@@ -1,4 +1,4 @@
-"""Find exactly the k lowest scores among many tensors, without ever joining or sorting them.
+"""Find exactly the k lowest scores among many tensors, without joining or sorting them, unless they are few.
 
 The cut, that is the k-th lowest score, is bracketed by order statistics of a small sample. One pass drops what lies
 below the bracket and collects what lies inside, about one score in a hundred; the exact cut is found among those, and
@@ -22,7 +22,7 @@ from .memory import Fresh
 from .scores import Array, Scores, joined, refuse_nan, wide_enough
 
 _SAMPLE = 1 << 17
-"""Fewer scores than this are ranked without a sample."""
+"""So many scores, or fewer, are ranked without a sample."""
 _SIGMAS = 4.0
 """How far the bracket reaches: it misses the cut about once in ten thousand times, which costs a second pass."""
 
@@ -31,7 +31,7 @@ def drop_lowest(sources: Sequence[Scores], k: int) -> list[Tensor]:
     """Return one bool mask a source, flat: False for what was dead and for the k lowest scores that were alive.
 
     Exactly k go. Of equal scores at the cut the first go, in the order of the sources and of positions.
-    A thread works on each source. Pure. Raises RecipeError where a score is NaN.
+    Pure. Raises RecipeError where a score that has to be ranked is NaN.
     """
     return _drop(sources, k, shared(source.values.numel() for source in sources), Fresh())
 
@@ -197,7 +197,8 @@ def _around(source: Scores, wide: torch.dtype, edge: float) -> tuple[int, int]:
         living = source.living(where)
         scores = scores if living is None else scores[living]
         under, equal = int(np.count_nonzero(scores < edge)), int(np.count_nonzero(scores == edge))
-        refuse_nan(source, under + equal + int(np.count_nonzero(scores > edge)) != scores.size)
+        unlike = under + equal + int(np.count_nonzero(scores > edge)) != scores.size
+        refuse_nan(source, unlike and bool(np.isnan(scores).any()))  # the edge may be another source's NaN
         below += under
         ties += equal
     return below, ties

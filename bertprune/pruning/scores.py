@@ -63,7 +63,7 @@ def count_true(mask: Tensor) -> int:
 
 
 def wide_enough(sources: Sequence[Scores]) -> torch.dtype:
-    """Choose a dtype that NumPy compares fast and that holds every score exactly."""
+    """Choose a dtype that NumPy compares fast and that holds every score of a floating-point tensor exactly."""
     half_or_single = (torch.float16, torch.bfloat16, torch.float32)
     return torch.float32 if all(source.values.dtype in half_or_single for source in sources) else torch.float64
 

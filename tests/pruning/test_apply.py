@@ -271,3 +271,21 @@ def test_global_ln_structured_ranks_all_rows_together():
     assert model[0].weight_mask.any(1).tolist() == [False, False, True]
     assert model[1].weight_mask.any(1).tolist() == [False, True, False, True, True]
     assert [(t.slices_before, t.slices_removed) for t in outcome.tensors] == [(3, 2), (5, 2)]
+
+
+def test_hooks_of_the_callers_on_what_autograd_saves_do_not_mix_the_products_up():
+    model = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6))
+    weights = [layer.weight.detach().clone() for layer in model]
+    with torch.autograd.graph.saved_tensors_hooks(lambda saved: saved.clone(), lambda saved: saved):
+        bp.apply(model, bp.Step(method="l1_unstructured", fraction=0.5, select="*"))
+    for layer, weight in zip(model, weights, strict=True):
+        assert torch.equal(layer.weight, weight * layer.weight_mask)
+        layer.weight.sum().backward()
+        assert torch.equal(layer.weight_orig.grad, layer.weight_mask.float())
+
+
+def test_a_checkpoint_with_an_empty_tensor_is_pruned(tiny_folder):
+    run = bp.prune(
+        tiny_folder("BertModel", type_vocab_size=0), bp.Step(method="l1_unstructured", fraction=0.5, select="*")
+    )
+    assert run.report.total.masked > 0

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 import bertprune as bp
+from bertprune.analysis.snapshot import corners
 from bertprune.pruning import memory as memory_module
+from bertprune.pruning.masked import sketched
 from bertprune.pruning.memory import Fresh
 from bertprune.pruning.packed import PackedMasks
 
@@ -162,3 +164,19 @@ def test_packed_masks_are_the_masks_and_leave_nothing_behind():
     assert torch.equal(packed["d"], before["d"])
     assert packed.nbytes == sum(-(-mask.numel() // 8) for mask in before.values())
     assert len(PackedMasks({})) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(), (0, 4), (3,), (5, 7), (300, 200)])
+def test_a_sketch_is_right_where_a_snapshot_looks(shape, dtype):
+    values, mask = torch.randn(shape).to(dtype), torch.rand(shape) < 0.5
+    sketch, product = sketched(values, mask), values * mask
+    assert (sketch.shape, sketch.dtype) == (product.shape, product.dtype)
+    assert all(torch.equal(sketch[place], product[place]) for place in corners(shape))
+
+
+@needs_proc
+def test_what_was_let_go_last_is_kept(spare):
+    for size in (1 << 25, (1 << 25) + 4096, (1 << 25) + 8192):
+        Fresh(spare=True).array([size], np.uint8).fill(1)
+    assert [len(pages) for pages in spare] == [(1 << 25) + 8192]

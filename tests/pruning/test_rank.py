@@ -121,6 +121,11 @@ def test_infinite_scores_are_ranked_and_nan_is_refused_by_name():
         drop_lowest([Scores("a", values), Scores("b", torch.tensor([1.0, math.nan]))], 2)
     dead = Scores("b", torch.tensor([math.nan, 1.0]), torch.tensor([False, True]))
     assert [mask.tolist() for mask in drop_lowest([dead, Scores("a", torch.zeros(1))], 1)] == [[False, True], [False]]
+    half = torch.arange(100_000) < 60_000
+    for size, alive, k in ((100_000, half, 100_000), (200_000, None, 300_000)):
+        spoiled = Scores("spoiled", torch.full((size,), math.nan), alive)
+        with pytest.raises(RecipeError, match=r"^spoiled: a score is NaN"):
+            drop_lowest([Scores("sound", torch.randn(size), alive), spoiled], k)
     ties = torch.ones(100_000).index_fill_(0, torch.tensor([70_000]), math.nan)
     with pytest.raises(RecipeError, match=r"^c: a score is NaN"):
         drop_lowest([Scores("c", ties)], 20_000)
