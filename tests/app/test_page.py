@@ -266,6 +266,7 @@ def test_korean_from_the_browser_and_by_choice(visit: Callable[..., Any], shot: 
     expect(page.get_by_role("tab", name="5 Take it home", exact=True)).to_be_visible()
     expect(page.locator("#status")).to_contain_text("Sparsity")
     expect(page.locator("#summary")).to_contain_text("Sparsity of the model")
+    page.wait_for_timeout(2000)  # Gradio complains of what is still on its way when a page is left
     page.reload()
     expect(page.get_by_role("tab", name="1 Model", exact=True)).to_be_visible()
     expect(page.locator("#status")).to_contain_text("Sparsity")
