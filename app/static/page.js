@@ -68,8 +68,8 @@ window.bertprune = {
     return [];
   },
   async settled() {
-    // a click that Gradio dropped is never answered, so that waiting must have an end
-    while (this.changes && Date.now() - this.last < 10000) await new Promise((done) => setTimeout(done, 20));
+    // a click that was dropped or refused is never answered, so that waiting must have an end
+    while (this.changes && Date.now() - this.last < 2000) await new Promise((done) => setTimeout(done, 20));
     this.changes = 0;
   },
   go(panel) {
