@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from training.data import read_reviews, split
-from training.stages import Settings
+from demo_training.data import read_reviews, split
+from demo_training.stages import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import bertprune as bp
 from benchmarks.peak import resident, watched
 from benchmarks.works import QKV, WORKS, kobert
-from bertprune.analysis.diff import diff
+from bertprune.model.diff import diff
 
 ROOT = Path(__file__).parent.parent
 

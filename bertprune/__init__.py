@@ -8,15 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .analysis import figures as figures
-    from .analysis.compare import Comparison as Comparison
-    from .analysis.compare import compare as compare
-    from .analysis.snapshot import Snapshot as Snapshot
-    from .analysis.snapshot import snapshot as snapshot
-    from .analysis.sparsity import SparsityReport as SparsityReport
-    from .analysis.sparsity import sparsity as sparsity
-    from .analysis.tree import ModuleNode as ModuleNode
-    from .analysis.tree import tree as tree
     from .checkpoint import Checkpoint as Checkpoint
     from .errors import BertpruneError as BertpruneError
     from .errors import NoEffectWarning as NoEffectWarning
@@ -27,30 +18,39 @@ if TYPE_CHECKING:
     from .evaluation.sentence import try_text as try_text
     from .exports.load import load as load
     from .exports.write import export as export
+    from .model.snapshot import Snapshot as Snapshot
+    from .model.snapshot import snapshot as snapshot
+    from .model.tree import ModuleNode as ModuleNode
+    from .model.tree import tree as tree
     from .pruning.apply import apply as apply
     from .pruning.apply import bake as bake
-    from .pruning.methods import method as method
-    from .pruning.methods import methods as methods
     from .recipe import Recipe as Recipe
     from .recipe import Selection as Selection
     from .recipe import Step as Step
-    from .run import PruningRun as PruningRun
-    from .run import preview as preview
-    from .run import prune as prune
+    from .reports import figures as figures
+    from .reports.compare import Comparison as Comparison
+    from .reports.compare import compare as compare
+    from .reports.sparsity import SparsityReport as SparsityReport
+    from .reports.sparsity import sparsity as sparsity
+    from .runs.run import PruningRun as PruningRun
+    from .runs.run import preview as preview
+    from .runs.run import prune as prune
+    from .scores import method as method
+    from .scores import methods as methods
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "recipe": ("Recipe", "Selection", "Step"),
     "checkpoint": ("Checkpoint",),
-    "analysis.tree": ("ModuleNode", "tree"),
-    "analysis.snapshot": ("Snapshot", "snapshot"),
-    "analysis.sparsity": ("SparsityReport", "sparsity"),
-    "analysis.compare": ("Comparison", "compare"),
-    "analysis": ("figures",),
-    "pruning.methods": ("method", "methods"),
+    "model.tree": ("ModuleNode", "tree"),
+    "model.snapshot": ("Snapshot", "snapshot"),
+    "reports.sparsity": ("SparsityReport", "sparsity"),
+    "reports.compare": ("Comparison", "compare"),
+    "reports": ("figures",),
+    "scores": ("method", "methods"),
     "pruning.apply": ("apply", "bake"),
-    "run": ("PruningRun", "preview", "prune"),
+    "runs.run": ("PruningRun", "preview", "prune"),
     "exports.write": ("export",),
     "exports.load": ("load",),
     "evaluation.quality": ("QualityReport", "evaluate"),

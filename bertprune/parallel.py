@@ -5,12 +5,18 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
-import torch
-
 Thing = TypeVar("Thing")
 Result = TypeVar("Result")
 
 Each = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
+
+Progress = Callable[[float, str], None]
+"""Called with the share done (0 to 1) and a few words; may raise to cancel, and then nothing is left half done."""
+
+
+def silent(share: float, words: str) -> None:
+    """Report progress to nobody."""
+
 
 WORTH = 1 << 17
 """Values of a tensor, in the mean, from which a thread is worth its while: with fewer, threads wait for each other."""
@@ -34,6 +40,8 @@ def each(work: Callable[[Thing], Result], things: Iterable[Thing]) -> list[Resul
     from a generator, or be too much to hold at once. Where a work fails nothing more is taken, and the first failure
     in order is raised.
     """
+    import torch  # progress is also told where torch is not loaded
+
     threads, queue = torch.get_num_threads(), _Queue(things)
     results: dict[int, Result] = {}
     failures: dict[int, BaseException] = {}

@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from .errors import RecipeError, shortened
-from .plain import MAX_BYTES, from_json, from_yaml
+from .safe_yaml import MAX_BYTES, from_json, from_yaml
 
 Role = Literal[
     "embeddings.word",

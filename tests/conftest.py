@@ -68,6 +68,14 @@ def make_model(model_cls: str, seed: int = 0, **changes: Any) -> Any:
         return getattr(transformers, model_cls)(make_config(model_cls, **changes)).eval()
 
 
+def tiny(model_cls: str, device: str = "cpu", **changes: Any) -> Any:
+    """Build a tiny model on a device, such as meta."""
+    import torch
+
+    with torch.device(device):
+        return make_model(model_cls, **changes)
+
+
 def make_tokenizer() -> Any:
     """Build a WordPiece tokenizer of 97 pieces: 5 special ones, letters, letters within words, some words."""
     from transformers import BertTokenizer
@@ -188,6 +196,29 @@ def _as_pickle(folder: Path) -> None:
         text = index.read_text().replace("model-", "pytorch_model-").replace(".safetensors", ".bin")
         (folder / "pytorch_model.bin.index.json").write_text(json.dumps(json.loads(text)))
         index.unlink()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--overwrite", action="store_true", help="write the golden text files anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with golden/NAME beside the test file, or write that file when asked to."""
+    folder = request.path.parent / "golden"
+
+    def check(name: str, text: str) -> None:
+        if request.config.getoption("--overwrite"):
+            (folder / name).write_text(text + "\n", encoding="utf-8")
+        assert text + "\n" == (folder / name).read_text(encoding="utf-8")
+
+    return check
+
+
+@pytest.fixture(name="tiny")
+def tiny_fixture() -> Callable[..., Any]:
+    """Give the function that builds a class of transformers tiny and seeded, on a device."""
+    return tiny
 
 
 @pytest.fixture(scope="session")

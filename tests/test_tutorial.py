@@ -17,7 +17,7 @@ def left_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget the methods that a page registers, and the seeds that it plants for plain torch."""
     import torch
 
-    from bertprune.pruning.methods import registry
+    from bertprune.scores import registry
 
     monkeypatch.setattr(registry, "_REGISTER", dict(registry.methods()))
     with torch.random.fork_rng(devices=[]):

@@ -1,8 +1,8 @@
 """Checkpoints: where weights come from, what they are, and the models built from them."""
 
+from .checkpoint import Checkpoint
 from .facts import Facts, TensorFact
-from .opened import Checkpoint
-from .sources import EMBEDDED, default
+from .source import EMBEDDED, default
 
 DEFAULT = default()
 """The name of the checkpoint to begin with."""

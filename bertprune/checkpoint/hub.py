@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import CheckpointError
-from ..progress import Progress, silent
+from ..parallel import Progress, silent
 from .facts import TensorFact
 from .folder import NoWeightsFound, folder_weights, shard_names
 from .headers import refuse_many, stored_tensor
 from .network import Transfer, Unreachable, attended, bar_class, cached_ids, part_of, within
 from .reading import read_object, reason
-from .sources import Source, alternatives, folder_config, refuse_larger
+from .source import Source, alternatives, folder_config, refuse_larger
 from .tokenizer_files import SETTINGS, VOCABULARIES, has_vocabulary
 from .weights import Read, Weights
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import CheckpointError
-from ..progress import Progress, silent
+from ..parallel import Progress, silent
 from ..seeded import Seeded
 from .facts import TensorFact
 from .reading import reason

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import CheckpointError
-from ..progress import Progress
+from ..parallel import Progress
 
 T = TypeVar("T")
 

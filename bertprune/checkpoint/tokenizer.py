@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, shortened
 from .reading import read_object, reason
-from .sources import EMBEDDED, Source, allowed_path, alternatives, embedded_folder
+from .source import EMBEDDED, Source, allowed_path, alternatives, embedded_folder
 from .tokenizer_files import has_vocabulary, tokenizer_files
 
 if TYPE_CHECKING:

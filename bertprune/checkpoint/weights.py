@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import CheckpointError
-from ..progress import Progress, silent
+from ..parallel import Progress, silent
 from .facts import TensorFact
 from .headers import safetensors_header
 from .pickled import load_tensors, refuse_lies

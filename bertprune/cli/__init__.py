@@ -1,3 +1,3 @@
 """The library's verbs from a shell; `bertprune --help` lists them."""
 
-from .entry import main as main
+from .main import main as main

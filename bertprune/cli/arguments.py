@@ -33,7 +33,7 @@ def open_model(source: str, revision: str | None) -> "nn.Module":
 
 def open_noted(source: str, revision: str | None) -> "tuple[nn.Module, tuple[str, ...]]":
     """Load a model together with what the reader should know of where it comes from. Raises CheckpointError."""
-    from ..exports.masked import is_masked, open_masked
+    from ..checkpoint.masked import is_masked, open_masked
 
     if is_masked(source):
         return open_masked(source).model(), ()
@@ -43,6 +43,6 @@ def open_noted(source: str, revision: str | None) -> "tuple[nn.Module, tuple[str
 
 def open_skeleton(source: str, revision: str | None) -> "nn.Module":
     """Get a model to look at whose weights nobody needs; reads headers only where that is enough."""
-    from ..exports.masked import is_masked, open_masked
+    from ..checkpoint.masked import is_masked, open_masked
 
     return open_masked(source).model() if is_masked(source) else open_checkpoint(source, revision).skeleton()

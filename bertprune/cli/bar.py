@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..progress import Progress, silent
+from ..parallel import Progress, silent
 
 
 @contextmanager

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from .arguments import open_noted
 from .bar import progress_bar
-from .output import Table, percent, print_json, say
+from .console import Table, percent, print_json, say
 
 if TYPE_CHECKING:
-    from ..analysis.compare import Comparison
-    from ..analysis.counting import Count
+    from ..reports.compare import Comparison
+    from ..reports.counting import Count
 
 Group = Literal["tensor", "layer", "role", "module", "type"]
 GROUPS: tuple[Group, ...] = get_args(Group)
@@ -19,7 +19,7 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 def show_both(first: str, second: str, groupings: Sequence[Group], json: bool, revision: str | None) -> None:
     """Print the comparison of two sources; `revision` is that of the first. Raises BertpruneError."""
     with progress_bar("comparing"):
-        from ..analysis.compare import compare
+        from ..reports.compare import compare
 
         models = [(first, *open_noted(first, revision)), (second, *open_noted(second, None))]
         found = compare(models[0][1], models[1][1])
@@ -53,7 +53,7 @@ def _groups(found: "Comparison", by: Literal["layer", "role", "module", "type"])
 
 
 def _shares(first: "Count | None", second: "Count | None") -> tuple[str, str, str]:
-    from ..analysis.compare import gain
+    from ..reports.compare import gain
 
     cells = ["-" if count is None else percent(count.sparsity) for count in (first, second)]
     return cells[0], cells[1], f"{100 * gain(first, second):+.2f} pp"

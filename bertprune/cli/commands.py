@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import look, make, page, quality
+from . import evaluate, inspect, page, prune
 
 _ABOUT = "Prune BERT and its relatives: choose, mask, rank, report, evaluate, export."
 _SOURCES = "SOURCE is demo, demo-mlm, kobert-shape, a folder, a .safetensors file beside its config.json, or a Hub id."
@@ -37,7 +37,7 @@ def assemble(pretty: bool) -> typer.Typer:
     ) -> None:
         pass
 
-    for module in (look, make, quality, page):
+    for module in (inspect, prune, evaluate, page):
         for name, command in module.COMMANDS.items():
             shell.command(name)(command)
     return shell

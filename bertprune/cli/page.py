@@ -11,7 +11,7 @@ import typer
 import bertprune
 
 from ..errors import BertpruneError
-from .flags import load_methods
+from .options import load_methods
 
 _ROOT = Path(bertprune.__file__).parent.parent
 """Where the page lies in a source tree: beside the package. It is no part of what pip installs."""

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from ..analysis.render import aligned
+from ..text import aligned
 
 
 @dataclass(frozen=True)

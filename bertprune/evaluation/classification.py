@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.special import softmax
 
+from ..data.batches import read_logits
+from ..data.labels import class_numbers
 from .fidelity import embedding_cosine
-from .inference import read_logits
 from .intervals import bootstrap, mcnemar, proportion
 from .job import Findings, Job, Rows
-from .labels import class_numbers
 from .metrics import Classes, accuracy, macro_f1, weighted_f1, weighted_mean
 from .report import Changed, Score
 from .scoring import paired

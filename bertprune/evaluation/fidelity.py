@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics.pairwise import paired_cosine_distances
 
-from .inference import Encoded, read_embeddings
+from ..data.batches import Encoded, read_embeddings
 from .intervals import Estimate, Numbers, bootstrap, percentiles
 from .job import Job
 from .metrics import weighted_mean

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
+from ..data.batches import Encoded, Meter, Reader, collect, encode, fits, max_tokens
+from ..data.columns import Examples
 from ..errors import DataError
-from ..progress import Progress
-from .columns import Examples
-from .inference import Encoded, Meter, Reader, collect, encode, fits, max_tokens
+from ..parallel import Progress
 from .intervals import Estimate
 from .report import Changed, Score
 from .subjects import Subjects

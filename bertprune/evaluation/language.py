@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from ..data.batches import Batch, Encoded, call
 from ..errors import DataError
 from .fidelity import embedding_cosine
-from .inference import Batch, Encoded, call
 from .intervals import bootstrap
 from .job import Findings, Job
 from .metrics import weighted_ratio

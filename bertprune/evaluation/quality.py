@@ -7,17 +7,17 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..data.columns import pick
+from ..data.tables import read_table
 from ..errors import DataError
-from ..progress import Progress, silent
+from ..parallel import Progress, silent
 from .classification import classify
-from .columns import pick
 from .fidelity import embedding_cosine
 from .intervals import Estimate
 from .job import Findings, Job
 from .language import fill_in
 from .report import Changed, QualityReport, Score, Task, frozen
 from .similarity import compare_pairs, regress
-from .sources import read_table
 from .subjects import Subjects, resolve
 
 __all__ = ["Changed", "Estimate", "QualityReport", "Score", "evaluate"]

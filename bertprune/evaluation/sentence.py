@@ -11,16 +11,16 @@ from scipy.special import softmax
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..data.batches import Batch, Encoded, call, read_embeddings, read_logits
+from ..data.columns import Examples
+from ..data.tables import MAX_LINE, Table
 from ..errors import DataError
-from ..progress import silent
+from ..parallel import silent
 from .answers import Answers, Figure, Guess, TextReport
 from .classification import class_names
-from .columns import Examples
 from .fidelity import cosines
-from .inference import Batch, Encoded, call, read_embeddings, read_logits
 from .job import Job, Rows
 from .quality import Model, head_of
-from .sources import MAX_LINE, Table
 from .subjects import resolve
 
 __all__ = ["Answers", "Figure", "Guess", "TextReport", "try_text"]

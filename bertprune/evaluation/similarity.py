@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.batches import read_embeddings, read_logits
+from ..data.labels import numbers
 from ..errors import DataError
 from .fidelity import cosines, embedding_cosine, mean_cosine
-from .inference import read_embeddings, read_logits
 from .intervals import Numbers, bootstrap
 from .job import Findings, Job
-from .labels import numbers
 from .metrics import pearson, spearman, weighted_correlations
 from .report import Score
 from .scoring import paired

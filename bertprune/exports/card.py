@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import yaml
 
-from ..analysis.counting import Count
-from ..analysis.sparsity import SparsityReport
 from ..recipe import Recipe
+from ..reports.counting import Count
+from ..reports.sparsity import SparsityReport
 
 Form = Literal["baked", "masked"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import nn
 
 from ..checkpoint import Checkpoint
-from .masked import is_masked, open_masked
+from ..checkpoint.masked import is_masked, open_masked
 
 
 def load(folder: str | Path) -> nn.Module:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from .. import __version__
-from ..analysis.sparsity import SparsityReport
 from ..checkpoint import Checkpoint
 from ..pruning.apply import MaskDtype
-from ..pruning.methods import methods
 from ..recipe import Recipe
+from ..reports.sparsity import SparsityReport
+from ..scores import methods
 from .card import Origin
 from .folder import MARK
 
 if TYPE_CHECKING:
-    from ..run import PruningRun
+    from ..runs.run import PruningRun
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
-from ..pruning.select import every_target
+from ..model.targets import every_target
 
 Form = Literal["baked", "masked"]
 FILES: dict[Form, str] = {"baked": "model.safetensors", "masked": "masked.safetensors"}

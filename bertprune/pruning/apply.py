@@ -8,15 +8,14 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from ..errors import SelectionError
-from ..parallel import shared
-from ..progress import Progress, silent
+from ..model.hooks import hook_of
+from ..model.targets import Owner, Target, every_target, find_targets
+from ..parallel import Progress, shared, silent
 from ..recipe import Recipe, Selection, Step
-from .hooks import hook_of
 from .masked import Made, dense, derived, masked
 from .masks import decide
 from .memory import Fresh
 from .outcome import StepOutcome
-from .select import Owner, Target, every_target, find_targets
 
 MaskDtype = Literal["bool", "float"]
 

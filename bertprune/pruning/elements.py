@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from ..model.targets import Target
 from ..parallel import shared
 from .masked import masked
 from .plan import Plan, amount
 from .rank import drop_lowest, drop_lowest_of_each
 from .scores import Scores
-from .select import Target
 
 
 def drop_elements(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..analysis.snapshot import corners
+from ..model.snapshot import corners
 from .memory import Fresh, own_pages
 
 

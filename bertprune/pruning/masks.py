@@ -11,15 +11,14 @@ from torch import Tensor, nn
 from torch.nn.utils.prune import PruningContainer
 
 from ..errors import NoEffectWarning, RecipeError, SelectionError
-from ..parallel import shared
-from ..progress import Progress, silent
+from ..model.targets import Target
+from ..parallel import Progress, shared, silent
 from ..recipe import Recipe, Step
 from ..seeded import Seeded
 from .elements import drop_elements
 from .outcome import StepOutcome, TensorOutcome
 from .plan import Plan, plan
 from .scores import count_true
-from .select import Target
 from .slices import drop_slices
 
 

@@ -6,9 +6,9 @@ from typing import Any
 from torch import nn
 
 from ..errors import RecipeError
+from ..model.targets import MAX_ALTERNATIVES, Target, alternatives, find_targets
 from ..recipe import Recipe, Step
-from .methods import Method, named
-from .select import MAX_ALTERNATIVES, Target, alternatives, find_targets
+from ..scores import Method, named
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ..model.targets import Target
 from ..parallel import in_turn
 from .masked import masked
 from .plan import Plan, amount
 from .rank import drop_lowest, drop_lowest_of_each
 from .scores import Scores, count_true
-from .select import Target
 
 
 def drop_slices(made: Plan, masks: dict[str, Tensor], generator: torch.Generator) -> list[tuple[int, int]]:

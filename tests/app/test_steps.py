@@ -99,7 +99,7 @@ def test_options_become_fields_of_their_types() -> None:
 
 
 def test_a_method_of_ones_own_brings_its_fields(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bertprune.pruning.methods import registry
+    from bertprune.scores import registry
 
     monkeypatch.setattr(registry, "_REGISTER", dict(registry._REGISTER))
 

@@ -12,7 +12,8 @@ import transformers
 from checkpoint_files import alike, configure, contents, store, stored
 
 import bertprune as bp
-from bertprune.checkpoint import DEFAULT, EMBEDDED, sources
+from bertprune.checkpoint import DEFAULT, EMBEDDED
+from bertprune.checkpoint import source as sources
 from bertprune.errors import CheckpointError, MissingTensorsWarning
 from bertprune.seeded import Seeded
 
@@ -270,7 +271,7 @@ def test_a_baked_export_says_that_it_knows_only_zeros(tiny_folder):
 
 def test_headers_and_configs_are_read_without_torch(tiny_folder):
     code = (
-        "import sys; from bertprune.checkpoint.sources import resolve; "
+        "import sys; from bertprune.checkpoint.source import resolve; "
         f"print(len(resolve({str(tiny_folder('BertModel'))!r}, None).weights.tensors)); "
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )

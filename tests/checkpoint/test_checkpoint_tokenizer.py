@@ -4,7 +4,7 @@ import pytest
 from checkpoint_files import configure, set_tokenizer
 
 import bertprune as bp
-from bertprune.checkpoint import sources
+from bertprune.checkpoint import source as sources
 from bertprune.errors import CheckpointError
 from tests.conftest import cheaply
 

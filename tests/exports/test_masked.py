@@ -147,7 +147,7 @@ def test_a_folder_is_not_baked_onto_itself(tmp_path: Path, pruned: Callable[...,
 
 
 def test_a_method_that_is_not_here_leaves_its_name(back: Callable[..., Any]) -> None:
-    from bertprune.pruning.methods import registry
+    from bertprune.scores import registry
 
     @bp.method("from_afar")
     def from_afar(weight: torch.Tensor) -> torch.Tensor:

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import bertprune as bp
-from bertprune.analysis.snapshot import corners
+from bertprune.model.snapshot import corners
 from bertprune.pruning import memory as memory_module
 from bertprune.pruning.masked import sketched
 from bertprune.pruning.memory import Fresh
-from bertprune.pruning.packed import PackedMasks
+from bertprune.pruning.packed_masks import PackedMasks
 
 STATUS = Path("/proc/self/status")
 needs_proc = pytest.mark.skipif(not STATUS.exists(), reason="the memory of a process is read from /proc")

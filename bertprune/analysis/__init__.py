@@ -1,1 +1,0 @@
-"""Look at a model and never touch it: tree, places, snapshots, sparsity, figures."""

@@ -1,0 +1,1 @@
+"""What pruning left: counts, sparsity, two runs side by side, figures."""

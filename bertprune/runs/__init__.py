@@ -1,0 +1,1 @@
+"""Run a recipe on a checkpoint, preview it, or write it as a script."""

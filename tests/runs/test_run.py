@@ -1,0 +1,209 @@
+"""A run is a pure function of a checkpoint, a recipe and a seed."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.nn.utils import prune as torch_prune
+
+import bertprune as bp
+from bertprune.scores import registry
+
+HALF = bp.Step(method="l1_unstructured", fraction=0.5, scope="global", select="encoder.*")
+NOISE = bp.Step(method="random_unstructured", fraction=0.2, select="encoder.*")
+
+
+@pytest.fixture
+def checkpoint(tiny_folder):
+    return bp.Checkpoint.open(tiny_folder())
+
+
+def digest(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def test_the_same_three_give_the_same_masks(checkpoint):
+    recipe = bp.Recipe(steps=[NOISE, HALF])
+    first, again, other = (bp.prune(checkpoint, recipe, seed=seed) for seed in (1, 1, 2))
+    assert first.masks.keys() == other.masks.keys()
+    assert all(torch.equal(mask, again.masks[name]) for name, mask in first.masks.items())
+    assert not all(torch.equal(mask, other.masks[name]) for name, mask in first.masks.items())
+
+
+def test_names_and_single_steps_are_taken_too(tiny_folder):
+    folder = tiny_folder()
+    by_name = bp.prune(str(folder), HALF)
+    by_dict = bp.prune(folder, {"steps": [HALF.model_dump()]})
+    assert all(torch.equal(mask, by_dict.masks[name]) for name, mask in by_name.masks.items())
+
+
+def test_nothing_of_the_source_or_the_global_state_changes(tiny_folder):
+    folder = tiny_folder()
+    files = digest(folder)
+    opened = bp.Checkpoint.open(folder)
+    pristine = {name: value.clone() for name, value in opened.model().state_dict().items()}
+    state = torch.random.get_rng_state()
+    run = bp.prune(opened, bp.Recipe(steps=[NOISE, HALF]))
+    run.model(torch.tensor([[1, 2, 3]]))
+    with torch.no_grad():
+        next(run.model.parameters()).zero_()
+    assert digest(folder) == files
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert not torch_prune.is_pruned(opened.model())
+    assert all(torch.equal(value, pristine[name]) for name, value in opened.model().state_dict().items())
+
+
+def test_what_a_run_shows(checkpoint):
+    run = bp.prune(checkpoint, bp.Recipe(steps=[NOISE, HALF]))
+    key = "bert.encoder.layer.0.attention.self.key"
+    assert [record.local for record in run.before.module(key).parameters] == ["weight", "bias"]
+    assert {record.local for record in run.after.module(key).parameters} == {"weight_orig", "bias"}
+    assert run.after.module(key).hooks[0].history == ("RandomUnstructured", "L1Unstructured")
+    assert run.after == bp.snapshot(run.model)
+    assert any(record.name == f"{key}.weight_mask" for record in run.diff.added)
+    masked = sum(int((~mask).sum()) for mask in run.masks.values())
+    assert run.report.total.masked == masked == sum(outcome.removed for outcome in run.steps)
+    assert run.history[f"{key}.weight"] == (NOISE, HALF)
+
+
+def test_the_model_is_built_when_asked_for_and_can_be_let_go(checkpoint):
+    run = bp.prune(checkpoint, HALF)
+    assert run._model is None
+    model = run.model
+    assert run.model is model and not model.training and torch_prune.is_pruned(model)
+    tokens = torch.tensor([[1, 2, 3]])
+    logits = model(tokens).logits
+    run.release()
+    assert run.model is not model
+    assert torch.equal(run.model(tokens).logits, logits)
+
+
+def test_a_run_and_the_same_in_place_agree(checkpoint):
+    recipe = bp.Recipe(steps=[NOISE, HALF])
+    run = bp.prune(checkpoint, recipe, seed=4)
+    model = checkpoint.load()
+    outcomes = bp.apply(model, recipe, seed=4)
+    assert outcomes == run.steps
+    ours, theirs = run.model.state_dict(), model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_runs_keep_packed_masks_not_models(checkpoint):
+    run = bp.prune(checkpoint, HALF)
+    assert run.masks.nbytes <= sum(mask.numel() for mask in run.masks.values()) / 8 + len(run.masks)
+
+
+def test_a_preview_reads_no_weight(tiny_folder):
+    folder = tiny_folder()
+    weights = folder / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    start = 8 + int.from_bytes(data[:8], "little")
+    data[start:] = b"\xff" * (len(data) - start)  # NaN everywhere: whoever reads them notices
+    weights.write_bytes(data)
+    seen = bp.preview(folder, HALF)
+    assert seen.steps[0].weights == 2 * (4 * 32 * 32 + 2 * 32 * 64)
+    assert seen.steps[0].removed == (seen.steps[0].weights // 2,) * 2
+    assert seen.to_dict()["steps"][0]["removed"] == seen.steps[0].removed
+    with pytest.raises(bp.BertpruneError, match="NaN"):
+        bp.prune(folder, HALF)
+
+
+def test_progress_is_told_and_can_cancel(checkpoint):
+    told = []
+    bp.prune(checkpoint, HALF, progress=lambda share, words: told.append(share))
+    assert told == sorted(told) and told[0] == 0.0 and told[-1] == 1.0
+
+    def cancel(share, words):
+        if share > 0.5:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        bp.prune(checkpoint, HALF, progress=cancel)
+
+
+def run_script(script, folder, tmp_path):
+    """Run a script as its reader would: elsewhere, in a process of its own, with the checkpoint filled in."""
+    lines = [f"CHECKPOINT = {str(folder)!r}" if line.startswith("CHECKPOINT") else line for line in script.splitlines()]
+    out = tmp_path / "state.pt"
+    lines += ["import torch", f"torch.save(model.state_dict(), {str(out)!r})"]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return torch.load(out, weights_only=True)
+
+
+def test_as_python_in_plain_torch_makes_the_same_masks(tiny_folder, tmp_path):
+    folder = tiny_folder()
+    recipe = bp.Recipe(
+        steps=[
+            bp.Step(method="random_unstructured", fraction=0.3, select="encoder.*"),
+            bp.Step(method="random_structured", count=3, select="*.self.{query,key}", options={"dim": 0}),
+            bp.Step(method="ln_structured", fraction=0.2, select="bert.pooler.dense", options={"n": float("inf")}),
+            bp.Step(method="l1_unstructured", count=5, select=bp.Selection(types="Embedding")),
+            bp.Step(method="l1_unstructured", fraction=1.0, select="classifier"),
+            bp.Step(method="l1_unstructured", fraction=0.4, scope="global", select=bp.Selection(types="Linear")),
+        ]
+    )
+    run = bp.prune(folder, recipe, seed=11)
+    script = run.as_python()
+    assert "bertprune" not in script and str(folder) not in script
+    state = run_script(script, folder, tmp_path)
+    assert all(torch.equal(state[f"{name}_mask"] != 0, mask) for name, mask in run.masks.items())
+    assert sum(name.endswith("_mask") for name in state) == len(run.masks)
+
+
+def test_as_python_is_written_with_bertprune_where_that_is_wanted(tiny_folder, tmp_path):
+    folder = tiny_folder()
+    run = bp.prune(folder, bp.Step(method="l1_unstructured", fraction=0.2, select=["*key"]), seed=3)
+    script = run.as_python(ours=True)
+    assert "rather than plain torch" not in script and "bp.prune(CHECKPOINT, recipe, seed=3)" in script
+    state = run_script(script, folder, tmp_path)
+    assert all(torch.equal(state[f"{name}_mask"], mask) for name, mask in run.masks.items())
+
+
+def test_as_python_says_why_where_plain_torch_cannot(tiny_folder, tmp_path):
+    folder = tiny_folder()
+    step = bp.Step(method="ln_structured", fraction=0.2, scope="global", select="encoder.*", options={"dim": 0})
+    run = bp.prune(folder, step, seed=3)
+    script = run.as_python()
+    assert script.startswith("# In bertprune rather than plain torch: torch does not rank slices")
+    assert str(folder) not in script
+    state = run_script(script, folder, tmp_path)
+    assert all(torch.equal(state[f"{name}_mask"], mask) for name, mask in run.masks.items())
+
+
+def test_as_python_keeps_tied_tensors_tied(tiny_folder):
+    run = bp.prune(tiny_folder("BertForMaskedLM"), bp.Step(method="l1_unstructured", count=9))
+    assert "torch would untie bert.embeddings.word_embeddings.weight from cls.predictions" in run.as_python()
+
+
+def test_as_python_owns_up_to_ties(tiny_folder):
+    folder, queries = tiny_folder(), bp.Selection(roles="attention.query")
+    ranked = bp.prune(folder, bp.Step(method="l1_unstructured", fraction=0.2, select=queries))
+    drawn = bp.prune(folder, bp.Step(method="random_structured", count=2, select=queries))
+    assert "score the same at the cut" in ranked.as_python()
+    assert "score the same at the cut" not in drawn.as_python()
+
+
+def test_as_python_in_plain_torch_asks_for_a_folder_where_a_file_was_opened(tiny_folder):
+    file = tiny_folder() / "mine.safetensors"
+    (file.parent / "model.safetensors").rename(file)
+    run = bp.prune(file, HALF)
+    assert "CHECKPOINT = 'path/to/mine' " in run.as_python()
+    assert "CHECKPOINT = 'path/to/mine.safetensors' " in run.as_python(ours=True)
+
+
+def test_as_python_calls_nothing_that_torch_lacks(tiny_folder, monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTER", dict(registry.methods()))
+    bp.method("renamed")(torch_prune.RandomUnstructured)
+    run = bp.prune(tiny_folder(), bp.Step(method="renamed", fraction=0.2, select="*key"))
+    assert "renamed is a method of one's own" in run.as_python()
