@@ -1,11 +1,38 @@
 """The errors and warnings that a user of bertprune can meet.
 
-Every message is one line that names the input, what is wrong with it, and what would be right.
+Every message is one line that names the input, what is wrong with it, and what would be right. It carries a code and
+its values beside the English sentence, so that a program can tell errors apart and a page can show another language.
 """
 
+from collections.abc import Iterable
+from typing import Self
 
-class BertpruneError(Exception):
-    """Anything that is wrong with what the user gave; the message is meant to be read by that user."""
+
+class Message:
+    """A sentence, the code that it is known by, and the values that it holds, which may be messages themselves."""
+
+    def __init__(self, sentence: str, /, *, code: str = "other", **values: object) -> None:
+        """Keep an English sentence with places for the values, as `str.format` writes them."""
+        self.sentence, self.code, self.values = sentence, code, values
+
+    def __str__(self) -> str:
+        """Write the sentence in English, its values filled in."""
+        return self.sentence.format(**self.values) if self.values else self.sentence
+
+    def __repr__(self) -> str:
+        """Show the class and the sentence."""
+        return f"{type(self).__name__}({str(self)!r})"
+
+
+class BertpruneError(Message, Exception):
+    """Anything that is wrong with what the user gave; the message is meant to be read by that user.
+
+    `code` names the kind of error for programs, `values` holds what the sentence was filled with.
+    """
+
+    def within(self, sentence: str, /, *, code: str, **values: object) -> Self:
+        """Return an error of the same class that says where this one happened; `{error}` in the sentence is this."""
+        return type(self)(sentence, code=code, error=self, **values)
 
 
 class CheckpointError(BertpruneError):
@@ -13,12 +40,10 @@ class CheckpointError(BertpruneError):
 
 
 class TooLargeError(CheckpointError):
-    """A checkpoint's weight files are larger than the caller takes; nothing of them was fetched."""
+    """A checkpoint's weight files are larger than the caller accepts; nothing of them was downloaded.
 
-    def __init__(self, name: str, size: int, most: int) -> None:
-        """Say whose files, how many bytes they have, and how many would be taken."""
-        super().__init__(f"{name} holds {size:,} bytes of weights; at most {most:,} are taken")
-        self.name, self.size, self.most = name, size, most
+    `values` holds the checkpoint's `name`, its `size` and the `most` that is accepted, both in bytes.
+    """
 
 
 class RecipeError(BertpruneError):
@@ -37,8 +62,8 @@ class DataError(BertpruneError):
     """Evaluation data is missing, malformed, or does not fit the model."""
 
 
-class BertpruneWarning(UserWarning):
-    """The parent of every warning that bertprune gives."""
+class BertpruneWarning(Message, UserWarning):
+    """The parent of every warning that bertprune gives; it has a code and values as errors have."""
 
 
 class NoEffectWarning(BertpruneWarning):
@@ -52,3 +77,12 @@ class MissingTensorsWarning(BertpruneWarning):
 def shortened(text: str, most: int = 60) -> str:
     """Cut a text that somebody else wrote to what one line of a message can hold."""
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def some(names: Iterable[object], most: int = 8) -> str | Message:
+    """List names in one line, for a message: the first ones, and how many more there are."""
+    listed = [str(name) for name in names]
+    first = ", ".join(listed[:most])
+    if len(listed) <= most:
+        return first
+    return Message("{names} and {more} more", code="some", names=first, more=len(listed) - most)

@@ -71,7 +71,10 @@ def resolve(given: str | Path, revision: str | None, *, local: bool = True, larg
 def refuse_larger(name: str, size: int, largest: int | None) -> None:
     """Refuse weight files that the caller does not want; raises TooLargeError."""
     if largest is not None and size > largest:
-        raise TooLargeError(name, size, largest)
+        raise TooLargeError(
+            "{name} holds {size:,} bytes of weights; at most {most:,} are accepted",
+            code="checkpoint.too_large", name=name, size=size, most=largest,
+        )  # fmt: skip
 
 
 def allowed_path(given: str | Path, local: bool) -> Path | None:
