@@ -1,13 +1,23 @@
-"""Plain text in aligned columns, for terminals, docs and the page alike."""
+"""Tables as text: aligned columns for terminals, docs and the page, and Markdown."""
 
 import unicodedata
 from collections.abc import Collection, Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = (), gap: str = "  ") -> str:
-    """Lay rows of equal length out in columns, those in `right` set flush right; no line ends in blanks."""
-    columns = [_column(cells, at in right) for at, cells in enumerate(zip(*rows, strict=True))]
+    """Align rows of equal length in columns; `right` lists the columns that are right-aligned, counted from zero.
+
+    Korean and other wide letters count as two cells of a terminal. No line ends in blanks.
+    """
+    columns = [_padded(cells, at in right) for at, cells in enumerate(zip(*rows, strict=True))]
     return "\n".join(gap.join(row).rstrip() for row in zip(*columns, strict=True))
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
+    """Write a Markdown table; pipes in cells are escaped, `right` lists the right-aligned columns."""
+    rule = ["---:" if at in right else "---" for at in range(len(columns))]
+    escaped = [[cell.replace("|", r"\|") for cell in row] for row in (columns, *rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (escaped[0], rule, *escaped[1:]))
 
 
 def width(text: str) -> int:
@@ -15,7 +25,7 @@ def width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
-def _column(cells: Sequence[str], right: bool) -> list[str]:
-    size = max(map(width, cells))
-    blanks = [" " * (size - width(cell)) for cell in cells]
+def _padded(cells: Sequence[str], right: bool) -> list[str]:
+    longest = max(map(width, cells))
+    blanks = [" " * (longest - width(cell)) for cell in cells]
     return [blank + cell if right else cell + blank for cell, blank in zip(cells, blanks, strict=True)]
