@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .evaluation.quality import evaluate as evaluate
     from .evaluation.sentence import TextReport as TextReport
     from .evaluation.sentence import try_text as try_text
-    from .exports.load import load as load
+    from .exports.masked import load as load
     from .exports.write import export as export
     from .model.snapshot import Snapshot as Snapshot
     from .model.snapshot import snapshot as snapshot
@@ -52,7 +52,7 @@ _HOMES = {
     "pruning.apply": ("apply", "bake"),
     "runs.run": ("PruningRun", "preview", "prune"),
     "exports.write": ("export",),
-    "exports.load": ("load",),
+    "exports.masked": ("load",),
     "evaluation.quality": ("QualityReport", "evaluate"),
     "evaluation.sentence": ("TextReport", "try_text"),
     "errors": ("BertpruneError", "NoEffectWarning", "TooLargeError"),

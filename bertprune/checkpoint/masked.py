@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, RecipeError
-from ..exports.card import Origin
-from ..exports.parts import Parts
-from ..exports.tensors import FILES
+from ..model.hooks import MaskDtype, attach
 from ..model.targets import every_target, targets_by_name
-from ..pruning.apply import MaskDtype, attach
 from ..recipe import Recipe, Step
-from ..reports.sparsity import sparsity
-from . import Checkpoint, TensorFact
+from .checkpoint import Checkpoint
+from .facts import TensorFact
 from .reading import read_object
 from .source import Source, folder_config
 from .weights import Read, SafetensorsWeights
+
+MASKED_FILE = "masked.safetensors"
+"""The weight file of the masked form; no other loader looks for that name, so plain `from_pretrained` fails on it."""
 
 _MASKS = ("bool", "uint8")
 
@@ -69,63 +69,35 @@ class MaskedFolder:
     recipe: Recipe
     history: dict[str, tuple[Step, ...]]
     """The steps that touched each target, by target name."""
-    told: dict[str, Any]
+    report: dict[str, Any]
     """What `report.json` says."""
 
     def model(self) -> nn.Module:
         """Build the model with its hooks, masks and history."""
         model = self.checkpoint.load()
-        mask_dtype: MaskDtype = "float" if self.told.get("mask_dtype") == "float" else "bool"
+        mask_dtype: MaskDtype = "float" if self.report.get("mask_dtype") == "float" else "bool"
         attach(targets_by_name(model), self.masks, self.history, mask_dtype)
         return model
 
 
 def is_masked(folder: str | Path) -> bool:
     """Tell whether a folder is in masked form."""
-    return (Path(folder) / FILES["masked"]).is_file()
+    return (Path(folder) / MASKED_FILE).is_file()
 
 
 def open_masked(folder: str | Path) -> MaskedFolder:
     """Open a folder in masked form; no code of it is run, and nothing in it is believed. Raises CheckpointError."""
     folder = Path(folder)
     name = folder.resolve().name
-    told = read_object(folder / "report.json", f"{name}: report.json")
+    report = read_object(folder / "report.json", f"{name}: report.json")
     recipe = _recipe(folder, name)
-    weights = MaskedWeights(folder / FILES["masked"])
+    weights = MaskedWeights(folder / MASKED_FILE)
     source = Source(name, folder_config(folder, name), weights, lambda: folder)
     checkpoint = Checkpoint(source)
     if checkpoint.missing:
-        raise CheckpointError(f"{name}: {FILES['masked']} lacks {min(checkpoint.missing)!r}; the export is not whole")
-    masks, history = _matched(checkpoint, weights.masks(), told.get("history"), recipe, name)
-    return MaskedFolder(checkpoint, masks, recipe, history, told)
-
-
-def parts_of(opened: MaskedFolder, name: str) -> Parts:
-    """Take a masked folder apart as if it were the run that made it. Raises CheckpointError."""
-    told = {
-        key: value for key, value in opened.told.items() if key not in ("form", "files", "source", "seed", "sparsity")
-    }
-    seed = opened.told.get("seed")
-    if not isinstance(seed, int) or isinstance(seed, bool):
-        raise CheckpointError(f"{name}: report.json has no seed; the export is not whole")
-    origin = _origin(opened.told.get("source"), name)
-    # counted anew: what the report says may not be what the file holds
-    report = sparsity(opened.model())
-    return Parts(opened.checkpoint, opened.recipe, seed, opened.masks, origin, report, told)
-
-
-def _origin(said: Any, name: str) -> Origin:
-    try:
-        origin = Origin(**said)
-    except TypeError:
-        raise CheckpointError(
-            f"{name}: report.json does not say what the source was; the export is not whole"
-        ) from None
-    texts = (origin.name, origin.architecture, origin.model_type, origin.dtype)
-    maybe = (origin.hub_id, origin.revision)
-    if not all(isinstance(text, str) for text in texts) or not all(isinstance(text, str | None) for text in maybe):
-        raise CheckpointError(f"{name}: report.json names the source with something that is no text")
-    return origin
+        raise CheckpointError(f"{name}: {MASKED_FILE} lacks {min(checkpoint.missing)!r}; the export is not whole")
+    masks, history = _matched(checkpoint, weights.masks(), report.get("history"), recipe, name)
+    return MaskedFolder(checkpoint, masks, recipe, history, report)
 
 
 def _recipe(folder: Path, name: str) -> Recipe:
@@ -143,7 +115,7 @@ def _matched(
     masks = {targets.get(key, key): mask for key, mask in found.items()}
     history = said if isinstance(said, Mapping) else {}
     for odd in sorted(masks.keys() ^ history.keys()) + sorted(masks.keys() - set(targets.values())):
-        raise CheckpointError(f"{name}: {FILES['masked']} and report.json do not agree about {odd[:80]!r}")
+        raise CheckpointError(f"{name}: {MASKED_FILE} and report.json do not agree about {odd[:80]!r}")
     return masks, {target: _steps(history[target], recipe, target, name) for target in history}
 
 

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
+from ..checkpoint.masked import MASKED_FILE
 from ..model.targets import every_target
 
 Form = Literal["baked", "masked"]
-FILES: dict[Form, str] = {"baked": "model.safetensors", "masked": "masked.safetensors"}
-"""The masked form has no `model.safetensors`, so that plain `from_pretrained` fails on it instead of guessing."""
+FILES: dict[Form, str] = {"baked": "model.safetensors", "masked": MASKED_FILE}
+"""The weight file of each form."""
 
 _WIDENED = ("float16", "bfloat16", "float64")
 """What loading turns into float32, and an export turns back."""

@@ -14,13 +14,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..checkpoint import Checkpoint
-from ..checkpoint.masked import open_masked, parts_of
+from ..checkpoint.masked import open_masked
 from ..errors import ExportError
 from ..parallel import Progress, silent
 from ..runs.run import PruningRun
 from .card import Weights, card
 from .check import check
 from .folder import appearing, check_target, reason
+from .masked import parts_of
 from .parts import Parts
 from .tensors import FILES, Form, stored
 
