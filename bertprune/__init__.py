@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from .evaluation.sentence import try_text as try_text
     from .exports.masked import load as load
     from .exports.write import export as export
+    from .model.hooks import bake as bake
     from .model.snapshot import Snapshot as Snapshot
     from .model.snapshot import snapshot as snapshot
     from .model.tree import ModuleNode as ModuleNode
     from .model.tree import tree as tree
     from .pruning.apply import apply as apply
-    from .pruning.apply import bake as bake
     from .recipe import Recipe as Recipe
     from .recipe import Selection as Selection
     from .recipe import Step as Step
@@ -49,7 +49,8 @@ _HOMES = {
     "reports.compare": ("Comparison", "compare"),
     "reports": ("figures",),
     "scores": ("method", "methods"),
-    "pruning.apply": ("apply", "bake"),
+    "pruning.apply": ("apply",),
+    "model.hooks": ("bake",),
     "runs.run": ("PruningRun", "preview", "prune"),
     "exports.write": ("export",),
     "exports.masked": ("load",),

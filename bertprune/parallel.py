@@ -1,56 +1,59 @@
-"""Do the same to many tensors at once, a thread for each: NumPy and torch let other threads run while they compute."""
+"""Do the same to many tensors at once, a thread for each: NumPy and torch let other threads run while they compute.
+
+What reports progress is here as well; importing this module does not load torch.
+"""
 
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-Each = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 
 Progress = Callable[[float, str], None]
 """Called with the share done (0 to 1) and a few words; may raise to cancel, and then nothing is left half done."""
+
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
+"""`map_threaded` or `map_serially`."""
+
+THREAD_SIZE = 1 << 17
+"""Mean number of values of a tensor from which a thread pays off: with fewer, threads wait for each other."""
 
 
 def silent(share: float, words: str) -> None:
     """Report progress to nobody."""
 
 
-WORTH = 1 << 17
-"""Values of a tensor, in the mean, from which a thread is worth its while: with fewer, threads wait for each other."""
-
-
-def shared(sizes: Iterable[int]) -> Each:
-    """Return `each`, or `in_turn` for tensors so small that threads would be in each other's way; sizes in values."""
+def choose_map(sizes: Iterable[int]) -> Map:
+    """Return `map_threaded`, or `map_serially` where tensors of these sizes (in values) are too small for threads."""
     known = list(sizes)
-    return each if sum(known) >= WORTH * max(2, len(known)) else in_turn
+    return map_threaded if sum(known) >= THREAD_SIZE * max(2, len(known)) else map_serially
 
 
-def in_turn(work: Callable[[Thing], Result], things: Iterable[Thing]) -> list[Result]:
-    """Return the results of `work`, worked out by the calling thread."""
-    return [work(thing) for thing in things]
+def map_serially(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Return the results of `function`, computed by the calling thread."""
+    return [function(item) for item in items]
 
 
-def each(work: Callable[[Thing], Result], things: Iterable[Thing]) -> list[Result]:
-    """Return the results of `work` in order, as from `map`, worked out by as many threads as torch has.
+def map_threaded(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Return the results of `function` in order, as from `map`, computed by as many threads as torch uses.
 
-    A thread takes the next thing when it is done with its last, one thread at a time: so `things` may be lazy, draw
-    from a generator, or be too much to hold at once. Where a work fails nothing more is taken, and the first failure
-    in order is raised.
+    A thread takes the next item when it is done with its last, one thread at a time: so `items` may be lazy, draw
+    from a generator, or be too much to hold at once. Where a call fails no more items are taken, and the first
+    failure in order is raised.
     """
-    import torch  # progress is also told where torch is not loaded
+    import torch
 
-    threads, queue = torch.get_num_threads(), _Queue(things)
+    threads, queue = torch.get_num_threads(), _Queue(items)
     results: dict[int, Result] = {}
     failures: dict[int, BaseException] = {}
 
     def run(_: int) -> None:
         while (taken := queue.take()) is not None:
-            number, thing = taken
+            number, item = taken
             try:
-                results[number] = work(thing)
+                results[number] = function(item)
             except BaseException as failure:  # of all that fail, the first in order is raised below
                 failures[number] = failure
                 queue.close()
@@ -65,17 +68,17 @@ def each(work: Callable[[Thing], Result], things: Iterable[Thing]) -> list[Resul
     return [results[number] for number in range(len(results))]
 
 
-class _Queue(Generic[Thing]):
-    """Numbered things, taken by one thread at a time, until there are no more or it is closed."""
+class _Queue(Generic[Item]):
+    """Numbered items, taken by one thread at a time, until there are no more or it is closed."""
 
-    def __init__(self, things: Iterable[Thing]) -> None:
-        self._things = enumerate(things)
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = enumerate(items)
         self._lock = threading.Lock()
         self._open = True
 
-    def take(self) -> tuple[int, Thing] | None:
+    def take(self) -> tuple[int, Item] | None:
         with self._lock:
-            return next(self._things, None) if self._open else None
+            return next(self._items, None) if self._open else None
 
     def close(self) -> None:
         self._open = False

@@ -8,26 +8,25 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StrictBool,
     StrictFloat,
     StrictInt,
     StrictStr,
-    ValidationError,
     field_serializer,
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
-from .errors import RecipeError, shortened
+from .errors import RecipeError
 from .safe_yaml import MAX_BYTES, from_json, from_yaml
+from .validation import FrozenModel
 
 Role = Literal[
     "embeddings.word",
@@ -44,10 +43,9 @@ Role = Literal[
 ]
 """The parts that a transformer encoder of any known family is made of."""
 
-Scope = Literal["local", "global"]
+ScopeName = Literal["local", "global"]
 Option = StrictBool | StrictInt | StrictFloat | StrictStr | None
 
-_MOST_MISTAKES = 8  # in one message
 _BREAKS = frozenset("\x85\u2028\u2029\ufeff")  # PyYAML folds them where it does not escape
 _INFINITIES = {"inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
 
@@ -63,37 +61,7 @@ Names = Annotated[tuple[StrictStr, ...], BeforeValidator(_as_tuple)]
 LayerNumber = Annotated[int, Field(strict=True, ge=0)]
 
 
-if TYPE_CHECKING:
-    from pydantic._internal._model_construction import ModelMetaclass
-else:
-    ModelMetaclass = type(BaseModel)
-
-
-class _OneLine(ModelMetaclass):
-    """Turns pydantic's report into one line, at the outermost call only, where the whole location is known."""
-
-    def __call__(cls, *args: Any, **data: Any) -> Any:
-        try:
-            return super().__call__(*args, **data)
-        except ValidationError as error:
-            raise RecipeError(_one_line(cls.__name__, error)) from None
-
-
-class _Frozen(BaseModel, metaclass=_OneLine):
-    """Immutable, closed to unknown fields, and speaking one clear line when it is given nonsense."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @classmethod
-    def model_validate(cls, obj: Any, **kwargs: Any) -> Self:
-        """Build one from plain data; see pydantic. Raises RecipeError."""
-        try:
-            return super().model_validate(obj, **kwargs)
-        except ValidationError as error:
-            raise RecipeError(_one_line(cls.__name__, error)) from None
-
-
-class Selection(_Frozen):
+class Selection(FrozenModel):
     """Which tensors a step may touch. All given conditions must hold; an empty field is no condition."""
 
     roles: Annotated[tuple[Role, ...], BeforeValidator(_as_tuple)] = ()
@@ -105,7 +73,7 @@ class Selection(_Frozen):
     include: Names = ()
     """Globs over module paths; `*` crosses dots, braces list alternatives, the base-model prefix may be left out."""
     exclude: Names = ()
-    """Globs over module paths that are taken out again."""
+    """Globs over module paths that are left out again."""
     tensor: StrictStr = Field(default="weight", min_length=1)
     """The parameter's name within its module."""
 
@@ -124,16 +92,16 @@ def _as_selection(value: Any) -> Any:
     return {"include": value} if isinstance(value, str | list | tuple) else value
 
 
-class Step(_Frozen):
-    """One act of pruning: a method, an amount, a scope and a selection."""
+class Step(FrozenModel):
+    """One step of pruning: a method, an amount, a scope and a selection."""
 
     method: StrictStr = Field(min_length=1)
     """A registered method's name; `bertprune.methods()` lists them."""
     fraction: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
-    """The share of what is still alive that goes (0 < f ≤ 1); give this or `count`."""
+    """The share of what is still alive to prune (0 < f ≤ 1); give this or `count`."""
     count: Annotated[int, Field(strict=True, ge=1)] | None = None
-    """How many go: entries, or slices for structured methods; per tensor in local scope, in all in global scope."""
-    scope: Scope = "local"
+    """How many to prune: entries, or slices for structured methods; per tensor in local scope, in all in global."""
+    scope: ScopeName = "local"
     """`local`: each tensor by itself. `global`: all selected tensors are ranked together."""
     select: Annotated[Selection, BeforeValidator(_as_selection)] = Selection()
     """Where the step works; a glob or a list of globs is short for `Selection(include=…)`."""
@@ -144,7 +112,7 @@ class Step(_Frozen):
     @classmethod
     def _infinities_from_text(cls, options: Mapping[str, Option]) -> dict[str, Option]:
         if any(isinstance(value, float) and math.isnan(value) for value in options.values()):
-            raise ValueError("an option must not be NaN")
+            raise PydanticCustomError("nan_option", "an option must not be NaN")
         return {
             key: _INFINITIES.get(value.lower(), value) if isinstance(value, str) else value
             for key, value in sorted(options.items())
@@ -158,14 +126,16 @@ class Step(_Frozen):
     @model_validator(mode="after")
     def _one_amount(self) -> Self:
         if (self.fraction is None) == (self.count is None):
-            raise ValueError("give either fraction (0 < f ≤ 1) or count (an integer ≥ 1), and not both")
+            raise PydanticCustomError(
+                "one_amount", "give either fraction (0 < f ≤ 1) or count (an integer ≥ 1), and not both"
+            )
         return self
 
     def __hash__(self) -> int:
         return hash((self.method, self.fraction, self.count, self.scope, self.select, tuple(self.options.items())))
 
     def amount_of(self, alive: int) -> int:
-        """Count what goes from `alive` entries or slices, rounded as torch rounds (half to even)."""
+        """Return how many of `alive` entries or slices to prune, rounded as torch rounds (half to even)."""
         return self.count if self.count is not None else round((self.fraction or 0.0) * alive)
 
     def __str__(self) -> str:
@@ -175,7 +145,7 @@ class Step(_Frozen):
         return f"{self.method} {amount} {self.scope}{options} on {self.select}"
 
 
-class Recipe(_Frozen):
+class Recipe(FrozenModel):
     """An ordered list of steps; each starts from what the one before left alive."""
 
     version: Literal[1] = 1
@@ -191,7 +161,7 @@ class Recipe(_Frozen):
             return cls(steps=(recipe,))
         if isinstance(recipe, Mapping):
             return cls.model_validate(dict(recipe))
-        raise RecipeError(f"a recipe is a Recipe or a Step, not {type(recipe).__name__}")
+        raise RecipeError("a recipe is a Recipe or a Step, not {kind}", code="recipe.kind", kind=type(recipe).__name__)
 
     def to_json(self) -> str:
         """Write the recipe as JSON text, with nothing in it that equals its default."""
@@ -222,7 +192,10 @@ class Recipe(_Frozen):
     @classmethod
     def _from_plain(cls, data: Any) -> "Recipe":
         if not isinstance(data, dict):
-            raise RecipeError(f"a recipe is a mapping with `version` and `steps`, not {type(data).__name__}")
+            raise RecipeError(
+                "a recipe is a mapping with `version` and `steps`, not {kind}",
+                code="recipe.no_mapping", kind=type(data).__name__,
+            )  # fmt: skip
         return cls.model_validate(data)
 
     @classmethod
@@ -231,32 +204,25 @@ class Recipe(_Frozen):
         path = Path(path)
         try:
             if path.stat().st_size > MAX_BYTES:
-                raise RecipeError(f"{path.name}: longer than {MAX_BYTES:,} bytes, which no recipe needs")
+                raise RecipeError(
+                    "{file} has more than {most:,} bytes, which no recipe needs",
+                    code="recipe.large_file", file=path.name, most=MAX_BYTES,
+                )  # fmt: skip
             text = path.read_text(encoding="utf-8")
         except OSError as error:
-            raise RecipeError(f"{path.name}: cannot be read ({error.strerror})") from None
+            raise RecipeError(
+                "{file} cannot be read ({reason})", code="recipe.unreadable", file=path.name, reason=error.strerror
+            ) from None
         except UnicodeDecodeError:
-            raise RecipeError(f"{path.name}: not UTF-8 text") from None
+            raise RecipeError(
+                "{file} is not UTF-8 text; save it in that encoding", code="recipe.encoding", file=path.name
+            ) from None
         try:
             return cls.from_json(text) if path.suffix == ".json" else cls.from_yaml(text)
         except RecipeError as error:
-            raise RecipeError(f"{path.name}: {error}") from None
+            raise error.within("{file}: {error}", code="recipe.in_file", file=path.name) from None
 
     def save(self, path: str | Path) -> None:
         """Write the recipe to a file: JSON where the name ends in `.json`, YAML elsewhere."""
         path = Path(path)
         path.write_text(self.to_json() if path.suffix == ".json" else self.to_yaml(), encoding="utf-8")
-
-
-def _one_line(what: str, error: ValidationError) -> str:
-    """Fold pydantic's report into one line: where, what is wrong, what was given."""
-    said = []
-    items = error.errors(include_url=False)
-    for item in items[:_MOST_MISTAKES]:
-        where = ".".join(str(p) if isinstance(p, int) or p.isidentifier() else shortened(repr(p)) for p in item["loc"])[
-            :200
-        ]
-        given = "" if item["type"] in ("missing", "value_error") else f" (got {shortened(repr(item['input']))})"
-        said.append(f"{where + ': ' if where else ''}{item['msg'].removeprefix('Value error, ')}{given}")
-    more = f"; and {len(items) - _MOST_MISTAKES} more" if len(items) > _MOST_MISTAKES else ""
-    return f"{what.lower()}: " + "; ".join(dict.fromkeys(said)) + more

@@ -1,35 +1,39 @@
-"""From the text of a recipe, which anybody may have written, to plain data, in bounded time."""
+"""Parse the text of a recipe, which anybody may have written, into plain data, in bounded time."""
 
 import json
 from typing import Any
 
 import yaml
 
-from .errors import RecipeError, shortened
+from .errors import Message, RecipeError, shortened
 
 MAX_BYTES = 64_000
 """No honest recipe is longer; a longer text is refused before it is parsed."""
 MAX_DEPTH = 16
-"""No honest recipe is nested deeper; YAML that is, is refused where it gets there."""
-_LONG_NUMBER = "a number has more than 64 bits, which no recipe needs"
+"""No honest recipe is nested deeper; deeper YAML is refused where it gets there."""
+_LONG_NUMBER = Message("a number has more than 64 bits, which no recipe needs", code="yaml.long_number")
 
 
 def from_json(text: str) -> Any:
     """Parse JSON. Raises RecipeError with the line of the mistake."""
     _check_length(text)
     try:
-        return _of_bounded_numbers(json.loads(text, object_pairs_hook=_once))
+        return _refuse_long_numbers(json.loads(text, object_pairs_hook=_once))
     except (ValueError, RecursionError) as error:
-        raise RecipeError(f"the recipe is not valid JSON: {_mistake(error)}") from None
+        raise RecipeError(
+            "the recipe is not valid JSON: {problem}", code="recipe.json", problem=_problem(error)
+        ) from None
 
 
 def from_yaml(text: str) -> Any:
     """Parse YAML without anchors or tags. Raises RecipeError with the line of the mistake."""
     _check_length(text)
     try:
-        return _of_bounded_numbers(yaml.load(text, Loader=_Strict))
+        return _refuse_long_numbers(yaml.load(text, Loader=_Strict))
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        raise RecipeError(f"the recipe is not valid YAML: {_mistake(error)}") from None
+        raise RecipeError(
+            "the recipe is not valid YAML: {problem}", code="recipe.yaml", problem=_problem(error)
+        ) from None
 
 
 def _once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
@@ -37,55 +41,72 @@ def _once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     seen: set[str] = set()
     for key, _ in pairs:
         if str(key) in seen:
-            raise ValueError(f"{shortened(str(key))!r} is given twice; each may be there once")
+            raise ValueError(
+                Message("{key!r} is given twice; give it once", code="yaml.repeated_key", key=shortened(str(key)))
+            )
         seen.add(str(key))
     return dict(pairs)
 
 
 class _Strict(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML's own reader without its machinery for sharing and typing nodes: a recipe has no use for it, a bomb has."""
+    """PyYAML's safe loader without sharing and typing of nodes, which recipes do not need and YAML bombs do."""
 
     depth = 0
 
     def get_event(self) -> yaml.Event:
-        """Stop at an event that no recipe needs."""
+        """Refuse an event that no recipe needs."""
         event = super().get_event()
-        line = f"line {event.start_mark.line + 1}"
+        line = event.start_mark.line + 1
         self.depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if self.depth > MAX_DEPTH:  # the scanner's time grows with the square of the depth
-            raise ValueError(f"nested deeper than {MAX_DEPTH} levels, which no recipe needs ({line})")
+            raise ValueError(
+                Message(
+                    "nested deeper than {most} levels, which no recipe needs (line {line})",
+                    code="yaml.depth", most=MAX_DEPTH, line=line,
+                )
+            )  # fmt: skip
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise ValueError(f"anchors and aliases are not allowed ({line})")
+            raise ValueError(
+                Message("anchors and aliases are not allowed (line {line})", code="yaml.anchor", line=line)
+            )
         if getattr(event, "tag", None):
-            raise ValueError(f"tags are not allowed ({line})")
+            raise ValueError(Message("tags are not allowed (line {line})", code="yaml.tag", line=line))
         return event
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Refuse what would be merged in, or be lost."""
+        """Refuse merge keys, and keys that are given twice."""
         if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
-            raise ValueError(f"merge keys are not allowed (line {node.start_mark.line + 1})")
+            line = node.start_mark.line + 1
+            raise ValueError(Message("merge keys are not allowed (line {line})", code="yaml.merge", line=line))
         _once([(key.value, None) for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
 
 
-def _of_bounded_numbers(value: Any) -> Any:
-    """Return plain data as it is; raises ValueError for a whole number that nobody could even print."""
+def _refuse_long_numbers(value: Any) -> Any:
+    """Return plain data as it is. Raises ValueError for a whole number of more than 64 bits."""
     if isinstance(value, int) and abs(value) >= 2**64:
         raise ValueError(_LONG_NUMBER)
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _of_bounded_numbers(inner)
+        _refuse_long_numbers(inner)
     return value
 
 
 def _check_length(text: str) -> None:
     if len(text) > MAX_BYTES:
-        raise RecipeError(f"the recipe is longer than {MAX_BYTES:,} characters, which no recipe needs")
+        raise RecipeError(
+            "the recipe is longer than {most:,} characters, which no recipe needs", code="recipe.long", most=MAX_BYTES
+        )
 
 
-def _mistake(error: Exception) -> str:
+def _problem(error: Exception) -> str | Message:
     """Say where and what, in one line; PyYAML's own words take several, and call the text "<unicode string>"."""
+    if error.args and isinstance(error.args[0], Message):
+        return error.args[0]
     if "integer string conversion" in str(error):  # Python's own limit, of thousands of digits
         return _LONG_NUMBER
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
-        return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"
+        return Message(
+            "line {line}, column {column}: {problem}",
+            code="yaml.syntax", line=mark.line + 1, column=mark.column + 1, problem=getattr(error, "problem", ""),
+        )  # fmt: skip
     return " ".join(str(error).split()).replace(' in "<unicode string>"', "")

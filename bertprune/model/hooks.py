@@ -1,17 +1,29 @@
-"""The forward pre-hooks that a step leaves on a module."""
+"""Put pruning hooks on a model and take them off. Nothing else in bertprune changes a model's modules."""
 
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any, Literal
 
-from torch import Tensor
-from torch.nn.utils.prune import BasePruningMethod, CustomFromMask
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import prune
 
-from ..errors import RecipeError
-from ..recipe import Step
-from ..scores import methods
+from ..errors import RecipeError, SelectionError
+from ..recipe import Selection, Step
+from .targets import Owner, Target, every_target, find_targets
+
+MaskDtype = Literal["bool", "float"]
+
+TORCH_METHODS: Mapping[str, Callable[..., prune.BasePruningMethod]] = {
+    "random_unstructured": prune.RandomUnstructured,
+    "l1_unstructured": prune.L1Unstructured,
+    "random_structured": prune.RandomStructured,
+    "ln_structured": partial(prune.LnStructured, n=2),  # a step may leave n out, torch may not
+}
+"""What makes torch's own hook for each of torch's own methods; it takes the amount and the step's options."""
 
 
-class MaskHook(CustomFromMask):
+class MaskHook(prune.CustomFromMask):
     """torch's hook for a ready-made mask; its subclasses carry the name of the method that made it.
 
     `weight_orig * mask` equals torch's `mask.to(dtype) * weight_orig` to the bit, and keeps no float copy of the mask.
@@ -27,19 +39,113 @@ class MaskHook(CustomFromMask):
         return _named_hook, (type(self).__name__, self.mask, self._tensor_name)
 
 
-def hook_of(step: Step, mask: Tensor, tensor: str) -> BasePruningMethod:
-    """Return the hook for a step: torch's own class after a local torch method, a named MaskHook elsewhere.
+def attach(
+    targets: Mapping[str, Target],
+    masks: Mapping[str, Tensor],
+    history: Mapping[str, Sequence[Step]],
+    mask_dtype: MaskDtype = "bool",
+    *,
+    derive: bool = True,
+) -> None:
+    """Put masks, and the hooks of the steps that made them, on every owner of the targets, in place.
 
-    A method that is not registered here, such as one of a checkpoint from elsewhere, leaves a MaskHook too.
+    All by target name; the targets that have a history are changed. `derive=False` leaves the derived tensors
+    (`weight`) to the first forward pass, whose hook makes them anyway: enough for a model that is only counted.
     """
-    method = methods().get(step.method)
-    if method is None or method.hook is None or step.scope == "global":
+    for name, steps in history.items():
+        target, mask = targets[name], masks[name].contiguous()
+        stored = mask if mask_dtype == "bool" else mask.to(target.parameter.dtype)
+        with torch.enable_grad():
+            derived = target.parameter * stored if derive else None
+        for owner in target.owners:
+            _attach(owner, target, stored, [_hook(step, stored, owner.tensor) for step in steps], derived)
+
+
+def bake(model: nn.Module, select: Selection | str | Sequence[str] | None = None) -> nn.Module:
+    """Make pruning permanent, in place: masked values become zeros, masks and hooks are removed.
+
+    Tied tensors stay tied. Source: `torch.nn.utils.prune.remove`.
+
+    Args:
+        model: a model pruned by bertprune or by plain torch.
+        select: which tensors to bake: a `Selection`, a glob over module paths, or a list of globs; all by default.
+
+    Returns:
+        The same model.
+
+    Raises:
+        SelectionError: nothing that is selected is pruned.
+
+    Example:
+        >>> import bertprune as bp, torch
+        >>> layer = torch.nn.Linear(2, 2)
+        >>> _ = bp.apply(layer, bp.Step(method="l1_unstructured", fraction=0.5, select="*"))
+        >>> [name for name, _ in bp.bake(layer).named_parameters()]
+        ['bias', 'weight']
+    """
+    if select is None:
+        chosen = every_target(model)
+    else:
+        select = select if isinstance(select, Selection) else Selection(include=select)
+        chosen = find_targets(model, select)
+    pruned = [target for target in chosen if target.mask is not None]
+    if select is not None and not pruned:
+        raise SelectionError(
+            "{select}: nothing that matches is pruned", code="selection.not_pruned", select=str(select)
+        )
+    for target in pruned:
+        for owner in target.owners:
+            prune.remove(owner.module, owner.tensor)  # type: ignore[no-untyped-call]
+    return model
+
+
+def _attach(
+    owner: Owner, target: Target, mask: Tensor, new: Sequence[prune.BasePruningMethod], derived: Tensor | None
+) -> None:
+    module, tensor = owner.module, owner.tensor
+    hook = _container([*_take_off(owner), *new])
+    if target.mask is None:
+        module.register_parameter(tensor + "_orig", target.parameter)
+        del module._parameters[tensor]
+    module.register_buffer(tensor + "_mask", mask)
+    if derived is not None:
+        setattr(module, tensor, derived)
+    module.register_forward_pre_hook(hook)
+
+
+def _take_off(owner: Owner) -> list[prune.BasePruningMethod]:
+    """Remove the pruning hooks of one tensor from its module, and return them."""
+    hooks = owner.module._forward_pre_hooks
+    found = {
+        key: hook
+        for key, hook in hooks.items()
+        if isinstance(hook, prune.BasePruningMethod) and hook._tensor_name == owner.tensor
+    }
+    for key in found:
+        del hooks[key]
+    return list(found.values())
+
+
+def _container(hooks: Sequence[prune.BasePruningMethod]) -> prune.BasePruningMethod:
+    """Return one hook that stands for all: torch's container where there are several."""
+    first, *others = hooks
+    if not others:
+        return first
+    container = first if isinstance(first, prune.PruningContainer) else prune.PruningContainer(first)
+    for hook in others:
+        container.add_pruning_method(hook)
+    return container
+
+
+def _hook(step: Step, mask: Tensor, tensor: str) -> prune.BasePruningMethod:
+    """Return the hook for a step: torch's own class after a local step of torch's, a named MaskHook elsewhere."""
+    make = TORCH_METHODS.get(step.method)
+    if make is None or step.scope == "global":
         return _named_hook("".join(part.capitalize() for part in step.method.split("_")), mask, tensor)
-    amount = step.count if step.count is not None else step.fraction
     try:
-        hook: BasePruningMethod = method.hook(amount=amount, **method.checked(step))  # type: ignore[call-arg]
+        hook = make(amount=step.count if step.count is not None else step.fraction, **step.options)
     except (TypeError, ValueError) as error:
-        raise RecipeError(f"{method.name}: {error}") from error
+        raise RecipeError("{method}: {error}", code="method.failed", method=step.method, error=str(error)) from error
     hook._tensor_name = tensor
     return hook
 

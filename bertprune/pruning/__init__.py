@@ -1,1 +1,1 @@
-"""Decide which weights go, and change a model accordingly."""
+"""Decide which weights to prune (granularity, scope, rank), preview it, and apply it to a model."""

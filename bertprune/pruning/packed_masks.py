@@ -8,8 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .memory import own_pages
-
 
 @dataclass(frozen=True, slots=True)
 class _Bits:
@@ -24,11 +22,10 @@ class PackedMasks(Mapping[str, Tensor]):
     """
 
     def __init__(self, masks: dict[str, Tensor]) -> None:
-        """Pack masks, and take each out of `masks` when that is done."""
+        """Pack masks, and remove each from `masks` when that is done."""
         self._packed: dict[str, _Bits] = {}
         self.nbytes = sum(-(-mask.numel() // 8) for mask in masks.values())
-        # pages of their own: in the heap they would lie between what comes and goes, and keep that from going
-        room, start = np.frombuffer(own_pages(max(1, self.nbytes)), np.uint8), 0
+        room, start = np.empty(self.nbytes, np.uint8), 0
         for name in list(masks):
             mask = masks.pop(name)
             bits = np.packbits(mask.numpy(force=True))

@@ -1,57 +1,64 @@
-"""How sparse a model is: per tensor, layer, role and whole, masked values told apart from mere zeros."""
+"""How sparse a model is: per tensor, layer, role and in all, with masked values apart from plain zeros."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import torch
 from torch import nn
-from torch.nn.utils.prune import BasePruningMethod
 
-from ..errors import BertpruneError
-from ..model.families import Place, places
-from ..model.snapshot import history, joined, originals
-from ..parallel import WORTH, each
+from ..errors import BertpruneError, shortened
+from ..model.families import places
+from ..model.targets import every_target
+from ..parallel import THREAD_SIZE, map_threaded
 from ..recipe import Role
-from .counting import Count, count
-from .report import frame, text
+from ..text import aligned
+from .counting import Count, TensorSparsity, count_target
 
 if TYPE_CHECKING:
     import pandas
 
 Grouping = Literal["layer", "role", "module", "type"]
 
+LABELS = {
+    "tensor": "tensor",
+    "sparsity": "sparsity",
+    "masked": "masked",
+    "size": "of",
+    "zero": "zero",
+    "layer": "by layer",
+    "role": "by role",
+    "outside": "outside the layers",
+    "other": "no role",
+    "targets": "all targets",
+    "model": "whole model",
+    "unpruned": "no tensor has a mask",
+    "tied": "tied to",
+}
+"""The English words of `SparsityReport.to_text`."""
 
-@dataclass(frozen=True, slots=True)
-class TensorSparsity:
-    """One parameter, tied ones once. The names are the ones that it has without pruning (`weight`)."""
-
-    name: str
-    """Path and name at its first owner, such as `encoder.layer.0.attention.self.key.weight`."""
-    module: str
-    tensor: str
-    type: str
-    """The class name of the owning module."""
-    role: str | None
-    layer: int | None
-    """The encoder layer, from zero; None outside the layers."""
-    history: tuple[str, ...]
-    """The class names of the pruning steps taken; empty for a tensor without a hook."""
-    aliases: tuple[str, ...]
-    """The names at the other owners of a tied tensor."""
-    shape: tuple[int, ...]
-    masks: int
-    """How many different masks its owners hold: 0 for a tensor that is no target, 1 for a pruned one."""
-    count: Count
+_BLANK = ("", "", "", "", "", "")
 
 
 @dataclass(frozen=True)
 class SparsityReport:
-    """What is masked, zero and alive in a model. Targets are the tensors that have a mask."""
+    """What is masked, zero and alive in a model. Targets are the tensors that have a mask.
+
+    Example:
+        >>> import bertprune as bp, torch
+        >>> from torch.nn.utils import prune
+        >>> report = bp.sparsity(prune.l1_unstructured(torch.nn.Linear(4, 4), "weight", amount=4))
+        >>> report.total
+        Count(size=16, masked=4, zero=0)
+        >>> report.model.size, report.model.sparsity
+        (20, 0.2)
+        >>> report.targets[0].name, report.targets[0].history
+        ('weight', ('L1Unstructured',))
+    """
 
     tensors: tuple[TensorSparsity, ...]
+    """Every parameter of the model, tied ones once, in the order of `named_modules`."""
 
     @cached_property
     def targets(self) -> tuple[TensorSparsity, ...]:
@@ -69,16 +76,43 @@ class SparsityReport:
         return _sum(self.tensors)
 
     def by(self, grouping: Grouping) -> dict[Any, Count]:
-        """Sum the targets by layer (int, None outside the layers), role (str or None), module path or module type.
+        """Sum the counts of the targets by group.
 
-        Layers come in order, roles from the embeddings to the head, None last; the others as in the model.
+        Args:
+            grouping: a string, "layer", "role", "module" or "type".
+
+        Returns:
+            A dict from group to `Count`. Layers are integers from zero (None outside the layers) in order, roles are
+            strings or None in the order embeddings to head; module paths and class names are in the model's order.
+
+        Raises:
+            BertpruneError: there is no such grouping.
+
+        Example:
+            >>> import bertprune as bp, torch
+            >>> from torch.nn.utils import prune
+            >>> bp.sparsity(prune.l1_unstructured(torch.nn.Linear(4, 4), "weight", amount=4)).by("type")
+            {'Linear': Count(size=16, masked=4, zero=0)}
         """
         if grouping not in get_args(Grouping):
-            raise BertpruneError(f"a report is grouped by {', '.join(get_args(Grouping))}, not by {grouping!r}")
+            raise BertpruneError(
+                "a report can be grouped by {known}, not by {given!r}",
+                code="report.unknown_grouping", known=", ".join(get_args(Grouping)), given=shortened(str(grouping)),
+            )  # fmt: skip
         return self._grouped(lambda tensor: getattr(tensor, grouping))
 
     def matrix(self) -> dict[tuple[int | None, str | None], Count]:
-        """Sum the targets by layer and role together, in the order of `by`."""
+        """Sum the counts of the targets by layer and role together.
+
+        Returns:
+            A dict from (layer, role) to `Count`, in the order of `by`; pairs without a target are not in it.
+
+        Example:
+            >>> import bertprune as bp
+            >>> step = bp.Step(method="l1_unstructured", fraction=0.5, select="*layer.0.*key")
+            >>> list(bp.prune("demo", step).report.matrix())
+            [(0, 'attention.key')]
+        """
         return self._grouped(lambda tensor: (tensor.layer, tensor.role))
 
     def _grouped(self, key: Callable[[TensorSparsity], Any]) -> dict[Any, Count]:
@@ -88,108 +122,100 @@ class SparsityReport:
         return {name: _sum(tuple(groups[name])) for name in sorted(groups, key=_rank)}
 
     def to_text(self, labels: Mapping[str, str] | None = None) -> str:
-        """Write the plain report: a line a target, then by layer, by role, the targets and the whole model.
+        """Write the report as an aligned text table: each target, then by layer, by role, all targets, whole model.
 
-        `labels` replaces English words, such as {"tensor": "텐서"}; the keys are those of `report.LABELS`.
+        Args:
+            labels: a mapping of words to show instead of the English ones, such as {"tensor": "텐서"}; its keys are
+                those of `bertprune.reports.sparsity.LABELS`; default None, English.
+
+        Returns:
+            A string of several lines.
+
+        Example:
+            >>> import bertprune as bp, torch
+            >>> from torch.nn.utils import prune
+            >>> layer = prune.l1_unstructured(torch.nn.Linear(4, 4, bias=False), "weight", amount=4)
+            >>> print(bp.sparsity(layer).to_text())
+            tensor       sparsity  masked  of  zero
+            weight         25.00%       4  16     0
+            <BLANKLINE>
+            all targets    25.00%       4  16     0
+            whole model    25.00%       4  16     0
         """
-        return text(self, labels)
+        return aligned(list(_rows(self, {**LABELS, **(labels or {})})), right=(1, 2, 3, 4))
 
     def to_frame(self) -> "pandas.DataFrame":
-        """Build a pandas table, a row a target: name, module, tensor, type, role, layer, counts, sparsity, history."""
-        return frame(self)
+        """Build a pandas table with one row per target.
+
+        Returns:
+            A `pandas.DataFrame` with the columns name, module, tensor, type, role, layer (Int64, missing outside the
+            layers), size, masked, zero, alive (counts of values), sparsity (0 to 1), history and aliases.
+
+        Example:
+            >>> import bertprune as bp, torch
+            >>> from torch.nn.utils import prune
+            >>> frame = bp.sparsity(prune.l1_unstructured(torch.nn.Linear(4, 4), "weight", amount=4)).to_frame()
+            >>> frame[["name", "masked", "sparsity"]].values.tolist()
+            [['weight', 4, 0.25]]
+        """
+        import pandas
+
+        names = ("name", "module", "tensor", "type", "role", "layer")
+        numbers = ("size", "masked", "zero", "alive", "sparsity")
+        lists = ("history", "aliases")
+        rows: list[dict[str, Any]] = [
+            {name: getattr(one, name) for name in names}
+            | one.count.to_dict()
+            | {name: ", ".join(getattr(one, name)) for name in lists}
+            for one in self.targets
+        ]
+        table = pandas.DataFrame(rows, columns=[*names, *numbers, *lists])
+        return table.astype({"layer": "Int64", **dict.fromkeys(numbers[:-1], "int64"), "sparsity": "float64"})
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn the report into plain data that JSON can hold, the same for the same model every time."""
+        """Convert the report to plain data for JSON; the same model gives the same data.
+
+        Returns:
+            A dict with `total`, `model`, `layers`, `roles` and `tensors`.
+        """
         return {
             "total": self.total.to_dict(),
             "model": self.model.to_dict(),
             "layers": [{"layer": layer, **one.to_dict()} for layer, one in self.by("layer").items()],
             "roles": [{"role": role, **one.to_dict()} for role, one in self.by("role").items()],
-            "tensors": [_plain(tensor) for tensor in self.tensors],
+            "tensors": [tensor.to_dict() for tensor in self.tensors],
         }
 
 
 def sparsity(model: nn.Module) -> SparsityReport:
-    """Count masked, zero and alive values of every parameter of a model, pruned by us, by plain torch, or not at all.
+    """Count masked, zero and alive values of every parameter of a model, pruned by bertprune, by plain torch, or not.
 
-    Masked is what a `…_mask` buffer (bool or number) takes out; zero is an exact 0 that no mask explains, so a baked
-    model has zeros and nothing masked. Counts `…_orig` under its mask, so that it is right after an optimiser step
-    too. A tied tensor is counted once; where its owners hold different masks, a value is masked where none keeps it.
-    Each weight is read once and none is copied, but for those of another device, one by one; pure. Raises
-    BertpruneError for tensors on the meta device.
+    A value is masked if a `…_mask` buffer (bool or number) removes it, and zero if it is exactly 0 without such a mask:
+    a baked model has zeros and nothing masked. `…_orig` is counted under its mask, so the report is right after an
+    optimiser step too. A tied tensor is counted once; where its owners have different masks, a value is masked where
+    none of them keeps it. Each weight is read once; the model is not changed.
+
+    Args:
+        model: a `torch.nn.Module` on any device but meta.
+
+    Returns:
+        A `SparsityReport`.
+
+    Raises:
+        BertpruneError: a tensor is on the meta device, or a mask has another shape than its tensor.
+
+    Example:
+        >>> import bertprune as bp
+        >>> run = bp.prune("demo", bp.Step(method="l1_unstructured", fraction=0.5, select="*layer.0.*key"))
+        >>> bp.sparsity(run.model).total
+        Count(size=36864, masked=18432, zero=0)
     """
-    found: dict[int, _Parameter] = {}
-    for path, module in model.named_modules(remove_duplicate=False):
-        pruned = set(originals(module))
-        for stored, tensor in module._parameters.items():
-            if tensor is not None:
-                local = stored.removesuffix("_orig")
-                owner = _Owner(path, module, local if local in pruned else stored, local in pruned)
-                found.setdefault(id(tensor), _Parameter(tensor)).owners.append(owner)
-    where = places(model)
-    large = [parameter for parameter in found.values() if parameter.tensor.numel() >= WORTH]
-    ready = dict(zip(map(id, large), each(lambda parameter: parameter.counted(where), large), strict=True))
-    return SparsityReport(tuple(ready.get(id(one)) or one.counted(where) for one in found.values()))
-
-
-@dataclass(frozen=True)
-class _Owner:
-    path: str
-    module: nn.Module
-    local: str
-    pruned: bool
-
-    @property
-    def name(self) -> str:
-        return joined(self.path, self.local)
-
-    def steps(self) -> Iterator[str]:
-        for hook in self.module._forward_pre_hooks.values():
-            if isinstance(hook, BasePruningMethod) and hook._tensor_name == self.local:
-                yield from history(hook)
-
-
-@dataclass(frozen=True)
-class _Parameter:
-    tensor: torch.Tensor
-    owners: list[_Owner] = field(default_factory=list)
-
-    def counted(self, where: Mapping[str, Place]) -> TensorSparsity:
-        first = self.owners[0]
-        place = self._place(where)
-        masks = self._masks()
-        return TensorSparsity(
-            name=first.name,
-            module=first.path,
-            tensor=first.local,
-            type=type(first.module).__name__,
-            role=place.role if place else None,
-            layer=place.layer if place else None,
-            history=next((steps for owner in self.owners if (steps := tuple(owner.steps()))), ()),
-            aliases=tuple(owner.name for owner in self.owners[1:]),
-            shape=tuple(self.tensor.shape),
-            masks=len(masks),
-            # an owner without a mask keeps every value
-            count=count(self.tensor, masks if all(owner.pruned for owner in self.owners) else ()),
-        )
-
-    def _place(self, where: Mapping[str, Place]) -> Place | None:
-        """Prefer an owner inside the encoder: a decoder tied to the word embeddings is first of all embeddings."""
-        known = [where[owner.path] for owner in self.owners if owner.path in where]
-        return next((place for place in known if place.role != "head"), known[0] if known else None)
-
-    def _masks(self) -> list[torch.Tensor]:
-        """Collect the different masks of the owners, and refuse what cannot be counted."""
-        pruned = (owner for owner in self.owners if owner.pruned)
-        buffers = [owner.module._buffers[f"{owner.local}_mask"] for owner in pruned]
-        masks = list({id(mask): mask for mask in buffers if mask is not None}.values())
-        name = self.owners[0].name
-        if any(one.is_meta for one in (self.tensor, *masks)):
-            raise BertpruneError(f"{name} is on the meta device, without values to count; load the weights first")
-        if any(mask.shape != self.tensor.shape for mask in masks):
-            shapes = f"{tuple(masks[0].shape)} for {tuple(self.tensor.shape)}"
-            raise BertpruneError(f"{name}: its mask has another shape ({shapes}); both must be the same")
-        return masks
+    targets, where = every_target(model, shared_modules=True), places(model)
+    # a thread for each large tensor; for small ones it would not pay off
+    large = [target for target in targets if target.parameter.numel() >= THREAD_SIZE]
+    counted = map_threaded(lambda target: count_target(target, where), large)
+    ready = dict(zip(map(id, large), counted, strict=True))
+    return SparsityReport(tuple(ready.get(id(target)) or count_target(target, where) for target in targets))
 
 
 def _sum(tensors: tuple[TensorSparsity, ...]) -> Count:
@@ -197,14 +223,36 @@ def _sum(tensors: tuple[TensorSparsity, ...]) -> Count:
 
 
 def _rank(key: Any) -> tuple[Any, ...]:
-    """Sort numbers as they are, roles in their own order, None last, and leave other names as they came."""
+    """Sort numbers by value, roles in their own order and None last; other names keep their order."""
     if isinstance(key, tuple):
         return tuple(_rank(part) for part in key)
     roles = get_args(Role)
     return (key is None, roles.index(key) if key in roles else key if isinstance(key, int) else 0)
 
 
-def _plain(tensor: TensorSparsity) -> dict[str, Any]:
-    names = ("name", "module", "tensor", "type", "role", "layer", "masks")
-    lists = {name: list(getattr(tensor, name)) for name in ("shape", "history", "aliases")}
-    return {**{name: getattr(tensor, name) for name in names}, **lists, **tensor.count.to_dict()}
+def _rows(report: SparsityReport, words: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    yield (*(words[key] for key in ("tensor", "sparsity", "masked", "size", "zero")), "")
+    for one in report.targets:
+        yield _row(one.name, one.count, f"{words['tied']} {', '.join(one.aliases)}" if one.aliases else "")
+    if not report.targets:
+        yield (words["unpruned"], *_BLANK[1:])
+    layers = {words["outside"] if key is None else str(key): one for key, one in report.by("layer").items()}
+    roles = {words["other"] if key is None else key: one for key, one in report.by("role").items()}
+    yield from _group(words["layer"], layers)
+    yield from _group(words["role"], roles)
+    yield _BLANK
+    if report.targets:
+        yield _row(words["targets"], report.total)
+    yield _row(words["model"], report.model)
+
+
+def _group(title: str, counts: Mapping[str, Count]) -> Iterator[tuple[str, ...]]:
+    """Write a grouping, unless it would only repeat the total."""
+    if len(counts) > 1:
+        yield _BLANK
+        yield (title, *_BLANK[1:])
+        yield from (_row(f"  {name}", one) for name, one in counts.items())
+
+
+def _row(name: str, one: Count, remark: str = "") -> tuple[str, ...]:
+    return (name, f"{one.sparsity:.2%}", f"{one.masked:,}", f"{one.size:,}", f"{one.zero:,}", remark)

@@ -11,28 +11,43 @@ from torch import nn
 
 from ..checkpoint import Checkpoint
 from ..model.diff import SnapshotDiff, diff
+from ..model.hooks import MaskDtype, attach
 from ..model.snapshot import Snapshot, snapshot
 from ..model.targets import targets_by_name
 from ..parallel import Progress, silent
-from ..pruning.apply import MaskDtype, attach
-from ..pruning.masked import sketched
-from ..pruning.masks import Decision, decide
-from ..pruning.outcome import StepOutcome
+from ..pruning.decide import StepOutcome, decide
 from ..pruning.packed_masks import PackedMasks
-from ..pruning.preview import Preview, foresee
+from ..pruning.preview import Preview, preview_recipe
 from ..recipe import Recipe, Step
 from ..reports.sparsity import SparsityReport, sparsity
 from .script import script
 
 
 def preview(checkpoint: Checkpoint | str | Path, recipe: Recipe | Step | Mapping[str, Any]) -> Preview:
-    """Say what a recipe matches and how much would go, before any weight is read.
+    """Say what a recipe matches and how much it would prune, before any weight is read.
 
-    Names, options and selections are checked against the model's shape alone. Pure. Raises CheckpointError and
-    RecipeError.
+    Names, options and selections are checked against the model's shapes alone. Pure.
+
+    Args:
+        checkpoint: a `Checkpoint`, or what `Checkpoint.open` accepts: a name, a path or a Hub id.
+        recipe: a `Recipe`, a single `Step`, or plain data of a recipe.
+
+    Returns:
+        For each step its targets, their number of weights, and the least and the most that would be pruned.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be opened.
+        RecipeError: the recipe does not fit it.
+
+    Example:
+        >>> import bertprune as bp
+        >>> step = bp.Step(method="l1_unstructured", fraction=0.3, select=bp.Selection(roles="attention.query"))
+        >>> seen = bp.preview("demo", step).steps[0]
+        >>> len(seen.targets), seen.weights, seen.removed
+        (4, 65536, (19660, 19660))
     """
     opened = Checkpoint.open(checkpoint)
-    return foresee(opened.skeleton(), Recipe.of(recipe), opened.missing)
+    return preview_recipe(opened.skeleton(), Recipe.of(recipe), opened.missing)
 
 
 def prune(
@@ -45,24 +60,44 @@ def prune(
 ) -> "PruningRun":
     """Prune a checkpoint by a recipe; the checkpoint and the global random state stay as they are.
 
-    The same checkpoint, recipe and seed give the same masks. A `progress` that raises cancels the run.
-    Raises CheckpointError and RecipeError; warns with NoEffectWarning where a step removes nothing.
+    The same checkpoint, recipe and seed give the same masks.
+
+    Args:
+        checkpoint: a `Checkpoint`, or what `Checkpoint.open` accepts: a name, a path or a Hub id.
+        recipe: a `Recipe`, a single `Step`, or plain data of a recipe.
+        seed: seeds all random choices, from 0 to 2^63 - 1.
+        mask_dtype: the dtype of the masks on `run.model`: "bool", or "float" as torch makes them.
+        progress: called with the share done (0 to 1) and a few words; may raise to cancel.
+
+    Returns:
+        The run: masks, report, snapshots before and after, and the pruned model when it is asked for.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be opened or read.
+        RecipeError: the recipe does not fit it.
+
+    Warns:
+        NoEffectWarning: a step pruned nothing.
+
+    Example:
+        >>> import bertprune as bp
+        >>> run = bp.prune("demo", bp.Step(method="l1_unstructured", fraction=0.3, scope="global"))
+        >>> f"{run.report.total.sparsity:.2%}"
+        '30.00%'
     """
     opened, recipe = Checkpoint.open(checkpoint), Recipe.of(recipe)
     progress(0.0, f"loading {opened.name}")
     pristine = opened.model(seed, lambda share, words: progress(0.1 * share, words))
     decision = decide(pristine, recipe, seed, opened.missing, lambda share, words: progress(0.1 + 0.7 * share, words))
-    progress(0.8, "comparing before and after")
-    before = snapshot(pristine)
-    after, report = _looked_at(pristine, decision, mask_dtype)
+    progress(0.8, "counting what is left")
+    counted = _twin(pristine)
+    attach(targets_by_name(counted), decision.masks, decision.history, mask_dtype, derive=False)
     run = PruningRun(
         checkpoint=opened,
         recipe=recipe,
         seed=seed,
-        before=before,
-        after=after,
         steps=tuple(decision.outcomes),
-        report=report,
+        report=sparsity(counted),
         history={name: tuple(steps) for name, steps in decision.history.items()},
         mask_dtype=mask_dtype,
         masks=PackedMasks(decision.masks),
@@ -78,10 +113,6 @@ class PruningRun:
     checkpoint: Checkpoint
     recipe: Recipe
     seed: int
-    before: Snapshot
-    """The model as it was, before any forward pass."""
-    after: Snapshot
-    """The model with its hooks on, before any forward pass."""
     steps: tuple[StepOutcome, ...]
     """What each step did."""
     report: SparsityReport
@@ -92,6 +123,18 @@ class PruningRun:
     masks: PackedMasks = field(repr=False)
     """The masks by target name: bool, True is alive; each is unpacked when it is asked for."""
     _model: nn.Module | None = field(default=None, repr=False)
+
+    @cached_property
+    def before(self) -> Snapshot:
+        """The model as it was, before any forward pass."""
+        return snapshot(self.checkpoint.model(self.seed))
+
+    @cached_property
+    def after(self) -> Snapshot:
+        """The model with its hooks on, before any forward pass."""
+        pruned = _twin(self.checkpoint.model(self.seed))
+        attach(targets_by_name(pruned), self.masks, self.history, self.mask_dtype)
+        return snapshot(pruned)
 
     @cached_property
     def diff(self) -> SnapshotDiff:
@@ -108,25 +151,18 @@ class PruningRun:
         return self._model
 
     def release(self) -> None:
-        """Let the model go; masks stay, packed, and the next look at `model` builds it anew."""
+        """Drop the model; masks stay, packed, and the next look at `model` builds it anew."""
         self._model = None
 
     def as_python(self, ours: bool = False) -> str:
-        """Return a short script that does the same: in plain torch where it can, else in ours, saying why.
+        """Return a short script that does the same: in plain torch where it can, else in bertprune, saying why.
 
-        With `ours` it is written with bertprune always.
+        With `ours` it is always written with bertprune.
         """
         return script(self.checkpoint, self.recipe, self.seed, ours)
 
 
-def _looked_at(pristine: nn.Module, decision: Decision, mask_dtype: MaskDtype) -> tuple[Snapshot, SparsityReport]:
-    """Put the hooks on a twin, which is let go."""
-    twin = _sharing(pristine)
-    attach(targets_by_name(twin), decision.masks, decision.history, mask_dtype, sketched)
-    return snapshot(twin), sparsity(twin)
-
-
-def _sharing(model: nn.Module) -> nn.Module:
+def _twin(model: nn.Module) -> nn.Module:
     """Copy the modules but none of the tensors, so that hooks can be put on without touching the original."""
     tensors = [*model.parameters(), *model.buffers()]
     return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})

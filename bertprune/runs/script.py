@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from torch.nn.utils import prune
-
 from ..checkpoint import EMBEDDED, Checkpoint
-from ..pruning.plan import Plan, plan
+from ..model.hooks import TORCH_METHODS
+from ..pruning.steps import MatchedStep, match_steps
 from ..recipe import Recipe
 
 _LAYER = re.compile(r"^(.*?\.)(\d+)(\..+)$")
@@ -46,12 +45,12 @@ def script(checkpoint: Checkpoint, recipe: Recipe, seed: int, ours: bool = False
     torch breaks ties between equal scores in its own way, so at the cut another of two equal weights may go.
     Pure. Raises RecipeError.
     """
-    plans = plan(checkpoint.skeleton(), recipe, checkpoint.missing)
+    plans = match_steps(checkpoint.skeleton(), recipe, checkpoint.missing)
     why = next((reason for made in plans if (reason := _beyond_torch(made))), None)
     if why or ours:
         reason = "" if ours else f"# In bertprune rather than plain torch: {why}.\n"
         return reason + _OURS.format(checkpoint=_our_place(checkpoint), recipe=recipe.to_yaml(), seed=seed)
-    ties = _TIES if any(not made.method.wants("generator") for made in plans) else ""
+    ties = _TIES if any(not made.method.draws for made in plans) else ""
     return "\n".join([_head(checkpoint, seed) + ties, *(_step(number, made) for number, made in enumerate(plans, 1))])
 
 
@@ -71,10 +70,9 @@ def _head(checkpoint: Checkpoint, seed: int) -> str:
     )
 
 
-def _beyond_torch(made: Plan) -> str | None:
+def _beyond_torch(made: MatchedStep) -> str | None:
     """Say why plain torch cannot do a step, if it cannot."""
-    hook = made.method.hook
-    if hook is None or not hook.__module__.startswith("torch.") or not hasattr(prune, made.method.name):
+    if made.method.name not in TORCH_METHODS:
         return f"{made.method.name} is a method of one's own, to be registered first"
     if made.step.scope == "global" and made.method.removes == "slice":
         return "torch does not rank slices of several tensors together"
@@ -82,14 +80,13 @@ def _beyond_torch(made: Plan) -> str | None:
     return f"torch would untie {tied.name} from {tied.aliases[0]}" if tied else None
 
 
-def _step(number: int, made: Plan) -> str:
+def _step(number: int, made: MatchedStep) -> str:
     tensor = made.step.select.tensor
     arguments = "".join(f", {key}={_literal(value)}" for key, value in made.options.items())
     amount = made.step.count if made.step.count is not None else made.step.fraction
     lines = [f"# Step {number}: {made.step.method}", *_names([target.owners[0].path for target in made.targets])]
     if made.step.scope == "global":
-        assert made.method.hook is not None
-        hook = made.method.hook.__name__
+        hook = TORCH_METHODS[made.method.name].__name__
         lines += [
             f'targets = [(model.get_submodule(name), "{tensor}") for name in names]',
             f"prune.global_unstructured(targets, pruning_method=prune.{hook}, amount={amount!r})",

@@ -1,6 +1,7 @@
-"""The ways to prune: torch's own, and those that users register."""
+"""The ways to prune: scoring functions, torch's own and those that users register."""
 
-from . import structured, unstructured
-from .registry import Method, load_entry_points, load_file, method, methods, named
+from . import torch_methods
+from .method import Method
+from .registry import find_method, load_entry_points, load_file, method, methods
 
-__all__ = ["Method", "load_entry_points", "load_file", "method", "methods", "named", "structured", "unstructured"]
+__all__ = ["Method", "find_method", "load_entry_points", "load_file", "method", "methods", "torch_methods"]

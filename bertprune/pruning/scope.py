@@ -1,0 +1,108 @@
+"""Scope: who is compared with whom. Each class here is one: it says how many groups each tensor loses, and which.
+
+Both what really happens (`choose`) and what a preview says of it (`preview`) are here.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from ..errors import Message, RecipeError
+from ..parallel import choose_map
+from ..recipe import Step
+from .bounds import Bounds, Range
+from .granularity import Granularity, Groups
+from .rank import Scores, drop_lowest, drop_lowest_of_each
+
+Score = Callable[[Groups], Scores]
+
+
+class Scope(Protocol):
+    """Who is compared with whom."""
+
+    def choose(self, step: Step, groups: Sequence[Groups], score: Score) -> list[Tensor]:
+        """Rank the groups of all tensors; return, tensor by tensor, which scores are kept.
+
+        Exactly the step's amount of the groups that are alive is dropped. `score` is called for one tensor after
+        another, as random numbers have an order, and not where nothing is dropped. Raises RecipeError where there are
+        not enough groups, or where the method fails.
+        """
+
+    def preview(self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], alive: Range) -> Range:
+        """Return the least and the most entries that the step would remove, and take them from the bounds.
+
+        `alive` are the bounds of the entries of all tensors together. Raises RecipeError where there are not enough.
+        """
+
+
+class Local:
+    """Each tensor by itself."""
+
+    def choose(self, step: Step, groups: Sequence[Groups], score: Score) -> list[Tensor]:
+        """Drop the step's amount from every tensor."""
+        amounts = [_amount(step, group.alive, group.where) for group in groups]
+
+        def scored() -> Iterator[tuple[Scores, int]]:
+            for group, amount in zip(groups, amounts, strict=True):
+                yield score(group) if amount else group.unscored(), amount
+
+        return drop_lowest_of_each(scored(), choose_map(group.alive for group in groups))
+
+    def preview(self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], alive: Range) -> Range:
+        """Add up what each tensor would lose."""
+        removed = [
+            granularity.lose(tensor, _amount_bounds(step, granularity.alive(tensor), granularity.noun))
+            for tensor in tensors
+        ]
+        low, high = sum(least for least, _ in removed), sum(most for _, most in removed)
+        if granularity.single and step.fraction is not None:
+            # the tensors' own bounds may be wide where their sum is certain
+            rounding = len(tensors) / 2
+            low = max(low, math.floor(step.fraction * alive[0] - rounding))
+            high = min(high, math.ceil(step.fraction * alive[1] + rounding))
+        return low, high
+
+
+class Global:
+    """All tensors together."""
+
+    def choose(self, step: Step, groups: Sequence[Groups], score: Score) -> list[Tensor]:
+        """Drop the step's amount from all tensors, wherever the lowest scores are."""
+        everywhere = Message("all selected tensors together", code="prune.everywhere")
+        amount = _amount(step, sum(group.alive for group in groups), everywhere)
+        scores = [score(group) if amount else group.unscored() for group in groups]
+        return drop_lowest(scores, amount)
+
+    def preview(self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], alive: Range) -> Range:
+        """Bound what the tensors would lose together."""
+        groups = alive
+        if not granularity.single:
+            each = [granularity.alive(tensor) for tensor in tensors]
+            groups = (sum(least for least, _ in each), sum(most for _, most in each))
+        return granularity.lose_among(tensors, _amount_bounds(step, groups, granularity.noun), alive)
+
+
+SCOPES: Mapping[str, Scope] = {"local": Local(), "global": Global()}
+"""By the name that a step gives."""
+
+
+def _amount(step: Step, alive: int, where: str | Message) -> int:
+    """Return how many groups a step removes of those that are alive. Raises RecipeError where there are not enough."""
+    amount = step.amount_of(alive)
+    if amount > alive:
+        raise RecipeError(
+            "{method}: {amount:,} would be pruned, but only {alive:,} are alive in {where}",
+            code="prune.not_enough", method=step.method, amount=amount, alive=alive, where=where,
+        )  # fmt: skip
+    return amount
+
+
+def _amount_bounds(step: Step, alive: Range, noun: str | Message) -> Range:
+    if step.count is not None and step.count > alive[1]:
+        raise RecipeError(
+            "{method}: {amount:,} would be pruned, but only {alive:,} {noun} can be alive",
+            code="prune.never_enough", method=step.method, amount=step.count, alive=alive[1], noun=noun,
+        )  # fmt: skip
+    return step.amount_of(alive[0]), step.amount_of(alive[1])

@@ -1,0 +1,71 @@
+"""Frozen data models that report what is wrong with their input in one line."""
+
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from .errors import Message, RecipeError, shortened
+
+_MOST_PROBLEMS = 8  # in one message
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+
+class _OneLine(ModelMetaclass):
+    """Turns pydantic's report into one line, at the outermost call only, where the whole location is known."""
+
+    def __call__(cls, *args: Any, **data: Any) -> Any:
+        try:
+            return super().__call__(*args, **data)
+        except ValidationError as error:
+            raise _in_one_line(cls.__name__, error) from None
+
+
+class FrozenModel(BaseModel, metaclass=_OneLine):
+    """Immutable, closed to unknown fields; raises a RecipeError of one line for input that does not fit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def model_validate(cls, obj: Any, **kwargs: Any) -> Self:
+        """Build one from plain data; see pydantic. Raises RecipeError."""
+        try:
+            return super().model_validate(obj, **kwargs)
+        except ValidationError as error:
+            raise _in_one_line(cls.__name__, error) from None
+
+
+def describe_problem(detail: ErrorDetails) -> Message:
+    """Turn one problem that pydantic found into a message, without its place; its code is `field.` and its type."""
+    context = {key: value for key, value in detail.get("ctx", {}).items() if isinstance(value, str | int | float)}
+    return Message("{said}", code=f"field.{detail['type']}", said=detail["msg"].removeprefix("Input "), **context)
+
+
+def _in_one_line(model: str, error: ValidationError) -> RecipeError:
+    """Fold pydantic's report into one line: where, what is wrong, what was given."""
+    details = error.errors(include_url=False)
+    problems = {str(problem): problem for problem in map(_placed, details[:_MOST_PROBLEMS])}
+    if len(details) > _MOST_PROBLEMS:
+        more = Message("and {more} more", code="recipe.more_problems", more=len(details) - _MOST_PROBLEMS)
+        problems[str(more)] = more
+    joined = reduce(
+        lambda one, other: Message("{one}; {other}", code="recipe.problems", one=one, other=other), problems.values()
+    )
+    return RecipeError("{model}: {problem}", code="recipe.invalid", model=model.lower(), problem=joined)
+
+
+def _placed(detail: ErrorDetails) -> Message:
+    """Say where a problem is, and what was given there."""
+    steps = (str(p) if isinstance(p, int) or p.isidentifier() else shortened(repr(p)) for p in detail["loc"])
+    where, problem = ".".join(steps)[:200], describe_problem(detail)
+    if where:
+        problem = Message("{where}: {problem}", code="recipe.field", where=where, problem=problem)
+    if detail["type"] in ("missing", "one_amount", "nan_option"):
+        return problem
+    given = shortened(repr(detail["input"]))
+    return Message("{problem} (got {given})", code="recipe.given", problem=problem, given=given)
