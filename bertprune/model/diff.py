@@ -1,19 +1,19 @@
-"""What differs between two snapshots: tensors that came, went or changed their nature, and hooks."""
+"""What differs between two snapshots: tensors added, removed or changed, and hooks."""
 
 from collections import Counter
 from dataclasses import dataclass, fields
 from typing import Any
 
 from ..text import aligned
-from .inspector import hook_line
-from .snapshot import HookRecord, Snapshot, TensorRecord, plain
+from .records import HookRecord, TensorRecord
+from .snapshot import Snapshot
 
 _TITLES = {"corner": "values", "alias_of": "tied to"}
 
 
 @dataclass(frozen=True)
 class Change:
-    """A tensor that is there before and after, but not the same."""
+    """A tensor that both snapshots hold, with different records."""
 
     before: TensorRecord
     after: TensorRecord
@@ -25,16 +25,29 @@ class Change:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Which fields of the record differ, such as `kind` and `grad_fn`."""
+        """The names of the fields that differ, such as `kind` and `grad_fn`."""
         names = (field.name for field in fields(TensorRecord))
         return tuple(name for name in names if getattr(self.before, name) != getattr(self.after, name))
+
+    def describe(self) -> str:
+        """Write old and new values of the fields; how a tensor is saved follows from its kind and is left out."""
+        return "; ".join(
+            f"{_TITLES.get(name, name)}: {_short(getattr(self.before, name))} → {_short(getattr(self.after, name))}"
+            for name in self.fields
+            if not (name == "persistent" and "kind" in self.fields)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert the change to plain data for JSON."""
+        before, after = self.before.to_dict(), self.after.to_dict()
+        return {"name": self.name, "fields": list(self.fields), "before": before, "after": after}
 
 
 @dataclass(frozen=True)
 class SnapshotDiff:
-    """The differences between two snapshots, in the order of the models' modules.
+    """The differences between two snapshots, in the order of the model's modules.
 
-    Values are seen by the few that the records hold: a change elsewhere in a tensor does not show.
+    Records hold at most four values of a tensor, so a change of other values does not show.
     """
 
     added: tuple[TensorRecord, ...]
@@ -43,41 +56,42 @@ class SnapshotDiff:
     hooks_added: tuple[HookRecord, ...]
     hooks_removed: tuple[HookRecord, ...]
     modules: tuple[str, ...]
-    """The paths of the modules in which anything differs."""
+    """The paths of the modules that differ."""
 
     def __bool__(self) -> bool:
-        """Tell whether anything differs."""
+        """Return whether anything differs."""
         return bool(self.modules)
 
     def render(self) -> str:
-        """Write the differences as plain text, module by module: `+` came, `-` went, `~` changed."""
+        """Write the differences as text, module by module: `+` added, `-` removed, `~` changed.
+
+        Returns:
+            A string of several lines, or "no difference".
+        """
         blocks = (f"{path or '(root)'}\n{aligned(self._rows(path))}" for path in self.modules)
         return "\n\n".join(blocks) or "no difference"
 
     def _rows(self, path: str) -> list[tuple[str, str, str]]:
-        rows = [("  ~", one.after.local, _said(one)) for one in self.changed if one.after.module == path]
-        rows += [("  +", one.local, _nature(one)) for one in self.added if one.module == path]
-        rows += [("  -", one.local, _nature(one)) for one in self.removed if one.module == path]
-        rows += [("  +", "hook", hook_line(hook)) for hook in self.hooks_added if hook.module == path]
-        return rows + [("  -", "hook", hook_line(hook)) for hook in self.hooks_removed if hook.module == path]
+        rows = [("  ~", one.after.local, one.describe()) for one in self.changed if one.after.module == path]
+        rows += [("  +", one.local, _summary(one)) for one in self.added if one.module == path]
+        rows += [("  -", one.local, _summary(one)) for one in self.removed if one.module == path]
+        rows += [("  +", "hook", hook.line()) for hook in self.hooks_added if hook.module == path]
+        return rows + [("  -", "hook", hook.line()) for hook in self.hooks_removed if hook.module == path]
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn the differences into plain data that JSON can hold."""
-        return {
-            "added": [plain(one) for one in self.added],
-            "removed": [plain(one) for one in self.removed],
-            "changed": [
-                {"name": one.name, "fields": list(one.fields), "before": plain(one.before), "after": plain(one.after)}
-                for one in self.changed
-            ],
-            "hooks_added": [plain(hook) for hook in self.hooks_added],
-            "hooks_removed": [plain(hook) for hook in self.hooks_removed],
-            "modules": list(self.modules),
+        """Convert the differences to plain data for JSON.
+
+        Returns:
+            A dict with the lists `added`, `removed`, `changed`, `hooks_added`, `hooks_removed` and `modules`.
+        """
+        parts = ("added", "removed", "changed", "hooks_added", "hooks_removed")
+        return {part: [one.to_dict() for one in getattr(self, part)] for part in parts} | {
+            "modules": list(self.modules)
         }
 
 
 def diff(before: Snapshot, after: Snapshot) -> SnapshotDiff:
-    """Compare two snapshots of one model, or of two models with the same module paths; pure."""
+    """Compare two snapshots of one model, or of two models with the same module paths."""
     was = {record.name: record for record in before.tensors}
     now = {record.name: record for record in after.tensors}
     added = tuple(record for name, record in now.items() if name not in was)
@@ -92,22 +106,13 @@ def diff(before: Snapshot, after: Snapshot) -> SnapshotDiff:
     return SnapshotDiff(added, removed, changed, hooks_added, hooks_removed, modules)
 
 
-def _without(some: tuple[HookRecord, ...], others: tuple[HookRecord, ...]) -> tuple[HookRecord, ...]:
-    """Take away as many of each hook as the others have; a module may carry the same hook twice."""
-    return tuple((Counter(some) - Counter(others)).elements())
+def _without(hooks: tuple[HookRecord, ...], known: tuple[HookRecord, ...]) -> tuple[HookRecord, ...]:
+    """Subtract the known hooks, counting each: a module may have the same hook twice."""
+    return tuple((Counter(hooks) - Counter(known)).elements())
 
 
-def _nature(record: TensorRecord) -> str:
-    return f"{record.kind}, {'×'.join(map(str, record.shape)) or 'scalar'} {record.dtype}"
-
-
-def _said(change: Change) -> str:
-    """Tell what changed; how a tensor is saved follows from its kind and needs no word of its own."""
-    return "; ".join(
-        f"{_TITLES.get(name, name)}: {_short(getattr(change.before, name))} → {_short(getattr(change.after, name))}"
-        for name in change.fields
-        if not (name == "persistent" and "kind" in change.fields)
-    )
+def _summary(record: TensorRecord) -> str:
+    return f"{record.kind}, {record.shape_text} {record.dtype}"
 
 
 def _short(value: Any) -> str:

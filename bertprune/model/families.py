@@ -1,7 +1,7 @@
-"""Which part of the encoder a module is, for the families whose names are known.
+"""Which part of the encoder each module is, for the model families listed here.
 
-A family is told by the model's own config (`config.model_type`), never guessed from module names, so that a
-look-alike of one's own is not mistaken for BERT.
+The family comes from the model's config (`config.model_type`), never from module names, so that a custom model with
+similar names is not mistaken for BERT.
 """
 
 import re
@@ -54,7 +54,7 @@ _LAYER = re.compile(r"(?:encoder|transformer)\.layer\.(\d+)(?:\.|$)")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a module sits: family, encoder layer (from zero) and role; None where it has none."""
+    """Where a module is: its family, encoder layer (from zero) and role; None where it has no layer or role."""
 
     family: str
     layer: int | None
@@ -62,26 +62,24 @@ class Place:
 
 
 def places(model: nn.Module) -> dict[str, Place]:
-    """Tell the place of every module of a BERT, RoBERTa, XLM-R, CamemBERT, DistilBERT or ELECTRA, by path.
+    """Map every module path of a BERT, RoBERTa, XLM-R, CamemBERT, DistilBERT or ELECTRA model to its place.
 
-    Reads names and the config only, so that a model on the meta device will do; pure. Roles belong to the
-    modules that own the weights (Linear, Embedding). Containers and LayerNorms keep their layer but have no
-    role, nor has ELECTRA's `embeddings_project`. Everything outside the base model is `head`. A model of
-    one's own around exactly one such encoder is understood too. Other models give an empty dict, and the
-    root itself has no place.
+    Reads module names and the config only, so a model on the meta device works. Roles belong to the modules that
+    own weights (Linear, Embedding); containers, LayerNorms and ELECTRA's `embeddings_project` have a layer at most.
+    Modules outside the base model have the role `head`; the root has no place. A custom model around exactly one
+    such encoder works too. Any other model gives an empty dict.
     """
-    found = _base(model)
-    if found is None:
+    base = _find_base(model)
+    if base is None:
         return {}
-    prefix, family = found
     paths = (path for path, _ in model.named_modules(remove_duplicate=False) if path)
-    return {path: _place(path, prefix, family) for path in paths}
+    return {path: _place(path, *base) for path in paths}
 
 
 def base_prefix(model: nn.Module) -> str:
-    """Tell what stands before the base model's paths: "bert." for a BertForX, "" for bare or unknown ones."""
-    found = _base(model)
-    return found[0] if found else ""
+    """Return what precedes the base model's paths: "bert." in a BertForX, "" in a bare or unknown model."""
+    base = _find_base(model)
+    return base[0] if base else ""
 
 
 @lru_cache(maxsize=4096)
@@ -94,8 +92,8 @@ def _place(path: str, prefix: str, family: str) -> Place:
     return Place(family, int(layer[1]) if layer else None, role)
 
 
-def _base(model: nn.Module) -> tuple[str, str] | None:
-    """Find the prefix and family of the base model; None where there is none that is known, or several."""
+def _find_base(model: nn.Module) -> tuple[str, str] | None:
+    """Find the path prefix and the family of the base model; None where there is no known one, or several."""
     found: list[tuple[str, str]] = []
     for path, module in model.named_modules():
         inside = any(f"{path}.".startswith(prefix) for prefix, _ in found)
@@ -106,7 +104,7 @@ def _base(model: nn.Module) -> tuple[str, str] | None:
 
 
 def _family(module: nn.Module) -> str | None:
-    """Know a pretrained model by its config; its parts carry the config too, but no base-model prefix."""
+    """Return the family of a pretrained model; its submodules have the config too, but no `base_model_prefix`."""
     if not isinstance(getattr(module, "base_model_prefix", None), str):
         return None
     return _FAMILY_OF_TYPE.get(str(getattr(getattr(module, "config", None), "model_type", None)))

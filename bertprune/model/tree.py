@@ -1,130 +1,175 @@
 """The modules of a model as a tree of plain data: paths, types, parameter counts, places."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ..errors import SelectionError
 from ..text import aligned
 from .families import Place, base_prefix, places
+from .names import find_path
 
 _Row = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
 class ModuleNode:
-    """One module: its path in the model, what it is, and how many parameters it and all below it hold."""
+    """One module: its path in the model, its type, and how many parameters it and its children hold."""
 
     path: str
     name: str
     type: str
     extra: str
-    """What torch prints between the brackets, such as `in_features=768, out_features=768, bias=True`."""
+    """What torch prints in parentheses, such as `in_features=768, out_features=768, bias=True`."""
     own_parameters: int
+    """Parameters of this module alone, without its children."""
     parameters: int
-    """Own and below, in numbers (not bytes); a tensor tied within the subtree is counted once."""
+    """Parameters of this module and all below it, as a count of values; a tensor tied within it counts once."""
     share: float
     """`parameters` over those of the whole model, also where the tree starts further down."""
     place: Place | None
+    """Family, layer and role; None for the root and in models of unknown families."""
     children: tuple["ModuleNode", ...]
     prefix: str = field(default="", repr=False)
-    """What stands before the base model's paths, such as "bert."; `find` accepts paths without it."""
+    """What precedes the base model's paths, such as "bert."; `find` accepts paths without it."""
 
     def walk(self) -> Iterator["ModuleNode"]:
-        """Yield this node and all below it, in the order of `named_modules`."""
+        """Yield this node and all nodes below it, in the order of `named_modules`.
+
+        Returns:
+            An iterator of `ModuleNode`.
+
+        Example:
+            >>> import bertprune as bp, torch
+            >>> [node.path for node in bp.tree(torch.nn.Sequential(torch.nn.Linear(2, 2))).walk()]
+            ['', '0']
+        """
         yield self
         for child in self.children:
             yield from child.walk()
 
     def find(self, path: str) -> "ModuleNode":
-        """Return the node at a path, given from the model's root, with or without the base-model prefix.
+        """Find a node below this one by its path.
 
-        Raises SelectionError with the nearest paths where there is none.
+        Args:
+            path: a string, the path from the model's root, with or without the base-model prefix ("bert.").
+
+        Returns:
+            The `ModuleNode` at that path.
+
+        Raises:
+            SelectionError: no node has this path; the message lists the nearest ones.
+
+        Example:
+            >>> import bertprune as bp, torch
+            >>> bp.tree(torch.nn.Sequential(torch.nn.Linear(2, 3))).find("0").parameters
+            9
         """
         nodes = {node.path: node for node in self.walk()}
-        return nodes[resolve(path, nodes, self.prefix)]
+        return nodes[find_path(path, nodes, self.prefix)]
 
     def groups(self) -> tuple[tuple["ModuleNode", ...], ...]:
-        """Split the children into runs of identical numbered siblings, which `render` folds into one line."""
+        """Group the children into runs of identical numbered siblings, which `render` folds into one line.
+
+        Returns:
+            A tuple of runs in the order of the children; a child without identical siblings is a run of one.
+
+        Example:
+            >>> import bertprune as bp, torch
+            >>> model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2), torch.nn.Tanh())
+            >>> [[node.name for node in run] for run in bp.tree(model).groups()]
+            [['0', '1'], ['2']]
+        """
         runs: list[list[ModuleNode]] = []
         for child in self.children:
-            if runs and child.name.isdecimal() and _alike(runs[-1][0], child):
+            if runs and child.name.isdecimal() and _shape(runs[-1][0]) == _shape(child):
                 runs[-1].append(child)
             else:
                 runs.append([child])
         return tuple(map(tuple, runs))
 
     def render(self, fold: bool = True, depth: int | None = None) -> str:
-        """Write the tree as aligned plain text, identical layers folded as torch folds them.
+        """Write the tree as an aligned text table.
 
-        Below a folded line stand the parts of one of its modules. `depth` limits the levels below this node.
+        Args:
+            fold: a bool, whether identical numbered siblings become one line, as torch prints them; default True.
+            depth: an integer, how many levels below this node to show; default None, all of them.
+
+        Returns:
+            A string of several lines: module, number of parameters, share of the whole model.
+
+        Example:
+            >>> import bertprune as bp, torch
+            >>> print(bp.tree(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Tanh())).render())
+            module                                                   parameters   share
+            Sequential                                                        6  100.0%
+              (0): Linear(in_features=2, out_features=2, bias=True)           6  100.0%
+              (1): Tanh
         """
         rows = [("module", "parameters", "share"), *_lines((self,), self.type, 0, fold, depth)]
         return aligned(rows, right=(1, 2))
 
 
 def tree(model: nn.Module, path: str = "") -> ModuleNode:
-    """Read a model's modules into a tree that starts at `path` (with or without the base-model prefix).
+    """Read the modules of a model into a tree of plain data.
 
-    Reads names and shapes only: a model on the meta device will do. Of a tensor under pruning, `…_orig` is
-    the parameter that counts. Pure; raises SelectionError with the nearest paths where there is none such.
+    Only names and shapes are read, so a model on the meta device works; the model is not changed. Of a pruned
+    tensor, `weight_orig` is the parameter that counts.
+
+    Args:
+        model: a `torch.nn.Module`.
+        path: a string, the module to start from, with or without the base-model prefix; default "", the root.
+
+    Returns:
+        The `ModuleNode` of that module, with its children.
+
+    Raises:
+        SelectionError: no module has this path; the message lists the nearest ones.
+
+    Example:
+        >>> import bertprune as bp
+        >>> skeleton = bp.Checkpoint.open("demo").skeleton()
+        >>> key = bp.tree(skeleton, "encoder.layer.0.attention.self.key")
+        >>> key.path, key.parameters, key.place.role
+        ('bert.encoder.layer.0.attention.self.key', 37056, 'attention.key')
     """
     modules = dict(model.named_modules(remove_duplicate=False))
     prefix = base_prefix(model)
-    path = resolve(path, modules, prefix)
-    build = _Builder(places(model), prefix, sum(_sizes(model).values()))
-    return build.node(modules[path], path)
-
-
-def resolve(path: str, known: Collection[str], prefix: str) -> str:
-    """Find a path among the known ones, with or without the base-model prefix. Raises SelectionError."""
-    for candidate in (path, prefix + path):
-        if candidate in known:
-            return candidate
-    short = {name.removeprefix(prefix): name for name in known}
-    near = get_close_matches(path, [*known, *short], n=3, cutoff=0.5)
-    near += [name for name in known if path and name.endswith("." + path)][:3]
-    hint = ", ".join(dict.fromkeys(short.get(name, name) for name in near))
-    raise SelectionError(f"no module is named {path!r}" + (f"; the nearest are {hint}" if hint else ""))
+    path = find_path(path, modules, prefix)
+    return _Reader(places(model), prefix, _count(model)).read(modules[path], path)
 
 
 @dataclass(frozen=True)
-class _Builder:
+class _Reader:
     places: dict[str, Place]
     prefix: str
     whole: int
 
-    def node(self, module: nn.Module, path: str) -> ModuleNode:
-        total = sum(_sizes(module).values())
+    def read(self, module: nn.Module, path: str) -> ModuleNode:
+        parameters = _count(module)
         named = [(name, child) for name, child in module._modules.items() if child is not None]
         return ModuleNode(
             path=path,
             name=path.rpartition(".")[2],
             type=type(module).__name__,
             extra=module.extra_repr(),
-            own_parameters=sum(_sizes(module, recurse=False).values()),
-            parameters=total,
-            share=total / self.whole if self.whole else 0.0,
+            own_parameters=_count(module, recurse=False),
+            parameters=parameters,
+            share=parameters / self.whole if self.whole else 0.0,
             place=self.places.get(path),
-            children=tuple(self.node(child, f"{path}.{name}" if path else name) for name, child in named),
+            children=tuple(self.read(child, f"{path}.{name}" if path else name) for name, child in named),
             prefix=self.prefix,
         )
 
 
-def _sizes(module: nn.Module, recurse: bool = True) -> dict[int, int]:
-    """Size every parameter, each tensor once however many modules share it."""
-    return {id(p): 0 if is_lazy(p) else p.numel() for p in module.parameters(recurse)}
-
-
-def _alike(one: ModuleNode, other: ModuleNode) -> bool:
-    return _shape(one) == _shape(other)
+def _count(module: nn.Module, recurse: bool = True) -> int:
+    """Count parameter values, each tensor once however many modules share it."""
+    return sum({id(p): 0 if is_lazy(p) else p.numel() for p in module.parameters(recurse)}.values())
 
 
 def _shape(node: ModuleNode) -> tuple[object, ...]:
-    """All that a reader sees of a node below its own number."""
+    """Return what a reader sees of a node besides its own number."""
     below = tuple((child.name, _shape(child)) for child in node.children)
     return (node.type, node.extra, node.own_parameters, node.parameters, below)
 

@@ -1,4 +1,4 @@
-"""How two runs differ: what each takes out of the same tensors, and what both take out."""
+"""How two runs differ: what each of them masks in the same tensors, and what both mask."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,13 +8,13 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from ..errors import BertpruneError
-from ..model.snapshot import joined, originals
-from .counting import Count, count
-from .sparsity import Grouping, SparsityReport, TensorSparsity, sparsity
+from ..model.targets import every_target
+from .counting import Count, TensorSparsity, count
+from .sparsity import Grouping, SparsityReport, sparsity
 
 
 class Reported(Protocol):
-    """What has a report and masks by tensor name, such as a `PruningRun`."""
+    """Anything with a report and masks by tensor name, such as a `PruningRun`."""
 
     @property
     def report(self) -> SparsityReport:
@@ -22,18 +22,18 @@ class Reported(Protocol):
 
     @property
     def masks(self) -> Mapping[str, Tensor]:
-        """The masks of the targets, of their shapes; 0 is masked."""
+        """The masks of the targets, in their shapes; 0 is masked."""
 
 
 @dataclass(frozen=True)
 class TensorComparison:
-    """One tensor on both sides; None on a side that has no such tensor."""
+    """One tensor on both sides; the count is None on a side that has no such tensor."""
 
     tensor: TensorSparsity
     first: Count | None
     second: Count | None
     both: int | None
-    """How many values both sides mask; None where a mask is not at hand."""
+    """How many values both sides mask; None where a mask is not available."""
 
     @property
     def name(self) -> str:
@@ -42,24 +42,34 @@ class TensorComparison:
 
     @property
     def difference(self) -> float:
-        """By how much the second side is sparser, as a share."""
+        """How much sparser the second side is, as a share (-1 to 1)."""
         return gain(self.first, self.second)
 
     @property
     def differs(self) -> bool:
-        """Whether the sides mask another number of values or, as far as is known, other values."""
+        """Whether the sides mask different numbers of values or, where both masks are available, different values."""
         masked = {side and side.masked for side in (self.first, self.second)}
         return len(masked) > 1 or (self.both is not None and self.both not in masked)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two reports over the same tensors: on both sides, a tensor is a target if it has a mask on either."""
+    """Two reports over the same targets: a tensor counts on both sides if it has a mask on either.
+
+    Example:
+        >>> import bertprune as bp
+        >>> half, most = (bp.Step(method="l1_unstructured", fraction=f, select="*layer.0.*key") for f in (0.5, 0.75))
+        >>> found = bp.compare(bp.prune("demo", half), bp.prune("demo", most))
+        >>> [side.sparsity for side in found.total]
+        [0.5, 0.75]
+        >>> found.tensors[0].difference, found.tensors[0].both
+        (0.25, 18432)
+    """
 
     first: SparsityReport
     second: SparsityReport
     both: Mapping[str, int]
-    """How many values both sides mask, by tensor name, where both masks are at hand."""
+    """How many values both sides mask, by tensor name, where both masks are available."""
 
     @cached_property
     def tensors(self) -> tuple[TensorComparison, ...]:
@@ -86,15 +96,33 @@ class Comparison:
         return self.first.model, self.second.model
 
     def by(self, grouping: Grouping) -> dict[Any, tuple[Count, Count]]:
-        """Sum the targets of both sides as `SparsityReport.by` does; a side without a group has none of it."""
+        """Sum the counts of the targets by group, as `SparsityReport.by` does, for both sides.
+
+        Args:
+            grouping: a string, "layer", "role", "module" or "type".
+
+        Returns:
+            A dict from group to a pair of `Count`; a side without the group has an empty count.
+
+        Raises:
+            BertpruneError: there is no such grouping.
+        """
         return _paired(self.first.by(grouping), self.second.by(grouping))
 
     def matrix(self) -> dict[tuple[int | None, str | None], tuple[Count, Count]]:
-        """Sum the targets of both sides by layer and role together."""
+        """Sum the counts of the targets by layer and role together, for both sides.
+
+        Returns:
+            A dict from (layer, role) to a pair of `Count`.
+        """
         return _paired(self.first.matrix(), self.second.matrix())
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn the comparison into plain data that JSON can hold."""
+        """Convert the comparison to plain data for JSON.
+
+        Returns:
+            A dict with `total`, `model`, `layers`, `roles` and `tensors`.
+        """
         return {
             "total": _plain(*self.total),
             "model": _plain(*self.model),
@@ -110,20 +138,40 @@ class Comparison:
 def compare(first: Reported | SparsityReport | nn.Module, second: Reported | SparsityReport | nn.Module) -> Comparison:
     """Compare what two runs, reports or models mask, tensor by tensor.
 
-    Of runs and models it also counts what both mask; a report alone has no masks. A tensor that is a target on one
-    side counts as one on the other, so that shares have the same denominators. Pure. Raises BertpruneError where the
-    two have no tensor in common.
+    A tensor that is a target on one side counts as a target on the other, so that both shares are of the same total.
+    For runs and models the values that both sides mask are counted too; a report alone has no masks.
+
+    Args:
+        first: a `PruningRun`, a `SparsityReport` or a `torch.nn.Module`.
+        second: the same.
+
+    Returns:
+        A `Comparison`.
+
+    Raises:
+        BertpruneError: the two have no tensor in common.
+
+    Example:
+        >>> import bertprune as bp, torch
+        >>> from torch.nn.utils import prune
+        >>> dense = torch.nn.Linear(4, 4)
+        >>> sparse = prune.l1_unstructured(torch.nn.Linear(4, 4), "weight", amount=0.25)
+        >>> [side.sparsity for side in bp.compare(dense, sparse).total]
+        [0.0, 0.25]
     """
     one, other = _report(first), _report(second)
     if not {tensor.name for tensor in one.tensors} & {tensor.name for tensor in other.tensors}:
-        raise BertpruneError("the two have no tensor in common; compare runs on checkpoints of one architecture")
+        raise BertpruneError(
+            "the two sides have no tensor in common; compare checkpoints of the same architecture",
+            code="report.nothing_in_common",
+        )
     targets = {tensor.name for report in (one, other) for tensor in report.targets}
-    known = _known(one, _masks(first)), _known(other, _masks(second))
-    return Comparison(_with(one, targets), _with(other, targets), _both(*known))
+    masks = _known_masks(one, first), _known_masks(other, second)
+    return Comparison(_with_targets(one, targets), _with_targets(other, targets), _count_both(*masks))
 
 
 def gain(first: Count | None, second: Count | None) -> float:
-    """Return by how much the second is sparser, as a share; a side that is not there counts as dense."""
+    """Return how much sparser the second is, as a share; a missing side counts as dense."""
     return (second or Count()).sparsity - (first or Count()).sparsity
 
 
@@ -133,20 +181,14 @@ def _report(side: Reported | SparsityReport | nn.Module) -> SparsityReport:
     return side if isinstance(side, SparsityReport) else side.report
 
 
-def _masks(side: Reported | SparsityReport | nn.Module) -> Mapping[str, Tensor]:
-    if isinstance(side, SparsityReport):
-        return {}
-    if not isinstance(side, nn.Module):
-        return side.masks
-    return {
-        joined(path, local): module.get_buffer(f"{local}_mask")
-        for path, module in side.named_modules(remove_duplicate=False)
-        for local in originals(module)
-    }
-
-
-def _known(report: SparsityReport, masks: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
-    """Give each tensor its mask: None where nothing is masked; left out where no single mask says what is."""
+def _known_masks(report: SparsityReport, side: Reported | SparsityReport | nn.Module) -> dict[str, Tensor | None]:
+    """Map tensors to their masks: None where nothing is masked; left out where no single mask says what is."""
+    masks: Mapping[str, Tensor] = {}
+    if isinstance(side, nn.Module):
+        owners = [owner for target in every_target(side, shared_modules=True) for owner in target.owners]
+        masks = {owner.name: mask for owner in owners if (mask := owner.mask) is not None}
+    elif not isinstance(side, SparsityReport):
+        masks = side.masks
     known: dict[str, Tensor | None] = {}
     for tensor in report.tensors:
         if not tensor.count.masked:
@@ -156,21 +198,19 @@ def _known(report: SparsityReport, masks: Mapping[str, Tensor]) -> dict[str, Ten
     return known
 
 
-def _both(first: Mapping[str, Tensor | None], second: Mapping[str, Tensor | None]) -> dict[str, int]:
+def _count_both(first: Mapping[str, Tensor | None], second: Mapping[str, Tensor | None]) -> dict[str, int]:
     both = {}
-    for name, one in first.items():
-        if name in second:
-            other = second[name]
-            if one is None or other is None:
-                both[name] = 0
-            elif one.shape == other.shape:
-                union = (one != 0) | (other != 0)
-                both[name] = count(union).zero
+    for name in first.keys() & second.keys():
+        one, other = first[name], second[name]
+        if one is None or other is None:
+            both[name] = 0
+        elif one.shape == other.shape:
+            both[name] = count((one != 0) | (other != 0)).zero
     return both
 
 
-def _with(report: SparsityReport, targets: set[str]) -> SparsityReport:
-    """Count tensors as targets, also those that have no mask here."""
+def _with_targets(report: SparsityReport, targets: set[str]) -> SparsityReport:
+    """Return a report in which these tensors are targets, with or without a mask."""
     counted = (replace(one, masks=max(1, one.masks)) if one.name in targets else one for one in report.tensors)
     return SparsityReport(tuple(counted))
 

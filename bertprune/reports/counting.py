@@ -1,21 +1,28 @@
-"""Count what is masked, zero and alive in a tensor: one reading, block by block, without a copy of the weights."""
+"""Count what is masked, zero and alive, tensor by tensor, in blocks and without copying a weight."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.prune import BasePruningMethod
+
+from ..errors import BertpruneError
+from ..model.families import Place
+from ..model.records import history
+from ..model.targets import Owner, Target
 
 BLOCK = 1 << 20
-"""Values a block: few enough for small temporaries, so many that threads seldom wait for each other."""
+"""Values per block: few enough for small temporaries, enough that threads rarely wait for each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many values there are, how many a mask takes out, and how many of the others are exactly zero."""
+    """How many values there are, how many are masked, and how many of the others are exactly zero."""
 
     size: int = 0
     masked: int = 0
@@ -29,23 +36,100 @@ class Count:
 
     @property
     def sparsity(self) -> float:
-        """The masked share of all values; 0.0 where there are none. A zero without a mask is not sparsity."""
+        """The masked share of all values; 0.0 where there are none. A zero without a mask does not count."""
         return self.masked / self.size if self.size else 0.0
 
     def __add__(self, other: "Count") -> "Count":
-        """Add up two counts of different tensors."""
+        """Add two counts of different tensors."""
         return Count(self.size + other.size, self.masked + other.masked, self.zero + other.zero)
 
     def to_dict(self) -> dict[str, int | float]:
-        """Turn the numbers, the derived ones too, into plain data."""
+        """Convert the numbers, with `alive` and `sparsity`, to plain data for JSON."""
         numbers = {"size": self.size, "masked": self.masked, "zero": self.zero, "alive": self.alive}
         return {**numbers, "sparsity": self.sparsity}
 
 
-def count(weight: Tensor, masks: Sequence[Tensor] = ()) -> Count:
-    """Count a tensor under its masks (of its shape; bool or any number, 0 is masked).
+@dataclass(frozen=True, slots=True)
+class TensorSparsity:
+    """The count of one parameter, tied ones once, under the names it has without pruning (`weight`)."""
 
-    Several masks belong to several owners of one tied tensor: a value is masked where none of them keeps it.
+    name: str
+    """Its full name at the first owner, such as `encoder.layer.0.attention.self.key.weight`."""
+    module: str
+    tensor: str
+    type: str
+    """The class name of the owning module."""
+    role: str | None
+    layer: int | None
+    """The encoder layer, from zero; None outside the layers."""
+    history: tuple[str, ...]
+    """The class names of the pruning steps applied; empty for a tensor without a hook."""
+    aliases: tuple[str, ...]
+    """The names at the other owners of a tied tensor."""
+    shape: tuple[int, ...]
+    masks: int
+    """How many different masks its owners have: 0 for a tensor that is not a target, 1 for a pruned one."""
+    count: Count
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert the record to plain data for JSON."""
+        names = ("name", "module", "tensor", "type", "role", "layer", "masks")
+        lists = {name: list(getattr(self, name)) for name in ("shape", "history", "aliases")}
+        return {**{name: getattr(self, name) for name in names}, **lists, **self.count.to_dict()}
+
+
+def count_target(target: Target, places: Mapping[str, Place]) -> TensorSparsity:
+    """Count one parameter under the masks of its owners. Raises BertpruneError where it has no values or odd masks."""
+    first, place, masks = target.owners[0], _place(target, places), _masks(target)
+    return TensorSparsity(
+        name=target.name,
+        module=first.path,
+        tensor=first.tensor,
+        type=type(first.module).__name__,
+        role=place.role if place else None,
+        layer=place.layer if place else None,
+        history=next((steps for owner in target.owners if (steps := _steps(owner))), ()),
+        aliases=target.aliases,
+        shape=tuple(target.parameter.shape),
+        masks=len(masks),
+        # an owner without a mask keeps every value
+        count=count(target.parameter, masks if all(owner.mask is not None for owner in target.owners) else ()),
+    )
+
+
+def _place(target: Target, places: Mapping[str, Place]) -> Place | None:
+    """Prefer an owner inside the encoder: a decoder tied to the word embeddings counts as embeddings."""
+    known = [places[owner.path] for owner in target.owners if owner.path in places]
+    return next((place for place in known if place.role != "head"), known[0] if known else None)
+
+
+def _steps(owner: Owner) -> tuple[str, ...]:
+    hooks = owner.module._forward_pre_hooks.values()
+    pruning = [hook for hook in hooks if isinstance(hook, BasePruningMethod) and hook._tensor_name == owner.tensor]
+    return tuple(name for hook in pruning for name in history(hook))
+
+
+def _masks(target: Target) -> list[Tensor]:
+    """Collect the different masks of the owners. Raises BertpruneError for what cannot be counted."""
+    masks = list({id(mask): mask for owner in target.owners if (mask := owner.mask) is not None}.values())
+    if any(tensor.is_meta for tensor in (target.parameter, *masks)):
+        raise BertpruneError(
+            "{name} is on the meta device and has no values to count; load the weights first",
+            code="report.meta_tensor", name=target.name,
+        )  # fmt: skip
+    if any(mask.shape != target.parameter.shape for mask in masks):
+        raise BertpruneError(
+            "{name}: the mask has shape {mask} and the tensor {shape}; both must be the same",
+            code="report.mask_shape", name=target.name,
+            mask=tuple(masks[0].shape), shape=tuple(target.parameter.shape),
+        )  # fmt: skip
+    return masks
+
+
+def count(weight: Tensor, masks: Sequence[Tensor] = ()) -> Count:
+    """Count a tensor under masks of its shape (bool or any number; 0 is masked).
+
+    Several masks are those of the owners of one tied tensor: a value is masked where none of them keeps it.
     """
     tensors = [weight.detach(), *masks]
     if all(tensor.is_contiguous() for tensor in tensors):
@@ -61,7 +145,7 @@ def count(weight: Tensor, masks: Sequence[Tensor] = ()) -> Count:
             keeps = reduce(np.logical_or, (read(where) for read in kept_in))
             living = int(np.count_nonzero(keeps))
             kept += living
-            # most blocks hold no zero at all
+            # most blocks have no zero at all
             zeros = living - int(np.count_nonzero(nonzero & keeps)) if zeros else 0
         zero += zeros
     masked = weight.numel() - kept if masks else 0
@@ -69,15 +153,15 @@ def count(weight: Tensor, masks: Sequence[Tensor] = ()) -> Count:
 
 
 def _reader(tensor: Tensor) -> Callable[[slice], NDArray[np.bool_]]:
-    """Return what tells of some rows of a tensor which values are not zero.
+    """Return a function that says which values in some rows of a tensor are not zero.
 
-    NumPy compares several times faster than torch, but knows nothing of bfloat16, and float16 slowly.
+    NumPy compares several times faster than torch, but has no bfloat16 and is slow with float16.
     """
     if tensor.dtype in (torch.float16, torch.bfloat16):
         bits = tensor.view(torch.int16).numpy(force=True)
         # all bits but the sign, so that -0.0 is a zero
         return lambda where: bits[where] & 0x7FFF != 0
-    if tensor.dtype.itemsize == 1 and tensor.dtype != torch.bool:  # of the eight-bit floats it knows none
+    if tensor.dtype.itemsize == 1 and tensor.dtype != torch.bool:  # NumPy has no eight-bit floats
         tensor = tensor != 0
     values = tensor.numpy(force=True)
     return values.__getitem__ if values.dtype == np.bool_ else lambda where: values[where] != 0
