@@ -24,7 +24,12 @@ ROOT = Path(__file__).parent.parent
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 SPACE: dict[str, Any] = yaml.safe_load((ROOT / "space.yaml").read_text(encoding="utf-8"))
-IMPORTED_AS = {"pyyaml": "yaml", "scikit-learn": "sklearn", "huggingface-hub": "huggingface_hub"}
+IMPORTED_AS = {
+    "huggingface-hub": "huggingface_hub",
+    "pylopdf-fonts-ko": "pylopdf_fonts_ko",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+}
 PAIRS = [("README.md", "README.ko.md"), ("docs/tutorial.md", "docs/tutorial.ko.md")]
 PAGES = [
     "README.md",

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "build" / "space"
 SHIPPED = (
     "README.md", "README.ko.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", "Makefile",
-    "pyproject.toml", "requirements.txt", "packages.txt", "space.yaml", "app", "bertprune", "benchmarks", "docs",
+    "pyproject.toml", "requirements.txt", "space.yaml", "app", "bertprune", "benchmarks", "docs",
     "tools",
 )  # fmt: skip
 LARGEST = 10_000_000

@@ -1,13 +1,18 @@
-"""What all figures share: a bare transparent Figure, mid-grey text, a font that has Korean."""
+"""What all figures share: transparent figures, mid-grey text, and fonts that draw Korean on any machine."""
 
 import io
-from functools import cache
 
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
+from pylopdf_fonts_ko import sans_path
+
+# Loaded by path from the package, so that Korean does not depend on the fonts of the machine.
+font_manager.fontManager.addfont(sans_path())
+FONTS = ["DejaVu Sans", "Noto Sans KR"]
+"""matplotlib takes each letter from the first of these that has it."""
 
 GREY = "#7f8790"
 """Text, ticks and lines: readable on white and on near-black alike."""
@@ -30,73 +35,69 @@ LABELS = {
     "row": "row",
     "block": "one cell averages",
 }
-"""The words on the figures in English."""
-
-_KOREAN = (
-    "NanumGothic",
-    "NanumBarunGothic",
-    "Noto Sans CJK KR",
-    "Noto Sans KR",
-    "Malgun Gothic",
-    "Apple SD Gothic Neo",
-)
+"""The English words on the figures."""
 
 
-def canvas(width: float, height: float) -> Figure:
-    """Make an empty figure, in inches, that belongs to no window and to no thread's pyplot."""
+def empty_figure(width: float, height: float) -> Figure:
+    """Create an empty figure, in inches, that belongs to no window and is not known to pyplot."""
     return Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="none")
 
 
-def framed(width: float, height: float, left: float, bottom: float, top: float) -> tuple[Figure, Axes]:
-    """Make a figure with one pair of axes and margins in inches: finding them would take half of all the time."""
+def figure_with_axes(width: float, height: float, left: float, bottom: float, top: float) -> tuple[Figure, Axes]:
+    """Create a figure with one pair of axes and fixed margins, in inches; computing them would take half the time."""
     figure = Figure(figsize=(width, height), dpi=120, facecolor="none")
     figure.subplots_adjust(left / width, bottom / height, 1 - 0.12 / width, 1 - top / height)
     return figure, figure.subplots()
 
 
-def settle(figure: Figure) -> None:
-    """Lay a figure out for good: matplotlib would do so each time it draws, and saving draws twice."""
+def fix_layout(figure: Figure) -> None:
+    """Compute the layout once and keep it; matplotlib would do so at each drawing, and saving draws twice."""
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
         figure.set_layout_engine("none")
 
 
 def png(figure: Figure) -> bytes:
-    """Draw a figure once, as a PNG of its whole size, without cropping."""
-    settle(figure)
+    """Draw a figure as a PNG file of its whole size, without cropping.
+
+    Args:
+        figure: a `matplotlib.figure.Figure`; its layout is fixed.
+
+    Returns:
+        The bytes of the file.
+
+    Example:
+        >>> import bertprune as bp, torch
+        >>> bp.figures.png(bp.figures.mask(torch.tensor([True, False])))[:4]
+        b'\\x89PNG'
+    """
+    fix_layout(figure)
     file = io.BytesIO()
     FigureCanvasAgg(figure).print_png(file)
     return file.getvalue()
 
 
-@cache
-def fonts() -> list[str]:
-    """List font families to try letter by letter: matplotlib's own first, then a Korean one where there is any."""
-    there = {font.name for font in font_manager.fontManager.ttflist}
-    return ["DejaVu Sans", *[name for name in _KOREAN if name in there][:1]]
-
-
-def fading() -> Colormap:
-    """Make the colours of removed shares: from a hint of grey to the colour of what is removed."""
+def removed_colours() -> Colormap:
+    """Return the colours of removed shares, from a hint of grey to the colour of removed values."""
     return LinearSegmentedColormap.from_list("removed", [(0.5, 0.55, 0.6, 0.18), REMOVED])
 
 
-def ink(face: tuple[float, ...]) -> str:
-    """Choose the colour of a text on a cell: black or white, whichever stands out more (WCAG contrast)."""
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in face[:3])
+def text_colour(background: tuple[float, ...]) -> str:
+    """Return black or white, whichever has more contrast with a background (WCAG)."""
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in background[:3])
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     return "black" if luminance > 0.179 else "white"
 
 
-def quiet(axes: Axes, title: str = "", x: str = "", y: str = "", pad: float = 6) -> None:
-    """Set the words of one pair of axes, and everything but the data in grey."""
-    style = {"color": GREY, "fontfamily": fonts()}
+def style_axes(axes: Axes, title: str = "", x: str = "", y: str = "", pad: float = 6) -> None:
+    """Set title and labels of a pair of axes, and draw everything but the data in grey."""
+    style = {"color": GREY, "fontfamily": FONTS}
     axes.set_facecolor("none")
     axes.set_title(title, fontsize=9, pad=pad, x=1, ha="right", **style)
     axes.set_xlabel(x, fontsize=9, **style)
-    # letters of Korean stand upright, those of English lie along the axis
+    # Korean letters stand upright, English ones lie along the axis
     upright = {} if y.isascii() else {"rotation": 0, "ha": "right", "va": "center"}
     axes.set_ylabel(y, fontsize=9, **style, **upright)
-    axes.tick_params(colors=GREY, labelcolor=GREY, labelsize=8, labelfontfamily=fonts(), length=0)
+    axes.tick_params(colors=GREY, labelcolor=GREY, labelsize=8, labelfontfamily=FONTS, length=0)
     for spine in axes.spines.values():
         spine.set_color(GREY)

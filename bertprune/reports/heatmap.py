@@ -1,4 +1,4 @@
-"""Sparsity, and the difference of two runs, as heatmaps layer × role; and where their cells lie."""
+"""Sparsity, and the difference of two runs, as heatmaps of layer × role; and where their cells are."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,48 +10,88 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from .canvas import GREY, LABELS, canvas, fonts, ink, quiet, settle
+from .canvas import FONTS, GREY, LABELS, empty_figure, fix_layout, style_axes, text_colour
 from .compare import Comparison, gain
 from .counting import Count
 from .sparsity import SparsityReport
 
 _Grid = tuple[Sequence[Any], Sequence[Any], dict[tuple[Any, Any], float]]
-"""Names of rows and of columns, and the shares of the cells that there are."""
+"""Names of rows and of columns, and the shares of the cells that exist."""
 
-_Form = Callable[[float, int], str]
-"""Writes a share with so many digits."""
+_Format = Callable[[float, int], str]
+"""Writes a share with a number of digits after the point."""
 
 Box = tuple[float, float, float, float]
-"""Left, top, width and height as shares of a picture, from its upper left corner."""
+"""Left, top, width and height as shares of a picture (0 to 1), from its upper left corner."""
 
 
 def heatmap(report: SparsityReport, labels: Mapping[str, str] | None = None) -> Figure:
-    """Draw the sparsity of the targets, layer × role, each cell with its percentage; cells without a target are empty.
+    """Draw the sparsity of the targets by layer and role, each cell with its percentage.
 
-    Roles outside the layers (embeddings, pooler, head) have a row of their own below. For models of no known family
-    the rows are modules and the columns tensor names. Colours span the sparsities that occur, at least ten points.
+    Cells without a target are empty. Roles outside the layers (embeddings, pooler, head) have their own row below. For
+    models of unknown families the rows are modules and the columns tensor names. Colours span the sparsities that
+    occur, at least ten percentage points.
+
+    Args:
+        report: a `SparsityReport`.
+        labels: a mapping of words to show instead of the English ones in `LABELS`, and instead of roles such as
+            "attention.key"; default None.
+
+    Returns:
+        A `matplotlib.figure.Figure` that grows with the numbers of layers and roles.
+
+    Example:
+        >>> import bertprune as bp
+        >>> run = bp.prune("demo", bp.Step(method="l1_unstructured", fraction=0.5, select="*layer.0.*key"))
+        >>> [text.get_text() for text in bp.figures.heatmap(run.report).axes[0].texts]
+        ['50.0%']
     """
     shares = [share for *_, cells in _grids(report) for share in cells.values()]
     low, high = _span(shares) if shares else (0.0, 1.0)
-    return _drawn(report, labels, "sparsity", _percent, cmap="flare", vmin=low, vmax=high)
+    return _draw(report, labels, "sparsity", _percent, cmap="flare", vmin=low, vmax=high)
 
 
 def difference(comparison: Comparison, labels: Mapping[str, str] | None = None) -> Figure:
-    """Draw how much sparser the second of two runs is than the first, layer × role, in percentage points.
+    """Draw how much sparser the second of two runs is than the first, by layer and role, in percentage points.
 
-    Laid out as `heatmap` does; colours are the same to both sides of zero and span at least five points each.
+    The layout is that of `heatmap`; colours are symmetric around zero and span at least five points on each side.
+
+    Args:
+        comparison: a `Comparison`.
+        labels: a mapping of words to show instead of the English ones in `LABELS`, and instead of roles; default None.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Example:
+        >>> import bertprune as bp
+        >>> half, most = (bp.Step(method="l1_unstructured", fraction=f, select="*layer.0.*key") for f in (0.5, 0.75))
+        >>> found = bp.compare(bp.prune("demo", half), bp.prune("demo", most))
+        >>> [text.get_text() for text in bp.figures.difference(found).axes[0].texts]
+        ['+25.0']
     """
     far = max([0.05, *(abs(share) for *_, cells in _grids(comparison) for share in cells.values())])
-    return _drawn(comparison, labels, "difference", _points, cmap="vlag", vmin=-far, vmax=far)
+    return _draw(comparison, labels, "difference", _points, cmap="vlag", vmin=-far, vmax=far)
 
 
 def cells(figure: Figure, of: SparsityReport | Comparison) -> dict[tuple[Any, Any], Box]:
-    """Tell where each cell of a heatmap lies in its picture, so that a page can have it clicked.
+    """Return where each cell of a heatmap is in its picture, so that a page can make it clickable.
 
-    Keys are those of `matrix`; for models of no known family, module and tensor. `of` is what the figure was drawn
-    from. Lays the figure out for good and changes nothing else.
+    Args:
+        figure: a `matplotlib.figure.Figure` from `heatmap` or `difference`; its layout is fixed.
+        of: the `SparsityReport` or `Comparison` that the figure was drawn from.
+
+    Returns:
+        A dict from the keys of `matrix` (module and tensor for models of unknown families) to boxes: left, top, width
+        and height as shares of the picture (0 to 1), from its upper left corner.
+
+    Example:
+        >>> import bertprune as bp
+        >>> run = bp.prune("demo", bp.Step(method="l1_unstructured", fraction=0.5, select="*layer.0.*key"))
+        >>> list(bp.figures.cells(bp.figures.heatmap(run.report), run.report))
+        [(0, 'attention.key')]
     """
-    settle(figure)
+    fix_layout(figure)
     wide, high = figure.bbox.size
     found = {}
     for axes, (rows, columns, shares) in zip(figure.axes, _grids(of), strict=False):
@@ -63,23 +103,23 @@ def cells(figure: Figure, of: SparsityReport | Comparison) -> dict[tuple[Any, An
     return found
 
 
-def _drawn(
-    of: SparsityReport | Comparison, labels: Mapping[str, str] | None, title: str, form: _Form, **colours: Any
+def _draw(
+    of: SparsityReport | Comparison, labels: Mapping[str, str] | None, title: str, write: _Format, **colours: Any
 ) -> Figure:
     words, grids = {**LABELS, **(labels or {})}, _grids(of)
     if not grids:
         return _empty(words["unpruned"])
     width, heights = max(len(columns) for _, columns, _ in grids), [len(rows) for rows, _, _ in grids]
-    figure = canvas(2.2 + 0.95 * width, 1.1 + 0.36 * sum(heights) + 0.5 * len(heights))
+    figure = empty_figure(2.2 + 0.95 * width, 1.1 + 0.36 * sum(heights) + 0.5 * len(heights))
     axes = figure.subplots(len(grids), 1, squeeze=False, height_ratios=heights)[:, 0]
     for one, grid in zip(axes, grids, strict=True):
-        _draw_grid(one, grid, width, words, form, **colours)
-    _draw_bar(figure, list(axes), words[title], form)
+        _draw_grid(one, grid, width, words, write, **colours)
+    _draw_bar(figure, list(axes), words[title], write)
     return figure
 
 
 def _grids(of: SparsityReport | Comparison) -> list[_Grid]:
-    """Lay the targets out: layers × roles, and below them the roles that are in no layer."""
+    """Arrange the targets: layers × roles, and below them the roles outside the layers."""
     targets = [one.tensor for one in of.tensors] if isinstance(of, Comparison) else of.targets
     if any(target.role or target.layer is not None for target in targets):
         found = {key: _share(value) for key, value in of.matrix().items()}
@@ -112,23 +152,23 @@ def _share(value: Count | tuple[Count, Count]) -> float:
     return value.sparsity if isinstance(value, Count) else gain(*value)
 
 
-def _draw_grid(axes: Axes, grid: _Grid, width: int, words: Mapping[str, str], form: _Form, **colours: Any) -> None:
+def _draw_grid(axes: Axes, grid: _Grid, width: int, words: Mapping[str, str], write: _Format, **colours: Any) -> None:
     rows, columns, found = grid
     shares = np.array([[found.get((row, column), np.nan) for column in columns] for row in rows])
-    texts = np.array([["" if np.isnan(share) else form(share, 1) for share in line] for line in shares])
+    texts = np.array([["" if np.isnan(share) else write(share, 1) for share in line] for line in shares])
     seaborn.heatmap(shares, ax=axes, cbar=False, annot=texts, fmt="", annot_kws={"size": 8}, **colours)
     for text, colour in zip(axes.texts, _faces(axes, shares), strict=True):
-        text.set_color(ink(colour))
-    # every grid has cells of one width, however few columns it has
+        text.set_color(text_colour(colour))
+    # cells of all grids have the same width, whatever the number of columns
     axes.set_xlim(0, width)
     axes.set_xticks([at + 0.5 for at in range(len(columns))], [_role(column, words) for column in columns], rotation=0)
     axes.set_yticks([at + 0.5 for at in range(len(rows))], [_row(row, words) for row in rows], rotation=0)
     numbered = isinstance(rows[0], int)
-    quiet(axes, y=words["layer"] if numbered else words["module"] if isinstance(rows[0], str) else "")
+    style_axes(axes, y=words["layer"] if numbered else words["module"] if isinstance(rows[0], str) else "")
 
 
 def _faces(axes: Axes, shares: NDArray[Any]) -> list[Any]:
-    """List the colours of the cells that have a text, which are those with a number."""
+    """List the colours of the cells that have a text."""
     drawn = axes.collections[0]
     return [drawn.cmap(drawn.norm(share)) for share in shares.flat if np.isfinite(share)]
 
@@ -142,7 +182,7 @@ def _row(row: int | str | None, words: Mapping[str, str]) -> str:
 
 
 def _span(shares: list[float], least: float = 0.1) -> tuple[float, float]:
-    """Spread the colours over what occurs, but never so far that equal shares look different."""
+    """Spread the colours over the shares that occur, but not so far that nearly equal shares look different."""
     low, high = min(shares), max(shares)
     missing = max(0.0, least - (high - low))
     low = max(0.0, low - missing / 2)
@@ -150,18 +190,18 @@ def _span(shares: list[float], least: float = 0.1) -> tuple[float, float]:
     return (low, high) if high <= 1 else (min(low, 1 - least), 1.0)
 
 
-def _draw_bar(figure: Figure, axes: list[Axes], word: str, form: _Form) -> None:
-    rounded = FuncFormatter(lambda value, _: form(value, 0))
+def _draw_bar(figure: Figure, axes: list[Axes], word: str, write: _Format) -> None:
+    rounded = FuncFormatter(lambda value, _: write(value, 0))
     place = {"fraction": 0.05, "pad": 0.03, "aspect": 40}
     bar = figure.colorbar(axes[0].collections[0], ax=axes, format=rounded, **place)
-    quiet(bar.ax)
-    bar.ax.set_title(word, loc="right", fontsize=9, color=GREY, fontfamily=fonts())
+    style_axes(bar.ax)
+    bar.ax.set_title(word, loc="right", fontsize=9, color=GREY, fontfamily=FONTS)
     bar.outline.set_visible(False)
 
 
 def _empty(words: str) -> Figure:
-    figure = canvas(5.0, 1.2)
+    figure = empty_figure(5.0, 1.2)
     axes = figure.subplots()
     axes.set_axis_off()
-    axes.text(0.5, 0.5, words, ha="center", va="center", color=GREY, fontfamily=fonts(), fontsize=10)
+    axes.text(0.5, 0.5, words, ha="center", va="center", color=GREY, fontfamily=FONTS, fontsize=10)
     return figure
