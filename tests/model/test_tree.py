@@ -1,4 +1,4 @@
-"""The tree counts like torch, folds like torch, and finds a module by any of its names."""
+"""The tree counts and folds as torch does, and finds a module with or without the base prefix."""
 
 import pytest
 from torch import nn
@@ -12,9 +12,7 @@ def unique(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-@pytest.mark.parametrize(
-    "name", ["BertModel", "BertForMaskedLM", "RobertaForMaskedLM", "DistilBertModel", "ElectraModel"]
-)
+@pytest.mark.parametrize("name", ["BertForMaskedLM", "DistilBertModel"])
 def test_every_module_is_there_with_its_parameters(tiny, name):
     model = tiny(name)
     root = tree(model)
@@ -36,7 +34,7 @@ def test_tied_tensors_are_counted_once(tiny):
     assert root.share == 1.0
 
 
-def test_a_shared_module_shows_in_both_places_and_counts_once():
+def test_a_shared_module_appears_at_both_paths_and_counts_once():
     part = nn.Linear(3, 3)
     root = tree(nn.ModuleDict({"one": part, "two": part}))
     assert [node.path for node in root.children] == ["one", "two"]
@@ -52,14 +50,7 @@ def test_the_original_of_a_pruned_tensor_is_the_parameter(tiny):
 
 @pytest.mark.parametrize(
     "path",
-    [
-        "encoder.layer",
-        "encoder.layer.0",
-        "encoder.layer.1.attention.self",
-        "bert.encoder.layer.1",
-        "bert",
-        "cls",
-    ],
+    ["encoder.layer.1.attention.self", "bert.encoder.layer.1", "cls"],
 )
 def test_a_path_works_with_and_without_the_base_prefix(tiny, path):
     model = tiny("BertForMaskedLM")
@@ -72,12 +63,12 @@ def test_a_path_works_with_and_without_the_base_prefix(tiny, path):
     assert tree(model).find(full) == node
 
 
-def test_places_stay_those_of_the_whole_model(tiny):
+def test_places_are_those_of_the_whole_model(tiny):
     key = tree(tiny("BertForMaskedLM"), "encoder.layer.1.attention").find("encoder.layer.1.attention.self.key")
     assert (key.place.layer, key.place.role) == (1, "attention.key")
 
 
-def test_a_wrong_path_names_the_nearest(tiny):
+def test_an_unknown_path_lists_the_nearest(tiny):
     model = tiny("BertForMaskedLM")
     with pytest.raises(
         SelectionError, match=r"no module is named 'encoder.layr'; the nearest are bert\.encoder\.layer"
@@ -114,12 +105,12 @@ def test_depth_limits_the_levels(tiny):
     assert len(root.render(depth=1).splitlines()) == 5
 
 
-def test_it_prints_as_agreed(tiny, golden):
+def test_it_prints_as_in_the_golden_files(tiny, golden):
     golden("tree_bert_masked_lm.txt", tree(tiny("BertForMaskedLM")).render())
     golden("tree_distilbert_layer_unfolded.txt", tree(tiny("DistilBertModel"), "transformer").render(fold=False))
 
 
-def test_a_meta_model_will_do_and_nothing_is_allocated(tiny):
+def test_a_meta_model_works_and_nothing_is_allocated(tiny):
     model = tiny("BertModel", device="meta")
     assert tree(model) == tree(tiny("BertModel"))
     assert all(p.is_meta for p in model.parameters())

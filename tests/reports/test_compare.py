@@ -1,4 +1,4 @@
-"""Two runs side by side: the same denominators, and what both of them take out."""
+"""Two runs side by side: the same targets on both sides, and the values that both mask."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ def key(model: Any, layer: int = 0) -> nn.Module:
     return model.encoder.layer[layer].attention.self.key
 
 
-def of(found: bp.Comparison, end: str) -> Any:
+def named(found: bp.Comparison, end: str) -> Any:
     return next(one for one in found.tensors if one.name.endswith(end))
 
 
@@ -49,10 +49,10 @@ def test_what_both_mask_is_counted_value_by_value(tiny: Callable[..., nn.Module]
         generator = torch.Generator().manual_seed(seed)
         masks.append(torch.rand(32, 32, generator=generator) < 0.5)
         prune.custom_from_mask(key(model), "weight", masks[-1])
-    found = of(bp.compare(first, second), "key.weight")
+    found = named(bp.compare(first, second), "key.weight")
     assert found.both == int((~masks[0] & ~masks[1]).sum())
     assert found.differs
-    assert not of(bp.compare(first, first), "key.weight").differs
+    assert not named(bp.compare(first, first), "key.weight").differs
 
 
 def test_masks_of_one_size_may_still_differ(tiny: Callable[..., nn.Module]) -> None:
@@ -61,41 +61,41 @@ def test_masks_of_one_size_may_still_differ(tiny: Callable[..., nn.Module]) -> N
         mask = torch.ones(32, 32)
         mask[start : start + 8] = 0
         prune.custom_from_mask(key(model), "weight", mask)
-    one = of(bp.compare(first, second), "key.weight")
+    one = named(bp.compare(first, second), "key.weight")
     assert (one.first.masked, one.second.masked, one.both, one.differs) == (256, 256, 0, True)
 
 
-def test_runs_reports_and_models_say_the_same(pair: tuple[nn.Module, nn.Module]) -> None:
+def test_runs_reports_and_models_compare_alike(pair: tuple[nn.Module, nn.Module]) -> None:
     runs = [
         bp.prune("demo", bp.Step(method="random_unstructured", fraction=0.5, select=["*layer.0*key"]), seed=seed)
         for seed in (0, 1)
     ]
     by_run, by_model = bp.compare(*runs), bp.compare(*(run.model for run in runs))
     assert by_run.to_dict() == by_model.to_dict()
-    weight = of(by_run, "key.weight")
+    weight = named(by_run, "key.weight")
     assert 0 < weight.both < weight.first.masked
     alone = bp.compare(*(run.report for run in runs))
-    assert of(alone, "key.weight").both is None
+    assert named(alone, "key.weight").both is None
     assert alone.total == by_run.total
     assert bp.compare(runs[0], runs[0].report).total[0] == runs[0].report.total
 
 
-def test_a_mask_that_does_not_tell_alone_is_not_counted(tiny: Callable[..., nn.Module]) -> None:
+def test_a_mask_that_is_not_the_only_one_is_not_counted(tiny: Callable[..., nn.Module]) -> None:
     tied = tiny("BertForMaskedLM")
     prune.l1_unstructured(tied.cls.predictions.decoder, "weight", amount=0.5)  # its other owner keeps every value
     found = bp.compare(tied, tied)
-    words = of(found, "word_embeddings.weight")
+    words = named(found, "word_embeddings.weight")
     assert (words.first.masked, words.both, words.differs) == (0, 0, False)
     prune.l1_unstructured(tied.bert.embeddings.word_embeddings, "weight", amount=0.7)
-    assert of(bp.compare(tied, tied), "word_embeddings.weight").both is None
+    assert named(bp.compare(tied, tied), "word_embeddings.weight").both is None
 
 
-def test_a_tensor_of_one_side_alone_has_nothing_on_the_other(tiny: Callable[..., nn.Module]) -> None:
+def test_a_tensor_of_one_side_has_no_count_on_the_other(tiny: Callable[..., nn.Module]) -> None:
     shallow, deep = tiny("BertModel", num_hidden_layers=1), tiny("BertModel")
     for layer in range(2):
         prune.l1_unstructured(key(deep, layer), "weight", amount=0.5)
     found = bp.compare(shallow, deep)
-    lonely = of(found, "layer.1.attention.self.key.weight")
+    lonely = named(found, "layer.1.attention.self.key.weight")
     assert (lonely.first, lonely.both, lonely.differs) == (None, None, True)
     assert found.by("layer")[1][0].size == 0
     with pytest.raises(bp.BertpruneError, match="no tensor in common"):
@@ -110,6 +110,6 @@ def test_it_is_plain_data(pair: tuple[nn.Module, nn.Module]) -> None:
     assert found["tensors"][0]["differs"] is True
 
 
-def test_without_a_mask_anywhere_there_is_nothing_to_tell(tiny: Callable[..., nn.Module]) -> None:
+def test_without_masks_there_are_no_targets(tiny: Callable[..., nn.Module]) -> None:
     found = bp.compare(tiny("BertModel"), tiny("BertModel"))
     assert (found.tensors, found.matrix()) == ((), {})

@@ -1,4 +1,4 @@
-"""Every value is masked, zero or alive, whatever its dtype, and counted block by block."""
+"""Every value is masked, zero or alive, whatever its dtype, and is counted once."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def test_every_value_is_masked_or_zero_or_alive(data):
     assert (plain.masked, plain.zero) == (0, int((weight == 0).sum()))
 
 
-def test_blocks_lose_nothing(monkeypatch):
+def test_the_block_size_does_not_matter(monkeypatch):
     weight, mask = torch.randn(37, 11), torch.rand(37, 11) < 0.4
     weight[weight < -1] = 0
     whole = count(weight, [mask])
@@ -47,7 +47,7 @@ def test_blocks_lose_nothing(monkeypatch):
         assert count(weight, [mask.T.contiguous().T]) == whole
 
 
-def test_a_tensor_of_bools_is_not_written_to():
+def test_a_bool_tensor_is_not_changed():
     weight = torch.ones(9, dtype=torch.bool)
     assert count(weight, [torch.arange(9) < 4]) == Count(9, 5, 0)
     assert weight.all()

@@ -1,4 +1,4 @@
-"""What is masked, what is merely zero, and what is alive, counted once each and never mixed up."""
+"""Masked, zero and alive values are counted once each and never mixed up."""
 
 import json
 
@@ -26,9 +26,7 @@ def qkv(model):
     return [(getattr(layer.attention.self, part), "weight") for layer in model.encoder.layer for part in PARTS]
 
 
-@pytest.mark.parametrize(
-    "name", ["BertModel", "BertForMaskedLM", "RobertaForMaskedLM", "DistilBertModel", "ElectraModel"]
-)
+@pytest.mark.parametrize("name", ["BertForMaskedLM", "DistilBertModel"])
 def test_a_fresh_model_is_not_sparse_though_its_biases_are_zero(tiny, name):
     model = tiny(name)
     report = sparsity(model)
@@ -59,7 +57,7 @@ def test_a_baked_model_has_zeros_and_nothing_masked(tiny):
     assert (one.count.masked, one.count.zero, one.masks, one.history) == (0, 100, 0, ())
 
 
-def test_it_is_right_after_an_optimiser_step_when_the_derived_tensor_is_old(tiny):
+def test_it_is_right_after_an_optimiser_step_while_the_derived_tensor_is_out_of_date(tiny):
     model = tiny("BertModel")
     prune.l1_unstructured(key(model), "weight", amount=100)
     key(model).weight_orig.data[-1] = 0
@@ -68,7 +66,7 @@ def test_it_is_right_after_an_optimiser_step_when_the_derived_tensor_is_old(tiny
     assert (one.count.masked, one.count.zero) == (100, 32 - masked_row)
 
 
-def test_where_who_and_how(tiny):
+def test_each_target_has_its_place_and_its_history(tiny):
     model = tiny("BertForSequenceClassification")
     prune.random_unstructured(model.bert.encoder.layer[1].output.dense, "weight", amount=10)
     prune.ln_structured(model.bert.encoder.layer[1].output.dense, "weight", amount=1, n=2, dim=0)
@@ -81,7 +79,7 @@ def test_where_who_and_how(tiny):
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
-def test_totals_are_those_of_the_masks_and_all_groupings_add_up(tiny, dtype):
+def test_totals_are_the_sums_of_the_masks_in_every_grouping(tiny, dtype):
     model = tiny("BertModel")
     prune.global_unstructured(qkv(model), prune.L1Unstructured, amount=0.2)
     prune.l1_unstructured(model.embeddings.word_embeddings, "weight", amount=0.1)
@@ -107,7 +105,7 @@ def test_an_unknown_grouping_is_refused(tiny):
         sparsity(nn.Linear(2, 2)).by("head")
 
 
-def test_models_of_no_known_family_group_under_none():
+def test_models_of_unknown_families_group_under_none():
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     prune.l1_unstructured(model[1], "weight", amount=3)
     report = sparsity(model)
@@ -166,7 +164,7 @@ def test_a_shared_module_counts_once():
     assert (one.name, one.aliases, one.count) == ("one.weight", ("two.weight",), Count(9, 2, 0))
 
 
-def test_a_lone_orig_or_mask_is_no_pruning():
+def test_an_orig_or_a_mask_alone_is_not_pruning():
     odd = nn.Module()
     odd.weight_orig = nn.Parameter(torch.ones(3))
     odd.register_buffer("other_mask", torch.zeros(3))
@@ -174,7 +172,7 @@ def test_a_lone_orig_or_mask_is_no_pruning():
     assert (one.name, one.masks, one.count) == ("weight_orig", 0, Count(3, 0, 0))
 
 
-def test_meta_tensors_and_crooked_masks_are_refused_by_name(tiny):
+def test_meta_tensors_and_masks_of_another_shape_are_refused(tiny):
     with pytest.raises(BertpruneError, match=r"embeddings\.word_embeddings\.weight is on the meta device"):
         sparsity(tiny("BertModel", device="meta"))
     layer = nn.Linear(2, 2)
@@ -198,7 +196,7 @@ def test_nothing_is_changed(tiny):
         assert torch.equal(one, values)
 
 
-def test_the_table_has_a_row_a_target(tiny):
+def test_the_table_has_a_row_for_each_target(tiny):
     model = tiny("BertModel")
     prune.global_unstructured(qkv(model), prune.L1Unstructured, amount=0.2)
     prune.l1_unstructured(model.embeddings.word_embeddings, "weight", amount=0.1)
@@ -215,7 +213,7 @@ def test_the_table_has_a_row_a_target(tiny):
     assert sparsity(nn.Linear(2, 2)).to_frame().empty
 
 
-def test_it_is_json_and_the_same_every_time(tiny):
+def test_it_is_json_and_deterministic(tiny):
     model = tiny("BertForMaskedLM")
     prune.l1_unstructured(model.cls.predictions.transform.dense, "weight", amount=0.5)
     plain = sparsity(model).to_dict()
@@ -224,7 +222,7 @@ def test_it_is_json_and_the_same_every_time(tiny):
     assert len(plain["tensors"]) == len(sparsity(model).tensors)
 
 
-def test_it_prints_as_agreed(golden):
+def test_it_prints_as_in_the_golden_file(golden):
     model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
     for parameter in model.parameters():
         parameter.data = torch.arange(parameter.numel(), dtype=torch.float32).reshape(parameter.shape)
@@ -232,7 +230,7 @@ def test_it_prints_as_agreed(golden):
     golden("report_unknown_family.txt", sparsity(model).to_text())
 
 
-def test_it_prints_layers_and_roles_and_takes_other_words(tiny, golden):
+def test_it_prints_layers_and_roles_in_english_and_korean(tiny, golden):
     model = tiny("BertForMaskedLM")
     for layer in model.bert.encoder.layer:
         prune.ln_structured(layer.attention.self.query, "weight", amount=8, n=2, dim=1)
