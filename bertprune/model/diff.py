@@ -48,6 +48,14 @@ class SnapshotDiff:
     """The differences between two snapshots, in the order of the model's modules.
 
     Records hold at most four values of a tensor, so a change of other values does not show.
+
+    Example:
+        >>> import bertprune as bp
+        >>> run = bp.prune("demo", bp.Step(method="l1_unstructured", fraction=0.5, select="*layer.0.*key"))
+        >>> [record.local for record in run.diff.added]
+        ['weight_orig', 'weight_mask']
+        >>> run.diff.changed[0].before.kind, run.diff.changed[0].after.kind
+        ('parameter', 'derived')
     """
 
     added: tuple[TensorRecord, ...]
@@ -67,6 +75,11 @@ class SnapshotDiff:
 
         Returns:
             A string of several lines, or "no difference".
+
+        Example:
+            >>> import bertprune as bp
+            >>> print(bp.prune("demo", bp.Recipe()).diff.render())
+            no difference
         """
         blocks = (f"{path or '(root)'}\n{aligned(self._rows(path))}" for path in self.modules)
         return "\n\n".join(blocks) or "no difference"
@@ -83,6 +96,11 @@ class SnapshotDiff:
 
         Returns:
             A dict with the lists `added`, `removed`, `changed`, `hooks_added`, `hooks_removed` and `modules`.
+
+        Example:
+            >>> import bertprune as bp
+            >>> list(bp.prune("demo", bp.Recipe()).diff.to_dict())
+            ['added', 'removed', 'changed', 'hooks_added', 'hooks_removed', 'modules']
         """
         parts = ("added", "removed", "changed", "hooks_added", "hooks_removed")
         return {part: [one.to_dict() for one in getattr(self, part)] for part in parts} | {

@@ -106,6 +106,14 @@ class Comparison:
 
         Raises:
             BertpruneError: there is no such grouping.
+
+        Example:
+            >>> import bertprune as bp, torch
+            >>> from torch.nn.utils import prune
+            >>> sparse = prune.l1_unstructured(torch.nn.Linear(4, 4), "weight", amount=4)
+            >>> found = bp.compare(torch.nn.Linear(4, 4), sparse)
+            >>> found.by("type")
+            {'Linear': (Count(size=16, masked=0, zero=0), Count(size=16, masked=4, zero=0))}
         """
         return _paired(self.first.by(grouping), self.second.by(grouping))
 
@@ -114,6 +122,14 @@ class Comparison:
 
         Returns:
             A dict from (layer, role) to a pair of `Count`.
+
+        Example:
+            >>> import bertprune as bp, torch
+            >>> from torch.nn.utils import prune
+            >>> sparse = prune.l1_unstructured(torch.nn.Linear(4, 4), "weight", amount=4)
+            >>> found = bp.compare(torch.nn.Linear(4, 4), sparse)
+            >>> [side.masked for side in found.matrix()[None, None]]
+            [0, 4]
         """
         return _paired(self.first.matrix(), self.second.matrix())
 
@@ -122,6 +138,14 @@ class Comparison:
 
         Returns:
             A dict with `total`, `model`, `layers`, `roles` and `tensors`.
+
+        Example:
+            >>> import bertprune as bp, torch
+            >>> from torch.nn.utils import prune
+            >>> sparse = prune.l1_unstructured(torch.nn.Linear(4, 4), "weight", amount=4)
+            >>> found = bp.compare(torch.nn.Linear(4, 4), sparse)
+            >>> found.to_dict()["total"]["difference"]
+            0.25
         """
         return {
             "total": _plain(*self.total),

@@ -177,6 +177,11 @@ class SparsityReport:
 
         Returns:
             A dict with `total`, `model`, `layers`, `roles` and `tensors`.
+
+        Example:
+            >>> import bertprune as bp, torch
+            >>> bp.sparsity(torch.nn.Linear(4, 4, bias=False)).to_dict()["model"]
+            {'size': 16, 'masked': 0, 'zero': 0, 'alive': 16, 'sparsity': 0.0}
         """
         return {
             "total": self.total.to_dict(),
