@@ -196,9 +196,9 @@ def test_files_are_named_without_their_folder(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"steps: \xff")
     (tmp_path / "bad.json").write_text("{")
     for name, says in {
-        "none.yaml": "none.yaml: cannot be read",
-        "long.yaml": "long.yaml: longer than",
-        "latin.yaml": "latin.yaml: not UTF-8 text",
+        "none.yaml": "none.yaml cannot be read",
+        "long.yaml": "long.yaml has more than",
+        "latin.yaml": "latin.yaml is not UTF-8 text",
         "bad.json": "bad.json: the recipe is not valid JSON",
     }.items():
         with pytest.raises(RecipeError, match=f"^{says}") as caught:

@@ -22,6 +22,8 @@ TORCH_METHODS: Mapping[str, Callable[..., prune.BasePruningMethod]] = {
 }
 """What makes torch's own hook for each of torch's own methods; it takes the amount and the step's options."""
 
+_HOOK_MAKERS = dict(TORCH_METHODS)
+
 
 class MaskHook(prune.CustomFromMask):
     """torch's hook for a ready-made mask; its subclasses carry the name of the method that made it.
@@ -37,6 +39,11 @@ class MaskHook(prune.CustomFromMask):
     def __reduce__(self) -> tuple[Any, ...]:
         # Subclasses are made on the fly, so copies and pickles must make them again.
         return _named_hook, (type(self).__name__, self.mask, self._tensor_name)
+
+
+def register_hook_class(method: str, hook: type[prune.BasePruningMethod]) -> None:
+    """Leave hooks of a user's own torch class after local steps of the method of that name, as of torch's classes."""
+    _HOOK_MAKERS[method] = hook
 
 
 def attach(
@@ -138,8 +145,8 @@ def _container(hooks: Sequence[prune.BasePruningMethod]) -> prune.BasePruningMet
 
 
 def _hook(step: Step, mask: Tensor, tensor: str) -> prune.BasePruningMethod:
-    """Return the hook for a step: torch's own class after a local step of torch's, a named MaskHook elsewhere."""
-    make = TORCH_METHODS.get(step.method)
+    """Return the hook for a step: a torch class after a local step of such a method, a named MaskHook elsewhere."""
+    make = _HOOK_MAKERS.get(step.method)
     if make is None or step.scope == "global":
         return _named_hook("".join(part.capitalize() for part in step.method.split("_")), mask, tensor)
     try:

@@ -120,7 +120,9 @@ def _choose(
         for target, count in zip(matched.targets, alive, strict=True)
     ]
 
-    def score(group: Groups) -> Scores:
+    def score(group: Groups, dropped: int) -> Scores:
+        if matched.method.draws and not dropped:  # torch draws no random numbers where nothing is pruned
+            return group.unscored()
         return group.scores(matched.method, matched.options, generator)
 
     kept = matched.scope.choose(matched.step, groups, score)

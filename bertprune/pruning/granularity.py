@@ -30,7 +30,7 @@ class Groups(Protocol):
         """Score the groups: the larger, the more worth keeping. Raises RecipeError where the method fails."""
 
     def unscored(self) -> Scores:
-        """Return scores that nobody reads, for a tensor that loses nothing: torch draws no random numbers there."""
+        """Return placeholders, for a tensor that loses nothing."""
 
     def mask(self, keep: Tensor) -> Tensor:
         """Turn what ranking keeps of the scores into a mask of the tensor: bool, its shape, True is alive."""

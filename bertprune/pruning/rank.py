@@ -25,9 +25,9 @@ Array = NDArray[Any]
 
 CHUNK = 1 << 19
 """Scores compared at a time: few enough for small temporaries, so many that threads seldom wait for each other."""
-_SAMPLE = 1 << 17
+SAMPLE = 1 << 17
 """So many scores, or fewer, are ranked without a sample."""
-_SIGMAS = 4.0
+SIGMAS = 4.0
 """How far the bracket reaches: it misses the cut about once in ten thousand times, which costs a second pass."""
 
 
@@ -92,7 +92,7 @@ def _drop(sources: Sequence[Scores], k: int, mapper: Map) -> list[Tensor]:
         return [_all(source, keep=k == 0) for source in sources]
     dtype = _exact_dtype(sources)
     sizes = [source.values.numel() for source in sources]
-    if len(sources) > 1 and sum(sizes) <= _SAMPLE:
+    if len(sources) > 1 and sum(sizes) <= SAMPLE:
         (mask,) = _Search([_merged(sources, dtype)], dtype, mapper).masks(k, alive)
         masks = np.split(mask, np.cumsum(sizes)[:-1])
     else:
@@ -174,13 +174,13 @@ class _Search:
 
     def bracket(self, k: int, alive: int) -> tuple[float, float]:
         """Guess two scores that enclose the k-th lowest, with little between them; of few scores, find itself."""
-        if alive <= _SAMPLE:
+        if alive <= SAMPLE:
             scores = np.concatenate(self.map(lambda source: source.living(self.dtype), self.sources))
             scores.partition(k - 1)
             return float(scores[k - 1]), float(scores[k - 1])
         sample = np.concatenate(self.map(lambda source: _sample(source, alive, self.dtype), self.sources))
         share = k / alive
-        reach = _SIGMAS * math.sqrt(sample.size * share * (1 - share)) + _SIGMAS
+        reach = SIGMAS * math.sqrt(sample.size * share * (1 - share)) + SIGMAS
         first, last = math.floor(share * sample.size - reach), math.ceil(share * sample.size + reach)
         ends = [place for place in (first, last) if 0 <= place < sample.size]
         if ends:

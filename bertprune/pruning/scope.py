@@ -16,7 +16,8 @@ from .bounds import Bounds, Range
 from .granularity import Granularity, Groups
 from .rank import Scores, drop_lowest, drop_lowest_of_each
 
-Score = Callable[[Groups], Scores]
+Score = Callable[[Groups, int], Scores]
+"""Scores the groups of one tensor, of which so many are dropped, in this tensor or in all."""
 
 
 class Scope(Protocol):
@@ -26,8 +27,8 @@ class Scope(Protocol):
         """Rank the groups of all tensors; return, tensor by tensor, which scores are kept.
 
         Exactly the step's amount of the groups that are alive is dropped. `score` is called for one tensor after
-        another, as random numbers have an order, and not where nothing is dropped. Raises RecipeError where there are
-        not enough groups, or where the method fails.
+        another, since random numbers have an order. Raises RecipeError where there are not enough groups, or where
+        the method fails.
         """
 
     def preview(self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], alive: Range) -> Range:
@@ -46,7 +47,7 @@ class Local:
 
         def scored() -> Iterator[tuple[Scores, int]]:
             for group, amount in zip(groups, amounts, strict=True):
-                yield score(group) if amount else group.unscored(), amount
+                yield score(group, amount), amount
 
         return drop_lowest_of_each(scored(), choose_map(group.alive for group in groups))
 
@@ -72,8 +73,7 @@ class Global:
         """Drop the step's amount from all tensors, wherever the lowest scores are."""
         everywhere = Message("all selected tensors together", code="prune.everywhere")
         amount = _amount(step, sum(group.alive for group in groups), everywhere)
-        scores = [score(group) if amount else group.unscored() for group in groups]
-        return drop_lowest(scores, amount)
+        return drop_lowest([score(group, amount) for group in groups], amount)
 
     def preview(self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], alive: Range) -> Range:
         """Bound what the tensors would lose together."""

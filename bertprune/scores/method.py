@@ -86,9 +86,11 @@ class Method:
                 code="method.unknown_option", method=self.name, option=option, known=known,
             )  # fmt: skip
         # an option that may be of several types has a problem with each of them
-        problems = {detail["msg"]: describe_problem(detail) for detail in details if detail["loc"][0] == option}
+        problems = list({d["msg"]: describe_problem(d) for d in details if d["loc"][0] == option}.values())
+        for problem in problems[1:]:
+            problem.values["said"] = str(problem).removeprefix("should be ")
         problem = reduce(
-            lambda one, other: Message("{one} or {other}", code="method.or", one=one, other=other), problems.values()
+            lambda one, other: Message("{one} or {other}", code="method.or", one=one, other=other), problems
         )
         return RecipeError(
             "{method}: option {option} {problem}, not {given!r}",
@@ -135,6 +137,10 @@ class Method:
                 "{method}: {tensor}: {error}",
                 code="method.failed_on", method=self.name, tensor=tensor, error=str(error).splitlines()[0],
             ) from error  # fmt: skip
+
+
+def _either(one: Message, other: Message) -> Message:
+    return Message("{one} or {other}", code="method.or", one=one, other=other)
 
 
 def options_model(name: str, rule: Callable[..., Any]) -> type[BaseModel]:

@@ -11,10 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..errors import BertpruneWarning, RecipeError
+from ..model.hooks import register_hook_class
 from ..recipe import ScopeName
 from .method import Method, Removes, Rule, options_model, refuse_unusable
 
-_REGISTER: dict[str, Method] = {}
+REGISTER: dict[str, Method] = {}
 
 
 def method(
@@ -73,7 +74,9 @@ def method(
             elementwise=elementwise,
         )
         refuse_unusable(new)
-        _REGISTER[name] = new
+        REGISTER[name] = new
+        if inspect.isclass(rule):
+            register_hook_class(name, rule)
         return rule
 
     return register
@@ -91,7 +94,7 @@ def methods() -> Mapping[str, Method]:
         ('local', 'global')
     """
     load_entry_points()
-    return MappingProxyType(_REGISTER)
+    return MappingProxyType(REGISTER)
 
 
 def find_method(name: str) -> Method:
@@ -127,7 +130,7 @@ def load_file(path: str | Path) -> None:
     path = Path(path)
     if not path.is_file():
         raise RecipeError("{file}: there is no such file of methods", code="method.no_file", file=path.name)
-    before = dict(_REGISTER)
+    before = dict(REGISTER)
     try:
         runpy.run_path(str(path))
     except RecipeError:
@@ -137,7 +140,7 @@ def load_file(path: str | Path) -> None:
             "{file}: {kind}: {error}",
             code="method.file_failed", file=path.name, kind=type(error).__name__, error=str(error),
         ) from error  # fmt: skip
-    if before == _REGISTER:
+    if before == REGISTER:
         raise RecipeError(
             "{file} registers no method; decorate a scoring function with @bp.method(NAME)",
             code="method.empty_file", file=path.name,

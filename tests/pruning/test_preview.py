@@ -8,7 +8,7 @@ from torch import nn
 
 import bertprune as bp
 from bertprune.errors import RecipeError
-from bertprune.pruning.preview import foresee
+from bertprune.pruning.preview import preview_recipe
 
 SELECTIONS = ["*", "0", "{0,1}", "2"]
 
@@ -40,10 +40,10 @@ def steps(draw):
 
 @pytest.mark.filterwarnings("ignore::bertprune.errors.NoEffectWarning")
 @given(st.lists(steps(), min_size=1, max_size=4), st.integers(0, 99))
-def test_what_goes_lies_within_what_was_foreseen(steps, seed):
+def test_what_is_pruned_lies_within_the_preview(steps, seed):
     recipe = bp.Recipe(steps=steps)
     try:
-        seen = foresee(model("meta"), recipe)
+        seen = preview_recipe(model("meta"), recipe)
     except RecipeError:
         with pytest.raises(RecipeError):
             bp.apply(model(), recipe, seed)
@@ -53,9 +53,9 @@ def test_what_goes_lies_within_what_was_foreseen(steps, seed):
     except RecipeError as error:
         assert "are alive" in str(error)  # what only the weights could tell
         return
-    for ahead, outcome in zip(seen.steps, outcomes, strict=True):
-        assert ahead.targets == tuple(tensor.name for tensor in outcome.tensors)
-        assert ahead.removed[0] <= outcome.removed <= ahead.removed[1]
+    for step, outcome in zip(seen.steps, outcomes, strict=True):
+        assert step.targets == tuple(tensor.name for tensor in outcome.tensors)
+        assert step.removed[0] <= outcome.removed <= step.removed[1]
     assert seen.steps[0].removed[0] == seen.steps[0].removed[1] or steps[0].scope == "global"
 
 
@@ -80,15 +80,15 @@ def test_certain_where_counts_decide_and_a_range_where_steps_overlap(recipe, rem
         bp.Step(method=method, fraction=fraction, scope=scope, options=options, select=select)
         for method, fraction, scope, options, select in recipe
     ]
-    assert [step.removed for step in foresee(model("meta"), bp.Recipe(steps=steps)).steps] == removed
+    assert [step.removed for step in preview_recipe(model("meta"), bp.Recipe(steps=steps)).steps] == removed
 
 
-def test_asking_for_too_much_is_seen_ahead():
+def test_asking_for_too_much_is_refused():
     step = bp.Step(method="l1_unstructured", count=25, select="0")
-    with pytest.raises(RecipeError, match="25 were to go, but only 24 entries can be alive"):
-        foresee(model("meta"), bp.Recipe(steps=[step]))
-    with pytest.raises(RecipeError, match="7 were to go, but only 6 slices along dim 1 can be alive"):
-        foresee(model("meta"), bp.Recipe(steps=[bp.Step(method="ln_structured", count=7, options={"dim": 1})]))
+    with pytest.raises(RecipeError, match="25 would be pruned, but only 24 entries can be alive"):
+        preview_recipe(model("meta"), bp.Recipe(steps=[step]))
+    with pytest.raises(RecipeError, match="7 would be pruned, but only 6 slices along dim 1 can be alive"):
+        preview_recipe(model("meta"), bp.Recipe(steps=[bp.Step(method="ln_structured", count=7, options={"dim": 1})]))
 
 
 def test_after_a_global_step_the_sum_is_known_though_no_tensor_is():
@@ -98,5 +98,5 @@ def test_after_a_global_step_the_sum_is_known_though_no_tensor_is():
             bp.Step(method="l1_unstructured", fraction=0.5, select="*"),
         ]
     )
-    low, high = foresee(model("meta"), recipe).steps[1].removed
-    assert low <= 20 <= high and high - low <= 4  # 79 entries, of which 40 went: half of 39, rounded three times
+    low, high = preview_recipe(model("meta"), recipe).steps[1].removed
+    assert low <= 20 <= high and high - low <= 4  # 79 entries, of which 40 are pruned: half of 39, rounded three times

@@ -69,9 +69,8 @@ def test_what_a_run_shows(checkpoint):
     assert run.history[f"{key}.weight"] == (NOISE, HALF)
 
 
-def test_the_model_is_built_when_asked_for_and_can_be_let_go(checkpoint):
+def test_the_model_is_built_when_asked_for_and_can_be_released(checkpoint):
     run = bp.prune(checkpoint, HALF)
-    assert run._model is None
     model = run.model
     assert run.model is model and not model.training and torch_prune.is_pruned(model)
     tokens = torch.tensor([[1, 2, 3]])
@@ -111,10 +110,10 @@ def test_a_preview_reads_no_weight(tiny_folder):
         bp.prune(folder, HALF)
 
 
-def test_progress_is_told_and_can_cancel(checkpoint):
-    told = []
-    bp.prune(checkpoint, HALF, progress=lambda share, words: told.append(share))
-    assert told == sorted(told) and told[0] == 0.0 and told[-1] == 1.0
+def test_progress_is_reported_and_can_cancel(checkpoint):
+    shares = []
+    bp.prune(checkpoint, HALF, progress=lambda share, words: shares.append(share))
+    assert shares == sorted(shares) and shares[0] == 0.0 and shares[-1] == 1.0
 
     def cancel(share, words):
         if share > 0.5:
@@ -203,7 +202,7 @@ def test_as_python_in_plain_torch_asks_for_a_folder_where_a_file_was_opened(tiny
 
 
 def test_as_python_calls_nothing_that_torch_lacks(tiny_folder, monkeypatch):
-    monkeypatch.setattr(registry, "_REGISTER", dict(registry.methods()))
+    monkeypatch.setattr(registry, "REGISTER", dict(registry.methods()))
     bp.method("renamed")(torch_prune.RandomUnstructured)
     run = bp.prune(tiny_folder(), bp.Step(method="renamed", fraction=0.2, select="*key"))
     assert "renamed is a method of one's own" in run.as_python()

@@ -1,4 +1,4 @@
-"""What every registered method keeps to, whoever wrote it: each is taken by itself, in every scope that it works in."""
+"""What every registered method promises, whoever wrote it: each is tested in every scope that it works in."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ SCORED = pytest.mark.parametrize(
         (name, scope)
         for name, method in METHODS.items()
         for scope in method.scopes
-        if not method.decides_itself and not method.wants("generator")
+        if not method.makes_masks and not method.draws
     ],
 )
 
@@ -57,7 +57,7 @@ def pruned(name, scope, *steps, seed=0):
 
 
 @EACH_SCOPE
-def test_exactly_as_many_go_as_are_asked_for(name, scope):
+def test_exactly_as_many_are_pruned_as_asked_for(name, scope):
     everything = alive(name, {key: torch.ones_like(module.weight) > 0 for key, module in model().named_children()})
     left = alive(name, masks(pruned(name, scope, {"count": 3})))
     gone = [before - after for before, after in zip(everything, left, strict=True)]
@@ -65,7 +65,7 @@ def test_exactly_as_many_go_as_are_asked_for(name, scope):
 
 
 @EACH_SCOPE
-def test_a_slice_goes_as_a_whole_and_a_second_step_takes_from_the_living(name, scope):
+def test_a_slice_is_pruned_as_a_whole_and_a_second_step_takes_from_the_living(name, scope):
     first, both = (masks(pruned(name, scope, *steps)) for steps in ([{"count": 2}], [{"count": 2}, {"count": 2}]))
     for key in first:
         assert not (both[key] & ~first[key]).any()
@@ -95,7 +95,7 @@ def test_a_seed_gives_the_same_masks_and_the_global_random_state_stays(name, sco
 
 
 @SCORED
-def test_the_lowest_of_its_own_scores_go(name, scope):
+def test_the_lowest_of_its_own_scores_are_pruned(name, scope):
     one, method = pruned(name, scope, {"count": 3}), METHODS[name]
     options = method.options().model_dump()
     scored = []
@@ -108,7 +108,7 @@ def test_the_lowest_of_its_own_scores_go(name, scope):
 
 
 @SCORED
-def test_of_equal_scores_the_first_go(name, scope):
+def test_of_equal_scores_the_first_are_pruned(name, scope):
     one = model()
     with torch.no_grad():
         for module in one.children():
@@ -122,7 +122,7 @@ def test_of_equal_scores_the_first_go(name, scope):
 
 @EACH
 @pytest.mark.parametrize("spoilt", [float("nan"), float("inf")])
-def test_a_weight_that_is_no_number_is_refused_by_name(name, spoilt):
+def test_nan_and_infinite_weights_are_refused_by_name(name, spoilt):
     one = model()
     with torch.no_grad():
         one[1].weight[2, 3] = spoilt
@@ -132,7 +132,7 @@ def test_a_weight_that_is_no_number_is_refused_by_name(name, spoilt):
 
 
 @EACH
-def test_it_says_what_it_is(name):
+def test_it_has_a_title_a_summary_and_options(name):
     method = METHODS[name]
     assert method.title and method.summary and method.scopes
     assert method.options.model_json_schema()["type"] == "object"
