@@ -20,12 +20,12 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Colle
     return "\n".join(f"| {' | '.join(row)} |" for row in (escaped[0], rule, *escaped[1:]))
 
 
-def width(text: str) -> int:
+def _padded(cells: Sequence[str], right: bool) -> list[str]:
+    longest = max(map(_width, cells))
+    blanks = [" " * (longest - _width(cell)) for cell in cells]
+    return [blank + cell if right else cell + blank for cell, blank in zip(cells, blanks, strict=True)]
+
+
+def _width(text: str) -> int:
     """Count the terminal cells of a text; Korean and other wide letters take two."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
-
-
-def _padded(cells: Sequence[str], right: bool) -> list[str]:
-    longest = max(map(width, cells))
-    blanks = [" " * (longest - width(cell)) for cell in cells]
-    return [blank + cell if right else cell + blank for cell, blank in zip(cells, blanks, strict=True)]
