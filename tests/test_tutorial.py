@@ -19,7 +19,7 @@ def left_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     from bertprune.scores import registry
 
-    monkeypatch.setattr(registry, "_REGISTER", dict(registry.methods()))
+    monkeypatch.setattr(registry, "REGISTER", dict(registry.methods()))
     with torch.random.fork_rng(devices=[]):
         yield
 

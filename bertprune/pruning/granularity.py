@@ -21,10 +21,13 @@ from .rank import Scores
 class Groups(Protocol):
     """The groups of one tensor that may be pruned."""
 
-    where: str | Message
-    """What a message calls them."""
-    alive: int
-    """How many groups have anything alive."""
+    @property
+    def where(self) -> str | Message:
+        """What a message calls them."""
+
+    @property
+    def alive(self) -> int:
+        """How many groups have anything alive."""
 
     def scores(self, method: Method, options: Mapping[str, Any], generator: torch.Generator) -> Scores:
         """Score the groups: the larger, the more worth keeping. Raises RecipeError where the method fails."""
@@ -39,10 +42,13 @@ class Groups(Protocol):
 class Granularity(Protocol):
     """What is pruned together."""
 
-    noun: str | Message
-    """What a message calls groups, in the plural."""
-    single: bool
-    """Whether each group is one entry."""
+    @property
+    def noun(self) -> Message:
+        """What a message calls groups, in the plural."""
+
+    @property
+    def single(self) -> bool:
+        """Whether each group is one entry."""
 
     def check(self, method: str, target: Target) -> None:
         """Refuse a target that has no such groups. Raises RecipeError."""
@@ -60,11 +66,10 @@ class Granularity(Protocol):
         """Take so many groups from all tensors together, which have `alive` entries; return the entries removed."""
 
 
-@dataclass(frozen=True)
 class Elements:
     """Single entries. Source: torch's unstructured methods."""
 
-    noun: str | Message = Message("entries", code="prune.entries")
+    noun = Message("entries", code="prune.entries")
     single = True
 
     def check(self, method: str, target: Target) -> None:

@@ -99,7 +99,7 @@ def _amount(step: Step, alive: int, where: str | Message) -> int:
     return amount
 
 
-def _amount_bounds(step: Step, alive: Range, noun: str | Message) -> Range:
+def _amount_bounds(step: Step, alive: Range, noun: Message) -> Range:
     if step.count is not None and step.count > alive[1]:
         raise RecipeError(
             "{method}: {amount:,} would be pruned, but only {alive:,} {noun} can be alive",

@@ -76,7 +76,7 @@ def method(
         refuse_unusable(new)
         REGISTER[name] = new
         if inspect.isclass(rule):
-            register_hook_class(name, rule)
+            register_hook_class(name, rule)  # type: ignore[arg-type]
         return rule
 
     return register
