@@ -4,13 +4,13 @@ import unicodedata
 from collections.abc import Collection, Sequence
 
 
-def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = (), gap: str = "  ") -> str:
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
     """Align rows of equal length in columns; `right` lists the columns that are right-aligned, counted from zero.
 
     Korean and other wide letters count as two cells of a terminal. No line ends in blanks.
     """
     columns = [_padded(cells, at in right) for at, cells in enumerate(zip(*rows, strict=True))]
-    return "\n".join(gap.join(row).rstrip() for row in zip(*columns, strict=True))
+    return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True))
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
