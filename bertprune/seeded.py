@@ -1,7 +1,7 @@
 """Random numbers from a seed of their own: torch's global random state is neither read nor touched.
 
-`manual_seed` and `fork_rng` change what every thread shares. A function mode belongs to its thread: each
-random call that names no generator gets ours.
+`manual_seed` and `fork_rng` change what every thread shares. A function mode belongs to its thread: each random call
+without a generator gets the one made here.
 """
 
 from collections.abc import Callable
@@ -35,14 +35,14 @@ class Seeded(TorchFunctionMode):
     """Give every random call in this thread one generator, made from `seed`."""
 
     def __init__(self, seed: int) -> None:
-        """Make the generator; nothing global is asked."""
+        """Make the generator; the global random state is not read."""
         super().__init__()
         self.generator = torch.Generator().manual_seed(seed)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Call `func` with our generator where it would take the global one."""
+        """Call `func` with this generator where it would use the global one."""
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
         if name in _LIKE:
@@ -54,7 +54,7 @@ class Seeded(TorchFunctionMode):
 
 
 def is_meta(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Tell whether a torch call of these arguments works on the meta device."""
+    """Return whether a torch call with these arguments works on the meta device."""
     if str(kwargs.get("device", "")) == "meta":
         return True
     first = args[0] if args else kwargs.get("tensor")
