@@ -1,7 +1,7 @@
 """Checkpoints: where weights come from, what they are, and the models built from them."""
 
 from .checkpoint import Checkpoint
-from .facts import Facts, TensorFact
+from .headers import Facts, TensorFact
 from .source import EMBEDDED, default
 
 DEFAULT = default()

@@ -1,11 +1,11 @@
-"""Which class of transformers a config asks for, and whether what it asks for can be."""
+"""Which class of transformers a config names, and whether its sizes are plausible."""
 
 import re
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, shortened
-from .facts import TensorFact
-from .reading import reason
+from .headers import TensorFact
+from .reading import first_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,8 +31,8 @@ _LENGTHS = (
 )
 _SIZES = (*_LENGTHS, "max_position_embeddings", "type_vocab_size")
 _MOST = {**dict.fromkeys(_SIZES, 2**31), **dict.fromkeys(_LAYERS, MOST_LAYERS), "num_labels": MOST_LABELS}
-# Where transformers would look for code or files of the author's, or for kernels to download.
-_NOT_TAKEN = {
+# Where transformers would look for the author's code or files, or for kernels to download.
+_IGNORED = {
     "model_type",
     "auto_map",
     "name_or_path",
@@ -49,60 +49,96 @@ _BERT_TENSOR = re.compile(r"^(bert\.)?encoder\.layer\.0\.attention\.self\.query\
 def check_sizes(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> None:
     """Refuse sizes that no checkpoint has, before anything is built from them; raises CheckpointError."""
     if len(raw) > MOST_SETTINGS:
-        raise CheckpointError(f"{name}: config.json holds {len(raw):,} settings; at most {MOST_SETTINGS:,} are taken")
+        raise CheckpointError(
+            "{name}: config.json holds {settings:,} settings; at most {most:,} are accepted",
+            code="checkpoint.config_too_many_settings", name=name, settings=len(raw), most=MOST_SETTINGS,
+        )  # fmt: skip
     for key, most in _MOST.items():
-        value = raw.get(key)
-        if value is not None and (type(value) is not int or value < 0):
-            raise CheckpointError(
-                f"{name}: config.json gives {key} as {shortened(repr(value))}; a whole number is expected"
-            )
-        if value is not None and value > most:
-            raise CheckpointError(f"{name}: config.json asks for {key} = {value}; at most {most:,} are taken")
-    if nothing := [key for key in _LENGTHS if raw.get(key) == 0]:
-        raise CheckpointError(f"{name}: config.json gives {nothing[0]} as 0; at least 1 is expected")
+        if raw.get(key) is not None:
+            _check_size(raw[key], key, most, name)
     for key in _LAYERS:
         if tensors and (raw.get(key) or 0) > len(tensors):
             raise CheckpointError(
-                f"{name}: config.json asks for {key} = {raw[key]}, and the files hold {len(tensors)} tensors in all"
-            )
+                "{name}: config.json asks for {key} = {given}, but the files hold only {stored} tensors",
+                code="checkpoint.config_more_layers_than_tensors", name=name, key=key, given=raw[key],
+                stored=len(tensors),
+            )  # fmt: skip
     _check_numbers(raw, name)
 
 
+def _check_size(value: Any, key: str, most: int, name: str) -> None:
+    if type(value) is not int or value < 0:
+        raise CheckpointError(
+            "{name}: config.json gives {key} as {given}; a whole number is expected",
+            code="checkpoint.config_not_a_whole_number", name=name, key=key, given=shortened(repr(value)),
+        )  # fmt: skip
+    if value > most:
+        raise _too_large(key, value, most, name)
+    if value == 0 and key in _LENGTHS:
+        raise CheckpointError(
+            "{name}: config.json gives {key} as 0; at least 1 is expected",
+            code="checkpoint.config_zero", name=name, key=key,
+        )  # fmt: skip
+
+
 def _check_numbers(value: Any, name: str, key: str = "", depth: int = 0) -> None:
-    """Refuse what would take for ever under any other key, nested or in a list."""
+    """Refuse numbers under any other key, nested or in a list, that would take for ever to build."""
     if depth > MOST_DEPTH:
-        raise CheckpointError(f"{name}: config.json is nested deeper than {MOST_DEPTH} levels, which no model needs")
+        raise CheckpointError(
+            "{name}: config.json is nested deeper than {most} levels; no model needs that",
+            code="checkpoint.config_too_deep", name=name, most=MOST_DEPTH,
+        )  # fmt: skip
     if isinstance(value, dict):
         for inner, nested in value.items():
             _check_numbers(nested, name, inner, depth + 1)
     elif isinstance(value, list):
         for nested in value:
             _check_numbers(nested, name, key, depth + 1)
-    elif type(value) is int and abs(value) > (most := _most(key)):
+    elif type(value) is int:
+        most = _MOST.get(key, MOST_REPEATS if _REPEATED.search(key) else 2**31)
+        if abs(value) > most:
+            raise _too_large(key, value, most, name)
+
+
+def _too_large(key: str, value: int, most: int, name: str) -> CheckpointError:
+    return CheckpointError(
+        "{name}: config.json asks for {key} = {given}; at most {most:,} is accepted",
+        code="checkpoint.config_too_large", name=name, key=shortened(key, 80), given=shortened(repr(value)), most=most,
+    )  # fmt: skip
+
+
+def check_parameters(skeleton: "nn.Module", tensors: tuple[TensorFact, ...], name: str) -> None:
+    """Refuse a model many times larger than what is stored for it; raises CheckpointError."""
+    stored = sum(fact.size for fact in tensors)
+    wanted = sum(parameter.numel() for parameter in skeleton.parameters())
+    if tensors and wanted > 4 * stored + 50_000_000:
         raise CheckpointError(
-            f"{name}: config.json asks for {key[:80]} = {shortened(repr(value))}; at most {most:,} are taken"
-        )
-
-
-def _most(key: str) -> int:
-    return _MOST.get(key, MOST_REPEATS if _REPEATED.search(key) else 2**31)
+            "{name}: config.json asks for {wanted:,} values, but the files hold only {stored:,}",
+            code="checkpoint.config_more_values_than_stored", name=name, wanted=wanted, stored=stored,
+        )  # fmt: skip
 
 
 def build_config(
     raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str
 ) -> "tuple[PreTrainedConfig, list[str]]":
     """Make transformers' config from the JSON object; notes say what was assumed. Raises CheckpointError."""
-    if method := raw.get("quantization_config"):
-        called = method.get("quant_method", "an unknown method") if isinstance(method, dict) else "an unknown method"
-        raise CheckpointError(f"{name} is quantised ({shortened(repr(called))}); take the checkpoint it was made from")
+    if quantization := raw.get("quantization_config"):
+        method = quantization.get("quant_method") if isinstance(quantization, dict) else None
+        raise CheckpointError(
+            "{name} is quantized ({method}); use the checkpoint it was made from",
+            code="checkpoint.quantized", name=name, method=shortened(repr(method or "unknown method")),
+        )  # fmt: skip
     model_type, notes = _model_type(raw, tensors, name)
-    values = {key: value for key, value in raw.items() if key not in _NOT_TAKEN and not key.startswith("_")}
+    values = {key: value for key, value in raw.items() if key not in _IGNORED and not key.startswith("_")}
     from transformers import AutoConfig
 
     try:
         return AutoConfig.for_model(model_type, **values), notes
     except Exception as error:
-        raise CheckpointError(f"{name}: config.json does not fit model_type {model_type!r}: {reason(error)}") from None
+        raise CheckpointError(
+            "{name}: config.json does not fit model_type {model_type!r}: {why}",
+            code="checkpoint.config_does_not_fit", name=name, model_type=model_type, why=first_line(error),
+        ) from None  # fmt: skip
 
 
 def _model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> tuple[str, list[str]]:
@@ -113,19 +149,23 @@ def _model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str)
         return _guess_model_type(raw, tensors, name)
     if not isinstance(given, str) or given not in CONFIG_MAPPING:
         raise CheckpointError(
-            f"{name}: config.json gives model_type {shortened(repr(given))}, which transformers does not know"
-            " (code that comes with a checkpoint is never run); bert, roberta, distilbert and electra are at home here"
-        )
+            "{name}: config.json gives model_type {given}, which transformers does not know"
+            " (code that comes with a checkpoint is never run); bert, roberta, distilbert and electra are supported",
+            code="checkpoint.unknown_model_type", name=name, given=shortened(repr(given)),
+        )  # fmt: skip
     return given, []
 
 
 def _guess_model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> tuple[str, list[str]]:
     if (wanted := _first_architecture(raw)) is not None and (cls := _known_class(wanted)) is not None:
         model_type = str(getattr(cls.config_class, "model_type", ""))
-        return model_type, [f"config.json gives no model_type; {model_type!r} was taken from {wanted}."]
+        return model_type, [f"config.json gives no model_type; {wanted} implies {model_type!r}."]
     if any(_BERT_TENSOR.match(fact.name) for fact in tensors):
-        return "bert", ["config.json gives no model_type; the tensors are named as BERT's, so BERT was assumed."]
-    raise CheckpointError(f"{name}: config.json gives neither model_type nor architectures; one of them is expected")
+        return "bert", ["config.json gives no model_type; the tensors are named like BERT's, so BERT was assumed."]
+    raise CheckpointError(
+        "{name}: config.json gives neither model_type nor architectures; one of them is expected",
+        code="checkpoint.no_model_type", name=name,
+    )  # fmt: skip
 
 
 def find_class(raw: dict[str, Any], config: "PreTrainedConfig", name: str) -> "tuple[type[PreTrainedModel], list[str]]":
@@ -133,22 +173,23 @@ def find_class(raw: dict[str, Any], config: "PreTrainedConfig", name: str) -> "t
     wanted = _first_architecture(raw)
     if wanted is None:
         base = _base_class(config, name)
-        return base, [f"config.json names no architectures; {base.__name__} was taken, so a task head is left out."]
+        return base, [f"config.json names no architectures; {base.__name__} is used, without any task head."]
     cls = _known_class(wanted)
     if cls is None:
         base = _base_class(config, name)
-        return base, [f"{shortened(repr(wanted))} is no class of transformers; {base.__name__} was taken in its place."]
+        return base, [f"{shortened(repr(wanted))} is not a class of transformers; {base.__name__} is used instead."]
     if cls.config_class is None or not isinstance(config, cls.config_class):
         raise CheckpointError(
-            f"{name}: config.json asks for {wanted} with model_type {config.model_type!r}; they do not fit"
-        )
-    return cls, _notes(raw, wanted)
+            "{name}: config.json asks for {wanted} with model_type {model_type!r}; they do not fit",
+            code="checkpoint.class_does_not_fit", name=name, wanted=shortened(wanted), model_type=config.model_type,
+        )  # fmt: skip
+    return cls, _class_notes(raw, wanted)
 
 
-def _notes(raw: dict[str, Any], wanted: str) -> list[str]:
+def _class_notes(raw: dict[str, Any], wanted: str) -> list[str]:
     notes = []
     if len(raw["architectures"]) > 1:
-        notes.append(f"config.json names several architectures; the first, {wanted}, was taken.")
+        notes.append(f"config.json names several architectures; the first, {wanted}, is used.")
     if raw.get("auto_map"):
         notes.append("config.json points to code of its own (auto_map), which is never run.")
     return notes
@@ -178,15 +219,8 @@ def _base_class(config: "PreTrainedConfig", name: str) -> "type[PreTrainedModel]
         found: Any = MODEL_MAPPING[type(config)]
     except KeyError:
         raise CheckpointError(
-            f"{name}: model_type {config.model_type!r} has no base model; a class named in architectures is expected"
-        ) from None
+            "{name}: model_type {model_type!r} has no base model; a class named in architectures is expected",
+            code="checkpoint.no_base_model", name=name, model_type=config.model_type,
+        ) from None  # fmt: skip
     base: type[PreTrainedModel] = found[0] if isinstance(found, (tuple, list)) else found
     return base
-
-
-def check_parameters(skeleton: "nn.Module", tensors: tuple[TensorFact, ...], name: str) -> None:
-    """Refuse a model many times larger than what is stored for it; raises CheckpointError."""
-    stored = sum(fact.size for fact in tensors)
-    wanted = sum(parameter.numel() for parameter in skeleton.parameters())
-    if tensors and wanted > 4 * stored + 50_000_000:
-        raise CheckpointError(f"{name}: config.json asks for {wanted:,} values, and the files hold {stored:,}")

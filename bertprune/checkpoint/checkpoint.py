@@ -6,43 +6,68 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import CheckpointError, MissingTensorsWarning
+from ..errors import CheckpointError, MissingTensorsWarning, some
 from ..parallel import Progress, silent
 from .architecture import build_config, check_parameters, check_sizes, find_class
-from .facts import Facts, TensorFact, main_dtype
+from .headers import Facts, TensorFact, main_dtype
 from .network import Unreachable
-from .source import Source, resolve
-from .tokenizer import load_tokenizer
-from .tokenizer_files import tokenizer_files
+from .source import Source, find_source, find_tokenizer
+from .tokenizer import load_tokenizer, tokenizer_files
 
 if TYPE_CHECKING:
     from torch import nn
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 
 class Checkpoint:
-    """Hold what one checkpoint is, and build models from it; the checkpoint itself is never written."""
+    """Hold what one checkpoint is, and build models from it; the checkpoint itself is never written.
+
+    Attributes:
+        name: What the checkpoint is called: an embedded name, a folder's or file's name, or a Hub id. Never a path.
+        hub_id: Its Hub id, or None.
+        revision: The revision that was asked for, or None.
+        config: The configuration, as transformers' config object.
+        facts: What the headers say: class, sizes, dtype, stored tensors, notes for the user.
+        missing: Names of the tensors that the architecture expects and the files lack. They are initialised from the
+            seed and never pruned.
+
+    Example:
+        >>> import bertprune as bp
+        >>> checkpoint = bp.Checkpoint.open("demo")
+        >>> checkpoint
+        Checkpoint('demo', BertForSequenceClassification, 3,378,242 parameters)
+        >>> checkpoint.facts.dtype, checkpoint.facts.files
+        ('float16', ('model.safetensors',))
+    """
+
+    name: str
+    hub_id: str | None
+    revision: str | None
+    config: "PreTrainedConfig"
+    facts: Facts
+    missing: frozenset[str]
 
     def __init__(self, source: Source) -> None:
-        """Work out from headers alone what the model will be; `Checkpoint.open` is the way in."""
-        from .loading import plan
+        """Work out from headers alone what the model will be; users call `Checkpoint.open`."""
+        from .loading import lay_out
 
         self._source = source
-        self.name = source.name
-        self.hub_id = source.hub_id
-        self.revision = source.revision
+        self.name, self.hub_id, self.revision = source.name, source.hub_id, source.revision
         stored = source.weights.tensors
         check_sizes(source.config, stored, self.name)
-        self.config, notes = build_config(source.config, stored, self.name)
-        self._class, more_notes = find_class(source.config, self.config, self.name)
-        self._plan = plan(self._class, self.config, source.weights, self.name)
-        check_parameters(self._plan.skeleton, stored, self.name)
-        if source.seed is None and not self._plan.stored_as:
-            raise CheckpointError(f"{self.name} holds none of the tensors that {self._class.__name__} expects")
-        self.missing = self._plan.missing if source.seed is None else frozenset()
-        self.facts = self._facts((*source.notes, *notes, *more_notes, *self._leftovers()))
+        self.config, config_notes = build_config(source.config, stored, self.name)
+        self._class, class_notes = find_class(source.config, self.config, self.name)
+        self._layout = lay_out(self._class, self.config, source.weights, self.name)
+        check_parameters(self._layout.skeleton, stored, self.name)
+        if source.seed is None and not self._layout.stored_as:
+            raise CheckpointError(
+                "{name} holds none of the tensors that {model} expects",
+                code="checkpoint.nothing_of_the_model", name=self.name, model=self._class.__name__,
+            )  # fmt: skip
+        self.missing = self._layout.missing if source.seed is None else frozenset()
+        self.facts = self._facts((*source.notes, *config_notes, *class_notes, *self._layout_notes()))
         self._lock = threading.RLock()
-        self._pristine: tuple[int, nn.Module] | None = None
+        self._shared: tuple[int, nn.Module] | None = None
 
     @classmethod
     def open(
@@ -55,81 +80,155 @@ class Checkpoint:
     ) -> "Checkpoint":
         """Open a checkpoint by its headers; no weight is read.
 
-        `source` is "demo", "demo-mlm" or "kobert-shape", a local folder, a .safetensors file with its
-        config.json beside it, or an id of the Hub ("org/name", "org/name@revision"). An id that is cached
-        here is taken from the cache, without asking the Hub. With `local=False` no path is: whoever names the
-        source has no business on this machine. Weight files of more than `largest` bytes are refused before
-        they are fetched, with a TooLargeError. Tensors that the architecture expects and the files lack are
-        named in a MissingTensorsWarning. Raises CheckpointError.
+        Args:
+            source: What to open, one of: an embedded name ("demo", "demo-mlm", "kobert-shape"); a folder; a
+                .safetensors or torch file with its config.json beside it; a Hub id ("org/name",
+                "org/name@revision"), which comes from the local cache, without asking the Hub, where it is cached
+                in full. An open checkpoint is returned as it is.
+            revision: A branch, tag or commit, for Hub ids only; the main branch by default.
+            local: Whether paths are accepted; True by default. With False the disk is not looked at, for sources
+                named by strangers.
+            largest: The most that the weight files may take, in bytes; larger ones are refused before they are
+                downloaded. No limit by default.
+
+        Returns:
+            The checkpoint, with its facts. Its weights are downloaded and read when a model is first asked for.
+
+        Raises:
+            CheckpointError: The source cannot be found, read, trusted or built into a model.
+            TooLargeError: The weight files are larger than `largest`.
+
+        Warns:
+            MissingTensorsWarning: The files lack tensors that the architecture expects.
+
+        Example:
+            >>> import bertprune as bp
+            >>> bp.Checkpoint.open("kobert-shape").facts.parameters
+            92186880
         """
         if isinstance(source, Checkpoint):
             if revision not in (None, source.revision):
-                raise CheckpointError(f"{source.name} is open already; a revision is given with the id of the Hub")
+                raise CheckpointError(
+                    "{name} is open already; a revision is given together with the Hub id",
+                    code="checkpoint.already_open", name=source.name,
+                )  # fmt: skip
             return source
         if not isinstance(source, (str, Path)):
-            raise CheckpointError(f"{type(source).__name__} names no checkpoint; a name, a path or an id is expected")
-        opened = cls(resolve(source, revision, local=local, largest=largest))
+            raise CheckpointError(
+                "a {kind} does not name a checkpoint; a name, a path or a Hub id is expected",
+                code="checkpoint.wrong_type", kind=type(source).__name__,
+            )  # fmt: skip
+        opened = cls(find_source(source, revision, local=local, largest=largest))
         if opened.missing:
-            warnings.warn(opened._lack(), MissingTensorsWarning, stacklevel=2)
+            warnings.warn(opened._missing_warning(), stacklevel=2)
         return opened
 
     def skeleton(self) -> "nn.Module":
-        """Return the model on the meta device: every shape, no value. It is shared: do not change it."""
-        return self._plan.skeleton
+        """Return the model on the meta device: every shape, no value. It is shared: do not change it.
+
+        Example:
+            >>> import bertprune as bp
+            >>> bp.Checkpoint.open("demo").skeleton().get_parameter("classifier.weight").shape
+            torch.Size([2, 192])
+        """
+        return self._layout.skeleton
 
     def model(self, seed: int = 0, progress: Progress = silent) -> "nn.Module":
-        """Return the shared model in float32, eval mode. It is built once: do not change it.
+        """Return the shared model, built once, in float32 and eval mode. Do not change it; `load` gives your own.
 
-        Tensors that are `missing` are initialised from `seed`; files that lie on the Hub come first. Raises
-        CheckpointError.
+        Args:
+            seed: An integer from which `missing` tensors are initialised; 0 by default. Without missing tensors it
+                changes nothing.
+            progress: A function called with the share done (0 to 1) and a few words; it may raise to cancel.
+
+        Raises:
+            CheckpointError: The weights cannot be downloaded or read.
         """
+        from .loading import build, rebuild
+
         with self._lock:
             seed = self._effective(seed)
-            if self._pristine is None:
-                self._pristine = (seed, self._build(seed, progress))
-            elif self._pristine[0] != seed:
-                self._pristine = (seed, self._reseeded(self._pristine[1], seed))
-            return self._pristine[1]
+            if self._shared is None:
+                model = build(self._class, self.config, self._source.weights, self.name, seed, progress)
+                self._shared = (seed, model)
+            elif self._shared[0] != seed:
+                state = self._shared[1].state_dict()
+                stored = {name: value for name, value in state.items() if name not in self.missing}
+                self._shared = (seed, rebuild(self._class, self.config, stored, self.name, seed))
+            return self._shared[1]
 
     def load(self, seed: int = 0, progress: Progress = silent) -> "nn.Module":
-        """Build a model of your own, sharing nothing: float32, eval mode, `missing` initialised from `seed`."""
+        """Build a model of your own, which shares nothing, in float32 and eval mode.
+
+        Args:
+            seed: An integer from which `missing` tensors are initialised; 0 by default. Without missing tensors it
+                changes nothing.
+            progress: A function called with the share done (0 to 1) and a few words; it may raise to cancel.
+
+        Raises:
+            CheckpointError: The weights cannot be downloaded or read.
+
+        Example:
+            >>> import bertprune as bp
+            >>> model = bp.Checkpoint.open("demo").load()
+            >>> type(model).__name__, model.dtype, model.training
+            ('BertForSequenceClassification', torch.float32, False)
+        """
+        from .loading import build
+
         seed = self._effective(seed)
         with self._lock:
-            kept = self._pristine
-        if kept is None or kept[0] != seed:
-            return self._build(seed, progress)
+            shared = self._shared
+        if shared is None or shared[0] != seed:
+            return build(self._class, self.config, self._source.weights, self.name, seed, progress)
         progress(0.0, f"copying {self.name}")
-        mine = copy.deepcopy(kept[1])
+        mine = copy.deepcopy(shared[1])
         progress(1.0, f"copied {self.name}")
         return mine
 
     def release(self) -> None:
-        """Let the shared model go; the next call builds it again."""
+        """Drop the shared model from memory; the next call of `model` builds it again."""
         with self._lock:
-            self._pristine = None
+            self._shared = None
 
     def source_dtype(self, name: str) -> str:
         """Return the dtype in which the files hold a parameter of the model; the main one if they do not."""
-        return self._plan.stored_as.get(name, self.facts.dtype)
+        return self._layout.stored_as.get(name, self.facts.dtype)
 
     def tokenizer(self, other: str | Path | None = None, *, local: bool = True) -> "PreTrainedTokenizerBase":
-        """Load the checkpoint's tokenizer, or that of `other` (a folder, an id of the Hub, an embedded name).
+        """Load the checkpoint's tokenizer, or another one; code that comes with it is never run.
 
-        With `local=False`, `other` is no folder. Raises CheckpointError where there is none, or where it would
-        need code from the checkpoint.
+        Args:
+            other: Whose tokenizer to load instead: a folder, a Hub id or an embedded name.
+            local: Whether `other` may be a folder; True by default.
+
+        Returns:
+            The tokenizer, as transformers' `AutoTokenizer` gives it.
+
+        Raises:
+            CheckpointError: There is none, it cannot be read, or it would need code from the checkpoint.
+
+        Example:
+            >>> import bertprune as bp
+            >>> tokenizer = bp.Checkpoint.open("demo").tokenizer()
+            >>> tokenizer.tokenize("good film")
+            ['good', 'film']
         """
-        return load_tokenizer(self._source, other, local=local)
+        if other is None:
+            return load_tokenizer(self._source.tokenizer_folder(), self.name)
+        name, folder = find_tokenizer(other, local=local)
+        return load_tokenizer(folder, name)
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Return the local weight files; none where weights are made on demand or lie on the Hub."""
-        return tuple(getattr(self._source.weights, "paths", ()))
+        """Return the local weight files; none where weights are made on demand or not downloaded yet."""
+        return self._source.weights.paths
 
     @property
     def tokenizer_files(self) -> tuple[Path, ...]:
-        """Return the tokenizer's local files, to be copied beside an export; never code.
+        """Return the tokenizer's local files, to be copied into an export; never code.
 
-        None where the Hub cannot be reached for them: the weights are worth exporting all the same.
+        There are none where the Hub cannot be reached for them: the weights can be exported all the same.
         """
         try:
             return tokenizer_files(self._source.tokenizer_folder())
@@ -141,21 +240,10 @@ class Checkpoint:
         return f"Checkpoint({self.name!r}, {self.facts.architecture}, {self.facts.parameters:,} parameters)"
 
     def _effective(self, seed: int) -> int:
+        """Return the seed that counts: its own for a random checkpoint, and the same one where nothing is random."""
         if self._source.seed is not None:
             return self._source.seed
         return seed if self.missing else 0
-
-    def _build(self, seed: int, progress: Progress) -> "nn.Module":
-        from .loading import build
-
-        self._source.weights.fetch(progress)
-        return build(self._class, self.config, self._source.weights, self.name, seed, progress)
-
-    def _reseeded(self, model: "nn.Module", seed: int) -> "nn.Module":
-        from .loading import rebuild
-
-        kept = {name: value for name, value in model.state_dict().items() if name not in self.missing}
-        return rebuild(self._class, self.config, kept, self.name, seed)
 
     def _facts(self, notes: tuple[str, ...]) -> Facts:
         weights = self._source.weights
@@ -173,23 +261,23 @@ class Checkpoint:
             notes=notes,
         )
 
-    def _leftovers(self) -> list[str]:
+    def _layout_notes(self) -> list[str]:
         notes = []
-        if left := self._plan.unexpected:
-            notes.append(f"{len(left)} stored tensors have no place in {self._class.__name__}: {_some(left)}.")
+        if unexpected := self._layout.unexpected:
+            names = some((name[:100] for name in unexpected), most=5)
+            notes.append(f"{len(unexpected)} stored tensors have no place in {self._class.__name__}: {names}.")
         if self.missing:
-            notes.append(self._lack() + ".")
-        if apart := sorted(self._plan.untied):
-            notes.append(f"The config ties {_some(apart)}, and the files hold other values for it; it is not tied.")
+            notes.append(f"{self._missing_warning()}.")
+        if untied := sorted(self._layout.untied):
+            notes.append(
+                f"The config ties {some(untied, most=5)}, but the files hold other values for it; it is not tied."
+            )
         return notes
 
-    def _lack(self) -> str:
-        return (
-            f"{self.name} lacks {len(self.missing)} tensors that {self._class.__name__} expects:"
-            f" {_some(sorted(self.missing))}; they are initialised from the seed and never pruned"
-        )
-
-
-def _some(names: "list[str] | tuple[str, ...]", most: int = 5) -> str:
-    listed = ", ".join(name[:100] for name in names[:most])
-    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"
+    def _missing_warning(self) -> MissingTensorsWarning:
+        return MissingTensorsWarning(
+            "{name} lacks {count} tensors that {model} expects: {tensors};"
+            " they are initialised from the seed and never pruned",
+            code="checkpoint.missing_tensors", name=self.name, count=len(self.missing), model=self._class.__name__,
+            tensors=some(sorted(self.missing), most=5),
+        )  # fmt: skip

@@ -1,17 +1,18 @@
-"""Names, shapes and dtypes of stored tensors, from the headers of safetensors files. Needs no torch."""
+"""What is known of a checkpoint before any weight is read: names, shapes, dtypes. Needs no torch."""
 
 import json
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError
-from .facts import TensorFact
-from .reading import parse_object, reason
+from ..errors import CheckpointError, shortened
+from .reading import first_line, parse_object, unreadable
 
 LARGEST_HEADER = 4 * 1024 * 1024
 """In bytes; the format allows 100 MB, which takes minutes to read, and a model of 1,000 tensors has 0.1 MB."""
 MOST_TENSORS = 10_000
-MOST_LENGTHS = 64
+MOST_DIMENSIONS = 64
 """How many dimensions a tensor of torch can have."""
 
 _DTYPES = {
@@ -35,37 +36,93 @@ _DTYPES = {
 }
 
 
-def safetensors_header(path: Path) -> tuple[TensorFact, ...]:
-    """Read what a safetensors file says it holds, and check that it can be true.
+@dataclass(frozen=True)
+class TensorFact:
+    """Describe one stored tensor: its name in the file, its shape, and its torch dtype ("float16")."""
 
-    The format's own reader checks offsets, overlaps and lengths. It takes the last of two tensors of the
-    same name, so that repeated names are looked for here. Raises CheckpointError.
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        """Return the number of values."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Describe a checkpoint: sizes count values and bytes as they are stored, tied tensors once."""
+
+    architecture: str
+    """The transformers class that is built, such as "BertForMaskedLM"."""
+    model_type: str
+    """The family as transformers names it, such as "bert"."""
+    parameters: int
+    """Values in the model's parameters, tied ones counted once."""
+    dtype: str
+    """The dtype that holds most values."""
+    bytes: int
+    """The size of the weight files, in bytes; 0 where nothing is stored."""
+    tensors: tuple[TensorFact, ...]
+    """Every stored tensor, in the order of the files."""
+    files: tuple[str, ...]
+    """The names of the weight files."""
+    notes: tuple[str, ...] = ()
+    """Plain sentences for the user, such as what was assumed."""
+
+
+def main_dtype(tensors: tuple[TensorFact, ...]) -> str:
+    """Return the dtype that holds most values; "float32" where there are none."""
+    values: dict[str, int] = {}
+    for fact in tensors:
+        values[fact.dtype] = values.get(fact.dtype, 0) + fact.size
+    return max(values, key=lambda dtype: values[dtype]) if values else "float32"
+
+
+def safetensors_header(path: Path) -> tuple[TensorFact, ...]:
+    """Read the header of a safetensors file and check that it can be true; raises CheckpointError.
+
+    The format's own reader checks offsets, overlaps and lengths. It accepts a repeated name, keeping the last, and
+    headers that take seconds and gigabytes, so these are refused here first.
     """
-    entries = parse_object(_raw_header(path), f"{path.name}: the header")
+    entries = parse_object(_raw_header(path), f"{path.name} (header)")
     refuse_many(path.name, len(entries))
     found = tuple(stored_tensor(path.name, name, entry) for name, entry in entries.items() if name != "__metadata__")
-    _validate(path)
+    _check_layout(path)
     return found
 
 
 def refuse_many(file: str, tensors: int) -> None:
     """Refuse more tensors than any model has; raises CheckpointError."""
     if tensors > MOST_TENSORS:
-        raise CheckpointError(f"{file} holds {tensors:,} tensors; at most {MOST_TENSORS:,} are taken")
+        raise CheckpointError(
+            "{file} holds {tensors:,} tensors; at most {most:,} are accepted",
+            code="checkpoint.too_many_tensors", file=file, tensors=tensors, most=MOST_TENSORS,
+        )  # fmt: skip
 
 
 def stored_tensor(file: str, name: str, entry: Any) -> TensorFact:
     """Turn one entry of a header, {"dtype": "F32", "shape": […]}, into a fact; raises CheckpointError."""
-    code, shape = (entry.get("dtype"), entry.get("shape")) if isinstance(entry, dict) else (None, None)
+    dtype, shape = (entry.get("dtype"), entry.get("shape")) if isinstance(entry, dict) else (None, None)
+    tensor = shortened(name, 80)
     if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
-        raise CheckpointError(f"{file}: {name[:80]!r} has no shape; a list of lengths is expected")
-    if len(shape) > MOST_LENGTHS:
         raise CheckpointError(
-            f"{file}: {name[:80]!r} has {len(shape):,} dimensions; at most {MOST_LENGTHS} are possible"
-        )
-    if not isinstance(code, str) or code not in _DTYPES:
-        raise CheckpointError(f"{file}: {name[:80]!r} has the dtype {json.dumps(code)[:40]}, which torch does not know")
-    return TensorFact(name, tuple(shape), _DTYPES[code])
+            "{file}: {tensor!r} has no valid shape; a list of lengths is expected",
+            code="checkpoint.no_shape", file=file, tensor=tensor,
+        )  # fmt: skip
+    if len(shape) > MOST_DIMENSIONS:
+        raise CheckpointError(
+            "{file}: {tensor!r} has {dimensions:,} dimensions; torch allows at most {most}",
+            code="checkpoint.too_many_dimensions", file=file, tensor=tensor,
+            dimensions=len(shape), most=MOST_DIMENSIONS,
+        )  # fmt: skip
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        raise CheckpointError(
+            "{file}: {tensor!r} has the dtype {dtype}, which torch does not know",
+            code="checkpoint.unknown_dtype", file=file, tensor=tensor, dtype=shortened(json.dumps(dtype), 40),
+        )  # fmt: skip
+    return TensorFact(name, tuple(shape), _DTYPES[dtype])
 
 
 def _raw_header(path: Path) -> bytes:
@@ -74,21 +131,28 @@ def _raw_header(path: Path) -> bytes:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if size < 10 or length > size - 8:
-                raise CheckpointError(f"{path.name} is no whole safetensors file: it ends within its header")
+                raise CheckpointError(
+                    "{file} ends within its header; a whole safetensors file is expected",
+                    code="checkpoint.header_cut_off", file=path.name,
+                )  # fmt: skip
             if length > LARGEST_HEADER:
                 raise CheckpointError(
-                    f"{path.name} has a header of {length:,} bytes; at most {LARGEST_HEADER:,} are read"
-                )
+                    "{file} has a header of {size:,} bytes; at most {most:,} are read",
+                    code="checkpoint.header_too_large", file=path.name, size=length, most=LARGEST_HEADER,
+                )  # fmt: skip
             return file.read(length)
     except OSError as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error.strerror or reason(error)}") from None
+        raise unreadable(path.name, error) from None
 
 
-def _validate(path: Path) -> None:
+def _check_layout(path: Path) -> None:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="np"):
             pass
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is no valid safetensors file: {reason(error)}") from None
+        raise CheckpointError(
+            "{file} is not a valid safetensors file: {why}",
+            code="checkpoint.not_safetensors", file=path.name, why=first_line(error),
+        ) from None  # fmt: skip

@@ -2,62 +2,37 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, shortened
 from ..parallel import Progress, silent
-from ..seeded import Seeded
-from .facts import TensorFact
-from .reading import reason
-from .shapes import Shapes
+from ..seeded import IN_PLACE, Seeded, is_meta
+from .headers import TensorFact
+from .reading import first_line
 from .weights import Read, Weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 building = threading.RLock()
-"""Held while transformers builds a model: it swaps torch's init functions for all threads meanwhile."""
+"""Held while transformers builds a model: it replaces torch's init functions for all threads meanwhile."""
 
+MOST_CALLS = 32_000
+"""How many torch calls a model may take to lay out; a BERT of 12 layers takes about 4,000."""
 _WIDENED = {"float16", "bfloat16", "float64"}
-
-
-class Stored:
-    """Stand for one stored tensor in a state dict, read when transformers asks for it."""
-
-    def __init__(self, fact: TensorFact, read: Read | None) -> None:
-        """Remember where to read; without a reader there are shapes and no values."""
-        self.fact = fact
-        self.read = read
-        self.shape = torch.Size(fact.shape)
-        self.dtype: torch.dtype = getattr(torch, fact.dtype)
-        self.given: torch.Tensor | None = None
-
-    def __getitem__(self, index: Any) -> "Stored":
-        return self
-
-    def to(self, device: Any = None, dtype: Any = None) -> torch.Tensor:
-        """Return the whole tensor with a storage of its own; half precision becomes float32, integers stay."""
-        wanted = torch.float32 if self.fact.dtype in _WIDENED else self.dtype
-        if self.read is None:
-            self.given = torch.empty(self.shape, dtype=wanted, device="meta")
-            return self.given
-        value = self.read(self.fact.name)
-        if value.shape != self.shape or value.dtype != self.dtype:
-            raise CheckpointError(
-                f"{self.fact.name!r} is not what it was when the checkpoint was opened; open it again"
-            )
-        return value.to(wanted, copy=True).contiguous()
+_PLACED = {"empty", "zeros", "ones", "full", "arange", "empty_like", "zeros_like", "ones_like", "full_like"}
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Say what loading will do, worked out from shapes alone."""
+class Layout:
+    """Describe the model that loading will give, worked out from shapes alone."""
 
     skeleton: nn.Module
     missing: frozenset[str]
@@ -68,17 +43,18 @@ class Plan:
     """Names that the config ties and the files hold apart, with other values."""
 
 
-def plan(cls: "type[PreTrainedModel]", config: "PreTrainedConfig", weights: Weights, name: str) -> Plan:
+def lay_out(cls: "type[PreTrainedModel]", config: "PreTrainedConfig", weights: Weights, name: str) -> Layout:
     """Build the model on the meta device as loading would build it; raises CheckpointError where it cannot."""
-    stored = {fact.name: Stored(fact, None) for fact in weights.tensors}
-    with building, Shapes():
-        model, told = _build(cls, config, stored, name, tolerate=True)
-    _refuse_mismatches(told["mismatched_keys"], name)
+    stored = {fact.name: _StoredTensor(fact, None) for fact in weights.tensors}
+    with building, _ShapesOnly():
+        model, info = _from_pretrained(cls, config, stored, name, tolerate=True)
+    _refuse_mismatches(info["mismatched_keys"], name)
     homes = {item.given.untyped_storage()._cdata: key for key, item in stored.items() if item.given is not None}
-    names = {key: homes.get(tensor.untyped_storage()._cdata) for key, tensor in _own(model)}
+    own = model.state_dict(keep_vars=True).items()
+    names = {key: homes.get(tensor.untyped_storage()._cdata) for key, tensor in own}
     untied = _tie(model, names, weights)
     stored_as = {key: stored[home].fact.dtype for key, home in names.items() if home is not None}
-    return Plan(model, frozenset(told["missing_keys"]), tuple(sorted(told["unexpected_keys"])), stored_as, untied)
+    return Layout(model, frozenset(info["missing_keys"]), tuple(sorted(info["unexpected_keys"])), stored_as, untied)
 
 
 def build(
@@ -90,10 +66,11 @@ def build(
     progress: Progress = silent,
 ) -> nn.Module:
     """Read every tensor and make the model in float32, eval mode; what is missing is initialised from `seed`."""
+    weights.fetch(progress)
     progress(0.0, f"reading {name}")
     with building, weights.reader() as read, Seeded(seed):
-        stored = {fact.name: Stored(fact, read) for fact in weights.tensors}
-        model: nn.Module = _build(cls, config, stored, name, tolerate=False)[0]
+        stored = {fact.name: _StoredTensor(fact, read) for fact in weights.tensors}
+        model: nn.Module = _from_pretrained(cls, config, stored, name)[0]
     progress(1.0, f"read {name}")
     return model
 
@@ -101,15 +78,16 @@ def build(
 def rebuild(
     cls: "type[PreTrainedModel]", config: "PreTrainedConfig", kept: dict[str, Any], name: str, seed: int
 ) -> nn.Module:
-    """Make the model from tensors that are there, shared as they are; the others are initialised from `seed`."""
+    """Make the model around the tensors that are kept, shared as they are; the rest is initialised from `seed`."""
     with building, Seeded(seed):
-        model: nn.Module = _build(cls, config, kept, name, tolerate=False)[0]
+        model: nn.Module = _from_pretrained(cls, config, kept, name)[0]
     return model
 
 
-def _build(
-    cls: "type[PreTrainedModel]", config: "PreTrainedConfig", state: dict[str, Any], name: str, *, tolerate: bool
+def _from_pretrained(
+    cls: "type[PreTrainedModel]", config: "PreTrainedConfig", state: dict[str, Any], name: str, tolerate: bool = False
 ) -> "tuple[PreTrainedModel, dict[str, Any]]":
+    """Call transformers' loader; return the model and what was missing, unexpected or of another shape."""
     try:
         with quietly():
             built: Any = cls.from_pretrained(
@@ -120,17 +98,76 @@ def _build(
                 output_loading_info=True,
                 ignore_mismatched_sizes=tolerate,
             )
-            model, told = built
-            return model, told
+            model, info = built
+            return model, info
     except CheckpointError:
         raise
     except Exception as error:
-        raise CheckpointError(f"{name}: {cls.__name__} cannot be built from it: {reason(error)}") from error
+        raise CheckpointError(
+            "{name}: {model} cannot be built from it: {why}",
+            code="checkpoint.cannot_build", name=name, model=cls.__name__, why=first_line(error),
+        ) from error  # fmt: skip
+
+
+class _StoredTensor:
+    """Stand for one stored tensor in a state dict, read when transformers asks for it."""
+
+    def __init__(self, fact: TensorFact, read: Read | None) -> None:
+        """Remember where to read; without a reader there are shapes and no values."""
+        self.fact = fact
+        self.read = read
+        self.shape = torch.Size(fact.shape)
+        self.dtype: torch.dtype = getattr(torch, fact.dtype)
+        self.given: torch.Tensor | None = None
+
+    def __getitem__(self, index: Any) -> "_StoredTensor":
+        return self
+
+    def to(self, device: Any = None, dtype: Any = None) -> torch.Tensor:
+        """Return the whole tensor with a storage of its own; half precision becomes float32, integers stay."""
+        wanted = torch.float32 if self.fact.dtype in _WIDENED else self.dtype
+        if self.read is None:
+            self.given = torch.empty(self.shape, dtype=wanted, device="meta")
+            return self.given
+        value = self.read(self.fact.name)
+        if value.shape != self.shape or value.dtype != self.dtype:
+            raise CheckpointError(
+                "{tensor!r} has changed since the checkpoint was opened; open it again",
+                code="checkpoint.file_changed", tensor=shortened(self.fact.name, 80),
+            )  # fmt: skip
+        return value.to(wanted, copy=True).contiguous()
+
+
+class _ShapesOnly(TorchFunctionMode):
+    """Keep everything in this thread on the meta device: shapes without values, and nothing random."""
+
+    def __init__(self) -> None:
+        """Begin to count calls: a config can ask for more modules than can be built in any time."""
+        super().__init__()
+        self.calls = 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call `func` so that it allocates no memory and draws no random number."""
+        self.calls += 1
+        if self.calls > MOST_CALLS:
+            raise CheckpointError(
+                "config.json asks for more modules than any encoder has; smaller sizes are expected",
+                code="checkpoint.too_many_modules",
+            )
+        kwargs = dict(kwargs or {})
+        name = getattr(func, "__name__", "")
+        if name in IN_PLACE and is_meta(args, kwargs):
+            return args[0] if args else kwargs["tensor"]
+        if name in _PLACED:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
 
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep transformers' load report and progress bar of this thread off the terminal: facts say it in our words."""
+    """Keep transformers' load report and this thread's progress bar off the terminal: `Facts` says it instead."""
     import transformers
 
     their_logging: Any = transformers.logging
@@ -152,18 +189,21 @@ def quietly() -> Iterator[None]:
             their_logging.enable_progress_bar()
 
 
-def _own(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
-    return list(model.state_dict(keep_vars=True).items())
-
-
 def _refuse_mismatches(mismatched: Any, name: str) -> None:
+    """Refuse tensors that are stored in another shape than the config gives; raises CheckpointError."""
     if not mismatched:
         return
-    key, stored, expected = sorted(mismatched, key=lambda entry: str(entry[0]))[0]
-    more = f" ({len(mismatched) - 1} more like it)" if len(mismatched) > 1 else ""
+    key, stored, wanted = sorted(mismatched, key=lambda entry: str(entry[0]))[0]
+    first = {"name": name, "tensor": str(key), "stored": tuple(stored), "wanted": tuple(wanted)}
+    if len(mismatched) == 1:
+        raise CheckpointError(
+            "{name}: {tensor!r} is stored as {stored}, but config.json asks for {wanted}",
+            code="checkpoint.wrong_shape", **first,
+        )  # fmt: skip
     raise CheckpointError(
-        f"{name}: {key!r} is stored as {tuple(stored)}, and config.json asks for {tuple(expected)}{more}"
-    )
+        "{name}: {tensor!r} is stored as {stored}, but config.json asks for {wanted} ({more} more differ)",
+        code="checkpoint.wrong_shapes", more=len(mismatched) - 1, **first,
+    )  # fmt: skip
 
 
 def _tie(model: Any, names: dict[str, str | None], weights: Weights) -> frozenset[str]:

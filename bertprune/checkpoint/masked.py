@@ -1,4 +1,4 @@
-"""Read a folder in masked form back: the dense checkpoint, the masks, and which steps made them."""
+"""Read a masked export back: the dense checkpoint, the masks, and the steps that made them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,58 +9,50 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, RecipeError
+from ..errors import CheckpointError, RecipeError, shortened
 from ..model.hooks import MaskDtype, attach
 from ..model.targets import every_target, targets_by_name
 from ..recipe import Recipe, Step
 from .checkpoint import Checkpoint
-from .facts import TensorFact
-from .reading import read_object
-from .source import Source, folder_config
-from .weights import Read, SafetensorsWeights
+from .headers import TensorFact
+from .reading import folder_config, read_object
+from .source import Source
+from .weights import MASKED_FILE, Read, SafetensorsWeights
 
-MASKED_FILE = "masked.safetensors"
-"""The weight file of the masked form; no other loader looks for that name, so plain `from_pretrained` fails on it."""
-
-_MASKS = ("bool", "uint8")
+_MASK_DTYPES = ("bool", "uint8")
 
 
 class MaskedWeights(SafetensorsWeights):
-    """Show the dense tensors of a masked file under the names that the model without hooks has for them."""
+    """Show the dense tensors of a masked file under the names that they have in the model without hooks."""
 
     def __init__(self, path: Path) -> None:
-        """Read the header; raises CheckpointError where masks and tensors do not belong together."""
+        """Read the header; raises CheckpointError where masks and tensors do not fit each other."""
         super().__init__((path,))
-        shapes = {fact.name: fact for fact in self.tensors}
-        self.masked = tuple(name[:-5] for name in shapes if name.endswith("_mask") and name[:-5] + "_orig" in shapes)
-        for name in self.masked:
-            mask, dense = shapes[name + "_mask"], shapes[name + "_orig"]
-            if name in shapes:
-                raise CheckpointError(f"{path.name} holds {name[:80]!r} with a mask and without; once is expected")
-            if mask.shape != dense.shape or mask.dtype not in _MASKS:
-                raise CheckpointError(f"{path.name}: the mask of {name[:80]!r} does not fit its tensor")
-        self._stored = {name: name + "_orig" for name in self.masked}
-        hidden = {name + end for name in self.masked for end in ("_orig", "_mask")}
-        dense_facts = (
-            TensorFact(name, shapes[name + "_orig"].shape, shapes[name + "_orig"].dtype) for name in self.masked
-        )
-        self.tensors = (*(fact for fact in self.tensors if fact.name not in hidden), *dense_facts)
+        stored = {fact.name: fact for fact in self.tensors}
+        masked = [name[:-5] for name in stored if name.endswith("_mask") and name[:-5] + "_orig" in stored]
+        for name in masked:
+            _check_mask(stored, name, path.name)
+        self._stored_as = {name: name + "_orig" for name in masked}
+        hidden = {name + end for name in masked for end in ("_orig", "_mask")}
+        plain = (fact for name, fact in stored.items() if name not in hidden)
+        dense = (TensorFact(name, stored[at].shape, stored[at].dtype) for name, at in self._stored_as.items())
+        self.tensors = (*plain, *dense)
 
     @contextmanager
     def reader(self) -> Iterator[Read]:
-        """Open the file; tensors are asked for by their dense names."""
+        """Open the file; tensors are read by their dense names."""
         with super().reader() as read:
-            yield lambda name: read(self._stored.get(name, name))
+            yield lambda name: read(self._stored_as.get(name, name))
 
     def masks(self) -> dict[str, Tensor]:
-        """Read all masks, by the dense names of their tensors. Raises CheckpointError."""
+        """Read all masks, by the dense names of their tensors; raises CheckpointError."""
         with super().reader() as read:
-            return {name: read(name + "_mask").to(torch.bool, copy=True) for name in self.masked}
+            return {name: read(name + "_mask").to(torch.bool, copy=True) for name in self._stored_as}
 
 
 @dataclass(frozen=True, eq=False)
 class MaskedFolder:
-    """A folder in masked form, opened and checked."""
+    """A masked export, opened and checked."""
 
     checkpoint: Checkpoint
     """The dense model, as it was before pruning."""
@@ -70,7 +62,7 @@ class MaskedFolder:
     history: dict[str, tuple[Step, ...]]
     """The steps that touched each target, by target name."""
     report: dict[str, Any]
-    """What `report.json` says."""
+    """The content of `report.json`."""
 
     def model(self) -> nn.Module:
         """Build the model with its hooks, masks and history."""
@@ -81,47 +73,69 @@ class MaskedFolder:
 
 
 def is_masked(folder: str | Path) -> bool:
-    """Tell whether a folder is in masked form."""
+    """Tell whether a folder is a masked export."""
     return (Path(folder) / MASKED_FILE).is_file()
 
 
 def open_masked(folder: str | Path) -> MaskedFolder:
-    """Open a folder in masked form; no code of it is run, and nothing in it is believed. Raises CheckpointError."""
+    """Open a masked export; no code of it is run, and all it says is checked. Raises CheckpointError."""
     folder = Path(folder)
     name = folder.resolve().name
     report = read_object(folder / "report.json", f"{name}: report.json")
     recipe = _recipe(folder, name)
     weights = MaskedWeights(folder / MASKED_FILE)
-    source = Source(name, folder_config(folder, name), weights, lambda: folder)
-    checkpoint = Checkpoint(source)
+    checkpoint = Checkpoint(Source(name, folder_config(folder, name), weights, lambda: folder))
     if checkpoint.missing:
-        raise CheckpointError(f"{name}: {MASKED_FILE} lacks {min(checkpoint.missing)!r}; the export is not whole")
-    masks, history = _matched(checkpoint, weights.masks(), report.get("history"), recipe, name)
+        raise CheckpointError(
+            "{name}: {file} lacks {tensor!r}; the export is incomplete",
+            code="checkpoint.masked_incomplete", name=name, file=MASKED_FILE, tensor=min(checkpoint.missing),
+        )  # fmt: skip
+    masks, history = _by_target(checkpoint, weights.masks(), report.get("history"), recipe)
     return MaskedFolder(checkpoint, masks, recipe, history, report)
+
+
+def _check_mask(stored: Mapping[str, TensorFact], name: str, file: str) -> None:
+    mask, dense = stored[name + "_mask"], stored[name + "_orig"]
+    if name in stored:
+        raise CheckpointError(
+            "{file} holds {tensor!r} with a mask and without; once is expected",
+            code="checkpoint.masked_twice", file=file, tensor=shortened(name, 80),
+        )  # fmt: skip
+    if mask.shape != dense.shape or mask.dtype not in _MASK_DTYPES:
+        raise CheckpointError(
+            "{file}: the mask of {tensor!r} does not fit its tensor",
+            code="checkpoint.mask_does_not_fit", file=file, tensor=shortened(name, 80),
+        )  # fmt: skip
 
 
 def _recipe(folder: Path, name: str) -> Recipe:
     try:
         return Recipe.load(folder / "recipe.yaml")
     except RecipeError as error:
-        raise CheckpointError(f"{name}: {error}") from None
+        raise CheckpointError("{name}: {error}", code="checkpoint.masked_recipe", name=name, error=error) from None
 
 
-def _matched(
-    checkpoint: Checkpoint, found: dict[str, Tensor], said: Any, recipe: Recipe, name: str
+def _by_target(
+    checkpoint: Checkpoint, found: dict[str, Tensor], claimed: Any, recipe: Recipe
 ) -> tuple[dict[str, Tensor], dict[str, tuple[Step, ...]]]:
-    """Bring masks and history together by target; each must know the other. Raises CheckpointError."""
+    """Key masks and the report's history by target; both must name the same ones. Raises CheckpointError."""
     targets = {alias: t.name for t in every_target(checkpoint.skeleton()) for alias in (t.name, *t.aliases)}
     masks = {targets.get(key, key): mask for key, mask in found.items()}
-    history = said if isinstance(said, Mapping) else {}
+    history = claimed if isinstance(claimed, Mapping) else {}
     for odd in sorted(masks.keys() ^ history.keys()) + sorted(masks.keys() - set(targets.values())):
-        raise CheckpointError(f"{name}: {MASKED_FILE} and report.json do not agree about {odd[:80]!r}")
-    return masks, {target: _steps(history[target], recipe, target, name) for target in history}
+        raise CheckpointError(
+            "{name}: {file} and report.json disagree about {tensor!r}",
+            code="checkpoint.masked_history", name=checkpoint.name, file=MASKED_FILE, tensor=shortened(odd, 80),
+        )  # fmt: skip
+    return masks, {target: _steps(history[target], recipe, target, checkpoint.name) for target in history}
 
 
 def _steps(numbers: Any, recipe: Recipe, target: str, name: str) -> tuple[Step, ...]:
     known = range(len(recipe.steps))
-    whole = isinstance(numbers, list) and numbers and all(type(at) is int and at in known for at in numbers)
-    if not whole:
-        raise CheckpointError(f"{name}: report.json gives {target!r} steps that recipe.yaml does not have")
+    valid = isinstance(numbers, list) and numbers and all(type(at) is int and at in known for at in numbers)
+    if not valid:
+        raise CheckpointError(
+            "{name}: report.json gives {tensor!r} steps that recipe.yaml does not have",
+            code="checkpoint.masked_steps", name=name, tensor=shortened(target, 80),
+        )  # fmt: skip
     return tuple(recipe.steps[at] for at in numbers)

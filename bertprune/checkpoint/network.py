@@ -3,13 +3,13 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import CheckpointError
-from ..parallel import Progress
 
 T = TypeVar("T")
 
@@ -18,27 +18,22 @@ class Unreachable(CheckpointError):
     """The Hub did not answer, or not in time."""
 
 
-def part_of(progress: Progress, number: int, of: int) -> Progress:
-    """Return a progress for one of several files, in the scale of them all."""
-    return lambda share, words: progress((number + share) / of, words)
-
-
 @dataclass
 class Transfer:
-    """How far a download is, and whether anybody still waits for it."""
+    """How far a download is, and whether it was cancelled."""
 
     done: float = 0.0
     total: float = 0.0
-    given_up: bool = False
+    cancelled: bool = False
 
     @property
     def share(self) -> float:
-        """The share that is here, from 0 to 1."""
+        """Return the share that is here, from 0 to 1."""
         return min(1.0, self.done / self.total) if self.total else 0.0
 
 
 def bar_class(transfer: Transfer) -> Any:
-    """Make a progress bar class that shows nothing, and notes how much is here; it ends what was given up."""
+    """Make a progress bar class that shows nothing and records how much is here; it ends a cancelled download."""
     from huggingface_hub.utils.tqdm import tqdm
 
     class Bar(tqdm):
@@ -48,61 +43,54 @@ def bar_class(transfer: Transfer) -> Any:
 
         def update(self, n: float | None = 1) -> None:
             transfer.done += n or 0
-            if transfer.given_up:
+            if transfer.cancelled:
                 raise InterruptedError
 
     return Bar
 
 
-def attended(call: Callable[[], T], transfer: Transfer, patience: float, tell: Callable[[float], None]) -> T:
-    """Return what `call` returns; raise TimeoutError when nothing comes for `patience` seconds.
+def with_timeout(seconds: float, call: Callable[[], T]) -> T:
+    """Return what `call` returns, or raise TimeoutError; a name look-up has no timeout of its own."""
+    return _in_thread(call).result(seconds)
 
-    The call runs in a thread of its own, so that what `tell` raises ends the wait at once.
+
+def watched(call: Callable[[], T], transfer: Transfer, patience: float, report: Callable[[float], None]) -> T:
+    """Return what a download returns; raise TimeoutError when nothing comes for `patience` seconds.
+
+    The download runs in a thread of its own, so that what `report` raises ends the wait at once.
     """
-    outcome: list[T] = []
-    failure: list[Exception] = []
-    thread = threading.Thread(target=_into, args=(call, outcome, failure), daemon=True)
-    thread.start()
+    future = _in_thread(call)
     seen, since = -1.0, time.monotonic()
     try:
-        while thread.is_alive():
+        while not future.done():
             if transfer.done != seen:
                 seen, since = transfer.done, time.monotonic()
-                tell(transfer.share)
+                report(transfer.share)
             elif time.monotonic() - since > patience:
                 raise TimeoutError
-            thread.join(0.05)
+            wait([future], 0.05)
     except BaseException:
-        transfer.given_up = True
+        transfer.cancelled = True
         raise
-    if failure:
-        raise failure[0]
-    return outcome[0]
+    return future.result()
 
 
-def _into(call: Callable[[], T], outcome: list[T], failure: list[Exception]) -> None:
-    try:
-        outcome.append(call())
-    except Exception as error:
-        failure.append(error)
+def _in_thread(call: Callable[[], T]) -> "Future[T]":
+    """Run a call in a daemon thread: one that hangs must not keep the process from ending, as a pool's would."""
+    future: Future[T] = Future()
 
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except Exception as error:
+            future.set_exception(error)
 
-def within(seconds: float, call: Callable[[], T]) -> T:
-    """Return what `call` returns, or raise TimeoutError; a name look-up has no timeout of its own."""
-    results: list[T] = []
-    errors: list[Exception] = []
-    thread = threading.Thread(target=_into, args=(call, results, errors), daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise TimeoutError
-    return results[0]
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 def cached_ids(most: int = 5) -> tuple[str, ...]:
-    """Return some ids of the Hub whose config is in the local cache."""
+    """Return some Hub ids whose config is in the local cache; `scan_cache_dir` would look at every file of it."""
     from huggingface_hub import constants
 
     folders = sorted(Path(constants.HF_HUB_CACHE).glob("models--*"))

@@ -1,50 +1,32 @@
-"""Torch files: read with `weights_only=True`, tensors by name alone, and no longer than honest ones take."""
+"""Torch files, read with `weights_only=True`: tensors by name, and nothing that is expensive to make.
+
+With `weights_only=True` torch runs no code, and still does whatever else the pickle says: it makes an array of bytes
+of any length, and hashes keys, which never ends where tuples nest or numbers collide. So each pickle is checked first.
+"""
 
 import io
+import pickletools
+import re
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, shortened
 from .headers import MOST_TENSORS, refuse_many
-from .instructions import check_pickle
-from .reading import reason
+from .reading import first_line, unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 LONGEST_PICKLE = 1024 * 1024
-"""Bytes; the names and shapes of 400 tensors take 60,000."""
+"""In bytes; the names and shapes of 400 tensors take 60,000."""
+MOST_INSTRUCTIONS = 200_000
+"""In one pickle; 400 tensors take 20,000."""
 _OLD_PICKLES = 5
 """What a file of the old format begins with: a magic number, a version, the machine, the tensors, their storages."""
 _LONGEST_DIRECTORY = 4 * 1024 * 1024
 _ZIP = b"PK\x03\x04"
-
-
-class _Patient(io.BufferedReader):
-    """A file of the old format, of which no long piece is read at once but by torch, into a tensor."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > LONGEST_PICKLE:
-            raise CheckpointError("it holds more than tensors by name")
-        return super().read(size)
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        return super().readline(LONGEST_PICKLE)
-
-    def fileno(self) -> int:
-        """Refuse: where torch gets at the file itself, it tries an even older format, a tar, first."""
-        raise io.UnsupportedOperation
-
-
-class _Listed(io.BufferedReader):
-    """A zip whose directory is not read where it is larger than any honest one."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > _LONGEST_DIRECTORY:
-            raise CheckpointError("it lists more files than tensors can be")
-        return super().read(size)
 
 
 def load_tensors(path: Path, device: str) -> "dict[str, Tensor]":
@@ -52,59 +34,200 @@ def load_tensors(path: Path, device: str) -> "dict[str, Tensor]":
     import torch
 
     try:
-        loaded = _loaded(path, device)
+        loaded = _load(path, device)
+    except OSError as error:
+        raise unreadable(path.name, error) from None
     except Exception as error:
-        # torch's own words advise to load it anyway
-        advice = "weights_only" in str(error)
-        why = "it is damaged, or holds code, which is never run" if advice else reason(error)
         raise CheckpointError(
-            f"{path.name} cannot be read as a torch file of plain tensors (weights_only=True): {why}"
-        ) from None
-    if not isinstance(loaded, dict) or not loaded:
-        raise CheckpointError(f"{path.name} holds a {type(loaded).__name__}; a dict of tensors by name is expected")
+            "{file} cannot be read as a torch file of plain tensors (weights_only=True): {why}",
+            code="checkpoint.not_plain_tensors", file=path.name, why=_why(error),
+        ) from None  # fmt: skip
+    if not isinstance(loaded, dict):
+        raise CheckpointError(
+            "{file} holds a {kind}; a dict of tensors by name is expected",
+            code="checkpoint.not_a_dict", file=path.name, kind=type(loaded).__name__,
+        )  # fmt: skip
+    if not loaded:
+        raise CheckpointError("{file} holds no tensors", code="checkpoint.no_tensors", file=path.name)
     if isinstance(loaded, OrderedDict):
-        vars(loaded).clear()  # an attribute of the pickle's may hide a method
+        vars(loaded).clear()  # an attribute set by the pickle may hide a method
     refuse_many(path.name, len(loaded))
     for name, value in loaded.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise CheckpointError(f"{path.name}: {str(name)[:80]!r} is a {type(value).__name__}; a tensor is expected")
+            raise CheckpointError(
+                "{file}: {tensor!r} is a {kind}; a tensor is expected",
+                code="checkpoint.not_a_tensor", file=path.name, tensor=shortened(str(name), 80),
+                kind=type(value).__name__,
+            )  # fmt: skip
     return loaded
 
 
-def _loaded(path: Path, device: str) -> Any:
-    import torch
-
-    with path.open("rb") as file:
-        zipped = file.read(4) == _ZIP
-    if zipped:  # the format of today can be mapped
-        _refuse_strange_entries(path)
-        check_pickle(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl"))
-        return torch.load(path, map_location=device, weights_only=True, mmap=True)
-    with _Patient(io.FileIO(path)) as old:
-        for _ in range(_OLD_PICKLES):
-            check_pickle(old)
-        old.seek(0)
-        return torch.load(old, map_location=device, weights_only=True)
-
-
-def _refuse_strange_entries(path: Path) -> None:
-    with _Listed(io.FileIO(path)) as file, zipfile.ZipFile(file) as opened:
-        entries = opened.infolist()
-    if len(entries) > 2 * MOST_TENSORS:
-        raise CheckpointError("it lists more files than tensors can be")
-    if any(entry.file_size > LONGEST_PICKLE for entry in entries if entry.filename.endswith("data.pkl")):
-        raise CheckpointError("it holds more than tensors by name")
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise CheckpointError("its parts are compressed, and torch maps them as they are")
-
-
-def refuse_lies(path: Path, loaded: "dict[str, Tensor]") -> None:
+def refuse_false_sizes(path: Path, loaded: "dict[str, Tensor]") -> None:
     """Refuse tensors that claim more values than are stored; raises CheckpointError."""
     storages = {}
     for name, tensor in loaded.items():
         storage = tensor.untyped_storage()
         storages[storage._cdata] = storage.nbytes()
         if tensor.numel() * tensor.element_size() > storage.nbytes():
-            raise CheckpointError(f"{path.name}: {name[:80]!r} claims more values than are stored for it")
+            raise CheckpointError(
+                "{file}: {tensor!r} claims more values than are stored for it",
+                code="checkpoint.tensor_too_small", file=path.name, tensor=shortened(name, 80),
+            )  # fmt: skip
     if sum(storages.values()) > path.stat().st_size:
-        raise CheckpointError(f"{path.name} claims more values than the file has room for")
+        raise CheckpointError(
+            "{file} claims more values than the file has room for",
+            code="checkpoint.file_too_small", file=path.name,
+        )  # fmt: skip
+
+
+def _load(path: Path, device: str) -> Any:
+    import torch
+
+    with path.open("rb") as file:
+        zipped = file.read(4) == _ZIP
+    if zipped:  # today's format can be mapped
+        _check_entries(path)
+        _check_pickle(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl"))
+        return torch.load(path, map_location=device, weights_only=True, mmap=True)
+    with _OldFile(io.FileIO(path)) as old:
+        for _ in range(_OLD_PICKLES):
+            _check_pickle(old)
+        old.seek(0)
+        return torch.load(old, map_location=device, weights_only=True)
+
+
+def _why(error: Exception) -> CheckpointError | str:
+    if isinstance(error, CheckpointError):
+        return error
+    # torch's own message advises to load the file anyway
+    return _foreign() if "weights_only" in str(error) else first_line(error)
+
+
+def _foreign() -> CheckpointError:
+    return CheckpointError("it is damaged or holds code, which is never run", code="checkpoint.pickle_of_code")
+
+
+def _not_only_tensors() -> CheckpointError:
+    return CheckpointError("it holds more than tensors by name", code="checkpoint.pickle_of_more")
+
+
+def _too_many_entries() -> CheckpointError:
+    return CheckpointError("it lists more files than a model has tensors", code="checkpoint.too_many_entries")
+
+
+class _OldFile(io.BufferedReader):
+    """A file of the old format; only torch reads a long piece of it at once, into a tensor."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > LONGEST_PICKLE:
+            raise _not_only_tensors()
+        return super().read(size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return super().readline(LONGEST_PICKLE)
+
+    def fileno(self) -> int:
+        """Refuse: torch would first try an even older format, a tar, on a file that it can open by number."""
+        raise io.UnsupportedOperation
+
+
+class _ZipFile(io.BufferedReader):
+    """A zip whose directory is not read where it is larger than that of any honest file."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _LONGEST_DIRECTORY:
+            raise _too_many_entries()
+        return super().read(size)
+
+
+def _check_entries(path: Path) -> None:
+    with _ZipFile(io.FileIO(path)) as file, zipfile.ZipFile(file) as opened:
+        entries = opened.infolist()
+    if len(entries) > 2 * MOST_TENSORS:
+        raise _too_many_entries()
+    if any(entry.file_size > LONGEST_PICKLE for entry in entries if entry.filename.endswith("data.pkl")):
+        raise _not_only_tensors()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise CheckpointError(
+            "its parts are compressed; torch.save stores them uncompressed", code="checkpoint.torch_file_compressed"
+        )
+
+
+_CALLED = {
+    "collections OrderedDict": "ordered",
+    "torch._utils _rebuild_tensor": "rebuild",
+    "torch._utils _rebuild_tensor_v2": "rebuild",
+    "torch._utils _rebuild_tensor_v3": "rebuild",
+    "torch._utils _rebuild_parameter": "rebuild",
+}
+_NAMED = re.compile(r"torch(\.storage)? (\w*Storage|(b?float|u?int|complex)\d\w*|bool)")
+_VALUES = {
+    **dict.fromkeys(("NONE", "NEWTRUE", "NEWFALSE", "BINFLOAT", "LONG1", "EMPTY_LIST"), "value"),
+    **dict.fromkeys(("BINUNICODE", "SHORT_BINSTRING", "BININT", "BININT1", "BININT2"), "key"),
+    "EMPTY_TUPLE": "nothing",
+    "EMPTY_DICT": "dict",
+}
+_POPPED = {"APPEND": 1, "SETITEM": 2, "BUILD": 1, "BINPERSID": 1, "REDUCE": 2, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+def _check_pickle(source: IO[bytes] | bytes) -> None:
+    """Read one pickle without executing it; raises CheckpointError where it says more than it may."""
+    machine = _KindMachine()
+    for number, (instruction, given, _) in enumerate(pickletools.genops(source)):
+        if number >= MOST_INSTRUCTIONS:
+            raise _not_only_tensors()
+        machine.step(instruction.name, given)
+
+
+class _KindMachine:
+    """Run a pickle's instructions on the kinds of its objects instead of the objects."""
+
+    def __init__(self) -> None:
+        self.stack: list[str] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, str] = {}
+
+    def step(self, name: str, given: object) -> None:
+        if name in _VALUES:
+            self.stack.append(_VALUES[name])
+        elif name == "GLOBAL":
+            self.stack.append(_kind_of_global(str(given)))
+        elif name == "MARK":
+            self.marks.append(len(self.stack))
+        elif name in ("BINPUT", "LONG_BINPUT"):
+            self.memo[int(str(given))] = self.stack[-1]
+        elif name in ("BINGET", "LONG_BINGET"):
+            self.stack.append(self.memo[int(str(given))])
+        elif name not in ("PROTO", "STOP"):
+            self.combine(name, self.pop(name))
+
+    def pop(self, name: str) -> list[str]:
+        """Pop the operands of an instruction."""
+        if name in ("TUPLE", "APPENDS", "SETITEMS"):
+            at = self.marks.pop()
+        elif name in _POPPED:
+            at = len(self.stack) - _POPPED[name]
+        else:
+            raise _foreign()
+        operands = self.stack[at:]
+        del self.stack[at:]
+        return operands
+
+    def combine(self, name: str, operands: list[str]) -> None:
+        """Push what an instruction makes of its operands, if it may."""
+        if name in ("SETITEM", "SETITEMS") and set(operands[::2]) - {"key"}:
+            raise _not_only_tensors()
+        if name == "BUILD" and [self.stack[-1], *operands] != ["dict", "dict"]:
+            raise _foreign()
+        if name == "REDUCE":
+            if operands[0] != "rebuild" and operands != ["ordered", "nothing"]:
+                raise _foreign()
+            self.stack.append("dict" if operands[0] == "ordered" else "value")
+        elif name in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "BINPERSID"):
+            self.stack.append("value")
+
+
+def _kind_of_global(named: str) -> str:
+    if named not in _CALLED and not _NAMED.fullmatch(named):
+        raise _foreign()
+    return _CALLED.get(named, "value")

@@ -1,55 +1,85 @@
-"""Strict reading of small JSON files that strangers wrote, and messages that give no path away."""
+"""Strict reading of small JSON files from untrusted sources, and error messages that reveal no path."""
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, shortened
 
 LARGEST_JSON = 2 * 1024 * 1024
+"""In bytes; a config of today takes kilobytes."""
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][^\s'\"`,;:()\\/]+)+[\\/]?")
 
 
-def reason(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, shortened, with every path cut to its last part.
 
-    Where that line only announces, the last one goes with it; a KeyError says no more than the key.
+    The last line is added where the first only announces it; a KeyError's message is only the key.
     """
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    told = (lines[0], *lines[1:][-1:]) if lines[0].endswith((":", "(")) else lines[:1]
-    said = " ".join(line.strip() for line in told)
-    text = _PATH.sub(lambda found: re.split(r"[\\/]", found[0].rstrip("\\/"))[-1], said)
+    kept = (lines[0], *lines[1:][-1:]) if lines[0].endswith((":", "(")) else lines[:1]
+    joined = " ".join(line.strip() for line in kept)
+    text = _PATH.sub(lambda found: re.split(r"[\\/]", found[0].rstrip("\\/"))[-1], joined)
     return shortened(f"{text} is not known" if isinstance(error, KeyError) else text, 200)
 
 
-def read_object(path: Path, called: str) -> dict[str, Any]:
-    """Read a JSON file that must hold one object without repeated keys; `called` names it in errors."""
+def unreadable(file: str, error: Exception) -> CheckpointError:
+    """Return the error for a file that the system or its format's library cannot read."""
+    why = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+    return CheckpointError("{file} cannot be read: {why}", code="checkpoint.unreadable", file=file, why=why)
+
+
+def folder_config(folder: Path, name: str) -> dict[str, Any]:
+    """Read config.json of a folder; raises CheckpointError."""
+    if not (folder / "config.json").is_file():
+        raise no_config(name)
+    return read_object(folder / "config.json", f"{name}: config.json")
+
+
+def no_config(name: str) -> CheckpointError:
+    """Return the error for weights without a config."""
+    return CheckpointError(
+        "{name} has no config.json beside its weights; it says which class to build",
+        code="checkpoint.no_config", name=name,
+    )  # fmt: skip
+
+
+def read_object(path: Path, label: str) -> dict[str, Any]:
+    """Read a JSON file that must hold one object without repeated keys; `label` names it in errors."""
     try:
         if path.stat().st_size > LARGEST_JSON:
-            raise CheckpointError(f"{called} is larger than {LARGEST_JSON >> 20} MiB; a real one takes kilobytes")
-        return parse_object(path.read_bytes(), called)
+            raise CheckpointError(
+                "{file} is larger than {most} MiB; a few kilobytes are expected",
+                code="checkpoint.json_too_large", file=label, most=LARGEST_JSON >> 20,
+            )  # fmt: skip
+        return parse_object(path.read_bytes(), label)
     except OSError as error:
-        raise CheckpointError(f"{called} cannot be read: {error.strerror or reason(error)}") from None
+        raise unreadable(label, error) from None
 
 
-def parse_object(data: bytes, called: str) -> dict[str, Any]:
-    """Parse bytes as one JSON object without repeated keys."""
+def parse_object(data: bytes, label: str) -> dict[str, Any]:
+    """Parse bytes as one JSON object without repeated keys, at any depth; `label` names them in errors."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            (key, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+            raise CheckpointError(
+                "{file} gives the key {key!r} twice; each may appear once",
+                code="checkpoint.repeated_key", file=label, key=shortened(key, 80),
+            )  # fmt: skip
+        return fields
+
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_once)
-    except CheckpointError as error:
-        raise CheckpointError(f"{called} {error}") from None
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{called} is not JSON: {reason(error)}") from None
+        why = first_line(error)
+        raise CheckpointError("{file} is not JSON: {why}", code="checkpoint.not_json", file=label, why=why) from None
     if not isinstance(value, dict):
-        raise CheckpointError(f"{called} holds a {type(value).__name__}; one JSON object is expected")
+        raise CheckpointError(
+            "{file} holds a {kind}; one JSON object is expected",
+            code="checkpoint.not_an_object", file=label, kind=type(value).__name__,
+        )  # fmt: skip
     return value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    seen: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in seen:
-            raise CheckpointError(f"gives the key {key[:80]!r} twice; each may be there once")
-        seen[key] = value
-    return seen

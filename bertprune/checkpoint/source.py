@@ -1,4 +1,4 @@
-"""What a source's name means: an embedded checkpoint, a local folder or file, or a model of the Hub."""
+"""What a checkpoint's name means: an embedded checkpoint, a local folder or file, or a model of the Hub."""
 
 import re
 from collections.abc import Callable
@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, TooLargeError, shortened
-from .folder import SINGLE, file_weights, folder_weights, refuse_single_shard
-from .reading import read_object
-from .weights import NoWeights, Weights
+from ..errors import CheckpointError, Message, shortened
+from .hub import HubModel, hub_config_and_weights
+from .reading import folder_config
+from .tokenizer import fetch_tokenizer
+from .weights import SINGLE, NoWeights, Weights, file_weights, folder_weights, refuse_larger, refuse_single_shard
 
 EMBEDDED = ("demo", "demo-mlm", "kobert-shape")
 """The names of the checkpoints that come with the package."""
 
-_DEMO = Path(__file__).parent.parent / "demo"
-_FOLDERS = {"demo": _DEMO / "sentiment", "demo-mlm": _DEMO / "mlm"}
+DEMO = Path(__file__).parent.parent / "demo"
+"""The folder of the embedded checkpoints that are stored: one folder each."""
+_FOLDERS = {"demo": "sentiment", "demo-mlm": "mlm"}
 KOBERT_SEED = 8002
 _KOBERT = {
     "architectures": ["BertModel"],
@@ -33,13 +35,13 @@ _KOBERT = {
 
 @dataclass(frozen=True)
 class Source:
-    """Say where a checkpoint's parts are; nothing of it is read but the config and the headers."""
+    """Say where a checkpoint's parts are; only its config and headers have been read."""
 
     name: str
     config: dict[str, Any]
     weights: Weights
     tokenizer_folder: Callable[[], Path | None]
-    """Finds the local folder with the tokenizer's files; may fetch them."""
+    """Finds the local folder with the tokenizer's files; may download them."""
     hub_id: str | None = None
     revision: str | None = None
     seed: int | None = None
@@ -49,108 +51,113 @@ class Source:
 
 def default() -> str:
     """Return the name of the checkpoint to begin with: the trained demo, or its stand-in where it is not there."""
-    return "demo" if (_FOLDERS["demo"] / "config.json").is_file() else "kobert-shape"
+    return "demo" if _is_installed("demo") else "kobert-shape"
 
 
-def resolve(given: str | Path, revision: str | None, *, local: bool = True, largest: int | None = None) -> Source:
-    """Find what `given` names; raises CheckpointError where it names nothing, or what may not be named."""
+def find_source(given: str | Path, revision: str | None, *, local: bool = True, largest: int | None = None) -> Source:
+    """Find what `given` names and read its config and headers; raises CheckpointError where it names nothing."""
     if isinstance(given, str) and (not given.strip() or "\0" in given):
-        raise CheckpointError(f"{given!r} names no checkpoint; {alternatives()} can be used")
-    path = allowed_path(given, local)
+        raise CheckpointError(
+            "{given!r} is not the name of a checkpoint; {known} can be used",
+            code="checkpoint.not_a_name", given=shortened(given), known=_known(local),
+        )  # fmt: skip
+    path = _path_of(given, local)
     if path is None and given not in EMBEDDED:
-        from .hub import hub_source
-
-        return hub_source(str(given), revision, largest, local)
+        return _hub_source(str(given), revision, local, largest)
     if revision is not None:
-        raise CheckpointError(f"a revision ({revision!r}) is for ids of the Hub; {_last(given)!r} is none")
-    source = path_source(path) if path is not None else _embedded(str(given))
+        raise CheckpointError(
+            "a revision ({revision!r}) is for Hub ids, and {name!r} is not one",
+            code="checkpoint.revision_of_no_hub_id", revision=shortened(revision), name=_last(given),
+        )  # fmt: skip
+    source = _embedded_source(str(given)) if path is None else _path_source(path)
     refuse_larger(source.name, source.weights.bytes, largest)
     return source
 
 
-def refuse_larger(name: str, size: int, largest: int | None) -> None:
-    """Refuse weight files that the caller does not want; raises TooLargeError."""
-    if largest is not None and size > largest:
-        raise TooLargeError(
-            "{name} holds {size:,} bytes of weights; at most {most:,} are accepted",
-            code="checkpoint.too_large", name=name, size=size, most=largest,
-        )  # fmt: skip
-
-
-def allowed_path(given: str | Path, local: bool) -> Path | None:
-    """Return the path that `given` means; where none is allowed, raise CheckpointError for all that could be one."""
-    if local or given in EMBEDDED:
-        return local_path(given)
-    if isinstance(given, Path) or _looks_like_path(given) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", given):
-        raise CheckpointError(
-            f"{_last(given)!r} is no id of the Hub (org/name), and paths are not taken here;"
-            f" {alternatives(local)} can be used"
-        )
-    return None
-
-
-def local_path(given: str | Path) -> Path | None:
-    """Return the path that `given` means, or None for embedded names and ids of the Hub."""
+def find_tokenizer(given: str | Path, *, local: bool = True) -> tuple[str, Path | None]:
+    """Find the name and folder of a tokenizer that is named by itself; raises CheckpointError."""
     if given in EMBEDDED:
-        return None
-    path = Path(given).expanduser() if str(given).startswith("~") else Path(given)
-    try:
-        meant = isinstance(given, Path) or _looks_like_path(given) or path.exists()
-    except OSError:
-        meant = True
-    return path if meant else None
+        return str(given), DEMO / _FOLDERS[str(given)] if given in _FOLDERS else None
+    path = _path_of(given, local)
+    if path is None:
+        hub_id, _, revision = str(given).partition("@")
+        return hub_id, fetch_tokenizer(HubModel(hub_id, revision or "main", _known(local)))
+    if not path.is_dir():
+        raise CheckpointError(
+            "{name!r} is not a folder with a tokenizer; {known} can be used",
+            code="checkpoint.no_tokenizer_folder", name=_last(path), known=_known(local),
+        )  # fmt: skip
+    return path.name, path
 
 
-def path_source(path: Path, name: str | None = None) -> Source:
+def _embedded_source(name: str) -> Source:
+    if name == "kobert-shape":
+        note = "The configuration of monologg/kobert with random weights from a fixed seed; nothing in it was trained."
+        return Source(name, dict(_KOBERT), NoWeights(), lambda: None, seed=KOBERT_SEED, notes=(note,))
+    if not _is_installed(name):
+        raise CheckpointError(
+            "{name!r} is not part of this installation; {known} can be used",
+            code="checkpoint.not_installed", name=name, known=_known(),
+        )  # fmt: skip
+    return _path_source(DEMO / _FOLDERS[name], name)
+
+
+def _path_source(path: Path, name: str | None = None) -> Source:
     """Read the config and headers of a local folder or weight file; raises CheckpointError."""
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, ValueError):
         is_folder = is_file = False
     if not is_folder and not is_file:
-        raise CheckpointError(f"{_last(path)!r} does not exist here; {alternatives()} can be used")
+        raise CheckpointError(
+            "{name!r} does not exist here; {known} can be used",
+            code="checkpoint.not_found", name=_last(path), known=_known(),
+        )  # fmt: skip
     folder = path if is_folder else path.parent
-    called = name or _last(folder if path.name in SINGLE else path)
-    if is_folder:
-        weights = folder_weights(path, called)
-    else:
+    name = name or _last(folder if path.name in SINGLE else path)
+    if is_file:
         refuse_single_shard(path)
-        weights = file_weights(path)
-    return Source(called, folder_config(folder, called), weights, lambda: folder, notes=_export_notes(folder))
+    weights = folder_weights(path, name) if is_folder else file_weights(path)
+    return Source(name, folder_config(folder, name), weights, lambda: folder, notes=_export_notes(folder))
 
 
-def folder_config(folder: Path, name: str) -> dict[str, Any]:
-    """Read config.json of a folder; raises CheckpointError."""
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(f"{name}: no config.json lies beside the weights; it says which class to build")
-    return read_object(folder / "config.json", f"{name}: config.json")
+def _hub_source(given: str, revision: str | None, local: bool, largest: int | None) -> Source:
+    hub_id, _, inside = given.partition("@")
+    if revision and inside and revision != inside:
+        raise CheckpointError(
+            "{given!r} names a revision, and so does revision={revision!r}; give one of them",
+            code="checkpoint.two_revisions", given=shortened(given), revision=shortened(revision),
+        )  # fmt: skip
+    wanted = revision or inside or None
+    model = HubModel(hub_id, wanted or "main", _known(local))
+    config, weights = hub_config_and_weights(model, largest)
+    refuse_larger(hub_id, weights.bytes, largest)
+    return Source(hub_id, config, weights, lambda: fetch_tokenizer(model), hub_id=hub_id, revision=wanted)
 
 
-def alternatives(local: bool = True) -> str:
-    """List what can be opened without a network, for error messages; without paths where none is taken."""
-    there = [name for name in EMBEDDED if name not in _FOLDERS or (_FOLDERS[name] / "config.json").is_file()]
-    paths = ", a local folder, a .safetensors file" if local else ""
-    return f"{', '.join(there)}{paths}, or an id of the Hub that is cached here"
+def _path_of(given: str | Path, local: bool) -> Path | None:
+    """Return the path that `given` means, or None for embedded names and Hub ids; raises CheckpointError.
+
+    Where no path is accepted (`local=False`), whatever could be one is refused without looking at the disk.
+    """
+    if given in EMBEDDED:
+        return None
+    if not local:
+        if isinstance(given, str) and not _looks_like_path(given) and _HUB_ID.fullmatch(given):
+            return None
+        raise CheckpointError(
+            "{name!r} is not a Hub id (org/name), and paths are not accepted here; {known} can be used",
+            code="checkpoint.paths_not_accepted", name=_last(given), known=_known(local),
+        )  # fmt: skip
+    path = Path(given).expanduser() if str(given).startswith("~") else Path(given)
+    try:
+        is_path = isinstance(given, Path) or _looks_like_path(given) or path.exists()
+    except OSError:
+        is_path = True
+    return path if is_path else None
 
 
-def embedded_folder(name: str) -> Path | None:
-    """Return the folder of an embedded checkpoint, or None for one that is built on demand."""
-    return _FOLDERS.get(name)
-
-
-def _embedded(name: str) -> Source:
-    if name == "kobert-shape":
-        note = "The configuration of monologg/kobert with random weights from a fixed seed; nothing in it was trained."
-        return Source(name, dict(_KOBERT), NoWeights(), lambda: None, seed=KOBERT_SEED, notes=(note,))
-    if not (_FOLDERS[name] / "config.json").is_file():
-        raise CheckpointError(f"{name!r} is not part of this installation; {alternatives()} can be used")
-    return path_source(_FOLDERS[name], name)
-
-
-def _export_notes(folder: Path) -> tuple[str, ...]:
-    if (folder / "recipe.yaml").is_file() and (folder / "report.json").is_file():
-        return ("A baked export: what was pruned is zero here, and cannot be told from other zeros.",)
-    return ()
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?")
 
 
 def _looks_like_path(given: str) -> bool:
@@ -162,6 +169,27 @@ def _looks_like_path(given: str) -> bool:
         or re.match(r"[A-Za-z]:", given) is not None
         or given.lower().endswith((".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json", ".zip"))
     )
+
+
+def _known(local: bool = True) -> Message:
+    """List what can be opened without a network, for errors; without paths where none is accepted."""
+    names = ", ".join(name for name in EMBEDDED if _is_installed(name))
+    if local:
+        return Message(
+            "{names}, a local folder, a .safetensors file, or the id of a cached Hub model",
+            code="checkpoint.known", names=names,
+        )  # fmt: skip
+    return Message("{names}, or the id of a cached Hub model", code="checkpoint.known_names", names=names)
+
+
+def _is_installed(name: str) -> bool:
+    return name not in _FOLDERS or (DEMO / _FOLDERS[name] / "config.json").is_file()
+
+
+def _export_notes(folder: Path) -> tuple[str, ...]:
+    if (folder / "recipe.yaml").is_file() and (folder / "report.json").is_file():
+        return ("A baked export: pruned weights are zero here and cannot be told from other zeros.",)
+    return ()
 
 
 def _last(path: str | Path) -> str:

@@ -3,27 +3,49 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CheckpointError, shortened
-from .reading import read_object, reason
-from .source import EMBEDDED, Source, allowed_path, alternatives, embedded_folder
-from .tokenizer_files import has_vocabulary, tokenizer_files
+from ..errors import CheckpointError, Message, shortened
+from .hub import HubModel
+from .reading import first_line, read_object
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_OTHER = "another tokenizer can be given: a folder, an id of the Hub, or " + " or ".join(EMBEDDED[:2])
-
 LARGEST = 24 * 1024 * 1024
 """The largest file of a tokenizer that is read, in bytes; 250,000 pieces, as the largest encoders have, take 17 MB."""
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "*.model")
+_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.*")
 _READ = {"vocab", "merges", "gguf_file", "tokenizer_object"}
-"""Settings that transformers would take for a file to read, wherever it lies."""
+"""Settings whose value transformers would read as a file, wherever it lies."""
+_ANOTHER = Message(
+    "another one can be given: a folder, a Hub id, demo or demo-mlm", code="checkpoint.another_tokenizer"
+)
 
 
-def load_tokenizer(source: Source, other: str | Path | None, *, local: bool = True) -> "PreTrainedTokenizerBase":
-    """Load the tokenizer of a source, or of `other`; raises CheckpointError."""
-    name, folder = (source.name, source.tokenizer_folder()) if other is None else _elsewhere(other, local)
-    if folder is None or not has_vocabulary(folder):
-        raise CheckpointError(f"{name} has no tokenizer; {_OTHER}")
+def tokenizer_files(folder: Path | None) -> tuple[Path, ...]:
+    """Return the tokenizer's files in a folder, sorted by name; code is never one of them."""
+    if folder is None:
+        return ()
+    found = {path for pattern in (*_VOCABULARIES, *_SETTINGS) for path in folder.glob(pattern)}
+    return tuple(sorted(path for path in found if path.is_file() and path.suffix != ".py"))
+
+
+def fetch_tokenizer(model: HubModel) -> Path | None:
+    """Return the local folder with a Hub model's tokenizer, downloaded if not cached; raises CheckpointError."""
+    folder = model.cached()
+    if folder is not None and _has_vocabulary(folder):
+        return folder
+    for file in model.list_files():
+        if "/" not in file and any(Path(file).match(pattern) for pattern in (*_VOCABULARIES, *_SETTINGS)):
+            folder = model.fetch(file).parent
+    return folder
+
+
+def load_tokenizer(folder: Path | None, name: str) -> "PreTrainedTokenizerBase":
+    """Load the tokenizer of a folder; `name` names the checkpoint in errors. Raises CheckpointError."""
+    if folder is None or not _has_vocabulary(folder):
+        raise CheckpointError(
+            "{name} has no tokenizer; {another}", code="checkpoint.no_tokenizer", name=name, another=_ANOTHER
+        )
     _refuse_large(folder, name)
     _refuse_settings(folder, name)
     from transformers import AutoTokenizer
@@ -33,7 +55,10 @@ def load_tokenizer(source: Source, other: str | Path | None, *, local: bool = Tr
     except BaseException as error:
         if ends_the_process(error):
             raise
-        raise CheckpointError(f"{name}: its tokenizer cannot be read: {reason(error)}; {_OTHER}") from None
+        raise CheckpointError(
+            "{name}: its tokenizer cannot be read: {why}; {another}",
+            code="checkpoint.tokenizer_unreadable", name=name, why=first_line(error), another=_ANOTHER,
+        ) from None  # fmt: skip
 
 
 def ends_the_process(error: BaseException) -> bool:
@@ -41,48 +66,49 @@ def ends_the_process(error: BaseException) -> bool:
     return not isinstance(error, Exception) and type(error).__name__ != "PanicException"
 
 
-def _elsewhere(other: str | Path, local: bool) -> tuple[str, Path | None]:
-    path = embedded_folder(str(other)) if other in EMBEDDED else allowed_path(other, local)
-    if path is None and other not in EMBEDDED:
-        from .hub import HubModel, tokenizer_folder
-
-        hub_id, _, revision = str(other).partition("@")
-        return hub_id, tokenizer_folder(HubModel(hub_id, revision or "main", local))
-    called = str(other) if path is None or other in EMBEDDED else path.name
-    if path is not None and not path.is_dir():
-        raise CheckpointError(f"{called!r} is no folder with a tokenizer; {alternatives()} can be used")
-    return called, path
+def _has_vocabulary(folder: Path) -> bool:
+    """Tell whether a folder holds a tokenizer, and not only its settings."""
+    return any(path.is_file() for pattern in _VOCABULARIES for path in folder.glob(pattern))
 
 
 def _refuse_large(folder: Path, name: str) -> None:
     for file in tokenizer_files(folder):
         if file.stat().st_size > LARGEST:
-            raise CheckpointError(f"{name}: its {file.name} is larger than {LARGEST >> 20} MiB; {_OTHER}")
+            raise CheckpointError(
+                "{name}: its {file} is larger than {most} MiB; {another}",
+                code="checkpoint.tokenizer_too_large", name=name, file=file.name, most=LARGEST >> 20, another=_ANOTHER,
+            )  # fmt: skip
 
 
 def _refuse_settings(folder: Path, name: str) -> None:
-    settings = folder / "tokenizer_config.json"
-    given = read_object(settings, f"{name}: tokenizer_config.json") if settings.is_file() else {}
-    if foreign := sorted(key for key in _READ if isinstance(given.get(key), str)):
-        raise CheckpointError(f"{name}: tokenizer_config.json names a file under {foreign[0]!r}, which is not taken")
-    length = given.get("model_max_length")
+    """Refuse settings that name a file or code, or that transformers does not survive; raises CheckpointError."""
+    path = folder / "tokenizer_config.json"
+    settings = read_object(path, f"{name}: tokenizer_config.json") if path.is_file() else {}
+    if named := sorted(key for key in _READ if isinstance(settings.get(key), str)):
+        raise CheckpointError(
+            "{name}: tokenizer_config.json names a file under {key!r}, which is not accepted",
+            code="checkpoint.tokenizer_names_a_file", name=name, key=named[0],
+        )  # fmt: skip
+    length = settings.get("model_max_length")
     if length is not None and type(length) not in (int, float):
         raise CheckpointError(
-            f"{name}: tokenizer_config.json gives model_max_length as {shortened(repr(length))}; a number is expected"
-        )
-    wanted = given.get("tokenizer_class")
-    if isinstance(wanted, str) and not _known(wanted):
+            "{name}: tokenizer_config.json gives model_max_length as {given}; a number is expected",
+            code="checkpoint.tokenizer_max_length", name=name, given=shortened(repr(length)),
+        )  # fmt: skip
+    wanted = settings.get("tokenizer_class")
+    if isinstance(wanted, str) and not _is_known(wanted):
         raise CheckpointError(
-            f"{name}: its tokenizer {wanted[:80]} needs code that comes with the checkpoint,"
-            f" which is never run; {_OTHER}"
-        )
-    code = sorted(path.name for path in folder.glob("tokenization*.py"))
-    if not isinstance(wanted, str) and (_mapped(given) or (code and not (folder / "tokenizer.json").is_file())):
-        called = _mapped(given) or code[0]
-        raise CheckpointError(f"{name}: its tokenizer is code ({called[:80]}), which is never run; {_OTHER}")
+            "{name}: its tokenizer {wanted} needs code that comes with the checkpoint, which is never run; {another}",
+            code="checkpoint.tokenizer_needs_code", name=name, wanted=shortened(wanted, 80), another=_ANOTHER,
+        )  # fmt: skip
+    if not isinstance(wanted, str) and (code := _code(folder, settings)):
+        raise CheckpointError(
+            "{name}: its tokenizer is code ({code_file}), which is never run; {another}",
+            code="checkpoint.tokenizer_is_code", name=name, code_file=shortened(code, 80), another=_ANOTHER,
+        )  # fmt: skip
 
 
-def _known(wanted: str) -> bool:
+def _is_known(wanted: str) -> bool:
     import transformers
 
     if not wanted.isidentifier() or wanted == "AutoTokenizer":  # which would look for itself for ever
@@ -90,6 +116,10 @@ def _known(wanted: str) -> bool:
     return isinstance(getattr(transformers, wanted, None), type)
 
 
-def _mapped(settings: dict[str, Any]) -> str | None:
+def _code(folder: Path, settings: dict[str, Any]) -> str | None:
+    """Name the code that the tokenizer needs, or return None."""
     mapped = settings.get("auto_map")
-    return str(mapped.get("AutoTokenizer", mapped)) if isinstance(mapped, dict) else None
+    if isinstance(mapped, dict):
+        return str(mapped.get("AutoTokenizer", mapped))
+    files = sorted(path.name for path in folder.glob("tokenization*.py"))
+    return files[0] if files and not (folder / "tokenizer.json").is_file() else None

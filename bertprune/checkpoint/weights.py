@@ -1,22 +1,33 @@
 """Where tensors are stored: safetensors files, torch files, or nowhere. Facts first, values when asked."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, TooLargeError, shortened
 from ..parallel import Progress, silent
-from .facts import TensorFact
-from .headers import safetensors_header
-from .pickled import load_tensors, refuse_lies
-from .reading import reason
+from .headers import TensorFact, safetensors_header
+from .pickled import load_tensors, refuse_false_sizes
+from .reading import read_object, unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+MASKED_FILE = "masked.safetensors"
+"""The weight file of a masked export; no other loader looks for that name, so plain `from_pretrained` fails on it."""
+SINGLE = ("model.safetensors", "pytorch_model.bin")
+"""The names of a weight file that holds the whole model."""
+_TORCH_SUFFIXES = (".bin", ".pt", ".pth")
+_SHARD = re.compile(r"[\w.-]{1,200}\.(safetensors|bin)")
+
 Read = Callable[[str], "Tensor"]
 """Reads one stored tensor by its name; it may be a view into the file."""
+
+
+class NoWeightsFound(CheckpointError):
+    """The folder has no weight files, or not all that its index names."""
 
 
 class Weights(Protocol):
@@ -26,8 +37,12 @@ class Weights(Protocol):
     files: tuple[str, ...]
     bytes: int
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Return the local files; none where weights are made on demand or not downloaded yet."""
+
     def fetch(self, progress: Progress = silent) -> None:
-        """Bring the files here, if they are not."""
+        """Download the files that are not here yet."""
 
     def reader(self) -> AbstractContextManager[Read]:
         """Return a context manager that gives a Read."""
@@ -36,19 +51,16 @@ class Weights(Protocol):
         """Tell whether two stored tensors hold the same values."""
 
 
-class _Here:
-    """Weights that lie on this machine."""
-
-    def fetch(self, progress: Progress = silent) -> None:
-        """Do nothing: the files are here."""
-
-
-class NoWeights(_Here):
+class NoWeights:
     """Stand for a checkpoint whose weights are all made on demand."""
 
     tensors: tuple[TensorFact, ...] = ()
     files: tuple[str, ...] = ()
     bytes = 0
+    paths: tuple[Path, ...] = ()
+
+    def fetch(self, progress: Progress = silent) -> None:
+        """Do nothing: there are no files."""
 
     @contextmanager
     def reader(self) -> Iterator[Read]:
@@ -61,23 +73,19 @@ class NoWeights(_Here):
         return one == other
 
 
-class SafetensorsWeights(_Here):
-    """Keep one or several safetensors files, opened for reading only while they are read."""
+class SafetensorsWeights:
+    """One or several safetensors files, opened for reading only while they are read."""
 
     def __init__(self, paths: tuple[Path, ...]) -> None:
         """Read the headers; raises CheckpointError if one of them cannot be true."""
         self.paths = paths
-        self.files = tuple(path.name for path in paths)
-        self.bytes = sum(path.stat().st_size for path in paths)
-        self._home: dict[str, Path] = {}
-        self.tensors = tuple(self._note(fact, path) for path in paths for fact in safetensors_header(path))
+        self.files, self.bytes = _names_and_bytes(paths)
+        headers = {path: safetensors_header(path) for path in paths}
+        self._home = _home_of_each(headers)
+        self.tensors = tuple(fact for facts in headers.values() for fact in facts)
 
-    def _note(self, fact: TensorFact, path: Path) -> TensorFact:
-        if fact.name in self._home:
-            other = self._home[fact.name].name
-            raise CheckpointError(f"{path.name} holds {fact.name!r}, and so does {other}; one of them is expected to")
-        self._home[fact.name] = path
-        return fact
+    def fetch(self, progress: Progress = silent) -> None:
+        """Do nothing: the files are here."""
 
     @contextmanager
     def reader(self) -> Iterator[Read]:
@@ -94,37 +102,29 @@ class SafetensorsWeights(_Here):
             return torch.equal(read(one), read(other))
 
 
-def _open(path: Path) -> Any:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        return safe_open(path, framework="pt")
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path.name} cannot be read any more: {reason(error)}") from None
-
-
-class TorchWeights(_Here):
-    """Keep one or several torch files, read with `weights_only=True`: tensors and plain containers, no code."""
+class TorchWeights:
+    """One or several torch files, read with `weights_only=True`: tensors and plain containers, no code."""
 
     def __init__(self, paths: tuple[Path, ...]) -> None:
         """Read names and shapes without values; raises CheckpointError for anything but a dict of tensors."""
         self.paths = paths
-        self.files = tuple(path.name for path in paths)
-        self.bytes = sum(path.stat().st_size for path in paths)
-        self._storage: dict[str, tuple[str, int]] = {}
-        self.tensors = tuple(fact for path in paths for fact in self._header(path))
+        self.files, self.bytes = _names_and_bytes(paths)
+        self._storage: dict[str, tuple[Path, int]] = {}
+        headers = {path: self._header(path) for path in paths}
+        _home_of_each(headers)
+        self.tensors = tuple(fact for facts in headers.values() for fact in facts)
 
-    def _header(self, path: Path) -> list[TensorFact]:
+    def _header(self, path: Path) -> tuple[TensorFact, ...]:
         loaded = load_tensors(path, "meta")
-        refuse_lies(path, loaded)
-        for name, tensor in loaded.items():
-            if name in self._storage:
-                raise CheckpointError(f"{path.name} holds {name!r}, which another file holds too")
-            self._storage[name] = (path.name, tensor.untyped_storage()._cdata)
-        return [
+        refuse_false_sizes(path, loaded)
+        self._storage |= {name: (path, tensor.untyped_storage()._cdata) for name, tensor in loaded.items()}
+        return tuple(
             TensorFact(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
             for name, tensor in loaded.items()
-        ]
+        )
+
+    def fetch(self, progress: Progress = silent) -> None:
+        """Do nothing: the files are here."""
 
     @contextmanager
     def reader(self) -> Iterator[Read]:
@@ -142,3 +142,118 @@ class TorchWeights(_Here):
             return True
         with self.reader() as read:
             return torch.equal(read(one), read(other))
+
+
+def folder_weights(folder: Path, name: str) -> Weights:
+    """Read the headers of a folder's weights, safetensors before torch files; raises CheckpointError."""
+    if (folder / MASKED_FILE).exists() and not (folder / SINGLE[0]).exists():
+        raise CheckpointError(
+            "{name} is a masked export; open it with bp.load(folder)", code="checkpoint.masked_export", name=name
+        )
+    for single in SINGLE:
+        if (folder / single).is_file():
+            return file_weights(folder / single)
+        if (index := folder / f"{single}.index.json").is_file():
+            return _sharded_weights(index)
+    lone = [path for path in sorted(folder.glob("*.safetensors")) if not path.name.startswith("adapter")]
+    if len(lone) == 1:
+        return file_weights(lone[0])
+    raise NoWeightsFound(
+        "{name} has no weights; model.safetensors or pytorch_model.bin (or their shards with an index) is expected",
+        code="checkpoint.no_weights", name=name,
+    )  # fmt: skip
+
+
+def file_weights(path: Path) -> Weights:
+    """Read the header of one weight file; raises CheckpointError."""
+    if path.suffix == ".safetensors":
+        return SafetensorsWeights((path,))
+    if path.suffix in _TORCH_SUFFIXES:
+        return TorchWeights((path,))
+    raise CheckpointError(
+        "{file} is not a weight file; .safetensors, .bin, .pt or .pth is expected",
+        code="checkpoint.not_a_weight_file", file=path.name,
+    )  # fmt: skip
+
+
+def refuse_single_shard(path: Path) -> None:
+    """Refuse one shard of several, which is no whole model; raises CheckpointError."""
+    for single in SINGLE:
+        index = path.parent / f"{single}.index.json"
+        if index.is_file() and path.name in shard_names(read_object(index, index.name), index.name).values():
+            raise CheckpointError(
+                "{file} is one shard of several; open the folder that holds them all",
+                code="checkpoint.single_shard", file=path.name,
+            )  # fmt: skip
+
+
+def refuse_larger(name: str, size: int, largest: int | None) -> None:
+    """Refuse weight files that are larger than the caller accepts; raises TooLargeError."""
+    if largest is not None and size > largest:
+        raise TooLargeError(
+            "{name} holds {size:,} bytes of weights; at most {most:,} are accepted",
+            code="checkpoint.too_large", name=name, size=size, most=largest,
+        )  # fmt: skip
+
+
+def shard_names(index: dict[str, Any], label: str) -> dict[str, str]:
+    """Return the index's map from tensor to file name, checked: plain names, nothing that leaves the folder."""
+    names = index.get("weight_map")
+    if not isinstance(names, dict) or not names:
+        raise CheckpointError(
+            "{index} has no weight_map; a map from tensor to file name is expected",
+            code="checkpoint.no_weight_map", index=label,
+        )  # fmt: skip
+    for file in names.values():
+        if not isinstance(file, str) or not _SHARD.fullmatch(file):
+            raise CheckpointError(
+                "{index} points to {file!r}; a .safetensors or .bin file in the same folder is expected",
+                code="checkpoint.bad_shard_name", index=label, file=str(file)[-60:],
+            )  # fmt: skip
+    return names
+
+
+def _sharded_weights(index: Path) -> Weights:
+    names = shard_names(read_object(index, index.name), index.name)
+    paths = tuple(index.parent / file for file in sorted(set(names.values())))
+    for path in paths:
+        if not path.is_file():
+            raise NoWeightsFound(
+                "{index} names the shard {file}, which is not there",
+                code="checkpoint.missing_shard", index=index.name, file=path.name,
+            )  # fmt: skip
+    kind = SafetensorsWeights if all(path.suffix == ".safetensors" for path in paths) else TorchWeights
+    weights: Weights = kind(paths)
+    if lost := sorted(set(names) - {fact.name for fact in weights.tensors}):
+        raise CheckpointError(
+            "{index} names {tensor!r}, which no shard holds",
+            code="checkpoint.tensor_in_no_shard", index=index.name, tensor=shortened(lost[0], 80),
+        )  # fmt: skip
+    return weights
+
+
+def _names_and_bytes(paths: tuple[Path, ...]) -> tuple[tuple[str, ...], int]:
+    return tuple(path.name for path in paths), sum(path.stat().st_size for path in paths)
+
+
+def _home_of_each(headers: dict[Path, tuple[TensorFact, ...]]) -> dict[str, Path]:
+    """Map each tensor to its file; raises CheckpointError where two files hold it."""
+    home: dict[str, Path] = {}
+    for path, facts in headers.items():
+        for fact in facts:
+            if (other := home.setdefault(fact.name, path)) != path:
+                raise CheckpointError(
+                    "{file} and {other} both hold {tensor!r}; each tensor may be stored once",
+                    code="checkpoint.tensor_in_two_files", file=path.name, other=other.name,
+                    tensor=shortened(fact.name, 80),
+                )  # fmt: skip
+    return home
+
+
+def _open(path: Path) -> Any:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise unreadable(path.name, error) from None

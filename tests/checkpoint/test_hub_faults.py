@@ -1,0 +1,133 @@
+"""A Hub that does not answer, or fails half-way: every wait ends, and the download can be tried again."""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+from hub_stand import Stand, reach
+from huggingface_hub import constants
+
+import bertprune as bp
+from bertprune.checkpoint import hub as hub_module
+from bertprune.checkpoint import network
+
+
+def test_a_hub_that_never_answers_is_given_up(monkeypatch, refused, kobert):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        reach(monkeypatch, f"http://127.0.0.1:{listening.getsockname()[1]}")
+        error = refused("org/tiny")
+    assert error.code == "checkpoint.hub_unreachable"
+    assert "kobert-shape, a local folder" in str(error)
+
+
+def test_a_closed_hub_is_given_up_and_what_is_cached_is_named(hub, tiny_folder, monkeypatch, refused, caplog):
+    hub.models["org/tiny"] = tiny_folder("BertModel")
+    bp.Checkpoint.open("org/tiny").load()
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    reach(monkeypatch, f"http://127.0.0.1:{port}")
+    with caplog.at_level(logging.WARNING):
+        assert "(such as org/tiny) can be used" in str(refused("org/other"))
+    assert "Retrying" not in caplog.text
+    assert bp.Checkpoint.open("org/tiny").load() is not None
+
+
+def test_a_name_server_that_is_silent_is_given_up(monkeypatch, refused):
+    reach(monkeypatch, "http://hub.invalid")
+    answer = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *given, **more: answer.wait(30))
+    try:
+        assert refused("org/tiny").values["why"].code == "checkpoint.no_answer"
+    finally:
+        answer.set()
+
+
+def test_offline_mode_is_respected(hub, tiny_folder, monkeypatch, refused):
+    hub.models["org/tiny"] = tiny_folder("BertModel")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert refused("org/tiny").values["why"].code == "checkpoint.offline"
+    assert hub.asked == []
+
+
+def test_a_wait_ends_even_where_the_call_does_not():
+    over = threading.Event()
+    with pytest.raises(TimeoutError):
+        network.with_timeout(0.2, lambda: over.wait(60))
+    over.set()
+    assert network.with_timeout(5, lambda: 3) == 3
+    with pytest.raises(ZeroDivisionError):
+        network.with_timeout(5, lambda: 1 // 0)
+
+
+class Faulty(Stand):
+    """A Hub that answers, and then fails in the middle of the weights."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__()
+        self.fault = fault
+        self.over = threading.Event()
+
+    def close(self) -> None:
+        self.over.set()
+        super().close()
+
+    def answer(self, to: BaseHTTPRequestHandler, body: bool) -> None:
+        ranged = to.headers.get("Range", "").startswith("bytes=0-")
+        if not body or "model.safetensors" not in to.path or ranged:
+            super().answer(to, body)
+            return
+        to.send_response(200)
+        to.send_header("Content-Length", "1000000")
+        to.end_headers()
+        to.wfile.write(b"x" * 1000)
+        to.wfile.flush()
+        if self.fault == "hangs":
+            self.over.wait(60)
+        to.close_connection = True
+
+
+@pytest.fixture(params=["hangs", "cuts off"])
+def faulty(request, monkeypatch, cache) -> Iterator[Faulty]:
+    stand = Faulty(request.param)
+    reach(monkeypatch, stand.url)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 60)
+    monkeypatch.setattr(hub_module, "PATIENCE", 1.0)
+    yield stand
+    stand.close()
+
+
+def test_a_hub_that_fails_half_way_is_given_up_and_can_be_asked_again(faulty, tiny_folder, monkeypatch, refused):
+    faulty.models["org/tiny"] = tiny_folder("BertModel")
+    checkpoint = bp.Checkpoint.open("org/tiny")
+    assert refused(checkpoint.model).code == "checkpoint.hub_unreachable"
+    assert not faulty.over.is_set()  # it was not the server that ended the wait
+    faulty.over.set()
+    healthy = Stand()
+    healthy.models = faulty.models
+    reach(monkeypatch, healthy.url)
+    monkeypatch.setattr(hub_module, "PATIENCE", 30.0)
+    assert checkpoint.model() is not None
+    healthy.close()
+
+
+def test_waiting_for_a_hub_that_hangs_can_be_cancelled(monkeypatch, tiny_folder, cache):
+    stand = Faulty("hangs")
+    reach(monkeypatch, stand.url)
+    stand.models["org/tiny"] = tiny_folder("BertModel")
+    checkpoint = bp.Checkpoint.open("org/tiny")
+
+    class Enough(Exception):
+        pass
+
+    def stop(share: float, words: str) -> None:
+        raise Enough
+
+    started = time.monotonic()
+    with pytest.raises(Enough):
+        checkpoint.model(progress=stop)
+    assert time.monotonic() - started < 15  # the client itself would wait longer
+    stand.close()

@@ -1,0 +1,168 @@
+"""Torch files: plain tensors are read, and anything else is refused before it is executed or built."""
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+import bertprune as bp
+from bertprune.checkpoint.headers import MOST_TENSORS
+from bertprune.checkpoint.pickled import load_tensors
+
+
+def zipped(path: Path, pickled: bytes, entries: int = 0, method: int = zipfile.ZIP_STORED) -> None:
+    """Write a torch file whose pickle is replaced, with some more entries."""
+    torch.save({"a": torch.zeros(2)}, path)
+    with zipfile.ZipFile(path) as honest:
+        parts = {name: honest.read(name) for name in honest.namelist()}
+    with zipfile.ZipFile(path, "w", method) as changed:
+        for name, data in parts.items():
+            changed.writestr(name, pickled if name.endswith("data.pkl") else data)
+        for number in range(entries):
+            changed.writestr(f"archive/data/{number}", b"")
+
+
+def why(error) -> str:
+    assert error.code == "checkpoint.not_plain_tensors"
+    return error.values["why"].code
+
+
+def test_a_pickle_of_millions_of_instructions_is_refused(folder, refused):
+    integers = b"\x80\x02]q\x00(" + b"K\x01" * 3_000_000 + b"e."
+    path = folder / "pytorch_model.bin"
+    for content in (integers, b"\x80\x02" + b"]" * 3_000_000 + b"."):
+        path.write_bytes(content)
+        assert why(refused(folder)) == "checkpoint.pickle_of_more"
+    zipped(path, integers)
+    assert why(refused(folder)) == "checkpoint.pickle_of_more"
+    zipped(path, bytes(300_000_000), method=zipfile.ZIP_DEFLATED)
+    assert why(refused(folder)) == "checkpoint.pickle_of_more"
+
+
+def test_a_torch_file_of_very_many_entries_is_refused(folder, refused):
+    zipped(folder / "pytorch_model.bin", b"", entries=2 * MOST_TENSORS)  # counted
+    assert why(refused(folder)) == "checkpoint.too_many_entries"
+    zipped(folder / "pytorch_model.bin", b"", entries=100_000)  # the directory itself is too long
+    assert why(refused(folder)) == "checkpoint.too_many_entries"
+
+
+def text(word: bytes) -> bytes:
+    return b"X" + len(word).to_bytes(4, "little") + word
+
+
+def number(value: int) -> bytes:
+    written = value.to_bytes((value.bit_length() + 8) // 8, "little")
+    return b"\x8a" + bytes([len(written)]) + written
+
+
+NESTED = b"K\x01q\x00" + b"h\x00\x86q\x00" * 60
+COLLIDING = b"".join(number(n * (2**61 - 1)) + b"N" for n in range(1, 60_000))
+ORDERED = b"ccollections\nOrderedDict\n"
+EXPENSIVE = {
+    "a key that takes for ever to hash": b"}" + NESTED + b"Ns.",
+    "the same among others": b"}(" + NESTED + b"Nu.",
+    "the same in a list of pairs": ORDERED + b"]]" + NESTED + b"aNaa\x85R.",
+    "the same as an attribute": ORDERED + b")R]]" + NESTED + b"aNaab.",
+    "keys that collide": b"}(" + COLLIDING + b"u.",
+    "a set": b"\x8f.",
+    "an array of bytes": b"}(" + text(b"a") + b"c__builtin__\nbytearray\nJ\x00\x00\x00\x7f\x85Ru.",
+    "a storage made to measure": b"}(" + text(b"a") + b"ctorch.storage\nUntypedStorage\nJ\x00\x00\x00\x7f\x85Ru.",
+    "a tensor made to measure": b"}(" + text(b"a") + b"ctorch\nFloatTensor\nJ\x00\x00\x00\x7f\x85\x81u.",
+    "an instruction without a stack": b"\x85.",
+    "a name of gigabytes": b"X\xff\xff\xff\x7f" + b"x" * 5_000_000,
+    "a line without end": b"c" + b"x" * 5_000_000,
+    "a method hidden": ORDERED + b")R}(" + text(b"items") + b"K\x01ub.",
+}
+
+
+@pytest.mark.parametrize("case", EXPENSIVE)
+def test_a_pickle_that_is_expensive_to_read_is_refused(folder, refused, case):
+    pickled = b"\x80\x02" + EXPENSIVE[case]
+    zipped(folder / "pytorch_model.bin", pickled)
+    assert refused(folder).values["file"] == "pytorch_model.bin"
+    magic = torch.serialization.MAGIC_NUMBER.to_bytes(10, "little")
+    before = b"\x80\x02\x8a\x0a" + magic + b".\x80\x02M\xe9\x03.\x80\x02}."
+    (folder / "pytorch_model.bin").write_bytes(before + pickled + b"\x80\x02].")
+    assert refused(folder).values["file"] == "pytorch_model.bin"
+
+
+class Harm:
+    """Create a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_pickle_with_code_is_refused_and_not_run(folder, refused, legacy):
+    harm = folder / "harmed"
+    torch.save({"a": Harm(harm)}, folder / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
+    error = refused(folder)
+    assert why(error) == "checkpoint.pickle_of_code"
+    assert str(error).endswith("(weights_only=True): it is damaged or holds code, which is never run")
+    assert not harm.exists()
+
+
+def test_a_bare_pickle_with_code_is_refused_and_not_run(folder, refused):
+    harm = folder / "harmed"
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Harm(harm)))
+    assert why(refused(folder)) == "checkpoint.pickle_of_code"
+    assert not harm.exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([torch.zeros(2)], "not_a_dict"),
+        ({}, "no_tensors"),
+        ({"a": 3}, "not_a_tensor"),
+        ({1: torch.zeros(2)}, "not_a_tensor"),
+    ],
+)
+def test_torch_files_hold_tensors_by_name(folder, refused, value, expected):
+    torch.save(value, folder / "pytorch_model.bin")
+    assert refused(folder).code == f"checkpoint.{expected}"
+
+
+def test_torch_files_cannot_claim_more_than_they_hold(folder, refused):
+    torch.save({"a": torch.zeros(1).expand(10**6, 10**6)}, folder / "pytorch_model.bin")
+    assert refused(folder).code == "checkpoint.tensor_too_small"
+    torch.save({"a": torch.zeros(1000)}, folder / "honest.bin")
+    with zipfile.ZipFile(folder / "honest.bin") as honest, zipfile.ZipFile(folder / "pytorch_model.bin", "w") as cut:
+        for name in honest.namelist():
+            data = honest.read(name)
+            cut.writestr(name, data[:8] if name.endswith("data/0") else data)
+    assert refused(folder).values["file"] == "pytorch_model.bin"
+
+
+def test_the_old_torch_format_is_read(tiny_folder):
+    folder = tiny_folder("BertModel", pickle=True)
+    tensors = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    torch.save(tensors, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    model = bp.Checkpoint.open(folder).load()
+    assert all(torch.equal(value, tensors[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_every_plain_tensor_that_torch_writes_is_read(folder, legacy):
+    kinds = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool complex64".split()
+    kinds += [] if legacy else ["float8_e4m3fn", "uint16"]
+    layer = torch.nn.utils.skip_init(torch.nn.Linear, 600, 600)
+    torch.nn.init.ones_(layer.weight)
+    saved = layer.state_dict(keep_vars=True)  # parameters, and what torch notes of a module
+    saved.update({kind: torch.zeros(2, 3, dtype=getattr(torch, kind)) for kind in kinds})
+    saved.update({"tied": saved["weight"], "view": saved["weight"].detach().t()[1:], "one": torch.tensor(1.0)})
+    torch.save(saved, folder / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
+    for device in ("meta", "cpu"):
+        read = load_tensors(folder / "pytorch_model.bin", device)
+        assert {name: (one.shape, one.dtype) for name, one in read.items()} == {
+            name: (one.shape, one.dtype) for name, one in saved.items()
+        }
+    assert torch.equal(read["weight"], saved["weight"])
+    assert torch.equal(read["view"], saved["view"])

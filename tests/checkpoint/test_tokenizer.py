@@ -1,0 +1,144 @@
+"""Tokenizers: the checkpoint's own, another one, and those that would need somebody's code."""
+
+import pytest
+from checkpoint_files import set_tokenizer
+
+import bertprune as bp
+
+
+def test_the_tokenizer_of_the_folder_is_loaded(tiny_folder, tiny_tokenizer):
+    tokenizer = bp.Checkpoint.open(tiny_folder("BertModel")).tokenizer()
+    assert tokenizer("the film was good")["input_ids"] == tiny_tokenizer("the film was good")["input_ids"]
+
+
+def test_a_folder_without_a_tokenizer_says_that_another_can_be_given(tiny_folder, refused):
+    folder = tiny_folder("BertModel", tokenizer=False)
+    assert str(refused(bp.Checkpoint.open(folder).tokenizer)) == (
+        f"{folder.name} has no tokenizer; another one can be given: a folder, a Hub id, demo or demo-mlm"
+    )
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_tokenizer_that_is_code_is_named_and_never_run(tiny_folder, refused, named):
+    folder = tiny_folder("BertModel")
+    harm = folder / "harmed"
+    (folder / "tokenization_kobert.py").write_text(f"open({str(harm)!r}, 'w')\nclass KoBertTokenizer: pass\n")
+    auto_map = {"AutoTokenizer": ["tokenization_kobert.KoBertTokenizer", None]}
+    set_tokenizer(folder, tokenizer_class="KoBertTokenizer" if named else None, auto_map=auto_map)
+    checkpoint = bp.Checkpoint.open(folder)
+    text = str(refused(checkpoint.tokenizer))
+    assert "KoBertTokenizer" in text and "is never run; another one can be given" in text
+    assert not harm.exists()
+    assert checkpoint.load() is not None
+    assert len(checkpoint.tokenizer(tiny_folder("BertModel"))) == 97
+
+
+def test_a_bare_vocabulary_with_code_beside_it_needs_that_code(tiny_folder, refused):
+    folder = tiny_folder("BertModel")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n")
+    (folder / "tokenization_kobert.py").write_text("")
+    assert refused(bp.Checkpoint.open(folder).tokenizer).code == "checkpoint.tokenizer_is_code"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"model_max_length": "x"}, "tokenizer_max_length"),
+        ({"model_max_length": True}, "tokenizer_max_length"),
+        ({"tokenizer_class": "AutoTokenizer"}, "tokenizer_needs_code"),
+    ],
+)
+def test_impossible_settings_of_a_tokenizer_are_refused(tiny_folder, refused, settings, expected):
+    folder = tiny_folder("BertModel")
+    set_tokenizer(folder, **settings)
+    assert refused(bp.Checkpoint.open(folder).tokenizer).code == f"checkpoint.{expected}"
+
+
+def test_settings_that_are_not_an_object_are_refused(tiny_folder, refused):
+    folder = tiny_folder("BertModel")
+    (folder / "tokenizer_config.json").write_text("[]")
+    assert refused(bp.Checkpoint.open(folder).tokenizer).code == "checkpoint.not_an_object"
+
+
+@pytest.mark.parametrize("key", ["vocab", "merges", "gguf_file", "tokenizer_object"])
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_tokenizer_reads_no_other_file(tiny_folder, tmp_path, refused, key, plain):
+    folder = tiny_folder("BertModel")
+    secret = tmp_path / "secret.txt"
+    secret.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "secret"]))
+    if plain:
+        (folder / "tokenizer.json").unlink()
+        (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+    set_tokenizer(folder, **{key: str(secret)})
+    assert refused(bp.Checkpoint.open(folder).tokenizer).values["key"] == key
+
+
+@pytest.mark.parametrize("key", ["vocab_file", "tokenizer_file", "name_or_path", "special_tokens_map_file"])
+def test_a_file_that_transformers_ignores_is_ignored(tiny_folder, tmp_path, key):
+    folder = tiny_folder("BertModel")
+    secret = tmp_path / "secret.txt"
+    secret.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nsecret\n")
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+    set_tokenizer(folder, **{key: str(secret)})
+    assert "secret" not in bp.Checkpoint.open(folder).tokenizer().get_vocab()
+
+
+def test_a_tokenizer_of_gigabytes_is_not_read(tiny_folder, refused):
+    folder = tiny_folder("BertModel")
+    with (folder / "tokenizer.json").open("ab") as file:
+        file.truncate(2**31)
+    assert refused(bp.Checkpoint.open(folder).tokenizer).code == "checkpoint.tokenizer_too_large"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "[" * 100_000,
+        '{"version": 3',
+        '{"version":"1.0","model":{"type":"WordPiece","vocab":{"a":99999999999999},"unk_token":"a"}}',
+        '{"version":"1.0","model":{"type":"BPE","vocab":{},"merges":["a b"]}}',
+        '{"version":"1.0","normalizer":{"type":"Replace","pattern":{"Regex":"("},"content":""},"model":{"type":"BPE"}}',
+        '{"version":"1.0","normalizer":{"type":"Precompiled","precompiled_charsmap":"////"},"model":{"type":"BPE"}}',
+    ],
+)
+def test_a_broken_tokenizer_is_one_clear_error(tiny_folder, refused, text):
+    folder = tiny_folder("BertModel")
+    (folder / "tokenizer.json").write_text(text)
+    assert refused(bp.Checkpoint.open(folder).tokenizer).code == "checkpoint.tokenizer_unreadable"
+
+
+def test_files_to_copy_are_the_tokenizers_and_never_code(tiny_folder):
+    folder = tiny_folder("BertModel", tokenizer=False)
+    wanted = {
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.txt",
+        "vocab.json",
+        "merges.txt",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+        "chat_template.jinja",
+    }
+    for name in (*wanted, "tokenization_kobert.py", "chat_template.py", "README.md", "training_args.bin"):
+        (folder / name).write_text("{}")
+    found = bp.Checkpoint.open(folder).tokenizer_files
+    assert {path.name for path in found} == wanted
+    assert list(found) == sorted(found)
+    assert all(path.parent == folder for path in found)
+
+
+def test_kobert_shape_has_no_tokenizer(kobert, refused):
+    assert kobert.tokenizer_files == ()
+    assert refused(kobert.tokenizer).code == "checkpoint.no_tokenizer"
+
+
+def test_a_single_file_uses_the_tokenizer_beside_it(tiny_folder):
+    folder = tiny_folder("BertModel")
+    assert len(bp.Checkpoint.open(folder / "model.safetensors").tokenizer()) == 97
