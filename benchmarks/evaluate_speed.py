@@ -70,10 +70,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def read(data: str, limit: int) -> list[tuple[str, str]]:
     """Take texts and labels out of the file, so that neither side is timed on reading it."""
-    from bertprune.data.columns import pick
+    from bertprune.data.columns import find_examples
     from bertprune.data.tables import read_table
 
-    examples = pick(read_table(data, limit), None, None, None, prefer_scores=False)
+    examples = find_examples(read_table(data, limit), scores=False)
     return list(zip(examples.texts, examples.labels or [], strict=True))
 
 

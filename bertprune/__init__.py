@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from .errors import BertpruneError as BertpruneError
     from .errors import NoEffectWarning as NoEffectWarning
     from .errors import TooLargeError as TooLargeError
-    from .evaluation.quality import QualityReport as QualityReport
-    from .evaluation.quality import evaluate as evaluate
+    from .evaluation.evaluate import evaluate as evaluate
+    from .evaluation.report import QualityReport as QualityReport
     from .evaluation.sentence import TextReport as TextReport
     from .evaluation.sentence import try_text as try_text
     from .exports.masked import load as load
@@ -54,7 +54,8 @@ _HOMES = {
     "runs.run": ("PruningRun", "preview", "prune"),
     "exports.write": ("export",),
     "exports.masked": ("load",),
-    "evaluation.quality": ("QualityReport", "evaluate"),
+    "evaluation.evaluate": ("evaluate",),
+    "evaluation.report": ("QualityReport",),
     "evaluation.sentence": ("TextReport", "try_text"),
     "errors": ("BertpruneError", "NoEffectWarning", "TooLargeError"),
 }

@@ -1,4 +1,4 @@
-"""Send texts through a model quickly, and leave the model as it was found."""
+"""Tokenise texts, batch them by length and run a model on them, which is left as it was."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -13,20 +13,19 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checkpoint.tokenizer import ends_the_process
-from ..errors import DataError
-from ..parallel import Progress
+from ..errors import DataError, shortened
 
 Batch = dict[str, Tensor]
 Reader = Callable[[PreTrainedModel, Batch], Tensor]
-"""Turns a batch into one row of numbers an example, on any device."""
+"""Runs a model on a batch and returns one row of numbers per example, on any device."""
 
-MAX_CELLS = 64_000_000
-"""Numbers that one batch's output may hold: 256 MB of float32."""
+MAX_NUMBERS = 64_000_000
+"""Numbers that the output for one batch may hold: 256 MB of float32."""
 
 _NO_LIMIT = 10**9
-_AT_ONCE = 64
-"""Texts that are tokenised between two looks at whether to go on: a tokenizer's patterns may be slow."""
-_SHIFTED = {
+_CHUNK = 64
+"""Texts that are tokenised between two chances to cancel: a tokenizer's patterns may be slow."""
+_OFFSET_POSITIONS = {
     "roberta",
     "xlm-roberta",
     "xlm-roberta-xl",
@@ -35,15 +34,16 @@ _SHIFTED = {
     "data2vec-text",
     "mpnet",
 }
-"""Their positions start behind the padding token's number, which takes some of the table."""
+"""Model types whose positions start after the padding token's id, so that part of the position table is unused."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Token ids of many texts by feature name, in the order of the texts; unpadded."""
+    """Token ids of many texts by feature name, in the order of the texts; not padded."""
 
     features: dict[str, list[list[int]]]
     padding: dict[str, int]
+    """The value that each feature is padded with."""
     cut: int
     """How many texts were longer than the model can read."""
 
@@ -56,11 +56,11 @@ def encode(
     texts: list[str],
     pairs: list[str] | None,
     max_length: int,
-    told: Callable[[], None] = lambda: None,
+    on_chunk: Callable[[], None] = lambda: None,
 ) -> Encoded:
-    """Tokenise every text once, cut at `max_length` tokens; `told` is called now and then, and may raise.
+    """Tokenise texts, or pairs of them, cut to `max_length` tokens.
 
-    Raises DataError where the tokenizer fails.
+    `on_chunk` is called after every few texts, and may raise to cancel. Raises DataError where the tokenizer fails.
     """
     names = ["input_ids", *({"token_type_ids"} & set(tokenizer.model_input_names))]
     options: dict[str, Any] = {
@@ -72,108 +72,117 @@ def encode(
         "verbose": False,
     }
     features: dict[str, list[list[int]]] = {name: [] for name in names}
-    for at in range(0, len(texts), _AT_ONCE):
-        part = slice(at, at + _AT_ONCE)
-        coded = _coded(tokenizer, texts[part], pairs[part] if pairs else None, options)
+    for start in range(0, len(texts), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        tokenised = _tokenise(tokenizer, texts[part], pairs[part] if pairs else None, options)
         for name in names:
-            features[name] += coded[name]
-        told()
+            features[name] += tokenised[name]
+        on_chunk()
     padding = {"input_ids": tokenizer.pad_token_id or 0, "token_type_ids": tokenizer.pad_token_type_id or 0}
     full = [row for row, ids in enumerate(features["input_ids"]) if len(ids) == max_length]
-    cut = sum(_longer(tokenizer, texts[row], pairs[row] if pairs else None, max_length) for row in full)
+    cut = sum(_is_longer(tokenizer, texts[row], pairs[row] if pairs else None, max_length) for row in full)
     return Encoded(features, padding, cut)
 
 
-def _coded(tokenizer: PreTrainedTokenizerBase, texts: list[str], pairs: list[str] | None, options: Any) -> Any:
+def _tokenise(tokenizer: PreTrainedTokenizerBase, texts: list[str], pairs: list[str] | None, options: Any) -> Any:
     try:
         return tokenizer(texts, pairs, **options)
     except BaseException as error:
         if ends_the_process(error):
             raise
-        raise DataError(f"the tokenizer fails on these texts ({type(error).__name__}): pass another one") from None
+        raise DataError(
+            "the tokenizer fails on these texts ({reason}): pass another one",
+            code="data.tokenizer_failed",
+            reason=type(error).__name__,
+        ) from None
 
 
-def _longer(tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, max_length: int) -> bool:
-    coded = _coded(tokenizer, [text], [pair] if pair is not None else None, {"truncation": False, "verbose": False})
-    return len(coded["input_ids"][0]) > max_length
+def _is_longer(tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, max_length: int) -> bool:
+    options = {"truncation": False, "verbose": False}
+    tokenised = _tokenise(tokenizer, [text], [pair] if pair is not None else None, options)
+    return len(tokenised["input_ids"][0]) > max_length
 
 
-def max_tokens(tokenizer: PreTrainedTokenizerBase, models: list[PreTrainedModel], asked: int | None) -> int:
-    """Find how many tokens all the models can read; `asked` may only lower it. Raises DataError."""
+def token_limit(tokenizer: PreTrainedTokenizerBase, models: list[PreTrainedModel], asked: int | None) -> int:
+    """Return how many tokens all the models can read; `asked` can only lower it. Raises DataError."""
     most = min([_NO_LIMIT, tokenizer.model_max_length, *map(_positions, models)])
     if asked is None:
         return 512 if most == _NO_LIMIT else int(most)
     if isinstance(asked, bool) or not isinstance(asked, int) or not 3 <= asked <= most:
-        raise DataError(f"max_length={asked!r}: must be a whole number of tokens from 3 to {most:,}")
+        raise DataError(
+            "max_length={value}: expected a whole number of tokens from 3 to {most:,}",
+            code="data.max_length",
+            value=shortened(repr(asked)),
+            most=most,
+        )
     return asked
 
 
 def _positions(model: PreTrainedModel) -> int:
     config = model.config
     most = int(getattr(config, "max_position_embeddings", None) or _NO_LIMIT)
-    if config.model_type in _SHIFTED:
+    if config.model_type in _OFFSET_POSITIONS:
         most -= (config.pad_token_id or 0) + 1
     return most
 
 
-def fits(encoded: Encoded, model: PreTrainedModel, role: str) -> None:
-    """Refuse token ids that the model has no embedding for. Raises DataError."""
-    embeddings = model.get_input_embeddings()
-    known = int(getattr(embeddings, "num_embeddings", _NO_LIMIT))
+def check_vocabulary(encoded: Encoded, model: PreTrainedModel, name: str) -> None:
+    """Refuse token ids that the model has no embedding for; `name` is the model's in the error. Raises DataError."""
+    known = int(getattr(model.get_input_embeddings(), "num_embeddings", _NO_LIMIT))
     largest = max(max(ids, default=0) for ids in encoded.features["input_ids"])
     if largest >= known:
         raise DataError(
-            f"the tokenizer gives token {largest:,}, but the {role} knows {known:,}: pass the tokenizer of its training"
+            "the tokenizer produces token id {largest:,}, but {name} has only {known:,} token embeddings: "
+            "pass the tokenizer that it was trained with",
+            code="data.unknown_token",
+            largest=largest,
+            name=name,
+            known=known,
         )
 
 
-class Meter:
-    """Tells how much of all the passes together is done; a token through a model is the unit."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress, self._total, self._done = progress, max(total, 1), 0
-
-    def add(self, tokens: int, words: str) -> None:
-        """Count tokens as done."""
-        self._done += tokens
-        self._progress(min(self._done / self._total, 1.0), words)
-
-
-def collect(
-    model: PreTrainedModel, encoded: Encoded, read: Reader, size: int, width: int, told: Callable[[int], None]
+def run_in_batches(
+    model: PreTrainedModel,
+    encoded: Encoded,
+    read: Reader,
+    batch_size: int,
+    width: int = 1,
+    on_batch: Callable[[int], None] = lambda tokens: None,
 ) -> NDArray[np.float64]:
-    """Return the reader's rows for all examples, `(examples, columns)`, in the order of the examples.
+    """Run a model on all examples and return the reader's rows, `(examples, columns)`, in the order of the examples.
 
-    Batches hold examples of like length, at most `size` of them, fewer where `width` numbers a token would not fit.
-    The model's training flags, derived tensors and the random state are left as they were.
+    Examples of similar length share a batch, at most `batch_size` of them, and fewer where an output of `width`
+    numbers per token would be too large. `on_batch` is called with the tokens of each batch, and may raise to cancel.
+    The model's training flags, pruned weights and the random state are left as they were.
     """
     lengths = np.array([len(ids) for ids in encoded.features["input_ids"]])
-    rows: list[NDArray[np.float64]] = []
     order = np.argsort(lengths, kind="stable")
-    with _undisturbed(model):
-        for chosen in _batches(lengths, order, size, width):
+    rows: list[NDArray[np.float64]] = []
+    with _evaluation_mode(model):
+        for chosen in _split(order, lengths, batch_size, width):
             batch = {name: value.to(model.device) for name, value in _pad(encoded, chosen).items()}
             rows.append(read(model, batch).double().cpu().numpy())
-            told(int(lengths[chosen].sum()))
-    joined = np.concatenate(rows)
-    result = np.empty_like(joined)
-    result[order] = joined
+            on_batch(int(lengths[chosen].sum()))
+    in_length_order = np.concatenate(rows)
+    result = np.empty_like(in_length_order)
+    result[order] = in_length_order
     return result
 
 
-def _batches(
-    lengths: NDArray[np.int64], order: NDArray[np.int64], size: int, width: int
+def _split(
+    order: NDArray[np.int64], lengths: NDArray[np.int64], batch_size: int, width: int
 ) -> Iterator[NDArray[np.int64]]:
     start = 0
     while start < len(order):
-        # Lengths only grow along the order, so the last of a full batch is its longest.
-        longest = lengths[order[min(start + size, len(order)) - 1]]
-        room = max(1, min(size, MAX_CELLS // (int(longest) * width)))
-        yield order[start : start + room]
-        start += room
+        # Lengths only grow along the order, so the last example of a full batch is its longest.
+        longest = int(lengths[order[min(start + batch_size, len(order)) - 1]])
+        size = max(1, min(batch_size, MAX_NUMBERS // (longest * width)))
+        yield order[start : start + size]
+        start += size
 
 
 def _pad(encoded: Encoded, chosen: NDArray[np.int64]) -> Batch:
+    # Twice as fast as the tokenizer's own pad, which knows neither our targets nor tokenizers without a padding token.
     ids = encoded.features["input_ids"]
     lengths = torch.tensor([len(ids[row]) for row in chosen])
     longest = int(lengths.max())
@@ -184,32 +193,32 @@ def _pad(encoded: Encoded, chosen: NDArray[np.int64]) -> Batch:
     return batch | {"attention_mask": (torch.arange(longest) < lengths[:, None]).long()}
 
 
-def call(model: PreTrainedModel, batch: Batch) -> Any:
-    """Run the model on those parts of the batch that it takes."""
+def forward(model: PreTrainedModel, batch: Batch) -> Any:
+    """Call the model with those parts of the batch that it accepts."""
     accepted = set(inspect.signature(model.forward).parameters)
     if getattr(model.config, "type_vocab_size", 2) < 2:
-        # RoBERTa knows one segment only; a tokenizer that counts two would point outside its table.
+        # RoBERTa has one segment only; a tokenizer that numbers two would point outside its table.
         accepted -= {"token_type_ids"}
     return model(**{name: value for name, value in batch.items() if name in accepted})
 
 
 def read_logits(model: PreTrainedModel, batch: Batch) -> Tensor:
-    """Return a classifier's raw outputs, `(batch, classes)`."""
-    logits: Tensor = call(model, batch).logits
+    """Return the raw outputs of a model with a head for whole texts, `(batch, classes)`."""
+    logits: Tensor = forward(model, batch).logits
     return logits
 
 
 def read_embeddings(model: PreTrainedModel, batch: Batch) -> Tensor:
-    """Return the mean of the last hidden states over all tokens that are not padding, `(batch, hidden)`."""
-    hidden = call(model.base_model, batch).last_hidden_state.float()
+    """Return the mean of the last hidden states over all tokens but padding, `(batch, hidden)`."""
+    hidden = forward(model.base_model, batch).last_hidden_state.float()
     mask = batch["attention_mask"][..., None].to(hidden.dtype)
     mean: Tensor = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1e-9)
     return mean
 
 
 @contextmanager
-def _undisturbed(model: PreTrainedModel) -> Iterator[None]:
-    """Switch to evaluation and back; hooks rebuild pruned weights in inference mode, so these are put back too."""
+def _evaluation_mode(model: PreTrainedModel) -> Iterator[None]:
+    """Switch to evaluation and back; in inference mode pruning hooks rebuild `weight`, so it is put back as well."""
     training = [module for module in model.modules() if module.training]
     derived = [
         (vars(module), name, value)
@@ -225,5 +234,5 @@ def _undisturbed(model: PreTrainedModel) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-        for home, name, value in derived:
-            home[name] = value
+        for attributes, name, value in derived:
+            attributes[name] = value

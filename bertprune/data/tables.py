@@ -1,4 +1,4 @@
-"""Read examples from a file, a data frame or a list into one plain table."""
+"""Read examples from a file, a data frame or a list into one table that knows where each row came from."""
 
 import csv
 import gzip
@@ -8,45 +8,63 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
-from ..errors import DataError, shortened
+from ..errors import DataError, Message, shortened
 
 MAX_ROWS = 1_000_000
-"""A longer source is scored only when `limit` says how much of it."""
+"""A source with more rows is read only when `limit` says how many of them."""
 
 MAX_LINE = 1_000_000
-"""Characters; no honest line of examples is longer."""
+"""Characters; a longer line is refused before the rest of it is read."""
 
 SAMPLES = "samples"
 _SAMPLES_FILE = Path(__file__).parent.parent / "demo" / "samples.csv"
+_KINDS = {".csv": "csv", ".tsv": "tsv", ".txt": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_COLUMNS_BY_LENGTH = {1: ("text",), 2: ("text", "label"), 3: ("sentence1", "sentence2", "score")}
 
-_BY_LENGTH = {1: ("text",), 2: ("text", "label"), 3: ("sentence1", "sentence2", "score")}
-
-Rows = Iterator[tuple[int, tuple[Any, ...]]]
+Unit = Literal["line", "row", "item"]
+NumberedRows = Iterator[tuple[int, tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of values under named columns, each row with its number in the source (counted from 1)."""
+    """Rows of values under named columns, each row with its number in the source, counted from 1."""
 
     name: str
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     numbers: list[int]
-    unit: str
+    unit: Unit
+    """What the numbers count: lines of a file, rows of a data frame, items of a list."""
     more: bool = False
-    """Whether the source goes on after the last row that was taken."""
+    """Whether the source has rows after the last one that was read."""
 
-    def place(self, row: int) -> str:
-        """Say where the row is, as error messages do."""
-        return f"{self.name}, {self.unit} {self.numbers[row]}"
+    def place(self, row: int) -> Message:
+        """Name the place of a row in the source, for an error message."""
+        return place(self.name, self.unit, self.numbers[row])
+
+
+def place(name: str, unit: Unit, number: int) -> Message:
+    """Name a place in a source, such as "reviews.csv, line 3"."""
+    if unit == "line":
+        return Message("{name}, line {number}", code="data.line", name=name, number=number)
+    if unit == "row":
+        return Message("{name}, row {number}", code="data.row", name=name, number=number)
+    return Message("{name}, item {number}", code="data.item", name=name, number=number)
 
 
 def read_table(data: Any, limit: int | None = None) -> Table:
-    """Read a CSV, TSV or JSONL file, a pandas DataFrame, or an iterable of texts, tuples or dicts."""
+    """Read a CSV, TSV or JSONL file, a pandas DataFrame, or an iterable of texts, tuples or dicts.
+
+    With a `limit` only the first rows are read. Raises DataError.
+    """
     if isinstance(limit, bool) or not (limit is None or (isinstance(limit, int) and limit >= 1)):
-        raise DataError(f"limit={limit!r}: must be a whole number of examples, 1 or more, or None for all")
+        raise DataError(
+            "limit={limit}: expected a whole number of examples, 1 or more, or None for all",
+            code="data.limit",
+            limit=shortened(repr(limit)),
+        )
     if isinstance(data, str | Path):
         table = _read_file(_SAMPLES_FILE if data == SAMPLES else Path(data), limit)
     elif hasattr(data, "itertuples") and hasattr(data, "columns"):
@@ -55,27 +73,41 @@ def read_table(data: Any, limit: int | None = None) -> Table:
     elif isinstance(data, Iterable) and not isinstance(data, Mapping | bytes):
         table = _read_items(data, limit)
     else:
-        raise DataError(f"data is a {type(data).__name__}: give a path, a DataFrame, or a list of texts or rows")
+        raise DataError(
+            "data is of type {type}: expected a path, a DataFrame, or a list of texts or rows",
+            code="data.type",
+            type=type(data).__name__,
+        )
     if not table.rows:
-        raise DataError(f"{table.name} has no examples: expected at least one row")
+        raise DataError("{name} has no examples: expected at least one row", code="data.empty", name=table.name)
     return table
 
 
-def _table(name: str, columns: tuple[str, ...], rows: Rows, unit: str, limit: int | None) -> Table:
+def _table(name: str, columns: tuple[str, ...], rows: NumberedRows, unit: Unit, limit: int | None) -> Table:
     twice = [column for column in dict.fromkeys(columns) if columns.count(column) > 1]
     if twice:
-        raise DataError(f"{name} has the column {twice[0]!r} more than once: names must differ")
+        raise DataError(
+            "{name} has the column {column!r} more than once: column names must be unique",
+            code="data.duplicate_column",
+            name=name,
+            column=shortened(twice[0]),
+        )
     kept = list(islice(rows, MAX_ROWS + 1 if limit is None else limit))
     if limit is None and len(kept) > MAX_ROWS:
-        raise DataError(f"{name} has more than {MAX_ROWS:,} rows: pass limit= (--limit) to score the first ones")
-    more = limit is not None and len(kept) == limit and _goes_on(rows)
+        raise DataError(
+            "{name} has more than {most:,} rows: pass limit= (--limit) to read only the first ones",
+            code="data.too_many_rows",
+            name=name,
+            most=MAX_ROWS,
+        )
+    more = limit is not None and len(kept) == limit and _has_more(rows)
     return Table(name, columns, [row for _, row in kept], [number for number, _ in kept], unit, more)
 
 
-def _goes_on(rows: Rows) -> bool:
+def _has_more(rows: NumberedRows) -> bool:
     try:
         return next(rows, None) is not None
-    except (DataError, csv.Error):  # a row that is not asked for may be what it likes
+    except DataError:  # a row beyond the limit may be wrong
         return True
 
 
@@ -86,62 +118,83 @@ def _read_items(items: Iterable[Any], limit: int | None) -> Table:
         return Table("the list", (), [], [], "item")
     everything = chain([first], stream)
     if isinstance(first, Mapping):
-        return _from_records("the list", enumerate(everything, 1), "item", limit)
-    columns = ("text",) if isinstance(first, str) else _columns_of(first)
-    return _table("the list", columns, _tuples(everything, first), "item", limit)
+        return _read_records("the list", enumerate(everything, 1), "item", limit)
+    if isinstance(first, str):
+        columns: tuple[str, ...] = ("text",)
+    elif isinstance(first, tuple | list) and len(first) in _COLUMNS_BY_LENGTH:
+        columns = _COLUMNS_BY_LENGTH[len(first)]
+    else:
+        raise DataError(
+            "{place} is {value}: expected a text, (text, label), (text, text, score) or a dict",
+            code="data.item_form",
+            place=place("the list", "item", 1),
+            value=shortened(repr(first), 40),
+        )
+    return _table("the list", columns, _same_form(everything, first), "item", limit)
 
 
-def _columns_of(item: Any) -> tuple[str, ...]:
-    if isinstance(item, tuple | list) and len(item) in _BY_LENGTH:
-        return _BY_LENGTH[len(item)]
-    found = shortened(repr(item), 40)
-    raise DataError(f"the list, item 1 is {found}: expected a text, (text, label), (text, text, score) or a dict")
-
-
-def _tuples(items: Iterable[Any], first: Any) -> Rows:
+def _same_form(items: Iterable[Any], first: Any) -> NumberedRows:
     plain = isinstance(first, str)
     for number, item in enumerate(items, 1):
-        alike = isinstance(item, str) if plain else isinstance(item, tuple | list) and len(item) == len(first)
-        if not alike:
-            raise DataError(f"the list, item {number} is {shortened(repr(item), 40)}: expected the same form as item 1")
+        same = isinstance(item, str) if plain else isinstance(item, tuple | list) and len(item) == len(first)
+        if not same:
+            raise DataError(
+                "{place} is {value}: expected the same form as item 1",
+                code="data.mixed_items",
+                place=place("the list", "item", number),
+                value=shortened(repr(item), 40),
+            )
         yield number, (item,) if plain else tuple(item)
 
 
-def _from_records(name: str, records: Iterator[tuple[int, Any]], unit: str, limit: int | None) -> Table:
-    """Lay records of possibly different keys under the union of these; what a record lacks is None."""
+def _read_records(name: str, records: Iterator[tuple[int, Any]], unit: Unit, limit: int | None) -> Table:
+    """Put records under the union of their keys; where a record lacks a key, the value is None."""
     kept = _table(name, (), ((number, (record,)) for number, record in records), unit, limit)
     for row, (record,) in enumerate(kept.rows):
         if not isinstance(record, Mapping):
-            raise DataError(f"{kept.place(row)} is {shortened(repr(record), 40)}: expected an object with named fields")
+            raise DataError(
+                "{place} is {value}: expected an object with named fields",
+                code="data.not_object",
+                place=kept.place(row),
+                value=shortened(repr(record), 40),
+            )
     columns = tuple(dict.fromkeys(key for (record,) in kept.rows for key in record))
     rows = [tuple(record.get(key) for key in columns) for (record,) in kept.rows]
     return Table(name, tuple(map(str, columns)), rows, kept.numbers, unit, kept.more)
 
 
 def _read_file(path: Path, limit: int | None) -> Table:
-    kind = _kind(path)
+    name, kind = path.name, _kind(path)
     try:
         opened = gzip.open if path.suffix.lower() == ".gz" else open
         with opened(path, "rt", encoding="utf-8-sig", newline="" if kind == "csv" else "\n") as file:
-            return _READERS[kind](path.name, file, limit)
+            if kind == "jsonl":
+                return _read_records(name, _json_lines(name, file), "line", limit)
+            rows = _csv_rows(name, file) if kind == "csv" and not _is_really_tsv(file) else _tsv_rows(name, file)
+            columns = tuple(column.strip() for column in next(rows, (1, ()))[1])
+            return _table(name, columns, _full_rows(name, columns, rows), "line", limit)
     except FileNotFoundError:
-        raise DataError(f"{path.name}: there is no such file") from None
+        raise DataError("{name}: there is no such file", code="data.no_file", name=name) from None
     except UnicodeDecodeError:
-        raise DataError(f"{path.name} is not UTF-8 text: save it in that encoding") from None
+        raise DataError("{name} is not UTF-8 text: save it as UTF-8", code="data.not_utf8", name=name) from None
     except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise DataError(f"{path.name} is not a whole gzip file") from None
+        raise DataError("{name} is not a complete gzip file", code="data.not_gzip", name=name) from None
     except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}") from None
+        reason = error.strerror or type(error).__name__
+        raise DataError("{name} cannot be read: {reason}", code="data.unreadable", name=name, reason=reason) from None
 
 
 def _kind(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    kind = {".csv": "csv", ".tsv": "tsv", ".txt": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
     if path.is_dir():
-        raise DataError(f"{path.name} is a folder: expected a CSV, TSV or JSONL file")
-    if not suffixes or suffixes[-1] not in kind:
-        raise DataError(f"{path.name}: expected a file that ends in .csv, .tsv, .txt (as TSV) or .jsonl")
-    return kind[suffixes[-1]]
+        raise DataError("{name} is a folder: expected a CSV, TSV or JSONL file", code="data.is_folder", name=path.name)
+    if not suffixes or suffixes[-1] not in _KINDS:
+        raise DataError(
+            "{name}: expected a file name that ends in .csv, .tsv, .txt (read as TSV) or .jsonl",
+            code="data.unknown_suffix",
+            name=path.name,
+        )
+    return _KINDS[suffixes[-1]]
 
 
 def _lines(name: str, file: TextIO) -> Iterator[str]:
@@ -149,64 +202,65 @@ def _lines(name: str, file: TextIO) -> Iterator[str]:
     while line := file.readline(MAX_LINE + 1):
         number += 1
         if len(line) > MAX_LINE:
-            raise DataError(f"{name}, line {number} has more than {MAX_LINE:,} characters")
+            where = place(name, "line", number)
+            raise DataError(
+                "{place} has more than {most:,} characters", code="data.long_line", place=where, most=MAX_LINE
+            )
         yield line
 
 
-def _read_csv(name: str, file: TextIO, limit: int | None) -> Table:
-    """Split at commas; but where the header has tabs and no comma, the file is TSV, as public data sets name it too."""
+def _is_really_tsv(file: TextIO) -> bool:
+    """Look at the header: some public data sets give TSV files the suffix .csv."""
     header = file.readline(MAX_LINE)
     file.seek(0)
-    if "\t" in header and "," not in header:
-        return _read_tsv(name, file, limit)
-    reader = csv.reader(_lines(name, file), strict=True)
+    return "\t" in header and "," not in header
 
-    def rows() -> Rows:
-        start = reader.line_num + 1
+
+def _csv_rows(name: str, file: TextIO) -> NumberedRows:
+    reader = csv.reader(_lines(name, file), strict=True)
+    start = 1
+    try:
         for row in reader:
             yield start, tuple(row)
             start = reader.line_num + 1
-
-    try:
-        return _headed(name, rows(), limit)
     except csv.Error as error:
-        raise DataError(f"{name}, line {reader.line_num}: {error}; is a quote not closed?") from None
+        raise DataError(
+            "{place}: {reason}; is a quote not closed?",
+            code="data.csv_syntax",
+            place=place(name, "line", reader.line_num),
+            reason=str(error),
+        ) from None
 
 
-def _read_tsv(name: str, file: TextIO, limit: int | None) -> Table:
+def _tsv_rows(name: str, file: TextIO) -> NumberedRows:
     """Split at tabs only: quotes are part of the text."""
-    lines = enumerate(_lines(name, file), 1)
-    return _headed(name, ((number, tuple(line.rstrip("\r\n").split("\t"))) for number, line in lines), limit)
+    return ((number, tuple(line.rstrip("\r\n").split("\t"))) for number, line in enumerate(_lines(name, file), 1))
 
 
-def _headed(name: str, rows: Rows, limit: int | None) -> Table:
-    _, header = next(rows, (0, ()))
-    columns = tuple(column.strip() for column in header)
-
-    def checked() -> Rows:
-        for number, row in rows:
-            if row in ((), ("",)):
-                continue
-            if len(row) != len(columns):
-                raise DataError(
-                    f"{name}, line {number} has {len(row)} fields: expected {len(columns)}, as in the header, line 1"
-                )
-            yield number, row
-
-    return _table(name, columns, checked(), "line", limit)
-
-
-def _read_jsonl(name: str, file: TextIO, limit: int | None) -> Table:
-    lines = ((number, line) for number, line in enumerate(_lines(name, file), 1) if line.strip())
-
-    def records() -> Iterator[tuple[int, Any]]:
-        for number, line in lines:
-            try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError):
-                raise DataError(f"{name}, line {number} is not JSON: expected one object a line") from None
-
-    return _from_records(name, records(), "line", limit)
+def _full_rows(name: str, columns: tuple[str, ...], rows: NumberedRows) -> NumberedRows:
+    """Skip empty lines, and refuse rows that have more or fewer fields than the header."""
+    for number, row in rows:
+        if row in ((), ("",)):
+            continue
+        if len(row) != len(columns):
+            raise DataError(
+                "{place} has {found} fields: expected {expected}, as in the header, line 1",
+                code="data.field_count",
+                place=place(name, "line", number),
+                found=len(row),
+                expected=len(columns),
+            )
+        yield number, row
 
 
-_READERS = {"csv": _read_csv, "tsv": _read_tsv, "jsonl": _read_jsonl}
+def _json_lines(name: str, file: TextIO) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(_lines(name, file), 1):
+        if not line.strip():
+            continue
+        try:
+            yield number, json.loads(line)
+        except (ValueError, RecursionError):
+            where = place(name, "line", number)
+            raise DataError(
+                "{place} is not JSON: expected one object per line", code="data.not_json", place=where
+            ) from None

@@ -1,38 +1,142 @@
-"""One evaluation at work: tokenise once, send the same batches through both models, note the time."""
+"""One evaluation: the models that are compared, and their outputs on the same batches."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import PreTrainedModel
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..data.batches import Encoded, Meter, Reader, collect, encode, fits, max_tokens
+from ..checkpoint import Checkpoint
+from ..data.batches import Encoded, Reader, check_vocabulary, encode, run_in_batches, token_limit
 from ..data.columns import Examples
-from ..errors import DataError
+from ..errors import CheckpointError, DataError, shortened
 from ..parallel import Progress
-from .intervals import Estimate
-from .report import Changed, Score
-from .subjects import Subjects
 
+Model = Any
+"""A PruningRun, a transformers model, a Checkpoint, or the name or folder of one."""
+Head = Literal["classification", "regression", "language", "embedding"]
 Rows = NDArray[np.float64]
 
 
-@dataclass
-class Findings:
-    """What a task has to say; becomes part of the report."""
+@dataclass(frozen=True)
+class ComparedModels:
+    """The model to evaluate, the one it is compared with if any, their names, and the tokenizer of both."""
 
-    scores: dict[str, Score] = field(default_factory=dict)
-    fidelity: dict[str, Estimate] = field(default_factory=dict)
-    changed: tuple[Changed, ...] = ()
+    after: PreTrainedModel
+    before: PreTrainedModel | None
+    after_name: str
+    before_name: str | None
+    tokenizer: PreTrainedTokenizerBase
+
+    def sides(self) -> dict[str, tuple[str, PreTrainedModel]]:
+        """Return name and model of each side, before and after, in the order in which they run."""
+        after = {"after": (self.after_name, self.after)}
+        return after if self.before is None else {"before": (str(self.before_name), self.before)} | after
+
+    def head(self) -> Head:
+        """Return the kind of both models' head.
+
+        Raises DataError where the heads or their classes differ, or where a text can have several labels.
+        """
+        head = _head(self.after)
+        if self.before is None:
+            return head
+        same_classes = head != "classification" or self.before.config.id2label == self.after.config.id2label
+        if _head(self.before) != head or not same_classes:
+            raise DataError(
+                "baseline is a {before}, model a {after}: expected the same head and the same classes",
+                code="evaluation.different_heads",
+                before=type(self.before).__name__,
+                after=type(self.after).__name__,
+            )
+        return head
+
+
+def _head(model: PreTrainedModel) -> Head:
+    name = type(model).__name__
+    if name.endswith("ForMaskedLM"):
+        return "language"
+    if not name.endswith("ForSequenceClassification"):
+        return "embedding"
+    if model.config.problem_type == "multi_label_classification":
+        raise DataError(
+            "{model} gives a text several labels: evaluation supports one class or one number per text",
+            code="evaluation.multi_label",
+            model=name,
+        )
+    return "regression" if model.config.num_labels == 1 else "classification"
+
+
+def open_models(model: Model, baseline: Model | None, tokenizer: Any) -> ComparedModels:
+    """Open what the caller gave; a run is compared with its own checkpoint. Raises DataError, CheckpointError."""
+    is_run = _is_run(model)
+    seed = model.seed if is_run else 0
+    baseline = model.checkpoint if is_run and baseline is None else baseline
+    after, after_name, checkpoint = _open("model", model, seed)
+    if baseline is None:
+        return ComparedModels(after, None, after_name, None, _tokenizer(tokenizer, checkpoint))
+    before, before_name, other = _open("baseline", baseline, seed)
+    return ComparedModels(after, before, after_name, before_name, _tokenizer(tokenizer, checkpoint or other))
+
+
+def _is_run(model: Any) -> bool:
+    """Recognise a run by its attributes, which evaluation does not import; asking for `model` would build it."""
+    return not isinstance(model, nn.Module) and all(hasattr(model, name) for name in ("checkpoint", "recipe", "seed"))
+
+
+def _open(role: str, source: Model, seed: int) -> tuple[PreTrainedModel, str, Checkpoint | None]:
+    """Return a model, its name for the report, and the checkpoint that it was built from if known."""
+    if isinstance(source, str | Path | Checkpoint):
+        checkpoint = Checkpoint.open(source)
+        return _checked(role, checkpoint.model(seed)), checkpoint.name, checkpoint
+    if _is_run(source):
+        return _checked(role, source.model), f"{source.checkpoint.name}, pruned", source.checkpoint
+    return _checked(role, source), type(source).__name__, None
+
+
+def _checked(role: str, model: Any) -> PreTrainedModel:
+    if not isinstance(model, PreTrainedModel):
+        raise DataError(
+            "{role} is of type {type}: expected a transformers model, a run or a checkpoint",
+            code="evaluation.model_type",
+            role=role,
+            type=type(model).__name__,
+        )
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise DataError("{role} is on the meta device: load its weights first", code="evaluation.on_meta", role=role)
+    return model
+
+
+def _tokenizer(tokenizer: Any, checkpoint: Checkpoint | None) -> PreTrainedTokenizerBase:
+    if isinstance(tokenizer, PreTrainedTokenizerBase):
+        return tokenizer
+    if tokenizer is not None and not isinstance(tokenizer, str | Path):
+        raise DataError(
+            "tokenizer is of type {type}: expected a tokenizer, a folder or a name",
+            code="evaluation.tokenizer_type",
+            type=type(tokenizer).__name__,
+        )
+    if tokenizer is None and checkpoint is None:
+        raise DataError(
+            "a model that is passed as an object has no tokenizer: pass tokenizer=", code="evaluation.no_tokenizer"
+        )
+    try:
+        # Any checkpoint can load another's tokenizer; kobert-shape is always there and reads no file.
+        return (checkpoint or Checkpoint.open("kobert-shape")).tokenizer(tokenizer)
+    except CheckpointError as error:
+        raise DataError(error.sentence, code=error.code, **error.values) from None
 
 
 class Job:
-    """The models, the examples and how to run the ones through the others."""
+    """The models and the examples of one evaluation, and how to run the models on the examples."""
 
     def __init__(
         self,
-        subjects: Subjects,
+        models: ComparedModels,
         examples: Examples,
         *,
         seed: int,
@@ -40,50 +144,65 @@ class Job:
         max_length: int | None,
         progress: Progress,
     ) -> None:
-        _whole("batch_size", batch_size, 1)
-        _whole("seed", seed, 0)
-        self.subjects, self.examples, self.seed = subjects, examples, seed
-        self.models = [model for model in (subjects.before, subjects.after) if model is not None]
-        self.max_length = max_tokens(subjects.tokenizer, self.models, max_length)
+        """Check the options. Raises DataError."""
+        _check_whole("batch_size", batch_size, 1)
+        _check_whole("seed", seed, 0)
+        self.models, self.examples, self.seed = models, examples, seed
+        self.max_length = token_limit(models.tokenizer, [model for _, model in models.sides().values()], max_length)
         self.seconds = {"before": 0.0, "after": 0.0}
         self.notes = list(examples.notes)
-        self._size, self._progress, self._meter = batch_size, progress, Meter(progress, 1)
+        self._batch_size, self._progress = batch_size, progress
+        self._tokens_done, self._tokens_total = 0, 1
 
     def encode(self, texts: list[str], pairs: list[str] | None = None, *, passes: int = 1) -> Encoded:
-        """Tokenise once for both models and for `passes` passes through each. Raises DataError."""
+        """Tokenise texts once, for `passes` runs through each model. Raises DataError."""
         words = f"tokenising {len(texts):,} texts"
         self._progress(0.0, words)
-        encoded = encode(self.subjects.tokenizer, texts, pairs, self.max_length, lambda: self._progress(0.0, words))
-        for model in self.models:
-            fits(encoded, model, "baseline" if model is self.subjects.before else "model")
+        encoded = encode(self.models.tokenizer, texts, pairs, self.max_length, lambda: self._progress(0.0, words))
+        for name, model in self.models.sides().values():
+            check_vocabulary(encoded, model, name)
         if encoded.cut:
             self.notes.append(f"{encoded.cut:,} of {len(texts):,} texts were cut to {self.max_length} tokens")
-        tokens = sum(len(ids) for ids in encoded.features["input_ids"])
-        self._meter = Meter(self._progress, tokens * len(self.models) * passes)
+        self._tokens_total = sum(map(len, encoded.features["input_ids"])) * len(self.models.sides()) * passes
         return encoded
 
-    def both(self, encoded: Encoded, read: Reader, width: int = 1) -> tuple[Rows | None, Rows]:
-        """Return the reader's rows before (None without a baseline) and after; `width` as in `collect`."""
-        before = (
-            None if self.subjects.before is None else self._pass("before", self.subjects.before, encoded, read, width)
-        )
-        return before, self._pass("after", self.subjects.after, encoded, read, width)
+    def run(self, encoded: Encoded, read: Reader, width: int = 1) -> tuple[Rows | None, Rows]:
+        """Run both models and return the reader's rows before (None without a baseline) and after.
 
-    def _pass(self, side: str, model: PreTrainedModel, encoded: Encoded, read: Reader, width: int) -> Rows:
+        `width` is that of `run_in_batches`. Raises DataError for outputs that are not finite.
+        """
+        rows = {side: self._run(side, encoded, read, width) for side in self.models.sides()}
+        return rows.get("before"), rows["after"]
+
+    def _run(self, side: str, encoded: Encoded, read: Reader, width: int) -> Rows:
+        name, model = self.models.sides()[side]
+        words = f"{'baseline' if side == 'before' else 'model'}: {len(encoded):,} texts"
+
+        def on_batch(tokens: int) -> None:
+            self._tokens_done += tokens
+            self._progress(min(self._tokens_done / max(self._tokens_total, 1), 1.0), words)
+
         start = time.perf_counter()
         width = max(width, 4 * int(getattr(model.config, "hidden_size", 1)))
-        words = f"{'baseline' if side == 'before' else 'model'}: {len(encoded):,} texts"
-        rows = collect(model, encoded, read, self._size, width, lambda tokens: self._meter.add(tokens, words))
+        rows = run_in_batches(model, encoded, read, self._batch_size, width, on_batch)
         self.seconds[side] += time.perf_counter() - start
         if not np.isfinite(rows).all():
-            bad = int((~np.isfinite(rows)).any(axis=1).sum())
-            name = self.subjects.before_name if side == "before" else self.subjects.after_name
             raise DataError(
-                f"{name} gives NaN or infinite outputs for {bad:,} of {len(rows):,} texts: look at its weights"
+                "{model} returns NaN or infinite outputs for {bad:,} of {total:,} texts: check its weights",
+                code="evaluation.not_finite",
+                model=name,
+                bad=int((~np.isfinite(rows)).any(axis=1).sum()),
+                total=len(rows),
             )
         return rows
 
 
-def _whole(name: str, value: int, least: int) -> None:
+def _check_whole(option: str, value: int, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise DataError(f"{name}={value!r}: must be a whole number, {least} or more")
+        raise DataError(
+            "{option}={value}: expected a whole number, {least} or more",
+            code="evaluation.not_whole",
+            option=option,
+            value=shortened(repr(value)),
+            least=least,
+        )

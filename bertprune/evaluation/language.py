@@ -1,4 +1,4 @@
-"""Models that fill in blanks: the loss at masked tokens, and how alike the embeddings are."""
+"""Masked-language models: the loss at masked tokens, and the candidates for a blank."""
 
 import zlib
 from dataclasses import replace
@@ -7,72 +7,135 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..data.batches import Batch, Encoded, call
+from ..data.batches import Batch, Encoded, forward
 from ..errors import DataError
-from .fidelity import embedding_cosine
-from .intervals import bootstrap
-from .job import Findings, Job
-from .metrics import weighted_ratio
-from .report import Score
-from .scoring import paired
+from .job import Job, Rows
+from .metrics import bootstrap, weighted_ratio
+from .report import Findings, Score
+from .similarity import embedding_cosine
+
+Candidates = list[tuple[str, float]]
+"""Words and their probabilities, the most probable first."""
 
 SHARE = 0.15
-"""Of a text's tokens, special ones left out; at least one."""
+"""The share of a text's ordinary tokens that is masked; at least one."""
+IGNORED = -100
+"""The target of tokens that are not scored, as in transformers and `torch.nn.CrossEntropyLoss`."""
 
-_UNSCORED = -100
 
-
-def fill_in(job: Job) -> Findings:
-    """Mask the same tokens for both models and compare how well each guesses them."""
-    two = job.subjects.before is not None
-    encoded = job.encode(job.examples.texts, job.examples.pairs, passes=2 if two else 1)
-    findings = Findings(scores={"masked_lm_loss": _loss(job, _masked(job, encoded))})
-    if two and (figure := embedding_cosine(job, encoded)) is not None:
-        findings.fidelity["embedding_cosine"] = figure
+def score_masked_tokens(job: Job) -> Findings:
+    """Mask the same tokens for both models and compare how well each predicts them."""
+    embed = job.models.before is not None
+    encoded = job.encode(job.examples.texts, job.examples.pairs, passes=2 if embed else 1)
+    masked = mask_tokens(encoded, job.models.tokenizer, job.seed)
+    if not any(target != IGNORED for row in masked.features["targets"] for target in row):
+        raise DataError(
+            "{data}: the tokenizer knows no token of these texts, so there is nothing to mask",
+            code="evaluation.nothing_to_mask",
+            data=job.examples.table.name,
+        )
+    findings = Findings(scores={"masked_lm_loss": _loss(job, masked)})
+    if embed:
+        findings.fidelity = embedding_cosine(job, encoded)
     return findings
 
 
+def mask_tokens(encoded: Encoded, tokenizer: PreTrainedTokenizerBase, seed: int) -> Encoded:
+    """Replace some tokens by the mask token and keep the original ones as the feature `targets`.
+
+    The tokens of a text are chosen by the text and the seed alone. Raises DataError where there is no mask token.
+    """
+    if tokenizer.mask_token_id is None:
+        raise DataError(
+            "the tokenizer has no mask token: the masked-language loss needs one", code="evaluation.no_mask_token"
+        )
+    special = np.array(sorted(tokenizer.all_special_ids))
+    inputs, targets = [], []
+    for row in encoded.features["input_ids"]:
+        ids = np.array(row)
+        places, blank, target = _choose(ids, special, seed), ids.copy(), np.full(len(ids), IGNORED)
+        blank[places], target[places] = tokenizer.mask_token_id, ids[places]
+        inputs.append(blank.tolist())
+        targets.append(target.tolist())
+    features = encoded.features | {"input_ids": inputs, "targets": targets}
+    return replace(encoded, features=features, padding=encoded.padding | {"targets": IGNORED})
+
+
+def _choose(ids: np.ndarray, special: np.ndarray, seed: int) -> np.ndarray:
+    ordinary = np.flatnonzero(~np.isin(ids, special))
+    generator = np.random.default_rng([seed, zlib.crc32(ids.tobytes())])
+    count = min(len(ordinary), max(1, round(SHARE * len(ordinary))))
+    return generator.choice(ordinary, size=count, replace=False)
+
+
 def _loss(job: Job, masked: Encoded) -> Score:
-    vocabulary = max(int(model.config.vocab_size) for model in job.models)
-    outputs = [rows for rows in job.both(masked, _read_losses, vocabulary) if rows is not None]
+    vocabulary = max(int(model.config.vocab_size) for _, model in job.models.sides().values())
+    outputs = [rows for rows in job.run(masked, _read_losses, vocabulary) if rows is not None]
     count = outputs[0][:, 1]
     statistic = weighted_ratio([rows[:, 0] for rows in outputs], count)
     draws = bootstrap(statistic, np.ones(len(count), dtype=np.int64), job.seed)
-    return paired([float(rows[:, 0].sum() / count.sum()) for rows in outputs], draws, better="lower")
+    return Score.from_draws([float(rows[:, 0].sum() / count.sum()) for rows in outputs], draws, better="lower")
 
 
 def _read_losses(model: PreTrainedModel, batch: Batch) -> Tensor:
-    """Return each text's summed loss in nats and its number of masked tokens, `(batch, 2)`."""
+    """Return the summed loss of each text, in nats, and its number of masked tokens, `(batch, 2)`."""
     targets = batch["targets"]
-    logits = call(model, batch).logits
-    scored = targets != _UNSCORED
+    logits = forward(model, batch).logits
+    scored = targets != IGNORED
     losses = torch.zeros(targets.shape, device=logits.device)
     losses[scored] = functional.cross_entropy(logits[scored].float(), targets[scored], reduction="none")
     return torch.stack([losses.sum(dim=1), scored.sum(dim=1).float()], dim=1)
 
 
-def _masked(job: Job, encoded: Encoded) -> Encoded:
-    """Put the mask token at some places and remember in `targets` what stood there."""
-    tokenizer = job.subjects.tokenizer
-    if tokenizer.mask_token_id is None:
-        raise DataError("the tokenizer has no mask token: masked-language loss needs one")
-    special = np.array(sorted(tokenizer.all_special_ids))
-    ids = [np.array(row) for row in encoded.features["input_ids"]]
-    chosen = [_places(row, special, job.seed) for row in ids]
-    if not any(len(places) for places in chosen):
-        raise DataError(f"{job.examples.table.name}: the tokenizer knows no token of these texts, nothing to mask")
-    inputs, targets = [row.copy() for row in ids], [np.full(len(row), _UNSCORED) for row in ids]
-    for places, row, blank, target in zip(chosen, ids, inputs, targets, strict=True):
-        blank[places], target[places] = tokenizer.mask_token_id, row[places]
-    features = {"input_ids": [row.tolist() for row in inputs], "targets": [row.tolist() for row in targets]}
-    return replace(encoded, features=encoded.features | features, padding=encoded.padding | {"targets": _UNSCORED})
+def fill_blanks(job: Job, encoded: Encoded, top: int) -> tuple[list[Candidates], list[Candidates]]:
+    """Return each model's `top` candidates for every mask token of one text, before (empty without it) and after.
+
+    Raises DataError where the text has no mask token.
+    """
+    places = _mask_places(job, encoded)
+    top = min(top, *(int(model.config.vocab_size) for _, model in job.models.sides().values()))
+
+    def read(model: PreTrainedModel, batch: Batch) -> Tensor:
+        """Return the candidates' ids and probabilities for each blank, `(1, blanks * 2 * top)`."""
+        best = forward(model, batch).logits[0, places].double().softmax(dim=-1).topk(top)
+        return torch.stack([best.indices.double(), best.values], dim=1).reshape(1, -1)
+
+    def candidates(rows: Rows | None) -> list[Candidates]:
+        if rows is None:
+            return []
+        blanks = rows.reshape(len(places), 2, top)
+        return [[(_word(job, int(one)), float(p)) for one, p in zip(*blank, strict=True)] for blank in blanks]
+
+    before, after = job.run(encoded, read)
+    return candidates(before), candidates(after)
 
 
-def _places(ids: np.ndarray, special: np.ndarray, seed: int) -> np.ndarray:
-    """Choose places by the text and the seed alone, so that neither order nor batches change them."""
-    open_places = np.flatnonzero(~np.isin(ids, special))
-    generator = np.random.default_rng([seed, zlib.crc32(ids.tobytes())])
-    count = min(len(open_places), max(1, round(SHARE * len(open_places))))
-    return generator.choice(open_places, size=count, replace=False)
+def _mask_places(job: Job, encoded: Encoded) -> list[int]:
+    tokenizer = job.models.tokenizer
+    mask, ids = tokenizer.mask_token, encoded.features["input_ids"][0]
+    if mask is None:
+        raise DataError(
+            "the tokenizer has no mask token: there is no blank to fill in", code="evaluation.no_blank_token"
+        )
+    places = [place for place, number in enumerate(ids) if number == tokenizer.mask_token_id]
+    if places:
+        return places
+    if any(mask in text for text in (*job.examples.texts, *(job.examples.pairs or ()))):
+        raise DataError(
+            "no {mask} is among the {tokens} tokens that are read: shorten the text",
+            code="evaluation.blank_cut_off",
+            mask=mask,
+            tokens=len(ids),
+        )
+    raise DataError(
+        "the text has no {mask}: put it where a word is to be filled in", code="evaluation.no_blank", mask=mask
+    )
+
+
+def _word(job: Job, number: int) -> str:
+    """Return the text of a token; parts of a character keep the vocabulary's spelling."""
+    tokenizer = job.models.tokenizer
+    word = tokenizer.decode([number]).strip()
+    return word if word and "\ufffd" not in word else str(tokenizer.convert_ids_to_tokens(number))

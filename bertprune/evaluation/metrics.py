@@ -1,19 +1,83 @@
-"""The figures: values by scikit-learn and scipy, and the same figures as functions of weights for the bootstrap."""
+"""Figures by scikit-learn and scipy, and how sure they are: the paired bootstrap over examples, and exact tests.
+
+A resample of n examples with replacement is a vector of how often each was drawn. A statistic therefore takes weights,
+for all resamples at once, and equal examples are drawn as one unit with a count (the same distribution, with far
+fewer numbers). Before and after are computed from the same weights, which is what makes their differences paired.
+"""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics.pairwise import paired_cosine_distances
 
-from .intervals import Numbers, Statistic
-
+Numbers = NDArray[np.float64]
 Classes = NDArray[np.int64]
+Statistic = Callable[[Numbers], Numbers]
+"""Weights `(resamples, units)` to values `(resamples, figures)`."""
 
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+_CHUNK = 200_000
+"""Weights held at once: those that fit a processor's cache are handled several times faster."""
 _ROUNDING = 1e-12
-"""A variance below this share of the whole sample's is what rounding leaves of none."""
+"""A variance below this share of the whole sample's is zero but for rounding."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and the ends of its 95 % interval; NaN where it is not defined."""
+
+    value: float
+    low: float
+    high: float
+
+    def __float__(self) -> float:
+        return self.value
+
+
+# scipy.stats.bootstrap takes 1.5 to 40 times as long: it copies the examples of every resample.
+def bootstrap(statistic: Statistic, counts: NDArray[np.int64], seed: int, resamples: int = RESAMPLES) -> Numbers:
+    """Compute a statistic on resamples of the units, `(resamples, figures)`; the seed decides the resamples."""
+    generator = np.random.default_rng(seed)
+    return np.concatenate([statistic(weights) for weights in _weights(generator, counts, resamples)])
+
+
+def _weights(generator: np.random.Generator, counts: NDArray[np.int64], resamples: int) -> Iterator[Numbers]:
+    total, units = int(counts.sum()), len(counts)
+    chunk = max(1, _CHUNK // units)
+    for start in range(0, resamples, chunk):
+        rows = min(chunk, resamples - start)
+        if total == units:
+            drawn = generator.integers(0, units, (rows, units)) + units * np.arange(rows)[:, None]
+            yield np.bincount(drawn.ravel(), minlength=rows * units).reshape(rows, units).astype(np.float64)
+        else:
+            yield generator.multinomial(total, counts / total, rows).astype(np.float64)
+
+
+def percentiles(value: float, draws: Numbers) -> Estimate:
+    """Return a value with the percentile interval of its bootstrap draws."""
+    draws = draws[np.isfinite(draws)]
+    if not len(draws) or not np.isfinite(value):
+        return Estimate(value, np.nan, np.nan)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return Estimate(value, float(low), float(high))
+
+
+def proportion(count: int, total: int) -> Estimate:
+    """Return a share with Wilson's interval, which unlike the bootstrap's keeps a width at 0 and 1."""
+    ends = stats.binomtest(count, total).proportion_ci(CONFIDENCE, method="wilson")
+    return Estimate(count / total, float(ends.low), float(ends.high))
+
+
+def mcnemar(lost: int, won: int) -> float:
+    """Return the exact two-sided p-value of McNemar's test on the examples that only one side got right."""
+    return float(stats.binomtest(lost, lost + won).pvalue) if lost + won else 1.0
 
 
 def accuracy(labels: Classes, predicted: Classes) -> float:
@@ -40,27 +104,32 @@ def spearman(scores: Numbers, similarities: Numbers) -> float:
         return float(stats.spearmanr(scores, similarities).statistic)
 
 
+def cosines(one: Numbers, other: Numbers) -> Numbers:
+    """Return the cosine of each row of one with the same row of the other."""
+    return np.asarray(1.0 - paired_cosine_distances(one, other))
+
+
 def weighted_mean(*columns: Numbers) -> Statistic:
-    """Make the statistic that gives each column's mean."""
+    """Return the statistic that computes each column's mean."""
     stacked = np.stack(columns, axis=1)
     return lambda weights: weights @ stacked / weights.sum(axis=1, keepdims=True)
 
 
 def weighted_ratio(totals: Sequence[Numbers], count: Numbers) -> Statistic:
-    """Make the statistic that gives each column's sum over the sum of counts."""
+    """Return the statistic that computes each column's sum over the sum of counts."""
     stacked = np.stack(totals, axis=1)
     return lambda weights: weights @ stacked / (weights @ count)[:, None]
 
 
 def weighted_f1(labels: Classes, *predictions: Classes) -> Statistic:
-    """Make the statistic that gives the macro-F1 of each row of predictions."""
+    """Return the statistic that computes the macro-F1 of each row of predictions."""
     present = np.unique(labels)
 
     def one(weights: Numbers, predicted: Classes) -> Numbers:
         is_label = (labels[:, None] == present).astype(np.float64)
         is_predicted = (predicted[:, None] == present).astype(np.float64)
         both, either = weights @ (is_label * is_predicted), weights @ (is_label + is_predicted)
-        # A class that a resample leaves out altogether says nothing about it.
+        # A class that does not occur in a resample is left out of its mean.
         scores = np.divide(2 * both, either, out=np.full_like(both, np.nan), where=either > 0)
         return np.asarray(np.nanmean(scores, axis=1))
 
@@ -68,7 +137,7 @@ def weighted_f1(labels: Classes, *predictions: Classes) -> Statistic:
 
 
 def weighted_correlations(scores: Numbers, *similarities: Numbers) -> Statistic:
-    """Make the statistic that gives Spearman's and then Pearson's correlation for each row of similarities."""
+    """Return the statistic that computes Spearman's and then Pearson's correlation for each row of similarities."""
     rank_scores, *rank_rows = [_ranker(values) for values in (scores, *similarities)]
     plain = [_pearson(scores, row) for row in similarities]
 
@@ -81,7 +150,7 @@ def weighted_correlations(scores: Numbers, *similarities: Numbers) -> Statistic:
 
 
 def _ranker(values: Numbers) -> Statistic:
-    """Make the ranking of values, each there as often as its weight says; equal ones share their mean rank."""
+    """Return a function that ranks values, each repeated as often as its weight; equal values share their mean rank."""
     distinct, group = np.unique(values, return_inverse=True)
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(len(distinct)))
@@ -117,7 +186,7 @@ def _pearson(x: Numbers, y: Numbers) -> Statistic:
 
 
 def _ratio(covariance: Numbers, first: Numbers, second: Numbers) -> Numbers:
-    """Divide by the spread; where a side does not vary, to rounding, there is no correlation."""
+    """Divide by the spread; NaN where a side is constant but for rounding."""
     varies = (first > _ROUNDING) & (second > _ROUNDING)
     spread = np.sqrt(np.where(varies, first * second, 1.0))
     return np.where(varies, covariance / spread, np.nan)

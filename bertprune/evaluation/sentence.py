@@ -1,31 +1,130 @@
-"""One text through a model before and after pruning: what each says of it."""
+"""`bp.try_text`: what a model answers to one text before and after pruning."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from scipy.special import softmax
-from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from ..data.batches import Batch, Encoded, call, read_embeddings, read_logits
+from ..data.batches import Encoded, read_embeddings, read_logits
 from ..data.columns import Examples
 from ..data.tables import MAX_LINE, Table
-from ..errors import DataError
+from ..errors import DataError, shortened
 from ..parallel import silent
-from .answers import Answers, Figure, Guess, TextReport
+from ..text import aligned
 from .classification import class_names
-from .fidelity import cosines
-from .job import Job, Rows
-from .quality import Model, head_of
-from .subjects import resolve
+from .job import Head, Job, Model, Rows, open_models
+from .language import fill_blanks
+from .metrics import cosines
 
-__all__ = ["Answers", "Figure", "Guess", "TextReport", "try_text"]
 
-_NAME = "the text"
+@dataclass(frozen=True)
+class Guess:
+    """A class, or a word for a blank, and the probability that the model gives it."""
+
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What both models answer to one question.
+
+    Classes are in the same order on both sides, by their probability before; the candidates for a blank are the best
+    ones of each model.
+    """
+
+    before: tuple[Guess, ...] | None
+    after: tuple[Guess, ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number that a model gives to the text; `before` is None without a baseline, and for `embedding_cosine`."""
+
+    name: str
+    """score (one output), similarity (cosine of the two texts), embedding_cosine (before against after)."""
+    before: float | None
+    after: float
+
+
+@dataclass(frozen=True)
+class TextReport:
+    """Hold what `try_text` found.
+
+    Example:
+        >>> import bertprune as bp
+        >>> report = bp.try_text("demo", "이 영화 정말 재미있다")
+        >>> report.task, [guess.name for guess in report.answers[0].after]
+        ('classification', ['positive', 'negative'])
+    """
+
+    task: Head
+    before_name: str | None
+    after_name: str
+    text: str
+    text_pair: str | None
+    answers: tuple[Answers, ...]
+    """One for a classifier, one per blank in the order of the text, none where the model gives only numbers."""
+    figures: tuple[Figure, ...]
+    tokens: int
+    """Tokens that were read, special ones included."""
+    max_length: int
+    """Tokens after which texts are cut."""
+    cut: bool
+    """Whether the text was longer than that."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values.
+
+        Returns:
+            A dict that JSON can hold, with the fields of the report.
+
+        Example:
+            >>> import bertprune as bp
+            >>> bp.try_text("demo", "good").to_dict()["task"]
+            'classification'
+        """
+        return asdict(self)
+
+    def to_text(self) -> str:
+        """Write the answers of both models side by side.
+
+        Returns:
+            Several lines of text in aligned columns.
+
+        Example:
+            >>> import bertprune as bp
+            >>> bp.try_text("demo", "good").to_text().splitlines()[0]
+            'demo'
+        """
+        lines = [f"{self.before_name} -> {self.after_name}" if self.before_name else self.after_name]
+        lines += [f"note: the text was cut to {self.max_length:,} tokens"] if self.cut else []
+        sides = ("before", "after") if self.before_name else ("after",)
+        for number, answers in enumerate(self.answers, 1):
+            blanks = self.task == "language"
+            lines += ["", aligned([(f"blank {number}" if blanks else "class", *sides), *_answer_rows(answers, blanks)])]
+        if self.figures:
+            lines += ["", aligned([("", *sides), *(_figure_row(figure, len(sides)) for figure in self.figures)])]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+
+def _answer_rows(answers: Answers, blanks: bool) -> list[tuple[str, ...]]:
+    ranks = zip(*(side for side in (answers.before, answers.after) if side is not None), strict=True)
+    if blanks:
+        return [(str(n), *(f"{one.name} {one.probability:.4f}" for one in rank)) for n, rank in enumerate(ranks, 1)]
+    return [(rank[0].name, *(f"{one.probability:.4f}" for one in rank)) for rank in ranks]
+
+
+def _figure_row(figure: Figure, sides: int) -> tuple[str, ...]:
+    values = ["" if value is None else f"{value:.4f}" for value in (figure.before, figure.after)]
+    return (figure.name.replace("_", " "), *values[-sides:])
 
 
 def try_text(
@@ -40,138 +139,142 @@ def try_text(
 ) -> TextReport:
     """Ask a model about one text, before and after pruning.
 
-    `model`, `baseline`, `tokenizer` and `max_length` (tokens) are as in `evaluate`: a run is compared with its own
-    checkpoint. Classifiers tell the probability of every class, models that fill in blanks the `top` candidates for
-    each mask token in the text, one output its value; any other model is told by its mean-pooled embeddings: the
-    cosine between before and after, and with `text_pair` the similarity of the two texts in each model.
-    A text that is too long is cut, and the report says so. Pure: models and the global random state stay as they were.
+    Classifiers answer with the probability of every class, masked-language models with candidates for each mask token
+    in the text, regression heads with their output. Of other models the mean-pooled embeddings are compared: before
+    with after, and the text with `text_pair`. The models and the global random state are left as they were.
 
-    Raises DataError for an empty text, a text without the mask token where one is needed, or a model without a
-    tokenizer; CheckpointError for unreadable models.
+    Args:
+        model (PruningRun, transformers model, Checkpoint, str or Path): The model to ask, as in `evaluate`; a run is
+            compared with its own checkpoint.
+        text (str): The text; for a masked-language model with the mask token where a word is to be filled in.
+        text_pair (str): A second text. Default: none.
+        baseline (as model): The model to compare with. Default: a run's own checkpoint, for anything else none.
+        tokenizer (tokenizer, str or Path): Replaces the checkpoint's tokenizer; required where models are passed as
+            objects. Default: the checkpoint's.
+        top (int): Number of candidates per mask token, 1 to 100. Default 5.
+        max_length (int): Tokens after which the text is cut, at least 3; the report says whether it was. Default:
+            what both models can read.
+
+    Returns:
+        A TextReport with the answers and figures of both models.
+
+    Raises:
+        DataError: The text is empty or lacks a mask token that is needed, an option is out of range, or there is no
+            tokenizer.
+        CheckpointError: A model cannot be read.
+
+    Example:
+        >>> import bertprune as bp
+        >>> run = bp.prune("demo", bp.Step(method="l1_unstructured", fraction=0.3, select="encoder.*"))
+        >>> answers = bp.try_text(run, "이 영화 정말 재미있다").answers[0]
+        >>> answers.before[0].name, answers.after[0].name
+        ('positive', 'positive')
     """
     texts = [_checked("text", text)] + ([] if text_pair is None else [_checked("text_pair", text_pair)])
     if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= 100:
-        raise DataError(f"top={top!r}: must be a whole number of candidates from 1 to 100")
-    subjects = resolve(model, baseline, tokenizer)
-    pairs = texts[1:] or None
-    examples = Examples(Table(_NAME, ("text",), [(text,)], [1], "text"), texts[:1], pairs, None)
-    job = Job(subjects, examples, seed=0, batch_size=1, max_length=max_length, progress=silent)
-    found = _ask(head_of(subjects), job, top)
+        raise DataError(
+            "top={value}: expected a whole number of candidates from 1 to 100",
+            code="evaluation.top",
+            value=shortened(repr(top)),
+        )
+    models = open_models(model, baseline, tokenizer)
+    examples = Examples(Table("the text", ("text",), [(text,)], [1], "item"), texts[:1], texts[1:] or None, None)
+    job = Job(models, examples, seed=0, batch_size=1, max_length=max_length, progress=silent)
+    head = models.head()
+    found = _fill_blanks(job, top) if head == "language" else _ask(head, job)
     return TextReport(
-        task=found.task,
-        before_name=subjects.before_name,
-        after_name=subjects.after_name,
+        task=head,
+        before_name=models.before_name,
+        after_name=models.after_name,
         text=text,
         text_pair=text_pair,
-        answers=found.answers,
-        figures=found.figures,
+        answers=tuple(found.answers),
+        figures=tuple(found.figures),
         tokens=sum(map(len, found.encoded.features["input_ids"])),
         max_length=job.max_length,
         cut=found.encoded.cut > 0,
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    task: Any
-    encoded: Encoded
-    answers: tuple[Answers, ...] = ()
-    figures: tuple[Figure, ...] = ()
-
-
-def _checked(role: str, text: Any) -> str:
+def _checked(option: str, text: Any) -> str:
     if not isinstance(text, str):
-        raise DataError(f"{role} is a {type(text).__name__}: expected one text")
+        kind = type(text).__name__
+        raise DataError(
+            "{option} is of type {type}: expected a text", code="evaluation.text_type", option=option, type=kind
+        )
     if not text.strip():
-        raise DataError(f"{role} is empty: write a sentence")
+        raise DataError("{option} is empty: write a sentence", code="evaluation.empty_text", option=option)
     if len(text) > MAX_LINE:
-        raise DataError(f"{role} has {len(text):,} characters: at most {MAX_LINE:,} are read")
+        raise DataError(
+            "{option} has {length:,} characters: at most {most:,} are read",
+            code="evaluation.long_text",
+            option=option,
+            length=len(text),
+            most=MAX_LINE,
+        )
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise DataError(f"{role} holds half a character, which is no text: write it anew") from None
+        raise DataError(
+            "{option} contains a broken character (half of a surrogate pair): write the text again",
+            code="evaluation.broken_text",
+            option=option,
+        ) from None
     return text
 
 
-def _ask(head: str, job: Job, top: int) -> _Found:
-    if head == "language":
-        return _blanks(job, top)
+@dataclass
+class _Found:
+    encoded: Encoded
+    answers: list[Answers] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+
+
+def _ask(head: Literal["classification", "regression", "embedding"], job: Job) -> _Found:
     if head == "embedding":
-        return _embeddings(job)
+        return _compare_embeddings(job)
     encoded = job.encode(job.examples.texts, job.examples.pairs)
-    before, after = job.both(encoded, read_logits)
+    before, after = job.run(encoded, read_logits)
     if head == "regression":
-        return _Found(head, encoded, figures=(Figure("score", _first(before), float(after[0, 0])),))
-    return _Found(head, encoded, answers=(_classes(job, before, after),))
-
-
-def _first(rows: Rows | None) -> float | None:
-    return None if rows is None else float(rows[0, 0])
-
-
-def _classes(job: Job, before: Rows | None, after: Rows) -> Answers:
-    """List all classes for both models in one order: the likelier before, the further up."""
+        old = None if before is None else float(before[0, 0])
+        return _Found(encoded, figures=[Figure("score", old, float(after[0, 0]))])
     order = np.argsort(-(after if before is None else before)[0], kind="stable")
-    names = class_names(job)
+    names = class_names(job.models.after)
 
-    def told(rows: Rows) -> tuple[Guess, ...]:
-        likely = softmax(rows[0])
-        return tuple(Guess(names[int(at)], float(likely[at])) for at in order)
+    def guesses(rows: Rows) -> tuple[Guess, ...]:
+        probabilities = softmax(rows[0])
+        return tuple(Guess(names[int(one)], float(probabilities[one])) for one in order)
 
-    return Answers(None if before is None else told(before), told(after))
+    return _Found(encoded, answers=[Answers(None if before is None else guesses(before), guesses(after))])
 
 
-def _blanks(job: Job, top: int) -> _Found:
+def _fill_blanks(job: Job, top: int) -> _Found:
     encoded = job.encode(job.examples.texts, job.examples.pairs)
-    places = _mask_places(job, encoded)
-    top = min(top, *(int(model.config.vocab_size) for model in job.models))
-
-    def read(model: PreTrainedModel, batch: Batch) -> Tensor:
-        """Return for each blank its best candidates' numbers and probabilities, `(1, blanks * 2 * top)`."""
-        likely = call(model, batch).logits[0, places].double().softmax(dim=-1).topk(top)
-        return torch.stack([likely.indices.double(), likely.values], dim=1).reshape(1, -1)
-
-    sides = [None if rows is None else rows.reshape(len(places), 2, top) for rows in job.both(encoded, read)]
-    told = [[None] * len(places) if side is None else [_guesses(job, *blank) for blank in side] for side in sides]
-    return _Found("language", encoded, tuple(Answers(*both) for both in zip(*told, strict=True)))
+    before, after = ([_guesses(blank) for blank in side] for side in fill_blanks(job, encoded, top))
+    return _Found(encoded, answers=[Answers(*both) for both in zip_longest(before, after)])
 
 
-def _mask_places(job: Job, encoded: Encoded) -> list[int]:
-    tokenizer = job.subjects.tokenizer
-    if tokenizer.mask_token is None:
-        raise DataError("the tokenizer has no mask token: there is no blank to fill in")
-    ids = encoded.features["input_ids"][0]
-    places = [place for place, number in enumerate(ids) if number == tokenizer.mask_token_id]
-    if places:
-        return places
-    if any(tokenizer.mask_token in text for text in (*job.examples.texts, *(job.examples.pairs or ()))):
-        raise DataError(f"no {tokenizer.mask_token} is among the {len(ids)} tokens that are read: shorten the text")
-    raise DataError(f"the text has no {tokenizer.mask_token}: put it where a word is to be guessed")
+def _guesses(candidates: list[tuple[str, float]]) -> tuple[Guess, ...]:
+    return tuple(Guess(word, probability) for word, probability in candidates)
 
 
-def _guesses(job: Job, numbers: NDArray[np.float64], probabilities: NDArray[np.float64]) -> tuple[Guess, ...]:
-    return tuple(Guess(_word(job, int(at)), float(share)) for at, share in zip(numbers, probabilities, strict=True))
-
-
-def _word(job: Job, number: int) -> str:
-    """Spell a token as people read it; pieces that are no text by themselves keep their own name."""
-    tokenizer = job.subjects.tokenizer
-    word = tokenizer.decode([number]).strip()
-    return word if word and "\ufffd" not in word else str(tokenizer.convert_ids_to_tokens(number))
-
-
-def _embeddings(job: Job) -> _Found:
+def _compare_embeddings(job: Job) -> _Found:
     encoded = job.encode([*job.examples.texts, *(job.examples.pairs or [])])
-    before, after = job.both(encoded, read_embeddings)
-    figures = []
+    before, after = job.run(encoded, read_embeddings)
+    found = _Found(encoded)
     if len(after) == 2:
-        figures.append(Figure("similarity", None if before is None else _alike(before), _alike(after)))
+        old = None if before is None else _similarity(before)
+        found.figures.append(Figure("similarity", old, _similarity(after)))
     if before is not None and before.shape[1] == after.shape[1]:
-        figures.append(Figure("embedding_cosine", None, float(cosines(before, after).mean())))
-    if not figures:
-        raise DataError(f"{job.subjects.after_name} tells nothing of one text by itself: give text_pair= or baseline=")
-    return _Found("embedding", encoded, figures=tuple(figures))
+        found.figures.append(Figure("embedding_cosine", None, float(cosines(before, after).mean())))
+    if not found.figures:
+        raise DataError(
+            "{model} has nothing to say about a single text: pass text_pair= or baseline=",
+            code="evaluation.nothing_to_compare",
+            model=job.models.after_name,
+        )
+    return found
 
 
-def _alike(rows: Rows) -> float:
+def _similarity(rows: Rows) -> float:
     return float(cosines(rows[:1], rows[1:])[0])

@@ -1,62 +1,94 @@
-"""Scores on a scale: sentence pairs by the cosine of their embeddings, or a head that gives one number."""
+"""Models compared by numbers: correlations with scores, and the cosine of embeddings before and after."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.batches import read_embeddings, read_logits
-from ..data.labels import numbers
+from ..data.batches import Encoded, read_embeddings, read_logits
+from ..data.labels import score_numbers
 from ..errors import DataError
-from .fidelity import cosines, embedding_cosine, mean_cosine
-from .intervals import Numbers, bootstrap
-from .job import Findings, Job
-from .metrics import pearson, spearman, weighted_correlations
-from .report import Score
-from .scoring import paired
+from .job import Job
+from .metrics import (
+    Estimate,
+    Numbers,
+    bootstrap,
+    cosines,
+    pearson,
+    percentiles,
+    spearman,
+    weighted_correlations,
+    weighted_mean,
+)
+from .report import Findings, Score
 
 LEAST = 3
-"""Fewer pairs have no correlation worth a name."""
+"""Pairs that a correlation needs to mean anything."""
 
 
-def compare_pairs(job: Job) -> Findings:
-    """Embed both sentences of every pair (mean over tokens) and correlate their cosines with the scores."""
+def score_pairs(job: Job) -> Findings:
+    """Embed both sentences of every pair and correlate the cosines with the scores, if there are some."""
     examples = job.examples
-    known = None if examples.labels is None else _known(job)
+    known = None if examples.labels is None else _known_scores(job)
     encoded = job.encode([*examples.texts, *(examples.pairs or [])])
-    before, after = job.both(encoded, read_embeddings)
+    before, after = job.run(encoded, read_embeddings)
     findings = Findings()
     if known is not None:
         similarities = [cosines(*np.split(rows, 2)) for rows in (before, after) if rows is not None]
         findings.scores = _correlations(job, known, similarities)
-    if before is not None and (figure := mean_cosine(job, before, after, groups=2)) is not None:
-        findings.fidelity["embedding_cosine"] = figure
+    if before is not None:
+        findings.fidelity = _mean_cosine(job, before, after, per_example=2)
     return findings
 
 
-def regress(job: Job) -> Findings:
+def score_regression(job: Job) -> Findings:
     """Correlate the single output of a regression head with the scores."""
     examples = job.examples
-    known = None if examples.labels is None else _known(job)
+    known = None if examples.labels is None else _known_scores(job)
     encoded = job.encode(examples.texts, examples.pairs)
-    if known is not None:
-        outputs = job.both(encoded, read_logits)
-        return Findings(scores=_correlations(job, known, [rows[:, 0] for rows in outputs if rows is not None]))
-    figure = embedding_cosine(job, encoded)
-    return Findings(fidelity={} if figure is None else {"embedding_cosine": figure})
+    if known is None:
+        return Findings(fidelity=embedding_cosine(job, encoded))
+    outputs = job.run(encoded, read_logits)
+    return Findings(scores=_correlations(job, known, [rows[:, 0] for rows in outputs if rows is not None]))
 
 
-def _known(job: Job) -> NDArray[np.float64]:
-    known, name = numbers(job.examples), job.examples.table.name
+def compare_embeddings(job: Job) -> Findings:
+    """Compare the embeddings before and after, where there is nothing to score."""
+    return Findings(fidelity=embedding_cosine(job, job.encode(job.examples.texts)))
+
+
+def embedding_cosine(job: Job, encoded: Encoded) -> dict[str, Estimate]:
+    """Embed the texts with both models and average the cosines; empty without a baseline or where sizes differ."""
+    before, after = job.run(encoded, read_embeddings)
+    return {} if before is None else _mean_cosine(job, before, after)
+
+
+def _mean_cosine(job: Job, before: Numbers, after: Numbers, per_example: int = 1) -> dict[str, Estimate]:
+    """Average the cosines of rows; row i belongs to example i modulo the number of examples."""
+    if before.shape[1] != after.shape[1]:
+        job.notes.append(f"embeddings of {before.shape[1]} and {after.shape[1]} numbers have no cosine")
+        return {}
+    values = cosines(before, after).reshape(per_example, -1).mean(axis=0)
+    draws = bootstrap(weighted_mean(values), np.ones(len(values), dtype=np.int64), job.seed)
+    return {"embedding_cosine": percentiles(float(values.mean()), draws[:, 0])}
+
+
+def _known_scores(job: Job) -> NDArray[np.float64]:
+    known = score_numbers(job.examples)
     if len(known) < LEAST or np.ptp(known) == 0:
-        raise DataError(f"{name}: a correlation needs at least {LEAST} examples whose scores are not all equal")
+        raise DataError(
+            "{data}: a correlation needs at least {least} examples whose scores are not all equal",
+            code="evaluation.too_few_scores",
+            data=job.examples.table.name,
+            least=LEAST,
+        )
     return known
 
 
 def _correlations(job: Job, known: Numbers, outputs: list[Numbers]) -> dict[str, Score]:
     draws = bootstrap(weighted_correlations(known, *outputs), np.ones(len(known), dtype=np.int64), job.seed)
-    ranks, plain = np.split(draws, 2, axis=1)
+    rank_draws, plain_draws = np.split(draws, 2, axis=1)
     if any(np.ptp(row) == 0 for row in outputs):
         job.notes.append("a model gives every example the same number: there is nothing to correlate")
     return {
-        "spearman": paired([spearman(known, row) for row in outputs], ranks),
-        "pearson": paired([pearson(known, row) for row in outputs], plain),
+        "spearman": Score.from_draws([spearman(known, row) for row in outputs], rank_draws),
+        "pearson": Score.from_draws([pearson(known, row) for row in outputs], plain_draws),
     }

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertprune.data import tables as sources
+from bertprune.data import tables
 from bertprune.data.tables import read_table
 from bertprune.errors import DataError
 
@@ -23,15 +23,15 @@ def write(folder: Path, name: str, text: str, encoding: str = "utf-8") -> Path:
     return path
 
 
-def test_tsv_takes_quotes_as_text(tmp_path: Path) -> None:
+def test_tsv_reads_quotes_as_text(tmp_path: Path) -> None:
     lines = ["document\tlabel", *("\t".join(row) for row in ROWS)]
     table = read_table(write(tmp_path, "reviews.tsv", "\n".join(lines) + "\n"))
     assert (table.columns, table.rows) == (("document", "label"), ROWS)
-    assert table.place(2) == "reviews.tsv, line 4"
+    assert str(table.place(2)) == "reviews.tsv, line 4"
 
 
 @pytest.mark.parametrize("name", ["reviews.txt", "REVIEWS.TSV"])
-def test_windows_line_ends_and_a_byte_order_mark_are_no_part_of_the_text(tmp_path: Path, name: str) -> None:
+def test_windows_line_ends_and_a_byte_order_mark_are_not_part_of_the_text(tmp_path: Path, name: str) -> None:
     table = read_table(write(tmp_path, name, "document\tlabel\r\n좋아요\t1\r\n", "utf-8-sig"))
     assert (table.columns, table.rows) == (("document", "label"), [("좋아요", "1")])
 
@@ -41,7 +41,7 @@ def test_unusual_line_separators_stay_in_the_text(tmp_path: Path) -> None:
     assert table.rows == [("a\u2028b\x85c\x0bd\re",)]
 
 
-def test_csv_follows_its_quotes_over_lines_and_counts_lines(tmp_path: Path) -> None:
+def test_csv_quotes_may_span_lines_and_rows_keep_their_line_number(tmp_path: Path) -> None:
     path = write(tmp_path, "reviews.csv", 'text,label\n"two\nlines, ""quoted""",1\n\nlast,0\n')
     table = read_table(path)
     assert table.rows == [('two\nlines, "quoted"', "1"), ("last", "0")]
@@ -49,7 +49,7 @@ def test_csv_follows_its_quotes_over_lines_and_counts_lines(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_a_csv_whose_header_has_tabs_alone_is_tsv(tmp_path: Path, encoding: str) -> None:
+def test_a_csv_whose_header_has_only_tabs_is_tsv(tmp_path: Path, encoding: str) -> None:
     lines = ["score\tsentence1\tsentence2", '5.0\ta "quote, left open\tb', "1.0\tc\td"]
     table = read_table(write(tmp_path, "sts-test.csv", "\n".join(lines) + "\n", encoding))
     assert table.columns == ("score", "sentence1", "sentence2")
@@ -61,7 +61,7 @@ def test_tabs_beside_commas_are_part_of_the_text(tmp_path: Path) -> None:
     assert (table.columns, table.rows) == (("text", "the\tlabel"), [("a\tb", "1")])
 
 
-def test_jsonl_keeps_types_and_fills_what_a_line_lacks(tmp_path: Path) -> None:
+def test_jsonl_keeps_types_and_fills_missing_fields_with_none(tmp_path: Path) -> None:
     lines = [{"text": "a", "label": 1}, {"text": "b"}, {"text": "c", "label": 0, "more": [1]}]
     path = write(tmp_path, "reviews.jsonl", "\n\n".join(json.dumps(line) for line in lines))
     table = read_table(path)
@@ -70,7 +70,7 @@ def test_jsonl_keeps_types_and_fills_what_a_line_lacks(tmp_path: Path) -> None:
     assert table.numbers == [1, 3, 5]
 
 
-def test_gzip_is_opened(tmp_path: Path) -> None:
+def test_gzip_is_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "reviews.tsv.gz"
     path.write_bytes(gzip.compress("document\tlabel\n좋아요\t1\n".encode()))
     assert read_table(path).rows == [("좋아요", "1")]
@@ -82,9 +82,10 @@ def test_the_samples_come_with_the_package() -> None:
     assert len(table.rows) >= 240
 
 
-def test_a_frame_keeps_its_columns() -> None:
+def test_a_frame_keeps_its_columns_whatever_its_index() -> None:
     table = read_table(pd.DataFrame({"text": ["a", "b"], "label": [0, 1]}, index=[7, 7]))
     assert (table.columns, table.rows) == (("text", "label"), [("a", 0), ("b", 1)])
+    assert str(table.place(1)) == "the data frame, row 2"
 
 
 @pytest.mark.parametrize(
@@ -96,69 +97,85 @@ def test_a_frame_keeps_its_columns() -> None:
         (({"text": word} for word in "ab"), ("text",)),
     ],
 )
-def test_lists_are_named_by_their_form(items: Any, columns: tuple[str, ...]) -> None:
+def test_columns_of_lists_follow_from_the_form_of_their_items(items: Any, columns: tuple[str, ...]) -> None:
     assert read_table(items).columns == columns
 
 
-def test_limit_takes_the_first_rows_and_reads_no_further(tmp_path: Path) -> None:
+def test_limit_reads_the_first_rows_and_looks_at_one_more(tmp_path: Path) -> None:
     path = write(tmp_path, "reviews.tsv", "text\na\nb\nbroken\tline\n")
-    assert read_table(path, limit=2).rows == [("a",), ("b",)]
+    table = read_table(path, limit=2)
+    assert (table.rows, table.more) == ([("a",), ("b",)], True)
     with pytest.raises(DataError, match="line 4"):
         read_table(path)
+    endless = iter(lambda: "text", None)
+    assert len(read_table(endless, limit=3).rows) == 3
+    assert not read_table(["a", "b"], limit=2).more
 
 
-def test_a_huge_source_is_refused_unless_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "MAX_ROWS", 3)
+def test_a_huge_source_needs_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MAX_ROWS", 3)
     with pytest.raises(DataError, match=r"more than 3 rows: pass limit= \(--limit\)"):
         read_table(["a"] * 4)
     assert len(read_table(["a"] * 3).rows) == 3
     assert len(read_table(["a"] * 9, limit=5).rows) == 5
 
 
-def test_an_endless_line_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "MAX_LINE", 10)
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl.gz"])
+def test_an_endless_line_is_refused(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MAX_LINE", 10)
+    content = ("{}\n" if name == "a.jsonl.gz" else "text\n").encode() + b"a" * 11
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     with pytest.raises(DataError, match="line 2 has more than 10 characters"):
-        read_table(write(tmp_path, "reviews.tsv", "text\n" + "a" * 11))
+        read_table(tmp_path / name)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "content", "code", "said"),
     [
-        ("a.tsv", b"", r"^a\.tsv has no examples: expected at least one row$"),
-        ("a.csv", b"text,label\n", r"^a\.csv has no examples"),
-        ("a.jsonl", b"\n\n", r"^a\.jsonl has no examples"),
-        ("a.tsv", "document\n좋아요\n".encode("cp949"), r"^a\.tsv is not UTF-8 text: save it in that encoding$"),
-        ("a.csv", "text\nx\n".encode("utf-16"), r"^a\.csv is not UTF-8 text"),
-        ("a.tsv", b"a\tb\nx\n", r"^a\.tsv, line 2 has 1 fields: expected 2, as in the header, line 1$"),
-        ("a.csv", b"a,b\nx,y\nx,y,z\n", r"^a\.csv, line 3 has 3 fields: expected 2"),
-        ("a.csv", b'a,b\n"x,y\n', r"^a\.csv, line 2: .*is a quote not closed\?$"),
-        ("a.csv", b"a,a\nx,y\n", r"^a\.csv has the column 'a' more than once"),
-        ("a.jsonl", b'{"text": "x"}\n{oops}\n', r"^a\.jsonl, line 2 is not JSON: expected one object a line$"),
-        ("a.jsonl", b"[" * 100_000, r"^a\.jsonl, line 1 is not JSON"),
-        ("a.jsonl", b'"x"\n', r"^a\.jsonl, line 1 is 'x': expected an object with named fields$"),
-        ("a.tsv.gz", b"no gzip", r"^a\.tsv\.gz is not a whole gzip file$"),
-        ("a.tsv.gz", gzip.compress(b"text\n" + b"x\n" * 999, mtime=0)[:-9], r"^a\.tsv\.gz is not a whole gzip file$"),
-        ("a.xlsx", b"", r"^a\.xlsx: expected a file that ends in \.csv, \.tsv, \.txt \(as TSV\) or \.jsonl$"),
+        ("a.tsv", b"", "data.empty", "a.tsv has no examples"),
+        ("a.csv", b"text,label\n", "data.empty", "a.csv"),
+        ("a.jsonl", b"\n\n", "data.empty", "a.jsonl"),
+        ("a.tsv", "document\n좋아요\n".encode("cp949"), "data.not_utf8", "a.tsv is not UTF-8 text: save it as UTF-8"),
+        ("a.csv", "text\nx\n".encode("utf-16"), "data.not_utf8", "a.csv"),
+        ("a.tsv", b"a\tb\nx\n", "data.field_count", "a.tsv, line 2 has 1 fields: expected 2, as in the header, line 1"),
+        ("a.csv", b"a,b\nx,y\nx,y,z\n", "data.field_count", "a.csv, line 3 has 3 fields"),
+        ("a.csv", b"text,label\n\"x,1\n" + b"x,1\n" * 9, "data.csv_syntax", "a.csv, line 11: "),
+        ("a.csv", b"text,\n" + b"text," * 100_000 + b"\n", "data.field_count", "has 100001 fields"),
+        ("a.csv", b"a,a\nx,y\n", "data.duplicate_column", "a.csv has the column 'a' more than once"),
+        ("a.jsonl", b'{"text": "x"}\n{oops}\n', "data.not_json", "a.jsonl, line 2 is not JSON"),
+        ("a.jsonl", b"[" * 100_000, "data.not_json", "line 1"),
+        ("a.jsonl", b'{"text": ' + b"9" * 100_000 + b"}\n", "data.not_json", "line 1"),
+        ("a.jsonl", b'"x"\n', "data.not_object", "a.jsonl, line 1 is 'x': expected an object with named fields"),
+        ("a.tsv.gz", b"no gzip", "data.not_gzip", "a.tsv.gz is not a complete gzip file"),
+        ("a.tsv.gz", gzip.compress(b"text\n" + b"x\n" * 999, mtime=0)[:-9], "data.not_gzip", "a.tsv.gz"),
+        ("a.xlsx", b"PK\x03\x04", "data.unknown_suffix", "a.xlsx: expected a file name that ends in .csv"),
+        ("none.csv", None, "data.no_file", "none.csv: there is no such file"),
     ],
-)
-def test_wrong_files_get_one_line_without_their_folder(tmp_path: Path, name: str, content: bytes, message: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=message) as caught:
+)  # fmt: skip
+def test_wrong_files_get_one_line_without_their_folder(
+    tmp_path: Path, name: str, content: bytes | None, code: str, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
         read_table(tmp_path / name)
-    assert str(tmp_path) not in str(caught.value)
-    assert "\n" not in str(caught.value)
+    message = str(caught.value)
+    assert caught.value.code == code and said in message
+    assert str(tmp_path) not in message and "\n" not in message and len(message) < 400
 
 
-def test_missing_files_and_folders_are_named_without_their_place(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^none\.csv: there is no such file$"):
-        read_table(tmp_path / "none.csv")
+def test_a_folder_is_not_a_table(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(DataError, match=r"^folder\.csv is a folder"):
         read_table(tmp_path / "folder.csv")
 
 
+def test_null_bytes_in_a_csv_are_part_of_the_text(tmp_path: Path) -> None:
+    assert read_table(write(tmp_path, "a.csv", "text,label\na\0b,1\n")).rows == [("a\0b", "1")]
+
+
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("data", "said"),
     [
         ([], "the list has no examples"),
         (pd.DataFrame({"text": []}), "the data frame has no examples"),
@@ -166,20 +183,20 @@ def test_missing_files_and_folders_are_named_without_their_place(tmp_path: Path)
         ([("a", 1), ("b",)], "the list, item 2"),
         ([{"text": "a"}, "b"], "the list, item 2 is 'b': expected an object"),
         ([3], r"item 1 is 3: expected a text, \(text, label\)"),
-        ({"text": ["a"]}, "data is a dict"),
-        (b"text", "data is a bytes"),
-        (7, "data is a int"),
+        ({"text": ["a"]}, "data is of type dict"),
+        (b"text", "data is of type bytes"),
+        (7, "data is of type int"),
         (pd.DataFrame([["a", "b"]], columns=["text", "text"]), "the column 'text' more than once"),
     ],
 )
-def test_wrong_lists_and_frames_get_one_line(data: Any, message: str) -> None:
-    with pytest.raises(DataError, match=message):
+def test_wrong_lists_and_frames_get_one_line(data: Any, said: str) -> None:
+    with pytest.raises(DataError, match=said):
         read_table(data)
 
 
-@pytest.mark.parametrize("limit", [0, -1, True, 1.5, "3"])
+@pytest.mark.parametrize("limit", [0, True, 1.5])
 def test_a_limit_is_a_whole_number(limit: Any) -> None:
-    with pytest.raises(DataError, match="limit="):
+    with pytest.raises(DataError, match=f"limit={limit}"):
         read_table(["a"], limit)
 
 

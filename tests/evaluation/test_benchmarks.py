@@ -1,4 +1,4 @@
-"""The benchmark scripts run, and write what they promise."""
+"""The benchmark scripts run and write what they promise."""
 
 import importlib.util
 import json
@@ -64,8 +64,8 @@ def test_evaluate_speed_compares_like_with_like(
     assert "ratio" in capsys.readouterr().out
 
 
-def test_held_back_reviews_are_those_of_the_training(tmp_path: Path) -> None:
-    from training.data import read_reviews, split
+def test_held_back_reviews_are_those_that_training_holds_back(tmp_path: Path) -> None:
+    from demo_training.data import read_reviews, split
 
     source, out = tmp_path / "all.tsv", tmp_path / "held.tsv"
     source.write_text("document\tlabel\n" + "".join(f'"{row}" 편\t{row % 2}\n' for row in range(50)), encoding="utf-8")
@@ -73,6 +73,6 @@ def test_held_back_reviews_are_those_of_the_training(tmp_path: Path) -> None:
     assert read_reviews(out) == split(read_reviews(source), 10, 3)[1]
 
 
-def test_the_table_of_speeds_is_made_from_the_figures() -> None:
+def test_the_table_of_speeds_is_made_from_the_measured_numbers() -> None:
     speed = json.loads((SCRIPTS / "evaluate_speed.json").read_text())
     assert (SCRIPTS / "evaluate_speed.md").read_text(encoding="utf-8") == script("evaluate_speed").table(speed)

@@ -1,4 +1,4 @@
-"""One text on both models: the same numbers as transformers gives, and a clear word where there are none."""
+"""One text on both models gives the numbers of transformers, or one clear error."""
 
 import copy
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def logits(model: Any, tokenizer: Any, *texts: str) -> torch.Tensor:
         return model(**tokenizer(*texts, return_tensors="pt")).logits[0]
 
 
-def test_a_classifier_tells_every_class_before_and_after(
+def test_a_classifier_gives_every_class_before_and_after(
     classifier: Any, prune_half: Callable[..., Any], tiny_tokenizer: Any
 ) -> None:
     pruned, text = prune_half(classifier), "the film was good"
@@ -26,8 +26,8 @@ def test_a_classifier_tells_every_class_before_and_after(
     (answers,) = report.answers
     for guesses, model in ((answers.before, classifier), (answers.after, pruned)):
         expected = logits(model, tiny_tokenizer, text).softmax(dim=-1)
-        told = {guess.name: guess.probability for guess in guesses or ()}
-        assert told == pytest.approx({name: float(expected[at]) for at, name in model.config.id2label.items()})
+        found = {guess.name: guess.probability for guess in guesses or ()}
+        assert found == pytest.approx({name: float(expected[at]) for at, name in model.config.id2label.items()})
     before = [guess.probability for guess in answers.before or ()]
     assert before == sorted(before, reverse=True)
     assert [one.name for one in answers.before or ()] == [one.name for one in answers.after]
@@ -52,12 +52,12 @@ def test_every_blank_gets_the_best_candidates_of_each_model(
     assert "blank 2" in report.to_text()
 
 
-def test_a_model_without_a_head_is_told_by_its_embeddings(
+def test_a_model_without_a_head_is_compared_by_its_embeddings(
     tiny_bert: Any, prune_half: Callable[..., Any], tiny_tokenizer: Any
 ) -> None:
     pruned = prune_half(tiny_bert)
-    told = {"baseline": tiny_bert, "tokenizer": tiny_tokenizer}
-    report = bp.try_text(pruned, "the film was good", text_pair="the plot is bad", **told)
+    options = {"baseline": tiny_bert, "tokenizer": tiny_tokenizer}
+    report = bp.try_text(pruned, "the film was good", text_pair="the plot is bad", **options)
     found = {figure.name: figure for figure in report.figures}
 
     def embedded(model: Any, text: str) -> torch.Tensor:
@@ -71,7 +71,7 @@ def test_a_model_without_a_head_is_told_by_its_embeddings(
     assert found["embedding_cosine"].after == pytest.approx(sum(kept) / 2, abs=1e-5)
     assert report.answers == ()
     assert "embedding cosine" in str(report)
-    alone = bp.try_text(pruned, "the film was good", **told)
+    alone = bp.try_text(pruned, "the film was good", **options)
     assert [figure.name for figure in alone.figures] == ["embedding_cosine"]
     with pytest.raises(DataError, match="text_pair= or baseline="):
         bp.try_text(pruned, "the film", tokenizer=tiny_tokenizer)
@@ -85,10 +85,10 @@ def test_one_output_is_a_score(make_tiny: Callable[..., Any], tiny_tokenizer: An
 
 
 def test_a_pair_reaches_a_classifier_as_a_pair(classifier: Any, tiny_tokenizer: Any) -> None:
-    told = bp.try_text(classifier, "the film", text_pair="was bad", tokenizer=tiny_tokenizer)
+    report = bp.try_text(classifier, "the film", text_pair="was bad", tokenizer=tiny_tokenizer)
     expected = logits(classifier, tiny_tokenizer, "the film", "was bad").softmax(dim=-1).max()
-    assert told.answers[0].after[0].probability == pytest.approx(float(expected))
-    assert told.answers[0].before is None
+    assert report.answers[0].after[0].probability == pytest.approx(float(expected))
+    assert report.answers[0].before is None
 
 
 def test_a_run_is_compared_with_its_own_checkpoint_and_left_as_it_was(tiny_folder: Callable[..., Any]) -> None:
@@ -101,42 +101,41 @@ def test_a_run_is_compared_with_its_own_checkpoint_and_left_as_it_was(tiny_folde
     assert all(torch.equal(value, state[name]) for name, value in run.model.state_dict().items())
 
 
-def test_a_text_that_is_too_long_is_cut_and_said_so(classifier: Any, tiny_tokenizer: Any) -> None:
-    told = bp.try_text(classifier, "good " * 100, tokenizer=tiny_tokenizer)
-    assert told.cut
-    assert told.tokens == told.max_length == 32
-    assert "cut to 32 tokens" in str(told)
+def test_a_text_that_is_too_long_is_cut_and_reported(classifier: Any, tiny_tokenizer: Any) -> None:
+    report = bp.try_text(classifier, "good " * 100, tokenizer=tiny_tokenizer)
+    assert report.cut
+    assert report.tokens == report.max_length == 32
+    assert "cut to 32 tokens" in str(report)
     assert not bp.try_text(classifier, "good", tokenizer=tiny_tokenizer).cut
 
 
-def test_every_family_answers(family: Any, tiny_tokenizer: Any) -> None:
-    told = bp.try_text(family, "the film", text_pair="the plot", tokenizer=tiny_tokenizer)
-    assert [figure.name for figure in told.figures] == ["similarity"]
+def test_every_family_compares_two_texts(family: Any, tiny_tokenizer: Any) -> None:
+    report = bp.try_text(family, "the film", text_pair="the plot", tokenizer=tiny_tokenizer)
+    assert [figure.name for figure in report.figures] == ["similarity"]
 
 
 @pytest.mark.parametrize(
     ("text", "more", "said"),
     [
-        ("", {}, "text is empty"),
         (" \n\t ", {}, "text is empty"),
-        (7, {}, "text is a int: expected one text"),
+        (7, {}, "text is of type int: expected a text"),
         ("x" * 1_000_001, {}, "1,000,001 characters"),
-        ("\ud800", {}, "half a character"),
+        ("\ud800", {}, "broken character"),
         ("good", {"text_pair": " "}, "text_pair is empty"),
         ("good", {"top": 0}, "top=0"),
         ("good", {"top": True}, "top=True"),
         ("good", {"max_length": 2}, "max_length=2"),
     ],
 )
-def test_wrong_texts_are_named(
+def test_wrong_texts_and_options_are_named(
     classifier: Any, tiny_tokenizer: Any, text: Any, more: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(DataError, match=said):
         bp.try_text(classifier, text, tokenizer=tiny_tokenizer, **more)
 
 
-def test_a_blank_is_asked_for_where_one_is_needed(tiny_mlm: Any, tiny_tokenizer: Any) -> None:
-    with pytest.raises(DataError, match=r"the text has no \[MASK\]: put it where a word is to be guessed"):
+def test_a_masked_language_model_needs_a_blank(tiny_mlm: Any, tiny_tokenizer: Any) -> None:
+    with pytest.raises(DataError, match=r"the text has no \[MASK\]: put it where a word is to be filled in"):
         bp.try_text(tiny_mlm, "the film was good", tokenizer=tiny_tokenizer)
     with pytest.raises(DataError, match=r"no \[MASK\] is among the 32 tokens"):
         bp.try_text(tiny_mlm, "good " * 100 + "[MASK]", tokenizer=tiny_tokenizer)
@@ -145,11 +144,11 @@ def test_a_blank_is_asked_for_where_one_is_needed(tiny_mlm: Any, tiny_tokenizer:
         bp.try_text(tiny_mlm, "the film", tokenizer=tiny_tokenizer)
 
 
-def test_a_model_without_tokenizer_asks_for_one(tiny_folder: Callable[..., Any]) -> None:
+def test_a_checkpoint_without_tokenizer_is_an_error(tiny_folder: Callable[..., Any]) -> None:
     with pytest.raises(DataError, match="has no tokenizer"):
         bp.try_text(bp.prune(tiny_folder(tokenizer=False), STEP), "the film")
 
 
-def test_models_that_answer_differently_are_not_compared(tiny_bert: Any, classifier: Any, tiny_tokenizer: Any) -> None:
+def test_models_with_different_heads_are_not_compared(tiny_bert: Any, classifier: Any, tiny_tokenizer: Any) -> None:
     with pytest.raises(DataError, match="expected the same head"):
         bp.try_text(classifier, "good", baseline=tiny_bert, tokenizer=tiny_tokenizer)

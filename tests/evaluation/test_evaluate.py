@@ -1,4 +1,4 @@
-"""Before and after on the same inputs: each figure against scikit-learn or scipy on plain transformers outputs."""
+"""Each figure equals that of scikit-learn or scipy on plain transformers outputs, one text at a time."""
 
 import json
 from collections.abc import Callable
@@ -15,16 +15,18 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch.nn.functional import cosine_similarity
 
 import bertprune as bp
+from bertprune.data.batches import encode
+from bertprune.evaluation.language import mask_tokens
 
 
 def plain_logits(model: Any, tokenizer: Any, texts: list[str]) -> torch.Tensor:
-    """Score one text at a time, as nobody should."""
+    """Return the logits of one text at a time."""
     with torch.no_grad():
         return torch.cat([model(**tokenizer(text, return_tensors="pt")).logits for text in texts])
 
 
 def plain_embeddings(model: Any, tokenizer: Any, texts: list[str]) -> torch.Tensor:
-    """Average the last hidden states of one text at a time."""
+    """Return the mean of the last hidden states, one text at a time."""
     inputs = [tokenizer(text, return_tensors="pt") for text in texts]
     with torch.no_grad():
         return torch.stack([model.base_model(one.input_ids).last_hidden_state[0].mean(dim=0) for one in inputs])
@@ -44,7 +46,7 @@ def report(classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str], 
     return bp.evaluate(pruned, data, baseline=classifier, tokenizer=tiny_tokenizer, batch_size=16)
 
 
-def test_classification_is_what_sklearn_says(
+def test_classification_scores_equal_those_of_scikit_learn(
     report: Any, classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str], labels: list[int]
 ) -> None:
     before, after = (plain_logits(model, tiny_tokenizer, texts).argmax(dim=1) for model in (classifier, pruned))
@@ -64,7 +66,7 @@ def test_classification_is_what_sklearn_says(
     assert report["accuracy"].p_value == pytest.approx(stats.binomtest(lost, len(report.changed)).pvalue)
 
 
-def test_the_interval_of_a_difference_is_that_of_a_paired_bootstrap_over_examples(
+def test_the_interval_of_a_difference_is_that_of_a_paired_bootstrap(
     report: Any, classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str], labels: list[int]
 ) -> None:
     known = np.array(labels)
@@ -93,7 +95,7 @@ def test_changed_examples_are_those_whose_class_changed(
         assert one.after_probability == pytest.approx(after[row].max().item(), abs=1e-5)
 
 
-def test_the_report_says_who_what_and_how_long(report: Any) -> None:
+def test_the_report_names_task_data_and_times(report: Any) -> None:
     assert (report.task, report.examples, report.data_name) == ("classification", 120, "the list")
     assert report.max_length == 32
     assert 0 < report.seconds["before"] < report.seconds["total"]
@@ -137,7 +139,7 @@ def test_without_labels_agreement_and_embeddings_are_compared(
     assert report.changed[0].label is None
 
 
-def test_blank_rows_change_no_figure_and_are_told_in_the_report(
+def test_blank_rows_change_no_figure_and_are_noted(
     report: Any, classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str], labels: list[int]
 ) -> None:
     rows = list(zip(texts, labels, strict=True))
@@ -150,7 +152,7 @@ def test_blank_rows_change_no_figure_and_are_told_in_the_report(
     assert f"note: {note}" in str(holed).splitlines()
 
 
-def test_one_model_alone_is_scored_with_its_interval(
+def test_a_model_without_baseline_is_scored_with_its_interval(
     classifier: Any, tiny_tokenizer: Any, texts: list[str], labels: list[int]
 ) -> None:
     report = bp.evaluate(classifier, zip(texts, labels, strict=True), tokenizer=tiny_tokenizer)
@@ -161,7 +163,7 @@ def test_one_model_alone_is_scored_with_its_interval(
     assert (dict(report.fidelity), report.changed, report.before_name) == ({}, (), None)
     assert "BertForSequenceClassification: classification" in str(report)
     assert report.to_frame()["before"].isna().all()
-    with pytest.raises(bp.BertpruneError, match=r"the list has no labels .* give baseline= \(--baseline\)"):
+    with pytest.raises(bp.BertpruneError, match=r"the list has no labels .* pass baseline= \(--baseline\)"):
         bp.evaluate(classifier.base_model, texts, tokenizer=tiny_tokenizer)
 
 
@@ -193,53 +195,49 @@ def test_a_pair_is_one_unit_of_the_interval_not_two(
     assert pairs.high - pairs.low == pytest.approx(single.high - single.low, rel=0.1)
 
 
-def test_similar_sentences_come_out_similar(tiny_bert: Any, tiny_tokenizer: Any, texts: list[str]) -> None:
+def test_equal_sentences_are_the_most_similar(tiny_bert: Any, tiny_tokenizer: Any, texts: list[str]) -> None:
     pairs = [(text, text, 5.0) for text in texts[:20]] + [(text, "bad", 0.0) for text in texts[:20]]
     score = bp.evaluate(tiny_bert, pairs, tokenizer=tiny_tokenizer)["spearman"]
     assert score.after.value > 0.8
 
 
-def test_masked_language_loss_is_the_models_own(
-    tiny_mlm: Any, prune_half: Callable[[Any], Any], tiny_tokenizer: Any, texts: list[str], monkeypatch: Any
+def test_masked_language_loss_is_that_of_transformers(
+    tiny_mlm: Any, prune_half: Callable[[Any], Any], tiny_tokenizer: Any, texts: list[str]
 ) -> None:
-    seen: list[dict[str, torch.Tensor]] = []
-    from bertprune.evaluation import language
-
-    read = language._read_losses
-    monkeypatch.setattr(language, "_read_losses", lambda model, batch: (seen.append(batch), read(model, batch))[1])
     pruned = prune_half(tiny_mlm, 0.9)
     report = bp.evaluate(pruned, texts, baseline=tiny_mlm, tokenizer=tiny_tokenizer, batch_size=13)
-    batches = len(seen) // 2
-    for one, other in zip(seen[:batches], seen[batches:], strict=True):
-        assert all(torch.equal(one[name], other[name]) for name in one)  # the same masks for both
+    masked = mask_tokens(encode(tiny_tokenizer, texts, None, 32), tiny_tokenizer, seed=0).features
     for side, model in (("before", tiny_mlm), ("after", pruned)):
         total, count = 0.0, 0
-        for batch in seen[:batches]:
-            masked = int((batch["targets"] != -100).sum())
+        for ids, targets in zip(masked["input_ids"], masked["targets"], strict=True):
+            scored = sum(target != -100 for target in targets)
             with torch.no_grad():
-                inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
-                total += model(**inputs, labels=batch["targets"]).loss.item() * masked
-            count += masked
+                total += model(torch.tensor([ids]), labels=torch.tensor([targets])).loss.item() * scored
+            count += scored
         assert getattr(report["masked_lm_loss"], side).value == pytest.approx(total / count, abs=1e-4)
     assert report["masked_lm_loss"].better == "lower"
     assert report.task == "language"
     assert report["embedding_cosine"].value < 1 - 1e-6
 
 
-def test_masks_fall_on_fifteen_percent_of_ordinary_tokens_by_text_and_seed_alone() -> None:
-    from bertprune.evaluation.language import _places
+def test_fifteen_percent_of_ordinary_tokens_are_masked_by_text_and_seed_alone(tiny_tokenizer: Any) -> None:
+    def places(text: str, *others: str, seed: int = 0) -> list[int]:
+        encoded = encode(tiny_tokenizer, [*others, text], None, 200)
+        masked = mask_tokens(encoded, tiny_tokenizer, seed).features
+        ids, inputs, targets = encoded.features["input_ids"][-1], masked["input_ids"][-1], masked["targets"][-1]
+        chosen = [place for place, target in enumerate(targets) if target != -100]
+        assert all((targets[place], inputs[place]) == (ids[place], tiny_tokenizer.mask_token_id) for place in chosen)
+        assert all(inputs[place] == ids[place] for place in range(len(ids)) if place not in chosen)
+        return chosen
 
-    special = np.array([0, 1, 2, 3, 4])
-    ids = np.array([2, *range(5, 105), 3])
-    places = _places(ids, special, 0)
-    assert len(places) == 15
-    assert len(set(places)) == 15
-    assert not np.isin(ids[places], special).any()
-    assert np.array_equal(places, _places(ids.copy(), special, 0))
-    assert not np.array_equal(places, _places(ids, special, 1))
-    assert not np.array_equal(places, _places(np.array([2, *range(6, 106), 3]), special, 0))
-    assert len(_places(np.array([2, 9, 3]), special, 0)) == 1
-    assert len(_places(np.array([2, 1, 3]), special, 0)) == 0
+    text = "good bad " * 50
+    assert len(places(text)) == 15
+    assert not {0, 101} & set(places(text))  # [CLS] and [SEP]
+    assert places(text) == places(text, "other", "texts")
+    assert places(text) != places(text, seed=1)
+    assert places(text) != places("bad good " * 50)
+    assert len(places("good")) == 1
+    assert places("한") == []  # [UNK] is special
 
 
 def test_masked_language_loss_depends_on_neither_order_nor_batches(
@@ -261,7 +259,7 @@ def test_a_regression_head_is_correlated_by_its_output(
     assert report["pearson"].after.value == pytest.approx(stats.pearsonr(outputs, scores).statistic, abs=1e-3)
 
 
-def test_labels_without_classes_are_said_to_be_unused(tiny_mlm: Any, tiny_tokenizer: Any, texts: list[str]) -> None:
+def test_labels_that_a_model_cannot_use_are_noted(tiny_mlm: Any, tiny_tokenizer: Any, texts: list[str]) -> None:
     report = bp.evaluate(tiny_mlm, [(text, "good") for text in texts[:9]], tokenizer=tiny_tokenizer)
     assert report.notes == ("BertForMaskedLM has no classes: 'label' is not used",)
     assert report.notes[0] in str(report)

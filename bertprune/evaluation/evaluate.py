@@ -1,0 +1,137 @@
+"""`bp.evaluate`: what pruning cost, measured on the same inputs before and after."""
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from ..data.columns import find_examples
+from ..data.tables import read_table
+from ..errors import DataError
+from ..parallel import Progress, silent
+from .classification import score_classes
+from .job import Job, Model, open_models
+from .language import score_masked_tokens
+from .report import Findings, QualityReport, Task
+from .similarity import compare_embeddings, score_pairs, score_regression
+
+
+def evaluate(
+    model: Model,
+    data: str | Path | Iterable[Any],
+    *,
+    baseline: Model | None = None,
+    tokenizer: PreTrainedTokenizerBase | str | Path | None = None,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+    max_length: int | None = None,
+    progress: Progress = silent,
+) -> QualityReport:
+    """Measure what pruning cost, on the same inputs before and after.
+
+    What is measured follows from the model's head and the data:
+
+    * classes: accuracy and macro-F1 where there are labels, agreement, and the predictions that changed;
+    * one output: Spearman's and Pearson's correlation with the scores;
+    * masked-language models: the loss at 15 % of the tokens, the same ones for both models;
+    * sentence pairs with scores: the correlations of the cosines of mean-pooled embeddings;
+    * otherwise: the cosine between the embeddings before and after.
+
+    The models, their training flags and the global random state are left as they were.
+
+    Args:
+        model (PruningRun, transformers model, Checkpoint, str or Path): The model to evaluate; a str is the name or
+            folder of a checkpoint. A run is compared with its own checkpoint.
+        data (str, Path, DataFrame or iterable): A .csv, .tsv, .txt (read as TSV) or .jsonl file in UTF-8, also
+            gzipped; "samples" for the Korean reviews that come with the package; a DataFrame; or an iterable of
+            texts, of (text, label), of (text, text, score) or of dicts. Rows without a text are left out, with a note.
+        baseline (as model): The model to compare with. Default: a run's own checkpoint, for anything else none; then
+            the scores of the model alone are reported.
+        tokenizer (tokenizer, str or Path): Replaces the checkpoint's tokenizer; required where models are passed as
+            objects. Default: the checkpoint's.
+        text (str): Column with the texts. Default: a column with a usual name, such as text or document.
+        text_pair (str): Column with second texts. Default: usual names, such as sentence1 and sentence2.
+        label (str): Column with labels or scores. Default: usual names, such as label or score.
+        limit (int): Number of rows to read, from the first. Default: all, which must be at most a million.
+        seed (int): Decides the bootstrap's resamples and the masked tokens. Default 0.
+        batch_size (int): Largest number of texts per batch. Default 64.
+        max_length (int): Tokens after which texts are cut, at least 3. Default: what both models can read.
+        progress (callable): Called with the share done, 0 to 1, and a few words; may raise to cancel.
+
+    Returns:
+        A QualityReport: scores with 95 % intervals, the paired difference, and the predictions that changed.
+
+    Raises:
+        DataError: Data, columns, labels, options or a tokenizer do not fit.
+        CheckpointError: A model cannot be read.
+
+    Source:
+        Paired bootstrap over examples (Efron and Tibshirani, 1993), Wilson's interval for accuracy and McNemar's
+        exact test for its difference.
+
+    Example:
+        >>> import bertprune as bp
+        >>> run = bp.prune("demo", bp.Step(method="l1_unstructured", fraction=0.3, select="encoder.*"))
+        >>> report = bp.evaluate(run, "samples", limit=16)
+        >>> report.before_name, report.after_name
+        ('demo', 'demo, pruned')
+        >>> report["accuracy"].difference.value > -0.2
+        True
+    """
+    start = time.perf_counter()
+    table = read_table(data, limit)
+    models = open_models(model, baseline, tokenizer)
+    scores = models.head() != "classification"
+    examples = find_examples(table, text=text, text_pair=text_pair, label=label, scores=scores)
+    job = Job(models, examples, seed=seed, batch_size=batch_size, max_length=max_length, progress=progress)
+    task, measure = _choose_task(job)
+    findings = measure(job)
+    return _report(task, job, findings, time.perf_counter() - start)
+
+
+def _choose_task(job: Job) -> tuple[Task, Callable[[Job], Findings]]:
+    head, examples = job.models.head(), job.examples
+    if head == "classification":
+        return "classification", score_classes
+    if head == "regression":
+        return "regression", score_regression
+    if examples.pairs is not None and (examples.labels is not None or head == "embedding"):
+        return "similarity", score_pairs
+    if examples.labels is not None:
+        name = type(job.models.after).__name__
+        job.notes.append(f"{name} has no classes: {examples.label_column!r} is not used")
+    return ("language", score_masked_tokens) if head == "language" else ("embedding", compare_embeddings)
+
+
+def _report(task: Task, job: Job, findings: Findings, seconds: float) -> QualityReport:
+    models, data_name = job.models, job.examples.table.name
+    if not findings.scores and not findings.fidelity:
+        raise DataError(
+            "{data} has no labels to score {model} by: pass baseline= (--baseline) to compare it with another model",
+            code="evaluation.no_labels",
+            data=data_name,
+            model=models.after_name,
+        )
+    if models.before is models.after:
+        job.notes.append("model and baseline are one and the same object: pruning it in place changed both")
+    return QualityReport(
+        task=task,
+        before_name=models.before_name,
+        after_name=models.after_name,
+        data_name=data_name,
+        examples=len(job.examples),
+        scores=MappingProxyType(findings.scores),
+        fidelity=MappingProxyType(findings.fidelity),
+        changed=findings.changed,
+        seconds=MappingProxyType(job.seconds | {"total": seconds}),
+        max_length=job.max_length,
+        seed=job.seed,
+        notes=tuple(job.notes),
+    )

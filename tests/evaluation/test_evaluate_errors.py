@@ -1,0 +1,70 @@
+"""Data, labels, options and outputs that cannot be evaluated, or only with a note."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+import bertprune as bp
+from bertprune.errors import DataError
+
+DATA = [("the film was good", 1), ("bad plot and boring music", 0), ("fine acting", 1), ("awful", 0)]
+
+
+def test_unknown_labels_are_named_with_the_known_classes(tiny_classifier: Any, tiny_tokenizer: Any) -> None:
+    with pytest.raises(DataError, match=r"item 2: the model has no class 'meh'; it has LABEL_0 \(0\), LABEL_1 \(1\)"):
+        bp.evaluate(tiny_classifier, [("good", "LABEL_1"), ("bad", "meh")], tokenizer=tiny_tokenizer)
+
+
+def test_outputs_that_are_not_finite_are_refused(tiny_classifier: Any, tiny_tokenizer: Any) -> None:
+    broken = copy.deepcopy(tiny_classifier)
+    with torch.no_grad():
+        broken.classifier.bias.fill_(float("nan"))
+    with pytest.raises(DataError, match="returns NaN or infinite outputs for 4 of 4 texts: check its weights"):
+        bp.evaluate(broken, DATA, baseline=tiny_classifier, tokenizer=tiny_tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, r"batch_size=0: expected a whole number, 1 or more"),
+        ({"batch_size": True}, "batch_size=True"),
+        ({"max_length": 2}, r"max_length=2: expected a whole number of tokens from 3 to 32"),
+        ({"max_length": 33}, r"max_length=33"),
+        ({"seed": -1}, "seed=-1: expected a whole number, 0 or more"),
+        ({"seed": 1.5}, "seed=1.5"),
+        ({"label": "mood"}, "has no column 'mood'"),
+    ],
+)
+def test_options_out_of_range_are_named(
+    tiny_classifier: Any, tiny_tokenizer: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        bp.evaluate(tiny_classifier, DATA, tokenizer=tiny_tokenizer, **options)
+
+
+@pytest.mark.parametrize("scores", [[1.0, 1.0, 1.0], [1.0, 2.0]])
+def test_a_correlation_needs_scores_that_differ(tiny_bert: Any, tiny_tokenizer: Any, scores: list[float]) -> None:
+    data = [("good", "bad", score) for score in scores]
+    with pytest.raises(DataError, match=r"a correlation needs at least 3 examples whose scores are not all equal"):
+        bp.evaluate(tiny_bert, data, tokenizer=tiny_tokenizer)
+
+
+def test_constant_outputs_have_no_correlation(tiny_bert: Any, tiny_tokenizer: Any) -> None:
+    report = bp.evaluate(tiny_bert, [("good", "bad", score) for score in range(4)], tokenizer=tiny_tokenizer)
+    assert report.notes == ("a model gives every example the same number: there is nothing to correlate",)
+    assert report.to_dict()["scores"]["spearman"]["after"]["value"] is None
+
+
+def test_texts_without_any_known_token_have_nothing_to_mask(tiny_mlm: Any, tiny_tokenizer: Any) -> None:
+    with pytest.raises(DataError, match="nothing to mask"):
+        bp.evaluate(tiny_mlm, ["한국어"], tokenizer=tiny_tokenizer)
+    tiny_tokenizer.mask_token = None
+    with pytest.raises(DataError, match="the tokenizer has no mask token"):
+        bp.evaluate(tiny_mlm, ["good"], tokenizer=tiny_tokenizer)
+
+
+def test_labels_of_one_class_are_noted(tiny_classifier: Any, tiny_tokenizer: Any) -> None:
+    report = bp.evaluate(tiny_classifier, [("good", 1), ("bad", 1)], tokenizer=tiny_tokenizer)
+    assert report.notes == ("every label is 'LABEL_1': accuracy says little, macro-F1 nothing",)
