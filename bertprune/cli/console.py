@@ -1,51 +1,44 @@
-"""Print tables and data: for people on a terminal, plain in a pipe, JSON for programs."""
+"""Print tables, data and progress: drawn on a terminal, plain in a pipe, JSON for programs."""
 
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from ..parallel import Progress, silent
+from ..text import aligned
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under headings; the columns named in `numbers` are set flush right."""
+    """Rows under headings; the columns named in `numbers` are right-aligned."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numbers: frozenset[str] = frozenset()
-    title: str = ""
 
     @classmethod
-    def of(
-        cls, columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[str] = (), title: str = ""
-    ) -> "Table":
+    def of(cls, columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[str] = ()) -> "Table":
         """Build a table from any values."""
-        text = tuple(tuple(str(cell) for cell in row) for row in rows)
-        return cls(tuple(columns), text, frozenset(numbers), title)
-
-    def plain(self) -> str:
-        """Align the columns with spaces, two between them, without colour or lines."""
-        from ..text import aligned
-
-        right = [at for at, column in enumerate(self.columns) if column in self.numbers]
-        text = aligned([self.columns, *self.rows], right)
-        return f"{self.title}\n{text}" if self.title else text
+        return cls(tuple(columns), tuple(tuple(map(str, row)) for row in rows), frozenset(numbers))
 
     def print(self) -> None:
-        """Print with rich on a terminal, plain anywhere else."""
+        """Draw the table on a terminal; print aligned columns anywhere else."""
         if sys.stdout.isatty():
-            self._print_rich()
+            self._draw()
         else:
-            print(self.plain())
+            right = [at for at, column in enumerate(self.columns) if column in self.numbers]
+            print(aligned([self.columns, *self.rows], right))
 
-    def _print_rich(self) -> None:
+    def _draw(self) -> None:
         from rich.console import Console
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        table = RichTable(title=self.title or None, title_justify="left")
+        table = RichTable()
         for column in self.columns:
             table.add_column(column, justify="right" if column in self.numbers else "left", overflow="fold")
         for row in self.rows:
@@ -66,16 +59,37 @@ def _finite(data: Any) -> Any:
     return str(data) if isinstance(data, float) and not math.isfinite(data) else data
 
 
-def say(words: str) -> None:
-    """Tell the person at the terminal something that is no part of the output."""
-    print(words, file=sys.stderr)
+def print_note(text: str) -> None:
+    """Print a line for the person at the terminal that is not part of the output."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def progress_bar(text: str) -> Iterator[Progress]:
+    """Draw a bar on stderr while the block runs, and wipe it after; draw nothing where stderr is not a terminal."""
+    if not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    # stdout may be a pipe, whose text rich must not move to the terminal
+    with Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task(text, total=None)
+
+        def show(share: float, now: str) -> None:
+            bar.update(task, total=1.0, completed=share, description=now or text)
+
+        yield show
 
 
 def percent(share: float) -> str:
-    """Write a share with two decimals."""
+    """Write a share as a percentage with two decimals."""
     return f"{share:.2%}"
 
 
-def bytes_of(size: int) -> str:
-    """Write a number of bytes exactly, and in megabytes where there are any."""
+def byte_size(size: int) -> str:
+    """Write a number of bytes exactly, and in megabytes too where it is large."""
     return f"{size:,} bytes" + (f" ({size / 1e6:.1f} MB)" if size >= 100_000 else "")

@@ -1,36 +1,38 @@
-"""Commands that tell what pruning cost: on many texts, and on one of one's own."""
+"""Commands that measure what pruning cost: on a file of texts, and on one sentence."""
 
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+import bertprune as bp
+
 from ..recipe import Recipe
-from .arguments import Json, Revision, Seed, open_checkpoint, open_model
-from .bar import progress_bar
-from .console import print_json
-from .options import with_recipe
+from .console import print_json, progress_bar
+from .options import Json, Revision, Seed, open_source, with_recipe_flags
 
 if TYPE_CHECKING:
-    from ..evaluation.quality import QualityReport
+    from ..checkpoint.masked import MaskedFolder
 
-Pruned = Annotated[str, typer.Argument(metavar="SOURCE", help="What `bertprune prune` wrote, or a checkpoint.")]
+Pruned = Annotated[str, typer.Argument(metavar="SOURCE", help="A folder from `bertprune prune`, or a checkpoint.")]
 Baseline = Annotated[
-    str | None, typer.Option("--baseline", metavar="SOURCE", help="What to compare with.", show_default=False)
+    str | None,
+    typer.Option("--baseline", metavar="SOURCE", help="The checkpoint to compare with.", show_default=False),
 ]
 Tokenizer = Annotated[
-    str | None, typer.Option("--tokenizer", metavar="SOURCE", help="Another tokenizer.", show_default=False)
+    str | None,
+    typer.Option("--tokenizer", metavar="SOURCE", help="A checkpoint whose tokenizer to use.", show_default=False),
 ]
 MaxLength = Annotated[
-    int | None, typer.Option("--max-length", min=1, help="Tokens after which texts are cut.", show_default=False)
+    int | None, typer.Option("--max-length", min=1, help="Cut texts after this many tokens.", show_default=False)
 ]
 
+Report = TypeVar("Report", "bp.QualityReport", "bp.TextReport")
 
-def _column(name: str, what: str) -> Any:
-    return typer.Option(
-        name, metavar="COLUMN", help=f"The column with {what}, if called unusually.", show_default=False
-    )
+
+def _column(flag: str, what: str) -> Any:
+    text = f"The column with the {what}, where its name is unusual."
+    return typer.Option(flag, metavar="COLUMN", help=text, show_default=False)
 
 
 def evaluate(
@@ -44,63 +46,39 @@ def evaluate(
     text_pair: Annotated[str | None, _column("--text-pair", "second texts")] = None,
     label: Annotated[str | None, _column("--label", "labels")] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="The first rows only.", show_default=False)
+        int | None, typer.Option("--limit", min=1, help="Use only the first rows.", show_default=False)
     ] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Texts a batch.")] = 64,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Texts per batch.")] = 64,
     max_length: MaxLength = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Measure what pruning cost, on the same texts before and after."""
-    columns = {"text": text, "text_pair": text_pair, "label": label}
-    rest = {"limit": limit, "batch_size": batch_size, "max_length": max_length, "seed": seed}
-    report = _evaluate(source, data, baseline, tokenizer, {**columns, **rest})
-    if json:
-        print_json(report.to_dict())
-    else:
-        print(report.to_text())
-
-
-def _evaluate(
-    source: str, data: str, baseline: str | None, tokenizer: str | None, options: dict[str, Any]
-) -> "QualityReport":
     with progress_bar("reading") as progress:
-        from ..evaluation.quality import evaluate as measure
-
-        model, tokenizer = _opened(source, None, tokenizer)
-        before = _compared(baseline)
-        report = measure(model, data, baseline=before, tokenizer=tokenizer, progress=progress, **options)
-    return replace(report, **_names(source, baseline))
-
-
-def _opened(source: str, revision: str | None, tokenizer: Any) -> tuple[Any, Any]:
-    """Open a checkpoint, or a masked folder's model with its own tokenizer; only a checkpoint has a revision."""
-    from ..checkpoint.masked import is_masked, open_masked
-
-    if revision is not None or not is_masked(source):
-        return open_checkpoint(source, revision), tokenizer
-    opened = open_masked(source)
-    return opened.model(), tokenizer or opened.checkpoint.tokenizer()
-
-
-def _compared(baseline: str | None) -> Any:
-    from ..checkpoint.masked import is_masked
-
-    return open_model(baseline, None) if baseline and is_masked(baseline) else baseline
+        after, before = open_source(source), _open_baseline(baseline)
+        report = bp.evaluate(
+            _model(after),
+            data,
+            baseline=_model(before),
+            tokenizer=tokenizer or _tokenizer(after),
+            text=text,
+            text_pair=text_pair,
+            label=label,
+            limit=limit,
+            seed=seed,
+            batch_size=batch_size,
+            max_length=max_length,
+            progress=progress,
+        )
+    _print(_named(report, after, before), json)
 
 
-def _names(source: str, baseline: str | None) -> dict[str, Any]:
-    """Name masked folders, whose models are handed over bare, in a report."""
-    from ..checkpoint.masked import is_masked
-
-    said = {"after_name": source, "before_name": baseline}
-    return {field: Path(folder).name for field, folder in said.items() if folder and is_masked(folder)}
-
-
-@with_recipe
+@with_recipe_flags
 def try_text(
     source: Pruned,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="A sentence; with the mask token to fill a blank in.")],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="A sentence; put the mask token where a word is to be guessed.")
+    ],
     recipe: Recipe | None,
     pair: Annotated[
         str | None, typer.Option("--pair", metavar="TEXT", help="A second sentence.", show_default=False)
@@ -113,20 +91,51 @@ def try_text(
     json: Json = False,
     revision: Revision = None,
 ) -> None:
-    """Ask both models about a sentence of your own."""
+    """Ask the models before and after about a sentence of yours."""
     with progress_bar("reading") as progress:
-        from ..evaluation.sentence import try_text as ask
-
-        model: Any
-        if recipe is not None:
-            from ..runs.run import prune
-
-            model = prune(open_checkpoint(source, revision), recipe, seed, progress=progress)
+        after: Any
+        before = _open_baseline(baseline)
+        if recipe is None:
+            after = open_source(source, revision)
         else:
-            model, tokenizer = _opened(source, revision, tokenizer)
-        before = _compared(baseline)
-        report = ask(model, text, text_pair=pair, baseline=before, tokenizer=tokenizer, top=top, max_length=max_length)
-    report = replace(report, **_names(source, baseline))
+            checkpoint = bp.Checkpoint.open(source, revision=revision)
+            after = bp.prune(checkpoint, recipe, seed, progress=progress)
+        report = bp.try_text(
+            _model(after),
+            text,
+            text_pair=pair,
+            baseline=_model(before),
+            tokenizer=tokenizer or _tokenizer(after),
+            top=top,
+            max_length=max_length,
+        )
+    _print(_named(report, after, before), json)
+
+
+def _open_baseline(baseline: str | None) -> "bp.Checkpoint | MaskedFolder | None":
+    return None if baseline is None else open_source(baseline)
+
+
+def _is_masked(opened: Any) -> bool:
+    """Tell a masked export, which the library takes as its bare model, from what it takes as it is."""
+    return opened is not None and not isinstance(opened, bp.Checkpoint | bp.PruningRun)
+
+
+def _model(opened: Any) -> Any:
+    return opened.model() if _is_masked(opened) else opened
+
+
+def _tokenizer(opened: Any) -> Any:
+    return opened.checkpoint.tokenizer() if _is_masked(opened) else None
+
+
+def _named(report: Report, after: Any, before: Any) -> Report:
+    """Put the names of masked exports into a report, which knows only the classes of their models."""
+    names = {"after_name": after, "before_name": before}
+    return replace(report, **{field: one.checkpoint.name for field, one in names.items() if _is_masked(one)})
+
+
+def _print(report: "bp.QualityReport | bp.TextReport", json: bool) -> None:
     if json:
         print_json(report.to_dict())
     else:

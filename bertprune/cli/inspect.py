@@ -1,28 +1,33 @@
-"""Commands that look and change nothing: tree, inspect, report, methods."""
+"""Commands that show and change nothing: tree, inspect, report, methods."""
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
+import bertprune as bp
+
 from ..errors import BertpruneError
 from ..recipe import Recipe
-from .arguments import Either, Json, Revision, Seed, open_checkpoint, open_model, open_noted, open_skeleton
-from .bar import progress_bar
-from .beside import GROUPS, Group, show_both
-from .console import Table, percent, print_json, say
-from .options import load_methods, with_recipe
+from .console import Table, percent, print_json, print_note, progress_bar
+from .options import (
+    CheckpointOrExport,
+    Json,
+    MethodFiles,
+    Revision,
+    Seed,
+    load_methods,
+    open_source,
+    with_recipe_flags,
+)
 
-if TYPE_CHECKING:
-    from ..model.snapshot import Snapshot
-    from ..model.tree import ModuleNode
-    from ..reports.sparsity import SparsityReport
-    from ..scores import Method
+Grouping = Literal["tensor", "layer", "role", "module", "type"]
+_GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 
 
 def tree(
-    source: Either,
+    source: CheckpointOrExport,
     path: Annotated[str, typer.Argument(metavar="PATH", help="A module to start from.", show_default=False)] = "",
     depth: Annotated[
         int | None, typer.Option("--depth", min=0, help="How many levels to show.", show_default=False)
@@ -33,16 +38,17 @@ def tree(
 ) -> None:
     """Show the modules of a checkpoint and their sizes."""
     with progress_bar("reading"):
-        from ..model.tree import tree as read
-
-        node = read(open_skeleton(source, revision), path)
+        opened = open_source(source, revision)
+        # the sizes of a checkpoint are in its headers
+        model = opened.skeleton() if isinstance(opened, bp.Checkpoint) else opened.model()
+        node = bp.tree(model, path)
     if json:
         print_json(_node(node, depth))
     else:
         print(node.render(fold=not no_fold, depth=depth))
 
 
-def _node(node: "ModuleNode", depth: int | None) -> dict[str, Any]:
+def _node(node: "bp.ModuleNode", depth: int | None) -> dict[str, Any]:
     below = None if depth is None else depth - 1
     place = node.place and {"family": node.place.family, "layer": node.place.layer, "role": node.place.role}
     return {
@@ -57,79 +63,78 @@ def _node(node: "ModuleNode", depth: int | None) -> dict[str, Any]:
     }
 
 
-@with_recipe
+@with_recipe_flags
 def inspect(
-    source: Either,
+    source: CheckpointOrExport,
     module: Annotated[str, typer.Argument(metavar="MODULE", help="A path such as encoder.layer.0.attention.self.key.")],
     recipe: Recipe | None,
     seed: Seed = 0,
     json: Json = False,
     revision: Revision = None,
 ) -> None:
-    """Show a module's parameters, buffers and hooks. Given a step: before and after it."""
-    shown = _inspect(source, module, recipe, seed, revision)
-    if json:
-        print_json({name: snapshot.to_dict() for name, snapshot in shown.items()})
-        return
-    for name, snapshot in shown.items():
-        print(f"{name}:\n{snapshot.render()}" if len(shown) > 1 else snapshot.render())
-
-
-def _inspect(source: str, module: str, recipe: Recipe | None, seed: int, revision: str | None) -> "dict[str, Snapshot]":
+    """Show a module's parameters, buffers and hooks. With a recipe: before and after it."""
     with progress_bar("reading") as progress:
         if recipe is None:
-            from ..model.snapshot import snapshot
-
-            return {"now": snapshot(open_model(source, revision)).module(module)}
-        from ..runs.run import prune
-
-        run = prune(open_checkpoint(source, revision), recipe, seed, progress=progress)
-        return {"before": run.before.module(module), "after": run.after.module(module)}
+            shown = {"now": bp.snapshot(open_source(source, revision).model())}
+        else:
+            checkpoint = bp.Checkpoint.open(source, revision=revision)
+            run = bp.prune(checkpoint, recipe, seed, progress=progress)
+            shown = {"before": run.before, "after": run.after}
+        shown = {when: snapshot.module(module) for when, snapshot in shown.items()}
+    if json:
+        print_json({when: snapshot.to_dict() for when, snapshot in shown.items()})
+        return
+    for when, snapshot in shown.items():
+        print(snapshot.render() if recipe is None else f"{when}:\n{snapshot.render()}")
 
 
 def report(
-    source: Either,
+    source: CheckpointOrExport,
     by: Annotated[
         str | None,
-        typer.Option("--by", metavar="|".join(GROUPS), help="One table: a line each.", show_default=False),
+        typer.Option("--by", metavar="|".join(_GROUPINGS), help="Print one table, grouped so.", show_default=False),
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--against", metavar="OTHER", help="Compare with another of the kind.", show_default=False),
+        typer.Option("--against", metavar="OTHER", help="Another checkpoint to compare with.", show_default=False),
     ] = None,
     json: Json = False,
     revision: Revision = None,
 ) -> None:
     """Show how sparse a checkpoint is, alone or against another."""
     groupings = _groupings(by)
-    if against is not None:
-        show_both(source, against, groupings, json, revision)
-        return
+    found: bp.SparsityReport | bp.Comparison
+    sources = [(source, revision)] if against is None else [(source, revision), (against, None)]
     with progress_bar("counting"):
-        from ..reports.sparsity import sparsity
-
-        model, notes = open_noted(source, revision)
-        found = sparsity(model)
-    for note in notes:
-        say(f"note: {note}")
+        opened = [open_source(*one) for one in sources]
+        models = [one.model() for one in opened]
+        found = bp.sparsity(*models) if against is None else bp.compare(*models)
+    for (name, _), one in zip(sources, opened, strict=True):
+        for note in one.facts.notes if isinstance(one, bp.Checkpoint) else ():
+            print_note(f"note: {note}" if against is None else f"note: {name}: {note}")
     if json:
         print_json(found.to_dict())
-    elif by is None and not sys.stdout.isatty():
+    elif isinstance(found, bp.SparsityReport) and by is None and not sys.stdout.isatty():
         print(found.to_text())
     else:
         for grouping in groupings:
-            _sparsities(found, grouping).print()
+            _table(found, grouping).print()
 
 
-def _groupings(by: str | None) -> tuple[Group, ...]:
-    chosen = tuple(group for group in GROUPS if group == by)
+def _groupings(by: str | None) -> tuple[Grouping, ...]:
+    chosen = tuple(grouping for grouping in _GROUPINGS if grouping == by)
     if by is not None and not chosen:
-        raise BertpruneError(f"--by {by!r}: not a way to group; choose {', '.join(GROUPS)}")
+        sentence = "--by {by!r}: not a way to group; choose {known}"
+        raise BertpruneError(sentence, code="cli.grouping", by=by, known=", ".join(_GROUPINGS))
     return chosen or ("tensor", "layer", "role")
 
 
-def _sparsities(report: "SparsityReport", by: Group) -> Table:
-    """Lay out what is masked and what is merely zero, with the whole model at the foot."""
+def _table(found: "bp.SparsityReport | bp.Comparison", by: Grouping) -> Table:
+    return _compared(found, by) if isinstance(found, bp.Comparison) else _counted(found, by)
+
+
+def _counted(report: "bp.SparsityReport", by: Grouping) -> Table:
+    """Lay out what is masked and what is zero without a mask, with the whole model last."""
     if by == "tensor":
         counts = {(tensor.name, " → ".join(tensor.history) or "-"): tensor.count for tensor in report.targets}
     else:
@@ -144,17 +149,37 @@ def _sparsities(report: "SparsityReport", by: Group) -> Table:
     return Table.of(columns[:kept], [row[:kept] for row in rows], numbers=columns[1:5])
 
 
-def methods(
-    methods_file: Annotated[
-        list[Path] | None, typer.Option("--methods", metavar="FILE.py", help="Methods of your own.", show_default=False)
-    ] = None,
-    json: Json = False,
-) -> None:
+def _compared(found: "bp.Comparison", by: Grouping) -> Table:
+    """Lay out both sides' sparsity and, for tensors, how many values both mask, with the whole model last."""
+    rows = list(_tensor_rows(found) if by == "tensor" else _group_rows(found, by))
+    for name, sides in (("all targets", found.total), ("whole model", found.model)):
+        rows.append((name, *_sides(*sides), ""))
+    columns = (by, "first", "second", "difference", "masked in both")
+    kept = 5 if by == "tensor" else 4
+    return Table.of(columns[:kept], [row[:kept] for row in rows], numbers=columns[1:])
+
+
+def _tensor_rows(found: "bp.Comparison") -> Iterator[tuple[str, ...]]:
+    for one in found.tensors:
+        yield one.name, *_sides(one.first, one.second), "?" if one.both is None else f"{one.both:,}"
+
+
+def _group_rows(found: "bp.Comparison", by: Literal["layer", "role", "module", "type"]) -> Iterator[tuple[str, ...]]:
+    for name, sides in found.by(by).items():
+        yield "-" if name is None else str(name), *_sides(*sides), ""
+
+
+def _sides(first: Any, second: Any) -> tuple[str, str, str]:
+    """Write the sparsity of two counts, each None where a side lacks the tensor, and their difference."""
+    shares = [None if count is None else count.sparsity for count in (first, second)]
+    cells = ["-" if share is None else percent(share) for share in shares]
+    return cells[0], cells[1], f"{100 * ((shares[1] or 0) - (shares[0] or 0)):+.2f} pp"
+
+
+def methods(methods_file: MethodFiles = None, json: Json = False) -> None:
     """List the ways to prune and their options."""
     load_methods(methods_file)
-    from ..scores import methods as registered
-
-    known = sorted(registered().values(), key=lambda method: method.name)
+    known = sorted(bp.methods().values(), key=lambda method: method.name)
     if json:
         print_json([_method(method) for method in known])
         return
@@ -163,7 +188,7 @@ def methods(
     Table.of(columns, rows).print()
 
 
-def _method(method: "Method") -> dict[str, Any]:
+def _method(method: Any) -> dict[str, Any]:
     return {
         "name": method.name,
         "title": method.title,
@@ -175,7 +200,7 @@ def _method(method: "Method") -> dict[str, Any]:
     }
 
 
-def _options(method: "Method") -> str:
+def _options(method: Any) -> str:
     fields = method.options.model_fields.items()
     return ", ".join(name if field.is_required() else f"{name}={field.default}" for name, field in fields)
 

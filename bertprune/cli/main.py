@@ -1,75 +1,111 @@
-"""Start the command line, and turn everything that a user got wrong into one line and exit code 2."""
+"""Run the command line; anything wrong with the input becomes one line on stderr and exit code 2."""
 
 import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+import bertprune
+
 from ..errors import BertpruneError, BertpruneWarning
-from .commands import assemble
-from .console import say
+from . import evaluate, inspect, page, prune
+from .console import print_note
 
-# typer's and click's usage errors share one root, which older typers take from click and newer ones carry themselves
-_UsageProblem: Any = typer.BadParameter.__mro__[2]
+# typer's and click's usage errors share one base class, which older typers take from click and newer ones define
+_UsageError: Any = typer.BadParameter.__mro__[2]
 
-WRONG_INPUT, INTERRUPTED = 2, 130
+_ABOUT = "Prune BERT and its relatives: choose, mask, rank, report, evaluate, export."
+_SOURCES = "SOURCE is demo, demo-mlm, kobert-shape, a folder, a .safetensors file beside its config.json, or a Hub id."
+_WRONG_INPUT, _INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 wrong input, 130 interrupted."""
-    with _warnings_in_one_line():
+    with _one_line_warnings():
         try:
             code = _run(None if arguments is None else list(arguments))
             sys.stdout.flush()
             return code
         except BrokenPipeError:
-            # the reader, such as `head`, has seen enough; without this Python complains again at exit
+            # the reader, such as `head`, closed the pipe; without this Python complains again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
 
 
 def _run(arguments: list[str] | None) -> int:
     try:
-        command = typer.main.get_command(assemble(pretty=sys.stdout.isatty()))
+        command = typer.main.get_command(_build(pretty=sys.stdout.isatty()))
         code = command.main(arguments, prog_name="bertprune", standalone_mode=False)
     except BertpruneError as error:
         return _fail(str(error))
-    except _UsageProblem as error:
-        return _usage(error)
+    except _UsageError as error:
+        return _fail_usage(error)
     except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    if code == INTERRUPTED:
-        say("interrupted")
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        print_note("interrupted")
     return code if isinstance(code, int) else 0
 
 
-def _fail(words: str) -> int:
-    say(f"error: {' '.join(words.split())}")
-    return WRONG_INPUT
+def _build(pretty: bool) -> typer.Typer:
+    """Build the command line; `pretty` draws the help with rich, for terminals."""
+    shell = typer.Typer(
+        help=_ABOUT,
+        epilog=_SOURCES,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich" if pretty else None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        callback=_root,
+    )
+    for module in (inspect, prune, evaluate, page):
+        for name, command in module.COMMANDS.items():
+            shell.command(name)(command)
+    return shell
 
 
-def _usage(error: Any) -> int:
-    words = error.format_message()
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"bertprune {bertprune.__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _fail(sentence: str) -> int:
+    print_note(f"error: {' '.join(sentence.split())}")
+    return _WRONG_INPUT
+
+
+def _fail_usage(error: Any) -> int:
+    sentence = error.format_message()
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
-        say(words)
-        return WRONG_INPUT
+        print_note(sentence)
+        return _WRONG_INPUT
     hint = f" (see {context.command_path} --help)" if context is not None else ""
-    return _fail(words[:1].lower() + words[1:].rstrip(".") + hint)
+    return _fail(sentence[:1].lower() + sentence[1:].rstrip(".") + hint)
 
 
 @contextmanager
-def _warnings_in_one_line() -> Iterator[None]:
+def _one_line_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
             if issubclass(category, BertpruneWarning):
-                say(f"warning: {message}")
+                print_note(f"warning: {message}")
             else:
                 usual(message, category, *rest, **more)
 

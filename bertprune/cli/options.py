@@ -1,116 +1,69 @@
-"""The flags that say a recipe, shared by every command that takes one."""
+"""Arguments and options that several commands share, the flags of a recipe among them, and what they open."""
 
 import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import bertprune as bp
+
 from ..errors import RecipeError
 from ..recipe import Recipe, Selection, Step
-from .parse import count_of, fraction_of, layers_of, names_of, options_of
+from .values import parse_count, parse_fraction, parse_layers, parse_names, parse_options
 
-_STEP = "A step, or --recipe"
+if TYPE_CHECKING:
+    from ..checkpoint.masked import MaskedFolder
 
-Words = list[str] | None
+CheckpointName = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="A checkpoint: demo, a folder, a file or a Hub id.")
+]
+CheckpointOrExport = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="A checkpoint, or a folder from `bertprune prune`.")
+]
+Revision = Annotated[
+    str | None, typer.Option("--revision", help="A branch, tag or commit of a Hub id.", show_default=False)
+]
+Seed = Annotated[int, typer.Option("--seed", help="The random seed.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export in the same place.")]
+MethodFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--methods", metavar="FILE.py", help="A file with your own methods; it is run.", show_default=False),
+]
+
+_Texts = list[str] | None
 
 
-def _flag(name: str, words: str, **more: Any) -> Any:
-    return typer.Option(name, help=words, rich_help_panel=_STEP, show_default=False, **more)
+def open_source(source: str, revision: str | None = None) -> "bp.Checkpoint | MaskedFolder":
+    """Open a checkpoint by its headers, or an export in masked form. Raises CheckpointError."""
+    from ..checkpoint.masked import is_masked, open_masked
 
-
-def recipe_of(
-    recipe: Annotated[Path | None, _flag("--recipe", "A recipe, YAML or JSON.", metavar="FILE")] = None,
-    method: Annotated[
-        str | None, _flag("--method", "How to prune; `bertprune methods` lists them.", metavar="NAME")
-    ] = None,
-    fraction: Annotated[
-        str | None, _flag("--fraction", "The share of what is alive that goes (0 < f <= 1).", metavar="F")
-    ] = None,
-    count: Annotated[
-        str | None, _flag("--count", "How many go: entries, or slices for structured methods.", metavar="N")
-    ] = None,
-    scope: Annotated[
-        str | None,
-        _flag("--scope", "Each tensor by itself (the default), or all ranked together.", metavar="local|global"),
-    ] = None,
-    role: Annotated[Words, _flag("--role", "Parts such as attention.query,attention.key.", metavar="NAMES")] = None,
-    layer: Annotated[Words, _flag("--layer", "Encoder layers from zero, such as 0,2-4.", metavar="NUMBERS")] = None,
-    type_: Annotated[Words, _flag("--type", "Class names such as Linear,Embedding.", metavar="NAMES")] = None,
-    include: Annotated[Words, _flag("--include", "A glob over module paths; repeat for more.", metavar="GLOB")] = None,
-    exclude: Annotated[
-        Words, _flag("--exclude", "A glob that is taken out again; repeat for more.", metavar="GLOB")
-    ] = None,
-    tensor: Annotated[
-        str | None, _flag("--tensor", "The parameter within its module (weight).", metavar="NAME")
-    ] = None,
-    option: Annotated[
-        Words, _flag("--option", "An option of the method; repeat for more.", metavar="KEY=VALUE")
-    ] = None,
-    methods_file: Annotated[
-        list[Path] | None,
-        _flag("--methods", "A Python file with methods of your own; it is run.", metavar="FILE.py"),
-    ] = None,
-) -> Recipe | None:
-    """Build the recipe that the flags say; None where they say nothing. Raises RecipeError."""
-    load_methods(methods_file)
-    step = {
-        "--method": method,
-        "--fraction": fraction_of(fraction),
-        "--count": count_of(count),
-        "--scope": scope,
-        "--role": names_of(role or (), "--role"),
-        "--layer": layers_of(layer or ()),
-        "--type": names_of(type_ or (), "--type"),
-        "--include": tuple(include or ()),
-        "--exclude": tuple(exclude or ()),
-        "--tensor": tensor,
-        "--option": options_of(option or ()),
-    }
-    given = {flag: value for flag, value in step.items() if value not in (None, (), {})}
-    if recipe is not None:
-        return _from_file(recipe, list(given))
-    return Recipe(steps=(_step_of(given),)) if given else None
+    if revision is None and is_masked(source):
+        return open_masked(source)
+    return bp.Checkpoint.open(source, revision=revision)
 
 
 def load_methods(files: list[Path] | None) -> None:
-    """Register the methods that the files hold. Raises RecipeError."""
+    """Register the methods in the files. Raises RecipeError."""
     for file in files or ():
         from ..scores import load_file  # loads torch, so only where a file is named
 
         load_file(file)
 
 
-def _from_file(path: Path, flags: list[str]) -> Recipe:
-    if flags:
-        raise RecipeError(f"--recipe and {flags[0]}: give a file or the flags of one step, not both")
-    return Recipe.load(path)
-
-
-def _step_of(given: dict[str, Any]) -> Step:
-    if "--method" not in given:
-        raise RecipeError(f"{next(iter(given))}: a step needs --method NAME; `bertprune methods` lists them")
-    if ("--fraction" in given) == ("--count" in given):
-        raise RecipeError("the step's amount: give either --fraction (0 < f <= 1) or --count (1 or more), and not both")
-    places = {"--role": "roles", "--layer": "layers", "--type": "types"}
-    places |= {name: name[2:] for name in ("--include", "--exclude", "--tensor")}
-    select = Selection(**{field: given[flag] for flag, field in places.items() if flag in given})
-    rest = {name: given["--" + name] for name in ("method", "fraction", "count", "scope") if "--" + name in given}
-    return Step(select=select, options=given.get("--option", {}), **rest)
-
-
-def with_recipe(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command whose parameter is `recipe: Recipe | None` the flags that say it."""
+def with_recipe_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace the parameter `recipe: Recipe | None` of a command by the flags that give a recipe."""
     own = inspect.signature(command, eval_str=True).parameters
-    flags = inspect.signature(recipe_of, eval_str=True).parameters
+    flags = inspect.signature(build_recipe, eval_str=True).parameters
     kept = [parameter for name, parameter in own.items() if name != "recipe"]
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
-        said = {name: given.pop(name) for name in flags}
-        command(recipe=recipe_of(**said), **given)
+        recipe = build_recipe(**{name: given.pop(name) for name in flags})
+        command(recipe=recipe, **given)
 
     shown = [*kept, *flags.values()]
     wrapped.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -120,8 +73,72 @@ def with_recipe(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def needed(recipe: Recipe | None) -> Recipe:
-    """Insist on a recipe. Raises RecipeError."""
+def _flag(name: str, text: str, metavar: str) -> Any:
+    return typer.Option(name, help=text, metavar=metavar, rich_help_panel="A step, or --recipe", show_default=False)
+
+
+def build_recipe(
+    recipe: Annotated[Path | None, _flag("--recipe", "A recipe, YAML or JSON.", "FILE")] = None,
+    method: Annotated[str | None, _flag("--method", "How to prune; `bertprune methods` lists them.", "NAME")] = None,
+    fraction: Annotated[
+        str | None, _flag("--fraction", "The share to prune of what is not pruned yet (0 < f <= 1).", "F")
+    ] = None,
+    count: Annotated[
+        str | None, _flag("--count", "How many to prune: entries, or slices for structured methods.", "N")
+    ] = None,
+    scope: Annotated[
+        str | None, _flag("--scope", "Rank each tensor by itself (default), or all together.", "local|global")
+    ] = None,
+    role: Annotated[_Texts, _flag("--role", "Parts such as attention.query,attention.key.", "NAMES")] = None,
+    layer: Annotated[_Texts, _flag("--layer", "Encoder layers from zero, such as 0,2-4.", "NUMBERS")] = None,
+    type_: Annotated[_Texts, _flag("--type", "Class names such as Linear,Embedding.", "NAMES")] = None,
+    include: Annotated[_Texts, _flag("--include", "Module paths to prune; repeat for more.", "GLOB")] = None,
+    exclude: Annotated[_Texts, _flag("--exclude", "Module paths to leave alone; repeat for more.", "GLOB")] = None,
+    tensor: Annotated[str | None, _flag("--tensor", "The parameter of each module (default: weight).", "NAME")] = None,
+    option: Annotated[_Texts, _flag("--option", "An option of the method; repeat for more.", "KEY=VALUE")] = None,
+    methods_file: MethodFiles = None,
+) -> Recipe | None:
+    """Build the recipe that the flags describe, or None where there are none. Raises RecipeError."""
+    load_methods(methods_file)
+    flags = {
+        "--method": method,
+        "--fraction": parse_fraction(fraction),
+        "--count": parse_count(count),
+        "--scope": scope,
+        "--role": parse_names(role or (), "--role"),
+        "--layer": parse_layers(layer or ()),
+        "--type": parse_names(type_ or (), "--type"),
+        "--include": tuple(include or ()),
+        "--exclude": tuple(exclude or ()),
+        "--tensor": tensor,
+        "--option": parse_options(option or ()),
+    }
+    given = {flag: value for flag, value in flags.items() if value not in (None, (), {})}
     if recipe is None:
-        raise RecipeError("no recipe: give --recipe FILE, or one step by --method with --fraction or --count")
+        return Recipe(steps=(_build_step(given),)) if given else None
+    if given:
+        sentence = "--recipe and {flag}: give a file or the flags of one step, not both"
+        raise RecipeError(sentence, code="cli.recipe_and_flags", flag=next(iter(given)))
+    return Recipe.load(recipe)
+
+
+def _build_step(given: dict[str, Any]) -> Step:
+    if "--method" not in given:
+        sentence = "{flag}: a step needs --method NAME; `bertprune methods` lists them"
+        raise RecipeError(sentence, code="cli.no_method", flag=next(iter(given)))
+    if ("--fraction" in given) == ("--count" in given):
+        sentence = "the step's amount: give either --fraction (0 < f <= 1) or --count (1 or more), and not both"
+        raise RecipeError(sentence, code="cli.amount")
+    places = {"--role": "roles", "--layer": "layers", "--type": "types"}
+    places |= {name: name[2:] for name in ("--include", "--exclude", "--tensor")}
+    select = Selection(**{field: given[flag] for flag, field in places.items() if flag in given})
+    rest = {name: given["--" + name] for name in ("method", "fraction", "count", "scope") if "--" + name in given}
+    return Step(select=select, options=given.get("--option", {}), **rest)
+
+
+def require(recipe: Recipe | None) -> Recipe:
+    """Return the recipe, or raise RecipeError where no flag gave one."""
+    if recipe is None:
+        sentence = "no recipe: give --recipe FILE, or one step by --method with --fraction or --count"
+        raise RecipeError(sentence, code="cli.no_recipe")
     return recipe

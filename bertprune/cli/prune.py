@@ -5,17 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import bertprune as bp
+
 from ..errors import ExportError
-from ..parallel import Progress
 from ..recipe import Recipe
-from .arguments import Json, Overwrite, Revision, Seed, Source, open_checkpoint
-from .bar import progress_bar
-from .console import Table, bytes_of, percent, print_json
-from .options import needed, with_recipe
+from .console import Table, byte_size, percent, print_json, progress_bar
+from .options import CheckpointName, Json, Overwrite, Revision, Seed, require, with_recipe_flags
 
 if TYPE_CHECKING:
     from ..exports.write import ExportResult
-    from ..runs.run import PruningRun
 
 FormName = Annotated[
     str,
@@ -23,28 +21,26 @@ FormName = Annotated[
 ]
 
 
-@with_recipe
-def preview(source: Source, recipe: Recipe | None, json: Json = False, revision: Revision = None) -> None:
-    """Show what a recipe matches and what would go; reads no weight."""
-    recipe = needed(recipe)
+@with_recipe_flags
+def preview(source: CheckpointName, recipe: Recipe | None, json: Json = False, revision: Revision = None) -> None:
+    """Show what a recipe would prune; reads no weights."""
+    recipe = require(recipe)
     with progress_bar("reading"):
-        from ..runs.run import preview as look_ahead
-
-        seen = look_ahead(open_checkpoint(source, revision), recipe)
+        found = bp.preview(bp.Checkpoint.open(source, revision=revision), recipe)
     if json:
-        print_json(seen.to_dict())
+        print_json(found.to_dict())
         return
-    columns = ("step", "tensors", "weights", "goes at least", "goes at most")
+    columns = ("step", "tensors", "weights", "pruned at least", "pruned at most")
     rows = [
         (at, step.step, len(step.targets), f"{step.weights:,}", f"{step.removed[0]:,}", f"{step.removed[1]:,}")
-        for at, step in enumerate(seen.steps, 1)
+        for at, step in enumerate(found.steps, 1)
     ]
     Table.of(("", *columns), rows, numbers=columns[1:]).print()
 
 
-@with_recipe
+@with_recipe_flags
 def prune(
-    source: Source,
+    source: CheckpointName,
     recipe: Recipe | None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="The folder to write.", show_default=False)
@@ -56,53 +52,47 @@ def prune(
         bool, typer.Option("--as-python", help="Print a script that does the same; --out may then be left out.")
     ] = False,
     ours: Annotated[
-        bool, typer.Option("--ours", help="With --as-python: in bertprune rather than plain torch.")
+        bool, typer.Option("--ours", help="With --as-python: use bertprune rather than plain torch.")
     ] = False,
     json: Json = False,
     revision: Revision = None,
 ) -> None:
     """Prune a checkpoint and write the result as a folder."""
-    recipe = needed(recipe)
-    if out is None and not as_python:
-        raise ExportError("nowhere to write to: give --out DIR (or --as-python for a script alone)")
-    if ours and not as_python:
-        raise ExportError("--ours: says how --as-python is to be written; give both, or neither")
-    if json and as_python:
-        raise ExportError("--json and --as-python: both print to the same place; give one of them")
+    recipe = require(recipe)
+    _check_outputs(out, as_python, ours, json)
     with progress_bar("reading") as progress:
-        run, result = _prune(source, revision, recipe, seed, out, form, overwrite, progress)
+        from ..exports.folder import check_target
+        from ..exports.write import check_form
+
+        checkpoint, kind = bp.Checkpoint.open(source, revision=revision), check_form(form)
+        if out is not None:
+            check_target(out, overwrite, checkpoint.paths)  # before the long work
+        half = 0.5 if out else 1.0
+        run = bp.prune(checkpoint, recipe, seed, progress=lambda share, text: progress(half * share, text))
+        result = None
+        if out is not None:
+            result = bp.export(run, out, kind, overwrite, lambda share, text: progress(half + half * share, text))
     if as_python:
         print(run.as_python(ours), end="")
     elif json:
         print_json(_summary(run, result))
     else:
-        _show(run, result)
+        _print_steps(run)
+        if result is not None:
+            _print_export(result)
 
 
-def _prune(
-    source: str,
-    revision: str | None,
-    recipe: Recipe,
-    seed: int,
-    out: Path | None,
-    form: str,
-    overwrite: bool,
-    progress: Progress,
-) -> "tuple[PruningRun, ExportResult | None]":
-    from ..exports.write import export, form_of, refuse
-    from ..runs.run import prune as run_recipe
-
-    checkpoint, kind = open_checkpoint(source, revision), form_of(form)
-    if out is not None:
-        refuse(checkpoint, out, overwrite)  # before the long work, not after it
-    half = 0.5 if out else 1.0
-    run = run_recipe(checkpoint, recipe, seed, progress=lambda share, words: progress(half * share, words))
-    if out is None:
-        return run, None
-    return run, export(run, out, kind, overwrite, progress=lambda share, words: progress(half + half * share, words))
+def _check_outputs(out: Path | None, as_python: bool, ours: bool, json: bool) -> None:
+    """Refuse flags that leave nothing to do or contradict each other. Raises ExportError."""
+    if out is None and not as_python:
+        raise ExportError("no place to write: give --out DIR (or --as-python for a script only)", code="cli.no_out")
+    if ours and not as_python:
+        raise ExportError("--ours changes what --as-python prints; give both, or neither", code="cli.ours_alone")
+    if json and as_python:
+        raise ExportError("--json and --as-python print to the same place; give one of them", code="cli.two_outputs")
 
 
-def _summary(run: "PruningRun", result: "ExportResult | None") -> dict[str, Any]:
+def _summary(run: "bp.PruningRun", result: "ExportResult | None") -> dict[str, Any]:
     steps = [
         {
             "step": str(done.step),
@@ -117,12 +107,11 @@ def _summary(run: "PruningRun", result: "ExportResult | None") -> dict[str, Any]
         "seed": run.seed,
         "steps": steps,
         "sparsity": run.report.to_dict(),
-        "export": result and written(result),
+        "export": result and _written(result),
     }
 
 
-def written(result: "ExportResult") -> dict[str, Any]:
-    """Say what was written as plain data."""
+def _written(result: "ExportResult") -> dict[str, Any]:
     return {
         "path": str(result.path),
         "form": result.form,
@@ -132,23 +121,19 @@ def written(result: "ExportResult") -> dict[str, Any]:
     }
 
 
-def _show(run: "PruningRun", result: "ExportResult | None") -> None:
+def _print_steps(run: "bp.PruningRun") -> None:
     columns = ("step", "tensors", "alive before", "removed")
     rows = [(done.step, len(done.tensors), f"{done.alive_before:,}", f"{done.removed:,}") for done in run.steps]
     Table.of(columns, rows, numbers=columns[1:]).print()
     total = run.report.total
     print(f"masked {total.masked:,} of {total.size:,} in the pruned tensors ({percent(total.sparsity)})")
-    if result is not None:
-        show_written(result)
 
 
-def show_written(result: "ExportResult") -> None:
-    """Tell what was written, and how large it really is."""
-    print(
-        f"wrote {result.path} ({result.form}): {bytes_of(result.bytes)}, {result.checked} tensors read back and equal"
-    )
-    for name, size in result.files.items():
-        print(f"  {name}: {bytes_of(size)}")
+def _print_export(result: "ExportResult") -> None:
+    size, checked = byte_size(result.bytes), result.checked
+    print(f"wrote {result.path} ({result.form}): {size}; {checked} tensors read back, all equal")
+    for name, bytes_ in result.files.items():
+        print(f"  {name}: {byte_size(bytes_)}")
 
 
 def export(
@@ -159,16 +144,13 @@ def export(
 ) -> None:
     """Turn a masked folder into a baked one, which loads anywhere."""
     with progress_bar("reading") as progress:
-        from ..checkpoint.masked import is_masked
         from ..exports.write import export_folder
 
-        if not is_masked(masked):
-            raise ExportError(f"{masked}: not a folder in masked form; `bertprune prune --form masked` writes one")
         result = export_folder(masked, out, overwrite=overwrite, progress=progress)
     if json:
-        print_json(written(result))
+        print_json(_written(result))
     else:
-        show_written(result)
+        _print_export(result)
 
 
 COMMANDS = {"preview": preview, "prune": prune, "export": export}

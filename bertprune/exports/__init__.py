@@ -1,1 +1,1 @@
-"""Hand a run over as a folder, and take a folder back: written beside its target, reloaded, compared, renamed."""
+"""Write a run as a folder and load it again: written beside its target, read back, compared, renamed."""

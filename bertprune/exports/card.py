@@ -1,141 +1,112 @@
 """The model card: what the folder is, how it was made, and how to load it."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
+from huggingface_hub import ModelCardData
 
-from ..recipe import Recipe
 from ..reports.counting import Count
-from ..reports.sparsity import SparsityReport
-
-Form = Literal["baked", "masked"]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where the weights came from, in words that hold on any machine."""
-
-    name: str
-    hub_id: str | None
-    revision: str | None
-    architecture: str
-    model_type: str
-    dtype: str
-
-    @property
-    def is_half(self) -> bool:
-        """Tell whether the source keeps its weights in less than float32."""
-        return self.dtype in ("float16", "bfloat16")
+from ..text import markdown
+from .contents import WEIGHT_FILES, Contents, Form, Origin
 
 
-@dataclass(frozen=True)
-class Weights:
-    """The file of weights that the card speaks of."""
-
-    name: str
-    size: int
-    """Bytes on disk."""
-
-
-def card(origin: Origin, recipe: Recipe, seed: int, report: SparsityReport, form: Form, weights: Weights) -> str:
-    """Write the model card as Markdown with front matter; the same input gives the same text."""
+def card(contents: Contents, form: Form, size: int) -> str:
+    """Write the model card as Markdown with front matter; `size` is that of the weight file in bytes."""
+    origin = contents.origin
     parts = [
         _front_matter(origin),
         f"# {_code(origin.name)}, pruned",
-        _summary(origin, report),
-        "## How to load it\n\n" + (_load_baked(origin) if form == "baked" else _load_masked()),
-        f"## How it was made\n\nSeed {seed}, and this recipe (`recipe.yaml`):\n\n{_fenced(recipe.to_yaml(), 'yaml')}",
-        "## Sparsity\n\n" + _sparsity(report),
-        "## Size\n\n" + _size(form, weights),
+        _summary(contents),
+        f"## How to load it\n\n{_load_baked(origin) if form == 'baked' else _load_masked()}",
+        f"## How it was made\n\nSeed {contents.seed}, and this recipe (`recipe.yaml`):\n\n"
+        + _fenced(contents.recipe.to_yaml(), "yaml"),
+        f"## Sparsity\n\n{_sparsity(contents)}",
+        f"## Size\n\n{_size(form, size)}",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _front_matter(origin: Origin) -> str:
-    data: dict[str, Any] = {"base_model": origin.hub_id} if origin.hub_id else {}
-    data |= {"library_name": "transformers", "tags": ["bertprune", "pruning", origin.model_type]}
-    return f"---\n{yaml.safe_dump(data, sort_keys=False, allow_unicode=True)}---"
+    tags = ["bertprune", "pruning", origin.model_type]
+    data = ModelCardData(base_model=origin.hub_id, library_name="transformers", tags=tags)
+    return f"---\n{data.to_yaml()}\n---"
 
 
-def _summary(origin: Origin, report: SparsityReport) -> str:
-    made_from = _code(origin.hub_id or origin.name) + (
-        f" at revision {_code(origin.revision)}" if origin.revision else ""
-    )
+def _summary(contents: Contents) -> str:
+    origin, total = contents.origin, contents.sparsity.total
+    source = _code(origin.hub_id or origin.name) + (f" at revision {_code(origin.revision)}" if origin.revision else "")
     return (
-        f"A {_code(origin.architecture)} made from {made_from} with bertprune. {_share(report.total)} in the pruned "
-        f"tensors were removed; that is {report.total.masked:,} of the model's {report.model.size:,} parameters."
+        f"A {_code(origin.architecture)} made from {source} with bertprune. {total.masked:,} of {total.size:,} weights "
+        f"({total.sparsity:.2%}) in the pruned tensors were removed; that is {total.masked:,} of the model's "
+        f"{contents.sparsity.model.size:,} parameters."
     )
-
-
-def _share(count: Count) -> str:
-    return f"{count.masked:,} of {count.size:,} weights ({count.sparsity:.2%})"
 
 
 def _load_baked(origin: Origin) -> str:
-    dtype = ', dtype="float32"' if origin.is_half else ""
+    half = origin.dtype in ("float16", "bfloat16")
+    dtype = ', dtype="float32"' if half else ""
     code = (
         f"from transformers import {origin.architecture}\n\n"
         f'model = {origin.architecture}.from_pretrained("path/to/this/folder"{dtype})'
     )
-    said = "Nothing but transformers is needed; the removed weights are plain zeros."
-    if origin.is_half:
-        said += (
-            f" The weights are kept in {origin.dtype}, as in the source; pruning computed in float32, and so does the "
-            "model when it is loaded as shown."
+    text = "Only transformers is needed; the removed weights are plain zeros."
+    if half:
+        text += (
+            f" The weights are stored in {origin.dtype}, as in the source; they were pruned in float32, and the model "
+            "computes in float32 when it is loaded like this."
         )
-    return f"{said}\n\n{_fenced(code, 'python')}"
+    return f"{text}\n\n{_fenced(code, 'python')}"
 
 
 def _load_masked() -> str:
-    said = (
-        "The tensors are in `masked.safetensors`, before pruning and with their masks, so that training can go on. "
-        "Plain `from_pretrained` fails here on purpose; `bertprune export FOLDER OUT` makes a folder that it loads."
+    text = (
+        "The tensors are in `masked.safetensors`, as they were before pruning and with their masks, so that training "
+        "can continue. Plain `from_pretrained` fails here on purpose; `bertprune export FOLDER OUT` writes a folder "
+        "that it loads."
     )
     code = 'import bertprune as bp\n\nmodel = bp.load("path/to/this/folder")'
-    return f"{said}\n\n{_fenced(code, 'python')}"
+    return f"{text}\n\n{_fenced(code, 'python')}"
 
 
-def _sparsity(report: SparsityReport) -> str:
-    if not report.targets:
+def _sparsity(contents: Contents) -> str:
+    targets = contents.sparsity.targets
+    if not targets:
         return "Nothing was pruned."
-    tensors = [
-        (_code(record.name), " → ".join(record.history), record.count.size, record.count.masked, record.count.sparsity)
-        for record in report.targets
-    ]
     rows = [
-        (name, history, f"{size:,}", f"{masked:,}", f"{share:.2%}") for name, history, size, masked, share in tensors
+        (
+            _code(one.name),
+            " → ".join(one.history),
+            f"{one.count.size:,}",
+            f"{one.count.masked:,}",
+            f"{one.count.sparsity:.2%}",
+        )
+        for one in targets
     ]
-    groups = [f"By {key}:\n\n{_grouped(key, report)}" for key in ("layer", "role")]
-    each = _table(("tensor", "methods", "weights", "removed", "share"), rows)
-    return "\n\n".join([*groups, f"By tensor:\n\n{each}"])
+    tensors = markdown(("tensor", "methods", "weights", "removed", "share"), rows, right=(2, 3, 4))
+    return "\n\n".join([_grouped("layer", contents), _grouped("role", contents), f"By tensor:\n\n{tensors}"])
 
 
-def _grouped(key: Literal["layer", "role"], report: SparsityReport) -> str:
-    counts = {"none" if name is None else str(name): count for name, count in report.by(key).items()}
-    counts["all"] = report.total
-    rows = [(name, f"{c.size:,}", f"{c.masked:,}", f"{c.sparsity:.2%}") for name, c in counts.items()]
-    return _table((key, "weights", "removed", "share"), rows)
+def _grouped(key: Literal["layer", "role"], contents: Contents) -> str:
+    counts = {"none" if name is None else str(name): count for name, count in contents.sparsity.by(key).items()}
+    counts["all"] = contents.sparsity.total
+    rows = [(name, *_cells(count)) for name, count in counts.items()]
+    return f"By {key}:\n\n{markdown((key, 'weights', 'removed', 'share'), rows, right=(1, 2, 3))}"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ["---:" if column in ("weights", "removed", "share") else "---" for column in columns]
-    safe = [[cell.replace("|", r"\|") for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [columns, rule, *safe])
+def _cells(count: Count) -> tuple[str, str, str]:
+    return f"{count.size:,}", f"{count.masked:,}", f"{count.sparsity:.2%}"
 
 
-def _size(form: Form, weights: Weights) -> str:
-    stored = "the zeros" if form == "baked" else "the removed weights and the masks"
+def _size(form: Form, size: int) -> str:
+    stored = "zeros" if form == "baked" else "removed weights and masks"
     return (
-        f"`{weights.name}` has {weights.size:,} bytes. A dense file stores {stored} like everything else: "
+        f"`{WEIGHT_FILES[form]}` has {size:,} bytes. A dense file stores {stored} like any other numbers: "
         "pruning by masks does not make it smaller."
     )
 
 
 def _code(text: str) -> str:
-    """Set text from outside as code, so that nothing in it is read as Markdown."""
+    """Format text from outside as code, so that nothing in it is read as Markdown."""
     flat = " ".join(text.split())
     ticks = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
     return f"{ticks}{flat}{ticks}" if len(ticks) == 1 else f"{ticks} {flat} {ticks}"

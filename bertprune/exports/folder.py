@@ -1,4 +1,4 @@
-"""Make a folder appear whole or not at all."""
+"""Write a folder as a whole or not at all."""
 
 import errno
 import json
@@ -9,85 +9,108 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import ExportError
+from ..errors import ExportError, Message, some
 
-MARK = "bertprune"
-"""The key of `report.json` by which an export of ours is known."""
+REPORT_KEY = "bertprune"
+"""The key of `report.json` that marks an export of ours."""
 
 _PREFIX = ".bertprune-"
 _REASONS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the file system is read-only",
-    errno.ENAMETOOLONG: "the name is too long",
-    errno.ENOTDIR: "a part of its path is a file",
+    errno.ENOSPC: Message("the disk is full", code="exports.disk_full"),
+    errno.EDQUOT: Message("the disk quota is used up", code="exports.quota"),
+    errno.EROFS: Message("the file system is read-only", code="exports.read_only"),
+    errno.ENAMETOOLONG: Message("the name is too long", code="exports.name_too_long"),
+    errno.ENOTDIR: Message("a part of its path is a file", code="exports.path_through_file"),
 }
 
 
 @contextmanager
-def appearing(out: Path, overwrite: bool, sources: Sequence[Path] = ()) -> Iterator[Path]:
+def atomic_folder(out: Path, overwrite: bool, sources: Sequence[Path] = ()) -> Iterator[Path]:
     """Give a hidden folder beside `out` to write into; rename it to `out` if the block succeeds, else remove it.
 
-    A process killed inside the block leaves at most a folder named `.bertprune-…`, which is in nobody's way.
-    With `overwrite` an earlier export of ours steps aside first and is back if anything fails.
+    A process killed inside the block leaves at most a folder named `.bertprune-…`. With `overwrite` an earlier export
+    is moved aside first, and moved back if anything fails.
 
     Raises ExportError for a target that may not be written, and for every OSError inside the block.
     """
-    made: list[Path] = []
-    temporary = out.parent / f"{_PREFIX}{secrets.token_hex(6)}"
+    check_target(out, overwrite, sources)
+    created: list[Path] = []
+    temporary = _free_name_beside(out)
     try:
-        check_target(out, overwrite, sources)
-        made = _make_parents(out.parent)
+        created = _make_parents(out.parent)
         temporary.mkdir()
         yield temporary
-        _take_place(temporary, out, overwrite)
+        check_target(out, overwrite)
+        _replace(out, temporary)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        _unmake(made)
+        _remove_empty(created)
         if isinstance(error, OSError):
-            raise ExportError(f"{out}: cannot be written ({reason(error)})") from None
+            raise _not_writable(out, error) from None
         raise
 
 
-def reason(error: OSError) -> str:
-    """Say in a few words what the system had against it."""
-    return _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
-
-
 def check_target(out: Path, overwrite: bool, sources: Sequence[Path] = ()) -> None:
-    """Refuse a target that is not ours to write. Raises ExportError."""
-    for source in sources:
-        if source.resolve().is_relative_to(out.resolve()):
-            raise ExportError(f"{out}: holds the source checkpoint, which is never written; choose another folder")
-    if not os.path.lexists(out):
-        return
-    if out.is_symlink() or not out.is_dir():
-        kind = "a link" if out.is_symlink() else "a file"
-        raise ExportError(f"{out}: is {kind}, not a folder; choose a name that is free")
+    """Refuse a target that is not free, not an earlier export, or holds one of the sources. Raises ExportError."""
+    try:
+        _refuse_source(out, out.resolve(), sources)
+        if os.path.lexists(out):
+            _refuse_existing(out, overwrite)
+    except OSError as error:
+        raise _not_writable(out, error) from None
+    except ValueError as error:
+        sentence = "{out!r}: not a valid name for a folder ({why})"
+        raise ExportError(sentence, code="exports.bad_name", out=str(out), why=str(error)) from None
+
+
+def _refuse_source(out: Path, folder: Path, sources: Sequence[Path]) -> None:
+    if any(source.resolve().is_relative_to(folder) for source in sources):
+        sentence = "{out}: contains the source checkpoint, which is never overwritten; choose another folder"
+        raise ExportError(sentence, code="exports.target_has_source", out=str(out))
+
+
+def _refuse_existing(out: Path, overwrite: bool) -> None:
+    if out.is_symlink():
+        sentence = "{out}: is a link, not a folder; choose an unused name"
+        raise ExportError(sentence, code="exports.target_is_link", out=str(out))
+    if not out.is_dir():
+        sentence = "{out}: is a file, not a folder; choose an unused name"
+        raise ExportError(sentence, code="exports.target_is_file", out=str(out))
     if not overwrite:
-        raise ExportError(f"{out}: exists already; choose another name, or overwrite it (overwrite=True, --overwrite)")
-    if foreign := sorted({path.name for path in out.iterdir()} - _files_of(out)):
-        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
-        raise ExportError(f"{out}: holds {foreign[0]}{more}, which no export of ours wrote; choose another name")
+        sentence = "{out}: already exists; choose another name, or overwrite it (overwrite=True, --overwrite)"
+        raise ExportError(sentence, code="exports.target_exists", out=str(out))
+    if other := sorted({path.name for path in out.iterdir()} - _exported_files(out)):
+        sentence = "{out}: contains {files}, not written by an export; choose another name"
+        raise ExportError(sentence, code="exports.target_has_files", out=str(out), files=some(other, most=1))
 
 
-def _files_of(folder: Path) -> set[str]:
-    """Name the files that our report says were written here; none where it is not ours."""
+def _exported_files(folder: Path) -> set[str]:
+    """Return the files that our report lists; none where there is no report of ours."""
     try:
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        return set(report["files"]) if MARK in report else set()
+        return set(report["files"]) if REPORT_KEY in report else set()
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return set()
 
 
+def _not_writable(out: Path, error: OSError) -> ExportError:
+    reason = _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
+    return ExportError("{out}: cannot be written ({why})", code="exports.not_writable", out=str(out), why=reason)
+
+
+def _free_name_beside(out: Path) -> Path:
+    return out.parent / f"{_PREFIX}{secrets.token_hex(6)}"
+
+
 def _make_parents(folder: Path) -> list[Path]:
+    """Create the folders that are missing, and return them, the innermost first."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
     return missing
 
 
-def _unmake(folders: Sequence[Path]) -> None:
+def _remove_empty(folders: Sequence[Path]) -> None:
     for folder in folders:
         try:
             folder.rmdir()
@@ -95,15 +118,15 @@ def _unmake(folders: Sequence[Path]) -> None:
             return
 
 
-def _take_place(temporary: Path, out: Path, overwrite: bool) -> None:
-    check_target(out, overwrite)
+def _replace(out: Path, new: Path) -> None:
+    """Rename `new` to `out`; an earlier export there is removed, or moved back if the renaming fails."""
     if not out.exists():
-        temporary.rename(out)
+        new.rename(out)
         return
-    aside = out.parent / f"{_PREFIX}{secrets.token_hex(6)}"
+    aside = _free_name_beside(out)
     out.rename(aside)
     try:
-        temporary.rename(out)
+        new.rename(out)
     except BaseException:
         aside.rename(out)
         raise

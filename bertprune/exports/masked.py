@@ -1,4 +1,4 @@
-"""The masked form read back: as a model to go on with, and as the parts that another export is made of."""
+"""Read the masked form back: as a model to go on with, and as the contents of another export."""
 
 from pathlib import Path
 from typing import Any
@@ -9,42 +9,64 @@ from ..checkpoint import Checkpoint
 from ..checkpoint.masked import MaskedFolder, is_masked, open_masked
 from ..errors import CheckpointError
 from ..reports.sparsity import sparsity
-from .card import Origin
-from .parts import Parts
+from .contents import Contents, Origin
+
+_NOT_RECORD = ("form", "files", "source", "seed", "sparsity")
+"""Keys of `report.json` that an export writes anew."""
 
 
 def load(folder: str | Path) -> nn.Module:
-    """Load an export: with hooks, masks and history where its form is masked, plain where it is baked.
+    """Load an export, or any other checkpoint, as a model.
 
-    The model is float32, in eval mode and your own; training or pruning can go on from it. Any other checkpoint
-    that `Checkpoint.open` knows loads too. No code of the folder is run. Raises CheckpointError.
+    A folder in masked form comes back with its hooks, masks and history, so that training or further pruning can
+    continue; a baked one comes back plain. No code in the folder is run.
+
+    Args:
+        folder: What `export` wrote, or anything that `Checkpoint.open` opens.
+
+    Returns:
+        A transformers model of your own in float32 and eval mode.
+
+    Raises:
+        CheckpointError: The folder cannot be found, read or trusted.
+
+    Example:
+        >>> import bertprune as bp
+        >>> type(bp.load("demo")).__name__
+        'BertForSequenceClassification'
     """
     return open_masked(folder).model() if is_masked(folder) else Checkpoint.open(folder).load()
 
 
-def parts_of(opened: MaskedFolder, name: str) -> Parts:
-    """Take a masked folder apart as if it were the run that made it. Raises CheckpointError."""
-    told = {
-        key: value for key, value in opened.report.items() if key not in ("form", "files", "source", "seed", "sparsity")
-    }
-    seed = opened.report.get("seed")
+def contents_of_folder(opened: MaskedFolder) -> Contents:
+    """Gather the contents of a masked folder, as those of the run that made it. Raises CheckpointError."""
+    name, report = opened.checkpoint.name, opened.report
+    seed = report.get("seed")
     if not isinstance(seed, int) or isinstance(seed, bool):
-        raise CheckpointError(f"{name}: report.json has no seed; the export is not whole")
-    origin = _origin(opened.report.get("source"), name)
-    # counted anew: what the report says may not be what the file holds
-    report = sparsity(opened.model())
-    return Parts(opened.checkpoint, opened.recipe, seed, opened.masks, origin, report, told)
-
-
-def _origin(said: Any, name: str) -> Origin:
-    try:
-        origin = Origin(**said)
-    except TypeError:
         raise CheckpointError(
-            f"{name}: report.json does not say what the source was; the export is not whole"
-        ) from None
+            "{name}: report.json has no seed; the export is damaged", code="exports.no_seed", name=name
+        )
+    # the sparsity is counted anew: what the report says may not be what the file holds
+    return Contents(
+        checkpoint=opened.checkpoint,
+        recipe=opened.recipe,
+        seed=seed,
+        masks=opened.masks,
+        origin=_read_origin(report.get("source"), name),
+        sparsity=sparsity(opened.model()),
+        record={key: value for key, value in report.items() if key not in _NOT_RECORD},
+    )
+
+
+def _read_origin(source: Any, name: str) -> Origin:
+    try:
+        origin = Origin(**source)
+    except TypeError:
+        sentence = "{name}: report.json does not describe the source checkpoint; the export is damaged"
+        raise CheckpointError(sentence, code="exports.no_source", name=name) from None
     texts = (origin.name, origin.architecture, origin.model_type, origin.dtype)
     maybe = (origin.hub_id, origin.revision)
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(text, str | None) for text in maybe):
-        raise CheckpointError(f"{name}: report.json names the source with something that is no text")
+        sentence = "{name}: report.json describes the source checkpoint by something other than text"
+        raise CheckpointError(sentence, code="exports.source_not_text", name=name)
     return origin

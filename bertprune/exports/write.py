@@ -1,41 +1,44 @@
-"""`bertprune.export`: a run becomes a folder, whole and compared, or nothing at all."""
+"""Write an export: a run becomes a folder, complete and verified, or nothing at all."""
 
 import copy
 import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
-from ..checkpoint.masked import open_masked
-from ..errors import ExportError
+from ..checkpoint.loading import building, quietly
+from ..checkpoint.masked import is_masked, open_masked
+from ..errors import CheckpointError, ExportError
 from ..parallel import Progress, silent
 from ..runs.run import PruningRun
-from .card import Weights, card
-from .check import check
-from .folder import appearing, check_target, reason
-from .masked import parts_of
-from .parts import Parts
-from .tensors import FILES, Form, stored
+from ..seeded import Seeded
+from .card import card
+from .contents import WEIGHT_FILES, Contents, Form
+from .folder import atomic_folder, check_target
+from .masked import contents_of_folder, load
+
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """Say what was written, and where."""
+    """What was written, and where."""
 
     path: Path
     form: Form
     files: dict[str, int]
     """Bytes on disk by file name."""
     checked: int
-    """How many tensors were read back and compared, bit for bit."""
+    """How many tensors were read back and compared bit by bit."""
 
     @property
     def bytes(self) -> int:
@@ -46,80 +49,87 @@ class ExportResult:
 def export(
     run: PruningRun, out: str | Path, form: Form = "baked", overwrite: bool = False, progress: Progress = silent
 ) -> ExportResult:
-    """Write a run as a folder, and compare what was written with the run before the folder gets its name.
+    """Write a run as a folder that is complete and verified, or not there at all.
 
-    `baked` loads with plain `from_pretrained`: masked weights are zeros. `masked` keeps hooks, masks and history for
-    `bertprune.load`, and plain `from_pretrained` fails on it. Both hold config, tokenizer, recipe, report and card;
-    tensors have the source's dtype, and the same run gives the same bytes. What is written is what the run computed,
-    whatever has become of `run.model` since; the run and its checkpoint are not changed. Missing parent folders are
-    made. With `overwrite` an earlier export steps aside, and is back if anything fails; nothing else is replaced.
+    The files are written to a hidden folder beside `out`, read back, compared with the run and only then renamed to
+    `out`. The folder holds config, weights, tokenizer, recipe, report and model card. Tensors have the source's dtype,
+    and the same run gives the same bytes. What the run computed is written, whatever was done to `run.model` since;
+    the run and its checkpoint are not changed.
 
-    Raises ExportError; then, or when the process is killed, there is nothing new at `out`.
+    Args:
+        run: What `prune` returned.
+        out: The folder to write; missing parent folders are created.
+        form: "baked" loads with plain `from_pretrained` and has zeros for masked weights. "masked" keeps hooks, masks
+            and history for `load`; plain `from_pretrained` fails on it.
+        overwrite: Whether to replace an earlier export at `out`; nothing else is ever replaced.
+        progress: Called with the share done (0 to 1) and a few words; it may raise to cancel.
+
+    Returns:
+        An `ExportResult`: `path`, `form`, `files` and `bytes` (sizes on disk), and `checked`, the number of tensors
+        that were compared.
+
+    Raises:
+        ExportError: The form is unknown, the target cannot be used or written, or what was read back differs. There
+            is then nothing new at `out`.
+
+    Example:
+        >>> import tempfile
+        >>> import bertprune as bp
+        >>> run = bp.prune("demo", bp.Step(method="l1_unstructured", fraction=0.5, select="*.query"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sorted(bp.export(run, folder + "/pruned").files)  # doctest: +NORMALIZE_WHITESPACE
+        ['README.md', 'config.json', 'model.safetensors', 'recipe.yaml', 'report.json', 'tokenizer.json',
+         'tokenizer_config.json']
     """
-    refuse(run.checkpoint, out, overwrite)
-    return _export(lambda: Parts.of(run), run.checkpoint, Path(out), form_of(form), overwrite, progress)
+    progress(0.0, "computing what is written")
+    return _export(Contents.of(run), Path(out), check_form(form), overwrite, progress)
 
 
 def export_folder(
     folder: str | Path, out: str | Path, form: Form = "baked", overwrite: bool = False, progress: Progress = silent
 ) -> ExportResult:
-    """Write a folder in masked form once more, as `export` would have written its run.
-
-    Raises CheckpointError for a folder that cannot be read, and ExportError.
-    """
+    """Write a folder in masked form again, as `export` would write its run. Raises CheckpointError and ExportError."""
+    if not is_masked(folder):
+        sentence = "{folder}: not a folder in masked form; `bertprune prune --form masked` writes one"
+        raise ExportError(sentence, code="exports.not_masked", folder=str(folder))
     opened = open_masked(folder)
-    refuse(opened.checkpoint, out, overwrite)
-    name = Path(folder).resolve().name
-    return _export(lambda: parts_of(opened, name), opened.checkpoint, Path(out), form_of(form), overwrite, progress)
+    check_target(Path(out), overwrite, opened.checkpoint.paths)  # before the long work
+    progress(0.0, "computing what is written")
+    return _export(contents_of_folder(opened), Path(out), check_form(form), overwrite, progress)
 
 
-def form_of(name: str) -> Form:
+def check_form(name: str) -> Form:
     """Return the form of that name. Raises ExportError."""
-    found: dict[str, Form] = {form: form for form in FILES}
-    if name not in found:
-        raise ExportError(f"form {name!r} is not known; choose {' or '.join(found)}")
-    return found[name]
+    forms: dict[str, Form] = {form: form for form in WEIGHT_FILES}
+    if name not in forms:
+        sentence = "form {form!r} is not known; choose {known}"
+        raise ExportError(sentence, code="exports.unknown_form", form=name, known=" or ".join(forms))
+    return forms[name]
 
 
-def refuse(checkpoint: Checkpoint, out: str | Path, overwrite: bool) -> None:
-    """Say at once what is wrong with a target, before any long work. Raises ExportError."""
-    try:
-        check_target(Path(out), overwrite, checkpoint.paths)
-    except OSError as error:
-        raise ExportError(f"{out}: cannot be written ({reason(error)})") from None
-    except ValueError as error:
-        raise ExportError(f"{str(out)!r}: not a name for a folder ({error})") from None
-
-
-def _export(
-    make: Callable[[], Parts], checkpoint: Checkpoint, out: Path, form: Form, overwrite: bool, progress: Progress
-) -> ExportResult:
-    with appearing(out, overwrite, checkpoint.paths) as folder:
-        progress(0.0, "computing what is written")
-        parts = make()
-        progress(0.2, f"writing {FILES[form]}")
-        _write(folder, parts, form)
+def _export(contents: Contents, out: Path, form: Form, overwrite: bool, progress: Progress) -> ExportResult:
+    with atomic_folder(out, overwrite, contents.checkpoint.paths) as folder:
+        progress(0.2, f"writing {WEIGHT_FILES[form]}")
+        _write(folder, contents, form)
         progress(0.6, "reading it back")
-        checked = check(folder, parts, form, str(out))
+        checked = _verify(folder, contents, form, out)
         files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
         progress(0.95, f"moving it to {out.name}")
     progress(1.0, f"wrote {out.name}")
     return ExportResult(out, form, files, checked)
 
 
-def _write(folder: Path, parts: Parts, form: Form) -> None:
-    config = folder / "config.json"
-    config.write_text(_config(parts.checkpoint), encoding="utf-8")
-    weights = folder / FILES[form]
-    _write_tensors(weights, stored(parts.checkpoint, parts.checkpoint.model(parts.seed), parts.masks, form))
+def _write(folder: Path, contents: Contents, form: Form) -> None:
+    config, weights = folder / "config.json", folder / WEIGHT_FILES[form]
+    config.write_text(_config(contents.checkpoint), encoding="utf-8")
+    _write_tensors(weights, contents.tensors(form))
     shutil.copymode(config, weights)  # safetensors makes its files readable by their owner alone
-    for path in parts.checkpoint.tokenizer_files:
+    for path in contents.checkpoint.tokenizer_files:
         shutil.copyfile(path, folder / path.name)
-    (folder / "recipe.yaml").write_text(parts.recipe.to_yaml(), encoding="utf-8")
-    size = Weights(weights.name, weights.stat().st_size)
-    text = card(parts.origin, parts.recipe, parts.seed, parts.report, form, size)
-    (folder / "README.md").write_text(text, encoding="utf-8")
-    (folder / "report.json").write_text(_report(folder, parts, form), encoding="utf-8")
+    (folder / "recipe.yaml").write_text(contents.recipe.to_yaml(), encoding="utf-8")
+    (folder / "README.md").write_text(card(contents, form, weights.stat().st_size), encoding="utf-8")
+    files = sorted({path.name for path in folder.iterdir()} | {"report.json"})
+    (folder / "report.json").write_text(_report(contents, form, files), encoding="utf-8")
 
 
 def _config(checkpoint: Checkpoint) -> str:
@@ -128,15 +138,14 @@ def _config(checkpoint: Checkpoint) -> str:
     return str(config.to_json_string())
 
 
-def _report(folder: Path, parts: Parts, form: Form) -> str:
-    files = sorted({path.name for path in folder.iterdir()} | {"report.json"})
+def _report(contents: Contents, form: Form, files: list[str]) -> str:
     data = {
-        **parts.told,
+        **contents.record,
         "form": form,
         "files": files,
-        "source": asdict(parts.origin),
-        "seed": parts.seed,
-        "sparsity": parts.report.to_dict(),
+        "source": asdict(contents.origin),
+        "seed": contents.seed,
+        "sparsity": contents.sparsity.to_dict(),
     }
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
@@ -149,7 +158,54 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def _as_os_error(error: SafetensorError) -> OSError:
-    """Give the number of the system's error back, which safetensors has put into words."""
+    """Restore the system's error number, which safetensors only writes into its message."""
     digits = str(error).partition("(os error ")[2].partition(")")[0]
     number = int(digits) if digits.isdecimal() else errno.EIO
     return OSError(number, os.strerror(number))
+
+
+def _verify(folder: Path, contents: Contents, form: Form, out: Path) -> int:
+    """Reload the folder as its users will and compare every tensor; return how many there are. Raises ExportError."""
+    try:
+        back = _from_pretrained(folder, contents) if form == "baked" else load(folder)
+        return _compare(back, contents, form)
+    except (ExportError, CheckpointError) as error:
+        sentence = "{out}: {error}; nothing was kept"
+        raise ExportError(sentence, code="exports.not_verified", out=str(out), error=error) from None
+
+
+def _from_pretrained(folder: Path, contents: Contents) -> nn.Module:
+    """Load with the class that the config names, as someone without bertprune does. Raises ExportError."""
+    cls: Any = type(contents.checkpoint.skeleton())
+    with building, Seeded(contents.seed), quietly():
+        model, info = cls.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, local_files_only=True)
+    for kind, names in info.items():
+        if names:
+            sentence = "{model} reports {kind}: {name}"
+            given = {"model": cls.__name__, "kind": kind.replace("_", " "), "name": min(map(str, names))}
+            raise ExportError(sentence, code="exports.loading_report", **given)
+    return model  # type: ignore[no-any-return]
+
+
+def _compare(model: nn.Module, contents: Contents, form: Form) -> int:
+    found = dict(model.state_dict())
+    expected = {entry.name: entry for entry in contents.entries(form)}
+    for name in sorted(expected.keys() - found.keys()):
+        raise ExportError("{name} was not read back", code="exports.tensor_lost", name=name)
+    for name in sorted(found.keys() - expected.keys()):
+        raise ExportError("{name} was read back, but never written", code="exports.tensor_added", name=name)
+    for name, entry in expected.items():
+        value = entry.value
+        if value.dtype == torch.bool and contents.mask_dtype == "float":
+            value = value.to(torch.float32)
+        if not _same_bits(value, found[name]):
+            raise ExportError("{name} was not read back as it was", code="exports.tensor_changed", name=name)
+    return len(expected)
+
+
+def _same_bits(one: Tensor, other: Tensor) -> bool:
+    """Compare two tensors bit by bit: zeros keep their signs, and NaN equals itself."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    bits = _BITS[one.element_size()]
+    return torch.equal(one.contiguous().view(bits), other.contiguous().view(bits))

@@ -1,4 +1,4 @@
-"""Run the command line in this process, and read what it says."""
+"""Run the command line in this process, and read its output."""
 
 import io
 import json
@@ -14,14 +14,16 @@ STEP = "--method l1_unstructured --fraction 0.25 --role attention.key,attention.
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 @dataclass(frozen=True)
-class Said:
+class Result:
+    """The exit code of a command and what it printed."""
+
     code: int
     out: str
     err: str
@@ -32,23 +34,23 @@ class Said:
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Give a function that runs `bertprune` with the words of a line, or with several arguments."""
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Return a function that runs `bertprune` with the words of one line, or with several arguments."""
     from bertprune.cli import main
 
-    def run(*arguments: Any) -> Said:
+    def run(*arguments: Any) -> Result:
         words = arguments[0].split() if len(arguments) == 1 and isinstance(arguments[0], str) else map(str, arguments)
         capsys.readouterr()
         code = main(list(words))
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
+        printed = capsys.readouterr()
+        return Result(code, printed.out, printed.err)
 
     return run
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_folder: Callable[..., Path]) -> Path:
-    """Stand in a folder that holds the tiny checkpoint `tiny-0`, a BertForSequenceClassification."""
+    """Work in a folder with the tiny checkpoint `tiny-0`, a BertForSequenceClassification."""
     tiny_folder()
     monkeypatch.chdir(tmp_path)
     return tmp_path

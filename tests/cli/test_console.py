@@ -6,16 +6,16 @@ import sys
 
 import pytest
 
-from bertprune.cli.console import Table, bytes_of, print_json
+from bertprune.cli.console import Table, byte_size, print_json
 
 from .conftest import Terminal
 
-TABLE = Table.of(("name", "size"), [("a", "1,000"), ("층", "2")], numbers=("size",), title="What")
+TABLE = Table.of(("name", "size"), [("a", "1,000"), ("층", "2")], numbers=("size",))
 
 
 def test_a_pipe_gets_aligned_columns_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     TABLE.print()
-    assert capsys.readouterr().out == "What\nname   size\na     1,000\n층        2\n"
+    assert capsys.readouterr().out == "name   size\na     1,000\n층        2\n"
 
 
 def test_a_terminal_gets_a_drawn_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +25,7 @@ def test_a_terminal_gets_a_drawn_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "┃" in terminal.getvalue() and "1,000" in terminal.getvalue()
 
 
-def test_brackets_in_cells_are_no_markup_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_brackets_in_cells_are_not_markup_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     Table.of(("name",), [("[red]a[/red]",)]).print()
@@ -40,5 +40,5 @@ def test_json_has_no_infinities(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_sizes_are_exact() -> None:
-    assert bytes_of(1234) == "1,234 bytes"
-    assert bytes_of(123_456_789) == "123,456,789 bytes (123.5 MB)"
+    assert byte_size(1234) == "1,234 bytes"
+    assert byte_size(123_456_789) == "123,456,789 bytes (123.5 MB)"

@@ -1,4 +1,4 @@
-"""The commands that look: tree, inspect, report, methods, evaluate."""
+"""The commands that change nothing: tree, inspect, report, methods, evaluate."""
 
 import sys
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from .conftest import KEY, STEP, Terminal
 
 @pytest.mark.usefixtures("here")
 def test_tree(cli: Callable[..., Any]) -> None:
-    said = cli("tree tiny-0")
-    assert said.code == 0 and "(0-1): 2 x BertLayer" in said.out and "\x1b" not in said.out
+    result = cli("tree tiny-0")
+    assert result.code == 0 and "(0-1): 2 x BertLayer" in result.out and "\x1b" not in result.out
     assert "(0): BertLayer" in cli("tree tiny-0 --no-fold").out
-    assert len(cli("tree tiny-0 --depth 1").out.splitlines()) < len(said.out.splitlines())
+    assert len(cli("tree tiny-0 --depth 1").out.splitlines()) < len(result.out.splitlines())
     assert "BertSelfAttention" in cli("tree tiny-0 encoder.layer.0.attention.self").out.splitlines()[1]
 
 
@@ -41,15 +41,15 @@ def test_tree_as_json(cli: Callable[..., Any]) -> None:
 
 @pytest.mark.usefixtures("here")
 def test_inspect(cli: Callable[..., Any]) -> None:
-    said = cli(f"inspect tiny-0 {KEY}")
-    assert said.code == 0 and "buffers: none" in said.out and "forward_pre_hooks: none" in said.out
+    result = cli(f"inspect tiny-0 {KEY}")
+    assert result.code == 0 and "buffers: none" in result.out and "forward_pre_hooks: none" in result.out
     assert list(cli(f"inspect tiny-0 {KEY} --json").json) == ["now"]
 
 
 @pytest.mark.usefixtures("here")
 def test_inspect_before_and_after(cli: Callable[..., Any]) -> None:
-    said = cli(f"inspect tiny-0 {KEY} {STEP}")
-    before, after = said.out.removeprefix("before:\n").split("after:\n")
+    result = cli(f"inspect tiny-0 {KEY} {STEP}")
+    before, after = result.out.removeprefix("before:\n").split("after:\n")
     assert "buffers: none" in before and "weight_mask" in after and "L1Unstructured" in after
     found = cli(f"inspect tiny-0 {KEY} {STEP} --json").json
     assert list(found) == ["before", "after"]
@@ -60,8 +60,8 @@ def test_inspect_before_and_after(cli: Callable[..., Any]) -> None:
 def test_report(cli: Callable[..., Any]) -> None:
     cli(f"prune tiny-0 {STEP} --out masked --form masked")
     cli(f"prune tiny-0 {STEP} --out baked")
-    said = cli("report masked")
-    assert said.code == 0 and "25.00%" in said.out and said.err == ""
+    result = cli("report masked")
+    assert result.code == 0 and "25.00%" in result.out and result.err == ""
     assert cli("report masked --by role").out.splitlines()[1].split()[:5] == [
         "attention.query",
         *"25.00% 256 1,024 0".split(),
@@ -86,18 +86,18 @@ def test_report_is_a_drawn_table_on_a_terminal(
 
 
 def test_methods(cli: Callable[..., Any]) -> None:
-    said = cli("methods")
-    assert said.code == 0 and "n=2, dim=-1" in said.out
+    result = cli("methods")
+    assert result.code == 0 and "n=2, dim=-1" in result.out
     found = {method["name"]: method for method in cli("methods --json").json}
     assert {"l1_unstructured", "ln_structured", "random_structured", "random_unstructured"} <= set(found)
     assert set(found["ln_structured"]) == {"name", "title", "summary", "paper", "removes", "scopes", "options"}
     assert set(found["ln_structured"]["options"]) == {"n", "dim"}
 
 
-def test_methods_of_ones_own(cli: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_methods_from_a_file(cli: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bertprune.scores import registry
 
-    monkeypatch.setattr(registry, "_REGISTER", dict(registry._REGISTER))
+    monkeypatch.setattr(registry, "REGISTER", dict(registry.REGISTER))
     (here / "mine.py").write_text(
         "import bertprune as bp\n\n"
         "@bp.method('mine')\n"
@@ -106,8 +106,8 @@ def test_methods_of_ones_own(cli: Callable[..., Any], here: Path, monkeypatch: p
         "    return weight.abs() ** power\n"
     )
     assert "mine" in [method["name"] for method in cli("methods --methods mine.py --json").json]
-    said = cli("prune tiny-0 --methods mine.py --method mine --option power=3.0 --count 4 --include *key --out out")
-    assert said.code == 0 and "masked 8 of 2,048" in said.out
+    result = cli("prune tiny-0 --methods mine.py --method mine --option power=3.0 --count 4 --include *key --out out")
+    assert result.code == 0 and "masked 8 of 2,048" in result.out
     assert Recipe.load(here / "out" / "recipe.yaml").steps[0].options == {"power": 3.0}
 
 
@@ -118,9 +118,9 @@ def test_evaluate(cli: Callable[..., Any], here: Path) -> None:
         found = cli(f"evaluate {form} --baseline tiny-0 --data data.csv --json")
         assert found.code == 0, found.err
         assert {"task", "scores", "fidelity", "changed"} <= set(found.json) and found.json["examples"] == 16
-    said = cli("evaluate masked --baseline masked --data data.csv --limit 4")
-    assert said.code == 0 and "accuracy" in said.out
-    assert said.out.startswith("masked -> masked: ")
+    result = cli("evaluate masked --baseline masked --data data.csv --limit 4")
+    assert result.code == 0 and "accuracy" in result.out
+    assert result.out.startswith("masked -> masked: ")
     assert cli("evaluate masked --baseline baked --data data.csv --limit 4").out.startswith("baked -> masked: ")
     first, second = (
         cli(f"evaluate {form} --baseline tiny-0 --data data.csv --json").json for form in ("masked", "baked")
@@ -129,14 +129,14 @@ def test_evaluate(cli: Callable[..., Any], here: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_report_beside_another(cli: Callable[..., Any]) -> None:
+def test_report_against_another(cli: Callable[..., Any]) -> None:
     more = "--method l1_unstructured --fraction 0.5 --role attention.key --layer 0,1"
     cli(f"prune tiny-0 {STEP} --out first --form masked")
     cli(f"prune tiny-0 {more} --out second --form masked")
     cli(f"prune tiny-0 {more} --out baked")
-    said = cli("report first --against second --by layer")
-    assert said.code == 0 and said.err == ""
-    assert [line.split() for line in said.out.splitlines()[1:3]] == [
+    result = cli("report first --against second --by layer")
+    assert result.code == 0 and result.err == ""
+    assert [line.split() for line in result.out.splitlines()[1:3]] == [
         "0 25.00% 25.00% +0.00 pp".split(),
         "1 0.00% 50.00% +50.00 pp".split(),
     ]

@@ -1,4 +1,4 @@
-"""Runs that are exported, and what tests ask of the folders."""
+"""Runs to export."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,14 +17,14 @@ RECIPE = bp.Recipe(
         bp.Step(method="l1_unstructured", fraction=0.2, scope="global", select="*attention.self.{query,key}"),
     ]
 )
-"""Every kind of hook: torch's own, a stacked container, a bias, and one left by a global step."""
+"""Every kind of hook: torch's own, a stacked container, one on a bias, and one of a global step."""
 
 WORDS = bp.Step(method="l1_unstructured", fraction=0.25, select=bp.Selection(roles=["embeddings.word"]))
 
 
 @pytest.fixture
 def pruned(tiny_folder: Callable[..., Path]) -> Callable[..., Any]:
-    """Give a function that prunes a tiny folder: (recipe, seed, and what tiny_folder takes) -> run."""
+    """Return a function that prunes a tiny folder: (recipe, seed, arguments of tiny_folder) -> run."""
 
     def make(recipe: Any = RECIPE, seed: int = 0, **folder: Any) -> Any:
         return bp.prune(tiny_folder(**folder), recipe, seed)
@@ -34,7 +34,7 @@ def pruned(tiny_folder: Callable[..., Path]) -> Callable[..., Any]:
 
 @pytest.fixture
 def unchanged_randomness() -> Iterator[None]:
-    """Fail if torch's global random state is another one afterwards."""
+    """Fail if torch's global random state has changed afterwards."""
     import torch
 
     before = torch.get_rng_state()

@@ -1,4 +1,4 @@
-"""The baked form: anybody loads it, it gives the run's outputs, and the same run gives the same bytes."""
+"""The baked form: it loads without bertprune, gives the run's outputs, and the same run gives the same bytes."""
 
 import json
 import os
@@ -30,7 +30,7 @@ KINDS = {
 }
 STEP = bp.Step(method="l1_unstructured", fraction=0.25, select=bp.Selection(types=["Linear", "Embedding"]))
 
-STRANGER = """
+WITHOUT_BERTPRUNE = """
 import json, sys
 sys.modules["bertprune"] = None  # an import of it fails
 import torch, transformers
@@ -58,19 +58,19 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def test_a_stranger_without_bertprune_gets_the_runs_outputs(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+def test_without_bertprune_it_gives_the_runs_outputs(tmp_path: Path, pruned: Callable[..., Any]) -> None:
     expected = {}
     for name, folder in KINDS.items():
         run = pruned(STEP, **folder)
         bp.export(run, tmp_path / name)
         expected[str(tmp_path / name)] = bits(outputs(run.model))
-    command = [sys.executable, "-I", "-c", STRANGER, json.dumps(INPUT.tolist()), *expected]
+    command = [sys.executable, "-I", "-c", WITHOUT_BERTPRUNE, json.dumps(INPUT.tolist()), *expected]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == expected
 
 
-def test_what_lies_in_the_folder(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+def test_the_files_of_the_folder(tmp_path: Path, pruned: Callable[..., Any]) -> None:
     run = pruned()
     result = bp.export(run, tmp_path / "out")
     tokenizer = {path.name for path in run.checkpoint.tokenizer_files}
@@ -88,7 +88,7 @@ def test_what_lies_in_the_folder(tmp_path: Path, pruned: Callable[..., Any]) -> 
     assert len({path.stat().st_mode for path in (tmp_path / "out").iterdir()}) == 1  # readable by the same people
 
 
-def test_the_config_is_the_sources_and_names_the_class(tmp_path: Path, tiny_folder: Callable[..., Path]) -> None:
+def test_the_config_is_that_of_the_source_and_names_the_class(tmp_path: Path, tiny_folder: Callable[..., Path]) -> None:
     source = tiny_folder(model_cls="BertModel", dtype="bfloat16")
     given = json.loads((source / "config.json").read_text())
     bp.export(bp.prune(source, WORDS), tmp_path / "whole")
@@ -98,7 +98,7 @@ def test_the_config_is_the_sources_and_names_the_class(tmp_path: Path, tiny_fold
     assert json.loads((tmp_path / "out" / "config.json").read_text())["architectures"] == ["BertModel"]
 
 
-def test_the_report_says_what_was_done(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+def test_the_report_describes_the_run(tmp_path: Path, pruned: Callable[..., Any]) -> None:
     run = pruned(seed=3)
     bp.export(run, tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
@@ -113,7 +113,7 @@ def test_the_report_says_what_was_done(tmp_path: Path, pruned: Callable[..., Any
 
 
 @pytest.mark.parametrize("form", ["baked", "masked"])
-def test_no_path_of_this_machine_and_no_clock_is_in_it(
+def test_nothing_in_it_depends_on_paths_or_the_clock(
     tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, form: Any
 ) -> None:
     run = pruned()
@@ -158,7 +158,7 @@ def test_the_run_and_its_source_stay_as_they_were(tmp_path: Path, pruned: Callab
         assert all(torch.equal(value, now.state_dict()[name]) for name, value in kept.items())
 
 
-def test_what_is_written_is_what_the_run_computed(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+def test_later_changes_of_the_runs_model_are_not_written(tmp_path: Path, pruned: Callable[..., Any]) -> None:
     run = pruned()
     expected = bits(outputs(run.model))
     bp.export(run, tmp_path / "one")
@@ -171,7 +171,7 @@ def test_what_is_written_is_what_the_run_computed(tmp_path: Path, pruned: Callab
     assert bits(outputs(bp.load(tmp_path / "two"))) == expected
 
 
-def test_a_recipe_without_steps_gives_the_source_back(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+def test_a_recipe_without_steps_gives_the_tensors_of_the_source(tmp_path: Path, pruned: Callable[..., Any]) -> None:
     run = pruned(bp.Recipe())
     bp.export(run, tmp_path / "out")
     source, out = (
@@ -182,7 +182,7 @@ def test_a_recipe_without_steps_gives_the_source_back(tmp_path: Path, pruned: Ca
     assert "Nothing was pruned." in (tmp_path / "out" / "README.md").read_text()
 
 
-def test_a_baked_folder_is_a_checkpoint_again_and_says_what_it_is(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+def test_a_baked_folder_is_a_checkpoint_with_a_note_about_its_zeros(tmp_path: Path, pruned: Callable[..., Any]) -> None:
     run = pruned()
     bp.export(run, tmp_path / "out")
     again = bp.Checkpoint.open(tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Whatever goes wrong while a folder is written, nothing half done gets its name."""
+"""Whatever goes wrong while an export is written, nothing half done gets its name."""
 
 import os
 import signal
@@ -64,10 +64,8 @@ def test_a_cancelled_export_leaves_nothing(tmp_path: Path, pruned: Callable[...,
         assert names(tmp_path) == ["tiny-0", "whole"]
 
 
-@pytest.mark.parametrize(
-    ("number", "words"), [(28, "the disk is full"), (13, "permission denied"), (5, "input/output error")]
-)
-def test_a_disk_that_refuses_is_one_line(
+@pytest.mark.parametrize(("number", "words"), [(28, "the disk is full"), (5, "input/output error")])
+def test_an_error_of_the_disk_is_one_line(
     tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:
     def refuse(tensors: Any, path: Path, metadata: Any) -> None:
@@ -88,9 +86,7 @@ def test_a_disk_that_refuses_is_one_line(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_really_full_disk_is_one_line(
-    tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_one_line(tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     run = pruned()
     original = Path.write_text
 
@@ -128,7 +124,7 @@ def _sign(tensors: dict[str, torch.Tensor]) -> None:
 
 
 @pytest.mark.parametrize("spoil", [_flip, _lose, _add, _narrow, _sign])
-def test_what_does_not_come_back_the_same_is_not_handed_over(
+def test_what_is_not_read_back_the_same_is_not_kept(
     tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, spoil: Callable[..., None]
 ) -> None:
     save = write.save_file
@@ -139,12 +135,12 @@ def test_what_does_not_come_back_the_same_is_not_handed_over(
 
     run = pruned(bp.Step(method="l1_unstructured", fraction=0.5, select="*key"))
     monkeypatch.setattr(write, "save_file", spoilt)
-    with pytest.raises(bp.BertpruneError, match=r"out: .*(did not come back|reports|came from nowhere)"):
+    with pytest.raises(bp.BertpruneError, match=r"out: .*(not read back|reports|never written).*; nothing was kept"):
         bp.export(run, tmp_path / "out")
     assert names(tmp_path) == ["tiny-0"]
 
 
-def test_a_mask_that_does_not_come_back_is_noticed(
+def test_a_mask_that_is_not_read_back_the_same_is_noticed(
     tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save = write.save_file
@@ -155,7 +151,7 @@ def test_a_mask_that_does_not_come_back_is_noticed(
 
     run = pruned()
     monkeypatch.setattr(write, "save_file", spoilt)
-    with pytest.raises(bp.BertpruneError, match=r"out: .*_mask did not come back as it was"):
+    with pytest.raises(bp.BertpruneError, match=r"out: .*_mask was not read back as it was"):
         bp.export(run, tmp_path / "out", "masked")
     assert names(tmp_path) == ["tiny-0"]
 
@@ -165,20 +161,9 @@ def test_an_unknown_form_is_refused(tmp_path: Path, pruned: Callable[..., Any]) 
         bp.export(pruned(), tmp_path / "out", "dense")
 
 
-def test_the_source_is_refused_as_a_target(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+def test_the_source_is_never_overwritten(tmp_path: Path, pruned: Callable[..., Any]) -> None:
     bp.export(pruned(), tmp_path / "out")
     again = bp.prune(tmp_path / "out", bp.Step(method="l1_unstructured", fraction=0.5, select="*key"))
-    for target in ("out", "."):
-        with pytest.raises(bp.BertpruneError, match="holds the source checkpoint"):
-            bp.export(again, tmp_path / target, overwrite=True)
+    with pytest.raises(bp.BertpruneError, match="contains the source checkpoint"):
+        bp.export(again, tmp_path / "out", overwrite=True)
     bp.load(tmp_path / "out")
-
-
-def test_a_name_that_no_folder_can_have(tmp_path: Path, pruned: Callable[..., Any]) -> None:
-    run = pruned(bp.Recipe())
-    with pytest.raises(bp.BertpruneError, match=r"not a name for a folder \(embedded null byte\)"):
-        bp.export(run, "a\0b")
-    with pytest.raises(bp.BertpruneError, match=r"cannot be written \("):
-        bp.export(run, tmp_path / "tiny-0" / "config.json" / "out")
-    with pytest.raises(bp.BertpruneError, match=r"cannot be written \(the name is too long\)"):
-        bp.export(run, tmp_path / ("x" * 300))

@@ -1,4 +1,4 @@
-"""The masked form: hooks, masks and history come back, and work goes on as if nothing had happened."""
+"""The masked form: hooks, masks and history come back, and work continues as on the run's own model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ FURTHER = bp.Step(method="random_unstructured", fraction=0.5, select=bp.Selectio
 
 @pytest.fixture
 def back(tmp_path: Path, pruned: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a function that prunes, exports masked and loads: (…) -> (run, loaded model)."""
+    """Return a function that prunes, exports masked and loads: (…) -> (run, loaded model)."""
 
     def make(*arguments: Any, **folder: Any) -> Any:
         run = pruned(*arguments, **folder)
@@ -41,8 +41,10 @@ def hooks_of(model: Any) -> Any:
     return bp.snapshot(model).hooks
 
 
-@pytest.mark.parametrize("model_cls", ["BertForSequenceClassification", "BertForMaskedLM", "DistilBertModel"])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("model_cls", "dtype"),
+    [("BertForSequenceClassification", "float32"), ("BertForMaskedLM", "bfloat16"), ("DistilBertModel", "float32")],
+)
 @pytest.mark.usefixtures("unchanged_randomness")
 def test_everything_comes_back(back: Callable[..., Any], model_cls: str, dtype: str) -> None:
     recipe = bp.Recipe(steps=[*RECIPE.steps, WORDS]) if model_cls.startswith("Bert") else bp.Recipe(steps=[WORDS])
@@ -54,7 +56,7 @@ def test_everything_comes_back(back: Callable[..., Any], model_cls: str, dtype: 
     assert bits(outputs(model)) == bits(outputs(run.model))
 
 
-def test_hooks_are_torchs_own_where_they_were(back: Callable[..., Any]) -> None:
+def test_torchs_own_hooks_come_back_as_such(back: Callable[..., Any]) -> None:
     run, model = back()
     module = model.get_submodule(KEY)
     container, single = module._forward_pre_hooks.values()
@@ -68,7 +70,7 @@ def test_hooks_are_torchs_own_where_they_were(back: Callable[..., Any]) -> None:
     assert prune.is_pruned(model)
 
 
-def test_masks_of_another_dtype_come_back_in_it(tmp_path: Path, tiny_folder: Callable[..., Path]) -> None:
+def test_float_masks_come_back_as_float(tmp_path: Path, tiny_folder: Callable[..., Path]) -> None:
     run = bp.prune(tiny_folder(), RECIPE, mask_dtype="float")
     bp.export(run, tmp_path / "out", "masked")
     stored = load_file(tmp_path / "out" / "masked.safetensors")
@@ -84,7 +86,7 @@ def test_torch_can_take_the_hooks_off(back: Callable[..., Any]) -> None:
     assert [hook.tensor for hook in hooks_of(model) if hook.module == KEY] == ["bias"]
 
 
-def test_training_goes_on_the_same(back: Callable[..., Any]) -> None:
+def test_training_continues_the_same(back: Callable[..., Any]) -> None:
     run, model = back()
     for one in (model, run.model):
         optimiser = torch.optim.SGD(one.parameters(), lr=0.1)
@@ -97,7 +99,7 @@ def test_training_goes_on_the_same(back: Callable[..., Any]) -> None:
     assert torch.count_nonzero(model.get_submodule(KEY).weight[dead]) == 0
 
 
-def test_pruning_goes_on_the_same(back: Callable[..., Any]) -> None:
+def test_pruning_continues_the_same(back: Callable[..., Any]) -> None:
     run, model = back()
     for one in (model, run.model):
         bp.apply(one, FURTHER, seed=4)
@@ -138,15 +140,15 @@ def test_baking_it_later_gives_the_same_bytes(tmp_path: Path, pruned: Callable[.
     assert everything(tmp_path / "again") == everything(tmp_path / "masked")
 
 
-def test_a_folder_is_not_baked_onto_itself(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+def test_a_folder_is_not_overwritten_by_its_own_baked_form(tmp_path: Path, pruned: Callable[..., Any]) -> None:
     bp.export(pruned(), tmp_path / "masked", "masked")
     before = everything(tmp_path / "masked")
-    with pytest.raises(bp.BertpruneError, match="holds the source checkpoint"):
+    with pytest.raises(bp.BertpruneError, match="contains the source checkpoint"):
         export_folder(tmp_path / "masked", tmp_path / "masked", overwrite=True)
     assert everything(tmp_path / "masked") == before
 
 
-def test_a_method_that_is_not_here_leaves_its_name(back: Callable[..., Any]) -> None:
+def test_a_method_that_is_not_registered_keeps_its_name(back: Callable[..., Any]) -> None:
     from bertprune.scores import registry
 
     @bp.method("from_afar")
@@ -157,6 +159,6 @@ def test_a_method_that_is_not_here_leaves_its_name(back: Callable[..., Any]) -> 
     try:
         run, model = back(bp.Step(method="from_afar", fraction=0.2, select="*attention.self.key"))
     finally:
-        del registry._REGISTER["from_afar"]
+        del registry.REGISTER["from_afar"]
     assert hooks_of(model) == hooks_of(run.model)
     assert hooks_of(model)[0].name == "FromAfar"

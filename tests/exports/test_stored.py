@@ -15,18 +15,16 @@ from .conftest import RECIPE, WORDS
 from .test_baked import bits, outputs
 
 
-@pytest.mark.parametrize("form", ["baked", "masked"])
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
-def test_tensors_keep_the_dtype_of_the_source(
-    tmp_path: Path, pruned: Callable[..., Any], dtype: str, form: Any
-) -> None:
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_tensors_keep_the_dtype_of_the_source(tmp_path: Path, pruned: Callable[..., Any], dtype: str) -> None:
     run = pruned(dtype=dtype)
-    result = bp.export(run, tmp_path / "out", form)
-    stored = load_file(tmp_path / "out" / ("model.safetensors" if form == "baked" else "masked.safetensors"))
-    assert {value.dtype for name, value in stored.items() if not name.endswith("_mask")} == {getattr(torch, dtype)}
-    if form == "baked":
-        source = run.checkpoint.facts.bytes
-        assert abs(result.files["model.safetensors"] - source) < 200  # as large as the source, but for the header
+    baked = bp.export(run, tmp_path / "baked")
+    bp.export(run, tmp_path / "masked", "masked")
+    for file in ("baked/model.safetensors", "masked/masked.safetensors"):
+        stored = load_file(tmp_path / file)
+        assert {value.dtype for name, value in stored.items() if not name.endswith("_mask")} == {getattr(torch, dtype)}
+    source = run.checkpoint.facts.bytes
+    assert abs(baked.files["model.safetensors"] - source) < 200  # as large as the source, except for the header
 
 
 def test_tensors_of_several_dtypes_keep_theirs(tmp_path: Path, tiny_folder: Callable[..., Path]) -> None:
@@ -39,7 +37,7 @@ def test_tensors_of_several_dtypes_keep_theirs(tmp_path: Path, tiny_folder: Call
     assert {name: value.dtype for name, value in stored.items()} == {name: v.dtype for name, v in weights.items()}
 
 
-@pytest.mark.parametrize("model_cls", ["BertForMaskedLM", "RobertaForMaskedLM", "DistilBertForMaskedLM"])
+@pytest.mark.parametrize("model_cls", ["RobertaForMaskedLM", "DistilBertForMaskedLM"])
 def test_tied_tensors_are_stored_once_and_tied_again(
     tmp_path: Path, pruned: Callable[..., Any], model_cls: str
 ) -> None:
@@ -53,7 +51,7 @@ def test_tied_tensors_are_stored_once_and_tied_again(
     assert torch.equal(back.get_input_embeddings().weight, words)
 
 
-def test_what_the_config_ties_and_the_files_hold_apart_stays_apart(
+def test_what_the_config_ties_but_the_files_store_twice_is_not_tied(
     tmp_path: Path, tiny_folder: Callable[..., Path]
 ) -> None:
     source = tiny_folder(model_cls="BertForMaskedLM")

@@ -1,0 +1,80 @@
+"""Words of a command line become values of a step."""
+
+import math
+
+import pytest
+
+from bertprune.cli.values import parse_count, parse_fraction, parse_layers, parse_names, parse_options, parse_value
+from bertprune.errors import RecipeError
+
+
+@pytest.mark.parametrize(
+    ("given", "layers"),
+    [
+        (["0,2-4"], (0, 2, 3, 4)),
+        (["3", "1"], (1, 3)),
+        (["1-1", "1"], (1,)),
+        ([" 2 , 0 ,"], (0, 2)),
+        ([], ()),
+    ],
+)
+def test_layers(given: list[str], layers: tuple[int, ...]) -> None:
+    assert parse_layers(given) == layers
+
+
+@pytest.mark.parametrize("given", ["x", "-1", "1.0", "1-2-3", "٣", "3-1", "0-1000", "9" * 20])
+def test_wrong_layers_are_named(given: str) -> None:
+    with pytest.raises(RecipeError, match=f"^--layer '{given}': "):
+        parse_layers([given])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("-2", -2),
+        ("2.0", 2.0),
+        (".5", 0.5),
+        ("1E-3", 1e-3),
+        ("-Infinity", -math.inf),
+        ("False", False),
+        ("null", None),
+        ("fro", "fro"),
+        ("", ""),
+        ('"2"', "2"),
+        ("1_000", "1_000"),
+        ("nan", "nan"),
+    ],
+)
+def test_values(text: str, value: object) -> None:
+    parsed = parse_value(text, "n")
+    assert (parsed, type(parsed)) == (value, type(value))
+
+
+@pytest.mark.parametrize("given", ["n", "=2", "n=[1]", 'n="x'])
+def test_wrong_options_are_named(given: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_options([given])
+    assert str(caught.value).startswith(f"--option {given!r}: ")
+
+
+def test_an_option_given_twice_is_refused() -> None:
+    assert parse_options(["n=2", "dim=0"]) == {"n": 2, "dim": 0}
+    with pytest.raises(RecipeError, match=r"^--option 'n': given twice"):
+        parse_options(["n=2", "n=1"])
+
+
+def test_names_keep_their_order_without_duplicates() -> None:
+    assert parse_names(["b,a", "a, c,"], "--type") == ("b", "a", "c")
+
+
+def test_a_flag_without_a_name_does_not_mean_everything() -> None:
+    with pytest.raises(RecipeError, match=r"^--type ' ,': no name"):
+        parse_names(["a", " ,"], "--type")
+
+
+def test_amounts() -> None:
+    assert (parse_fraction("0.5"), parse_count("2"), parse_fraction(None), parse_count(None)) == (0.5, 2, None, None)
+    with pytest.raises(RecipeError, match=r"^--fraction 'half': not a number"):
+        parse_fraction("half")
+    with pytest.raises(RecipeError, match=r"^--count '1\.0': not a whole number"):
+        parse_count("1.0")
