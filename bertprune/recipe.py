@@ -22,9 +22,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
-from .errors import RecipeError
+from .errors import Message, RecipeError
 from .safe_yaml import MAX_BYTES, from_json, from_yaml
 from .validation import FrozenModel
 
@@ -112,7 +111,7 @@ class Step(FrozenModel):
     @classmethod
     def _infinities_from_text(cls, options: Mapping[str, Option]) -> dict[str, Option]:
         if any(isinstance(value, float) and math.isnan(value) for value in options.values()):
-            raise PydanticCustomError("nan_option", "an option must not be NaN")
+            raise ValueError(Message("an option must not be NaN", code="field.nan_option"))
         return {
             key: _INFINITIES.get(value.lower(), value) if isinstance(value, str) else value
             for key, value in sorted(options.items())
@@ -126,8 +125,10 @@ class Step(FrozenModel):
     @model_validator(mode="after")
     def _one_amount(self) -> Self:
         if (self.fraction is None) == (self.count is None):
-            raise PydanticCustomError(
-                "one_amount", "give either fraction (0 < f ≤ 1) or count (an integer ≥ 1), and not both"
+            raise ValueError(
+                Message(
+                    "give either fraction (0 < f ≤ 1) or count (an integer ≥ 1), and not both", code="field.one_amount"
+                )
             )
         return self
 

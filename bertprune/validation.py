@@ -1,10 +1,10 @@
 """Frozen data models that report what is wrong with their input in one line."""
 
+from collections.abc import Mapping
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
 
 from .errors import Message, RecipeError, shortened
 
@@ -40,8 +40,10 @@ class FrozenModel(BaseModel, metaclass=_OneLine):
             raise _in_one_line(cls.__name__, error) from None
 
 
-def describe_problem(detail: ErrorDetails) -> Message:
+def describe_problem(detail: Mapping[str, Any]) -> Message:
     """Turn one problem that pydantic found into a message, without its place; its code is `field.` and its type."""
+    if isinstance(said := getattr(detail.get("ctx", {}).get("error"), "args", (None,))[0], Message):
+        return said  # one of our own validators raised ValueError(Message(…))
     context = {key: value for key, value in detail.get("ctx", {}).items() if isinstance(value, str | int | float)}
     return Message("{said}", code=f"field.{detail['type']}", said=detail["msg"].removeprefix("Input "), **context)
 
@@ -59,13 +61,13 @@ def _in_one_line(model: str, error: ValidationError) -> RecipeError:
     return RecipeError("{model}: {problem}", code="recipe.invalid", model=model.lower(), problem=joined)
 
 
-def _placed(detail: ErrorDetails) -> Message:
+def _placed(detail: Mapping[str, Any]) -> Message:
     """Say where a problem is, and what was given there."""
     steps = (str(p) if isinstance(p, int) or p.isidentifier() else shortened(repr(p)) for p in detail["loc"])
     where, problem = ".".join(steps)[:200], describe_problem(detail)
     if where:
         problem = Message("{where}: {problem}", code="recipe.field", where=where, problem=problem)
-    if detail["type"] in ("missing", "one_amount", "nan_option"):
+    if detail["type"] in ("missing", "value_error"):
         return problem
     given = shortened(repr(detail["input"]))
     return Message("{problem} (got {given})", code="recipe.given", problem=problem, given=given)
