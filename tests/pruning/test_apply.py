@@ -289,3 +289,10 @@ def test_a_checkpoint_with_an_empty_tensor_is_pruned(tiny_folder):
         tiny_folder("BertModel", type_vocab_size=0), bp.Step(method="l1_unstructured", fraction=0.5, select="*")
     )
     assert run.report.total.masked > 0
+
+
+def test_globs_of_all_steps_together_are_bounded(tiny_bert):
+    many = bp.Recipe(steps=[step(select="*{1..300}*a*b*")] * 4)
+    with pytest.raises(RecipeError) as caught:
+        bp.apply(tiny_bert, many)
+    assert caught.value.code == "recipe.too_many_globs"
