@@ -1,4 +1,4 @@
-"""Write a run as a short Python script: in plain torch and transformers where they can do it, else in ours."""
+"""Write a run as a short Python script: in plain torch and transformers where possible, else in bertprune."""
 
 import math
 import re
@@ -13,7 +13,7 @@ from ..recipe import Recipe
 
 _LAYER = re.compile(r"^(.*?\.)(\d+)(\..+)$")
 
-_TIES = "# Of entries or slices that score the same at the cut, torch may take others.\n"
+_TIES = "# Where entries or slices score the same at the cut, torch may prune other ones.\n"
 
 _HEAD = """\
 import torch
@@ -39,22 +39,22 @@ model = run.model
 
 
 def script(checkpoint: Checkpoint, recipe: Recipe, seed: int, ours: bool = False) -> str:
-    """Return a script that leaves the pruned model in `model`. No path of this machine is in it.
+    """Return a script that leaves the pruned model in `model`, without any path of this machine.
 
-    In plain torch where torch can do it, else in bertprune, saying why; with `ours` in bertprune always.
-    torch breaks ties between equal scores in its own way, so at the cut another of two equal weights may go.
-    Pure. Raises RecipeError.
+    It is in plain torch where torch can do it, else in bertprune, with the reason; with `ours` always in bertprune.
+    torch breaks ties in its own way: of two weights with the same score at the cut, it may prune the other one.
+    Raises RecipeError.
     """
-    plans = match_steps(checkpoint.skeleton(), recipe, checkpoint.missing)
-    why = next((reason for made in plans if (reason := _beyond_torch(made))), None)
-    if why or ours:
-        reason = "" if ours else f"# In bertprune rather than plain torch: {why}.\n"
-        return reason + _OURS.format(checkpoint=_our_place(checkpoint), recipe=recipe.to_yaml(), seed=seed)
-    ties = _TIES if any(not made.method.draws for made in plans) else ""
-    return "\n".join([_head(checkpoint, seed) + ties, *(_step(number, made) for number, made in enumerate(plans, 1))])
+    steps = match_steps(checkpoint.skeleton(), recipe, checkpoint.missing)
+    reason = next(filter(None, map(_why_not_torch, steps)), None)
+    if ours or reason:
+        comment = "" if ours else f"# In bertprune rather than plain torch: {reason}.\n"
+        return comment + _OURS.format(checkpoint=_our_name(checkpoint), recipe=recipe.to_yaml(), seed=seed)
+    ties = "" if all(step.method.draws for step in steps) else _TIES
+    return "\n".join([_head(checkpoint, seed) + ties, *(_torch_step(at, step) for at, step in enumerate(steps, 1))])
 
 
-def _our_place(checkpoint: Checkpoint) -> str:
+def _our_name(checkpoint: Checkpoint) -> str:
     if checkpoint.hub_id:
         return checkpoint.hub_id + (f"@{checkpoint.revision}" if checkpoint.revision else "")
     return checkpoint.name if checkpoint.name in EMBEDDED else f"path/to/{checkpoint.name}"
@@ -70,29 +70,29 @@ def _head(checkpoint: Checkpoint, seed: int) -> str:
     )
 
 
-def _beyond_torch(made: MatchedStep) -> str | None:
-    """Say why plain torch cannot do a step, if it cannot."""
-    if made.method.name not in TORCH_METHODS:
-        return f"{made.method.name} is a method of one's own, to be registered first"
-    if made.step.scope == "global" and made.method.removes == "slice":
+def _why_not_torch(matched: MatchedStep) -> str | None:
+    """Say why plain torch cannot do a step; None where it can."""
+    if matched.method.name not in TORCH_METHODS:
+        return f"{matched.method.name} is a method of your own, which a script must register first"
+    if matched.step.scope == "global" and matched.method.removes == "slice":
         return "torch does not rank slices of several tensors together"
-    tied = next((target for target in made.targets if target.aliases), None)
+    tied = next((target for target in matched.targets if target.aliases), None)
     return f"torch would untie {tied.name} from {tied.aliases[0]}" if tied else None
 
 
-def _step(number: int, made: MatchedStep) -> str:
-    tensor = made.step.select.tensor
-    arguments = "".join(f", {key}={_literal(value)}" for key, value in made.options.items())
-    amount = made.step.count if made.step.count is not None else made.step.fraction
-    lines = [f"# Step {number}: {made.step.method}", *_names([target.owners[0].path for target in made.targets])]
-    if made.step.scope == "global":
-        hook = TORCH_METHODS[made.method.name].__name__
+def _torch_step(number: int, matched: MatchedStep) -> str:
+    step, name = matched.step, matched.method.name
+    amount = step.count if step.count is not None else step.fraction
+    lines = [f"# Step {number}: {name}", *_names([target.owners[0].path for target in matched.targets])]
+    if step.scope == "global":
+        hook = "".join(part.capitalize() for part in name.split("_"))
         lines += [
-            f'targets = [(model.get_submodule(name), "{tensor}") for name in names]',
+            f'targets = [(model.get_submodule(name), "{step.select.tensor}") for name in names]',
             f"prune.global_unstructured(targets, pruning_method=prune.{hook}, amount={amount!r})",
         ]
     else:
-        call = f'prune.{made.method.name}(model.get_submodule(name), "{tensor}", amount={amount!r}{arguments})'
+        options = "".join(f", {key}={_literal(value)}" for key, value in matched.options.items())
+        call = f'prune.{name}(model.get_submodule(name), "{step.select.tensor}", amount={amount!r}{options})'
         lines += ["for name in names:", f"    {call}"]
     return "\n".join(lines) + "\n"
 
@@ -103,9 +103,9 @@ def _literal(value: Any) -> str:
 
 
 def _names(paths: Sequence[str]) -> Iterator[str]:
-    """Write module paths as a list, in order, with layers that repeat as one line."""
+    """Write module paths as a list, in order; layers with the same parts become one comprehension."""
     yield "names = ["
-    for stem, layers, parts in _runs(paths):
+    for stem, layers, parts in _repeated(paths):
         if len(layers) == 1 or not stem:
             yield from (f'    "{stem}{layer}{part}",' for layer in layers for part in parts)
             continue
@@ -120,8 +120,8 @@ def _names(paths: Sequence[str]) -> Iterator[str]:
     yield "]"
 
 
-def _runs(paths: Sequence[str]) -> Iterator[tuple[str, list[Any], list[str]]]:
-    """Group consecutive layers in which the same parts follow each other; other paths stand alone."""
+def _repeated(paths: Sequence[str]) -> Iterator[tuple[str, list[Any], list[str]]]:
+    """Group consecutive layers that have the same parts; every other path is a group by itself."""
     layers = [
         (stem, number, [part for _, _, part in same])
         for (stem, number), same in groupby(map(_split, paths), key=lambda split: split[:2])
