@@ -211,8 +211,8 @@ class Checkpoint:
         Example:
             >>> import bertprune as bp
             >>> tokenizer = bp.Checkpoint.open("demo").tokenizer()
-            >>> tokenizer.tokenize("good film")
-            ['good', 'film']
+            >>> tokenizer.tokenize("good")
+            ['good']
         """
         if other is None:
             return load_tokenizer(self._source.tokenizer_folder(), self.name)
@@ -276,7 +276,7 @@ class Checkpoint:
 
     def _missing_warning(self) -> MissingTensorsWarning:
         return MissingTensorsWarning(
-            "{name} lacks {count} tensors that {model} expects: {tensors};"
+            "{name} lacks {count:,} tensors that {model} expects: {tensors};"
             " they are initialised from the seed and never pruned",
             code="checkpoint.missing_tensors", name=self.name, count=len(self.missing), model=self._class.__name__,
             tensors=some(sorted(self.missing), most=5),
