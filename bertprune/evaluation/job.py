@@ -84,7 +84,7 @@ def open_models(model: Model, baseline: Model | None, tokenizer: Any) -> Compare
 
 
 def _is_run(model: Any) -> bool:
-    """Recognise a run by its attributes, which evaluation does not import; asking for `model` would build it."""
+    """Recognise a run without importing runs; its `model` is not asked for, since that would build it."""
     return not isinstance(model, nn.Module) and all(hasattr(model, name) for name in ("checkpoint", "recipe", "seed"))
 
 

@@ -28,7 +28,7 @@ _HEADER = ("", "before", "after", "difference", "95 % interval", "p")
 
 @dataclass(frozen=True)
 class Score:
-    """How well each model does by itself, and the difference (after minus before)."""
+    """One figure of each model, and the difference (after minus before)."""
 
     before: Estimate | None
     after: Estimate
