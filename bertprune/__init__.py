@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .model.tree import tree as tree
     from .pruning.apply import apply as apply
     from .recipe import Recipe as Recipe
-    from .recipe import Selection as Selection
     from .recipe import Step as Step
     from .reports import figures as figures
     from .reports.compare import Comparison as Comparison
@@ -37,11 +36,13 @@ if TYPE_CHECKING:
     from .runs.run import prune as prune
     from .scores import method as method
     from .scores import methods as methods
+    from .selection import Selection as Selection
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "recipe": ("Recipe", "Selection", "Step"),
+    "recipe": ("Recipe", "Step"),
+    "selection": ("Selection",),
     "checkpoint": ("Checkpoint",),
     "model.tree": ("ModuleNode", "tree"),
     "model.snapshot": ("Snapshot", "snapshot"),

@@ -1,7 +1,8 @@
-"""What to prune: intent as data, without a model and without torch.
+"""Recipes: what to prune, as data; no model and no torch needed.
 
-A `Recipe` is a list of `Step`s; a `Step` says where (`Selection`), how (method and options), how much and among whom.
-All three are frozen pydantic models, so a recipe can be hashed, compared, and sent through JSON or YAML and back.
+A `Recipe` is a list of `Step`s; a `Step` says which tensors to prune (a `Selection`), by which method, how much and in
+which scope. All three are frozen pydantic models, so a recipe can be hashed, compared, written as JSON or YAML and read
+back.
 """
 
 import json
@@ -25,22 +26,8 @@ from pydantic import (
 
 from .errors import Message, RecipeError
 from .safe_yaml import MAX_BYTES, from_json, from_yaml
+from .selection import Selection, as_tuple
 from .validation import FrozenModel
-
-Role = Literal[
-    "embeddings.word",
-    "embeddings.position",
-    "embeddings.token_type",
-    "attention.query",
-    "attention.key",
-    "attention.value",
-    "attention.output",
-    "ffn.intermediate",
-    "ffn.output",
-    "pooler",
-    "head",
-]
-"""The parts that a transformer encoder of any known family is made of."""
 
 ScopeName = Literal["local", "global"]
 Option = StrictBool | StrictInt | StrictFloat | StrictStr | None
@@ -49,63 +36,33 @@ _BREAKS = frozenset("\x85\u2028\u2029\ufeff")  # PyYAML folds them where it does
 _INFINITIES = {"inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
 
 
-def _as_tuple(value: Any) -> Any:
-    """Let a single name stand for a list of one."""
-    if isinstance(value, str | int) and not isinstance(value, bool):
-        return (value,)
-    return tuple(value) if isinstance(value, list) else value
-
-
-Names = Annotated[tuple[StrictStr, ...], BeforeValidator(_as_tuple)]
-LayerNumber = Annotated[int, Field(strict=True, ge=0)]
-
-
-class Selection(FrozenModel):
-    """Which tensors a step may touch. All given conditions must hold; an empty field is no condition."""
-
-    roles: Annotated[tuple[Role, ...], BeforeValidator(_as_tuple)] = ()
-    """Parts of the encoder, such as `attention.query`; known for BERT, RoBERTa, DistilBERT and ELECTRA."""
-    layers: Annotated[tuple[LayerNumber, ...], BeforeValidator(_as_tuple)] = ()
-    """Encoder layers, counted from zero."""
-    types: Names = ()
-    """Class names of modules, such as `Linear`."""
-    include: Names = ()
-    """Globs over module paths; `*` crosses dots, braces list alternatives, the base-model prefix may be left out."""
-    exclude: Names = ()
-    """Globs over module paths that are left out again."""
-    tensor: StrictStr = Field(default="weight", min_length=1)
-    """The parameter's name within its module."""
-
-    def __str__(self) -> str:
-        """Describe the selection in a few words, as the tables do."""
-        said = [
-            " ".join([name, ",".join(map(str, value))])
-            for name in ("roles", "layers", "types", "include", "exclude")
-            if (value := getattr(self, name))
-        ]
-        return "; ".join(said or ["everything"]) + ("" if self.tensor == "weight" else f"; tensor {self.tensor}")
-
-
 def _as_selection(value: Any) -> Any:
-    """Let a glob, or a list of globs, stand for a selection that includes them."""
+    """Accept a glob, or a list of globs, in place of a selection that includes them."""
     return {"include": value} if isinstance(value, str | list | tuple) else value
 
 
 class Step(FrozenModel):
-    """One step of pruning: a method, an amount, a scope and a selection."""
+    """Describe one pruning step: a method, an amount, a scope and a selection.
+
+    Example:
+        >>> import bertprune as bp
+        >>> step = bp.Step(method="ln_structured", count=8, options={"dim": 1}, select="encoder.layer.0.*")
+        >>> print(step)
+        ln_structured 8 local, dim=1 on include encoder.layer.0.*
+    """
 
     method: StrictStr = Field(min_length=1)
     """A registered method's name; `bertprune.methods()` lists them."""
     fraction: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
-    """The share of what is still alive to prune (0 < f ≤ 1); give this or `count`."""
+    """The share to prune of what is still alive (0 < f ≤ 1); give this or `count`."""
     count: Annotated[int, Field(strict=True, ge=1)] | None = None
-    """How many to prune: entries, or slices for structured methods; per tensor in local scope, in all in global."""
+    """How many to prune: entries, or slices for structured methods; in each tensor (local) or in total (global)."""
     scope: ScopeName = "local"
-    """`local`: each tensor by itself. `global`: all selected tensors are ranked together."""
+    """`local`: each tensor is ranked by itself. `global`: all selected tensors are ranked together."""
     select: Annotated[Selection, BeforeValidator(_as_selection)] = Selection()
-    """Where the step works; a glob or a list of globs is short for `Selection(include=…)`."""
+    """The tensors to prune; a glob or a list of globs is short for `Selection(include=…)`."""
     options: Mapping[StrictStr, Option] = Field(default_factory=dict)
-    """The method's own options, checked against the method when the recipe meets a model."""
+    """The method's own options, checked against the method when the recipe is applied or previewed."""
 
     @field_validator("options")
     @classmethod
@@ -136,7 +93,19 @@ class Step(FrozenModel):
         return hash((self.method, self.fraction, self.count, self.scope, self.select, tuple(self.options.items())))
 
     def amount_of(self, alive: int) -> int:
-        """Return how many of `alive` entries or slices to prune, rounded as torch rounds (half to even)."""
+        """Compute how many entries or slices to prune, rounded as in torch (half to even).
+
+        Args:
+            alive: how many are alive, an integer.
+
+        Returns:
+            `count`, or `fraction` of `alive`, as an integer; `count` may be more than `alive`.
+
+        Example:
+            >>> import bertprune as bp
+            >>> bp.Step(method="l1_unstructured", fraction=0.3).amount_of(589_824)
+            176947
+        """
         return self.count if self.count is not None else round((self.fraction or 0.0) * alive)
 
     def __str__(self) -> str:
@@ -147,15 +116,39 @@ class Step(FrozenModel):
 
 
 class Recipe(FrozenModel):
-    """An ordered list of steps; each starts from what the one before left alive."""
+    """List pruning steps in their order; each starts from what the step before left alive.
+
+    Example:
+        >>> import bertprune as bp
+        >>> rows = bp.Step(method="ln_structured", fraction=0.25, select="encoder.*.intermediate.dense")
+        >>> entries = bp.Step(method="l1_unstructured", fraction=0.5, scope="global", select="encoder.*")
+        >>> run = bp.prune("demo", bp.Recipe(steps=[rows, entries]))
+        >>> [outcome.removed for outcome in run.steps]
+        [147456, 811008]
+    """
 
     version: Literal[1] = 1
     """The format of the recipe; always 1 for now."""
-    steps: Annotated[tuple[Step, ...], BeforeValidator(_as_tuple)] = ()
+    steps: Annotated[tuple[Step, ...], BeforeValidator(as_tuple)] = ()
 
     @classmethod
     def of(cls, recipe: "Recipe | Step | Mapping[str, Any]") -> "Recipe":
-        """Take a recipe as it is, and a single step as a recipe of one. Raises RecipeError."""
+        """Build a recipe from what functions accept as one.
+
+        Args:
+            recipe: a `Recipe`, which is returned as it is; a single `Step`; or a mapping with `steps`, as in YAML.
+
+        Returns:
+            The recipe.
+
+        Raises:
+            RecipeError: it is none of these, or does not fit the recipe's format.
+
+        Example:
+            >>> import bertprune as bp
+            >>> len(bp.Recipe.of(bp.Step(method="l1_unstructured", fraction=0.2)).steps)
+            1
+        """
         if isinstance(recipe, Recipe):
             return recipe
         if isinstance(recipe, Step):
@@ -165,11 +158,32 @@ class Recipe(FrozenModel):
         raise RecipeError("a recipe is a Recipe or a Step, not {kind}", code="recipe.kind", kind=type(recipe).__name__)
 
     def to_json(self) -> str:
-        """Write the recipe as JSON text, with nothing in it that equals its default."""
+        """Write the recipe as JSON; fields that have their default are left out.
+
+        Returns:
+            The text.
+
+        Example:
+            >>> import bertprune as bp, json
+            >>> json.loads(bp.Recipe(steps=[bp.Step(method="l1_unstructured", count=9)]).to_json())
+            {'version': 1, 'steps': [{'method': 'l1_unstructured', 'count': 9}]}
+        """
         return json.dumps(self._plain(), indent=2, ensure_ascii=False) + "\n"
 
     def to_yaml(self) -> str:
-        """Write the recipe as YAML text, with nothing in it that equals its default."""
+        """Write the recipe as YAML; fields that have their default are left out.
+
+        Returns:
+            The text.
+
+        Example:
+            >>> import bertprune as bp
+            >>> print(bp.Recipe(steps=[bp.Step(method="l1_unstructured", fraction=0.2)]).to_yaml(), end="")
+            version: 1
+            steps:
+            - method: l1_unstructured
+              fraction: 0.2
+        """
         readable = _BREAKS.isdisjoint(self.to_json())
         return str(yaml.safe_dump(self._plain(), sort_keys=False, allow_unicode=readable))
 
@@ -182,12 +196,42 @@ class Recipe(FrozenModel):
 
     @classmethod
     def from_json(cls, text: str) -> "Recipe":
-        """Read a recipe from JSON text. Raises RecipeError with the line of the mistake."""
+        """Read a recipe from JSON.
+
+        Args:
+            text: the JSON text, at most 64 kB.
+
+        Returns:
+            The recipe.
+
+        Raises:
+            RecipeError: the text is not a recipe; the message names the line or the field.
+
+        Example:
+            >>> import bertprune as bp
+            >>> bp.Recipe.from_json('{"steps": [{"method": "l1_unstructured", "count": 9}]}').steps[0].count
+            9
+        """
         return cls._from_plain(from_json(text))
 
     @classmethod
     def from_yaml(cls, text: str) -> "Recipe":
-        """Read a recipe from YAML text without anchors or tags. Raises RecipeError with the line of the mistake."""
+        """Read a recipe from YAML without anchors and tags.
+
+        Args:
+            text: the YAML text, at most 64 kB.
+
+        Returns:
+            The recipe.
+
+        Raises:
+            RecipeError: the text is not a recipe; the message names the line or the field.
+
+        Example:
+            >>> import bertprune as bp
+            >>> bp.Recipe.from_yaml("steps: [{method: l1_unstructured, fraction: 0.2}]").steps[0].fraction
+            0.2
+        """
         return cls._from_plain(from_yaml(text))
 
     @classmethod
@@ -201,7 +245,24 @@ class Recipe(FrozenModel):
 
     @classmethod
     def load(cls, path: str | Path) -> "Recipe":
-        """Read a `.json`, `.yaml` or `.yml` file. Raises RecipeError."""
+        """Read a recipe from a file.
+
+        Args:
+            path: the file in UTF-8; JSON where its name ends in `.json`, otherwise YAML.
+
+        Returns:
+            The recipe.
+
+        Raises:
+            RecipeError: the file cannot be read, or is not a recipe.
+
+        Example:
+            >>> import bertprune as bp
+            >>> recipe = bp.Recipe(steps=[bp.Step(method="l1_unstructured", fraction=0.2)])
+            >>> recipe.save("recipe.yaml")
+            >>> bp.Recipe.load("recipe.yaml") == recipe
+            True
+        """
         path = Path(path)
         try:
             if path.stat().st_size > MAX_BYTES:
@@ -224,6 +285,14 @@ class Recipe(FrozenModel):
             raise error.within("{file}: {error}", code="recipe.in_file", file=path.name) from None
 
     def save(self, path: str | Path) -> None:
-        """Write the recipe to a file: JSON where the name ends in `.json`, YAML elsewhere."""
+        """Write the recipe to a file.
+
+        Args:
+            path: the file; JSON is written where its name ends in `.json`, otherwise YAML.
+
+        Example:
+            >>> import bertprune as bp
+            >>> bp.Recipe(steps=[bp.Step(method="l1_unstructured", fraction=0.2)]).save("recipe.json")
+        """
         path = Path(path)
         path.write_text(self.to_json() if path.suffix == ".json" else self.to_yaml(), encoding="utf-8")

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 import bertprune as bp
 from bertprune.errors import RecipeError, SelectionError
-from bertprune.recipe import MAX_BYTES, Recipe, Selection, Step
+from bertprune.recipe import MAX_BYTES, Recipe, Step
+from bertprune.selection import Selection
 
 words = st.text(min_size=1, max_size=12)
 names = st.lists(words, max_size=3).map(tuple)

@@ -11,7 +11,8 @@ import typer
 import bertprune as bp
 
 from ..errors import RecipeError
-from ..recipe import Recipe, Selection, Step
+from ..recipe import Recipe, Step
+from ..selection import Selection
 from .values import parse_count, parse_fraction, parse_layers, parse_names, parse_options
 
 if TYPE_CHECKING:

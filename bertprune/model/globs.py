@@ -7,7 +7,7 @@ from functools import lru_cache
 import bracex
 
 from ..errors import SelectionError, shortened
-from ..recipe import Selection
+from ..selection import Selection
 
 MAX_GLOBS = 1000
 """How many globs the braces of one selection may expand to, in all."""

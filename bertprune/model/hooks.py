@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from ..errors import RecipeError, SelectionError
-from ..recipe import Selection, Step
+from ..recipe import Step
+from ..selection import Selection
 from .targets import Owner, Target, every_target, find_targets
 
 MaskDtype = Literal["bool", "float"]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from ..errors import SelectionError, shortened, some
-from ..recipe import Selection
+from ..selection import Selection
 from .families import Place, base_prefix, places
 from .globs import Globs
 from .names import full_name, pruned_names

@@ -12,7 +12,7 @@ from ..errors import BertpruneError, shortened
 from ..model.families import places
 from ..model.targets import every_target
 from ..parallel import THREAD_SIZE, map_threaded
-from ..recipe import Role
+from ..selection import Role
 from ..text import aligned
 from .counting import Count, TensorSparsity, count_target
 

@@ -8,7 +8,7 @@ from torch.nn.utils import prune
 from bertprune.errors import SelectionError
 from bertprune.model.globs import count_globs
 from bertprune.model.targets import every_target, find_targets
-from bertprune.recipe import Selection
+from bertprune.selection import Selection
 
 
 def names(model, **conditions):

@@ -1,0 +1,67 @@
+"""Selections: which tensors of a model a step prunes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, StrictStr
+
+from .validation import FrozenModel
+
+Role = Literal[
+    "embeddings.word",
+    "embeddings.position",
+    "embeddings.token_type",
+    "attention.query",
+    "attention.key",
+    "attention.value",
+    "attention.output",
+    "ffn.intermediate",
+    "ffn.output",
+    "pooler",
+    "head",
+]
+"""The parts that a transformer encoder of any known family is made of."""
+
+
+def as_tuple(value: Any) -> Any:
+    """Accept a single name in place of a list of one."""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+Names = Annotated[tuple[StrictStr, ...], BeforeValidator(as_tuple)]
+LayerNumber = Annotated[int, Field(strict=True, ge=0)]
+
+
+class Selection(FrozenModel):
+    """Select the tensors that a step prunes: those that meet every given condition. An empty field is no condition.
+
+    Example:
+        >>> import bertprune as bp
+        >>> queries = bp.Selection(roles="attention.query", layers=[0, 1])
+        >>> step = bp.Step(method="l1_unstructured", fraction=0.5, select=queries)
+        >>> bp.preview("demo", step).steps[0].targets[0]
+        'bert.encoder.layer.0.attention.self.query.weight'
+    """
+
+    roles: Annotated[tuple[Role, ...], BeforeValidator(as_tuple)] = ()
+    """Parts of the encoder, such as `attention.query`; known for BERT, RoBERTa, DistilBERT and ELECTRA."""
+    layers: Annotated[tuple[LayerNumber, ...], BeforeValidator(as_tuple)] = ()
+    """Encoder layers, counted from zero."""
+    types: Names = ()
+    """Class names of modules, such as `Linear`."""
+    include: Names = ()
+    """Globs over module paths; `*` crosses dots, braces list alternatives, the base-model prefix may be left out."""
+    exclude: Names = ()
+    """Globs over module paths to leave out."""
+    tensor: StrictStr = Field(default="weight", min_length=1)
+    """The parameter's name within its module."""
+
+    def __str__(self) -> str:
+        """Describe the selection in a few words, as the tables do."""
+        said = [
+            " ".join([name, ",".join(map(str, value))])
+            for name in ("roles", "layers", "types", "include", "exclude")
+            if (value := getattr(self, name))
+        ]
+        return "; ".join(said or ["everything"]) + ("" if self.tensor == "weight" else f"; tensor {self.tensor}")
