@@ -24,14 +24,52 @@ class Message:
         return f"{type(self).__name__}({str(self)!r})"
 
 
+class Note(str):
+    """A remark in a report: the English sentence as text, which has the code and the values of a message as well."""
+
+    sentence: str
+    code: str
+    values: dict[str, object]
+
+    def __new__(cls, sentence: str, /, *, code: str = "other", **values: object) -> Self:
+        """Fill the values into a sentence with places for them, as `Message` does."""
+        note = super().__new__(cls, Message(sentence, code=code, **values))
+        note.sentence, note.code, note.values = sentence, code, values
+        return note
+
+
 class BertpruneError(Message, Exception):
     """Anything that is wrong with what the user gave; the message is meant to be read by that user.
 
     `code` names the kind of error for programs, `values` holds what the sentence was filled with.
+
+    Example:
+        >>> import bertprune as bp
+        >>> try:
+        ...     bp.prune("demo", bp.Step(method="l1_unstructurd", fraction=0.5))
+        ... except bp.BertpruneError as error:
+        ...     print(error.code, error.values["near"])
+        method.misspelt l1_unstructured
     """
 
     def within(self, sentence: str, /, *, code: str, **values: object) -> Self:
-        """Return an error of the same class that says where this one happened; `{error}` in the sentence is this."""
+        """Return an error of the same class that says where this one happened.
+
+        Args:
+            sentence: the English sentence, with places for the values as `str.format` writes them; `{error}` stands
+                for this error.
+            code: the new error's code.
+            **values: the other values of the sentence.
+
+        Returns:
+            The new error; `values["error"]` is this one.
+
+        Example:
+            >>> import bertprune as bp
+            >>> error = bp.BertpruneError("line {line} is empty", code="line.empty", line=3)
+            >>> print(error.within("{file}: {error}", code="file", file="a.txt"))
+            a.txt: line 3 is empty
+        """
         return type(self)(sentence, code=code, error=self, **values)
 
 
