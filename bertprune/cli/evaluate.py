@@ -91,7 +91,7 @@ def try_text(
     json: Json = False,
     revision: Revision = None,
 ) -> None:
-    """Ask the models before and after about a sentence of yours."""
+    """Try one sentence on the model before and after pruning."""
     with progress_bar("reading") as progress:
         after: Any
         before = _open_baseline(baseline)

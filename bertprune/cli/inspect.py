@@ -92,7 +92,9 @@ def report(
     source: CheckpointOrExport,
     by: Annotated[
         str | None,
-        typer.Option("--by", metavar="|".join(_GROUPINGS), help="Print one table, grouped so.", show_default=False),
+        typer.Option(
+            "--by", metavar="|".join(_GROUPINGS), help="Print one table, grouped by this.", show_default=False
+        ),
     ] = None,
     against: Annotated[
         str | None,

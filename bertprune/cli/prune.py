@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 FormName = Annotated[
     str,
-    typer.Option("--form", metavar="baked|masked", help="Plain weights that load anywhere, or hooks and masks kept."),
+    typer.Option(
+        "--form", metavar="baked|masked", help="Plain weights that load anywhere, or weights with hooks and masks."
+    ),
 ]
 
 

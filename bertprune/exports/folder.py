@@ -53,7 +53,7 @@ def atomic_folder(out: Path, overwrite: bool, sources: Sequence[Path] = ()) -> I
 def check_target(out: Path, overwrite: bool, sources: Sequence[Path] = ()) -> None:
     """Refuse a target that is not free, not an earlier export, or holds one of the sources. Raises ExportError."""
     try:
-        _refuse_source(out, out.resolve(), sources)
+        _refuse_source(out, sources)
         if os.path.lexists(out):
             _refuse_existing(out, overwrite)
     except OSError as error:
@@ -63,7 +63,8 @@ def check_target(out: Path, overwrite: bool, sources: Sequence[Path] = ()) -> No
         raise ExportError(sentence, code="exports.bad_name", out=str(out), why=str(error)) from None
 
 
-def _refuse_source(out: Path, folder: Path, sources: Sequence[Path]) -> None:
+def _refuse_source(out: Path, sources: Sequence[Path]) -> None:
+    folder = out.resolve()  # a ValueError where no path can have that name
     if any(source.resolve().is_relative_to(folder) for source in sources):
         sentence = "{out}: contains the source checkpoint, which is never overwritten; choose another folder"
         raise ExportError(sentence, code="exports.target_has_source", out=str(out))

@@ -21,7 +21,6 @@ INPUT = torch.tensor([[2, 7, 11, 13, 3], [2, 5, 3, 0, 0]])
 KINDS = {
     "classifier": {},
     "masked-lm": {"model_cls": "BertForMaskedLM"},
-    "half": {"dtype": "float16"},
     "bfloat": {"dtype": "bfloat16"},
     "distilbert": {"model_cls": "DistilBertForMaskedLM"},
     "roberta": {"model_cls": "RobertaForMaskedLM"},
