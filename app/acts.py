@@ -1,10 +1,10 @@
-"""What a visitor can do: handlers with the shared shelf in hand, progress and cancelling tied in."""
+"""What a visitor can do: the callbacks of the page's events, with progress and cancelling."""
 
 from dataclasses import replace
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import escape
 
 import bertprune as bp
 
@@ -19,21 +19,21 @@ from .session import Done, Progress, Shelf, Source
 from .views.recipe import method_title
 
 BAR = gr.Progress()
-"""Tells Gradio that a function reports progress; each call gets one of its own."""
+"""Marks a function as reporting progress; Gradio gives each call its own."""
 
 Opened = tuple[Source, Done | None, str, Any, Any]
-"""Source, run, module, quality, parcel: what a newly opened checkpoint sets anew."""
+"""Source, run, module, quality, parcel: the states that opening a checkpoint resets."""
 
 
 class Acts:
     """Everything that changes a visitor's state; the first argument is always the language."""
 
     def __init__(self, shelf: Shelf) -> None:
-        """Act on the shared shelf."""
+        """Work on what all visitors share."""
         self.shelf = shelf
 
     def start(self, language: str, kept: Any = None) -> list[Any]:
-        """Wait for the libraries, open the last visit's checkpoint or the first one, offer the methods."""
+        """Wait for the libraries, open the last session's checkpoint or the first one, offer the methods."""
         language = language_of(language)
         warm.wait()
         known = bp.methods()
@@ -48,7 +48,7 @@ class Acts:
         return [kept, language, offer, kind, *_ways(kind), plan, *opened]
 
     def _again(self, language: str, kept: dict[str, Any]) -> tuple[str, Opened] | None:
-        """Open what was open before; None where that cannot be, or nothing was."""
+        """Open what was open before; None where nothing was, or it cannot be opened again."""
         given, revision = str(kept.get("given") or ""), str(kept.get("revision") or "")
         local, upload = bool(kept.get("shown")), self.shelf.ticketed(kept.get("upload"))
         kind = given if given in model.EMBEDDED else "folder" if local else "hub"
@@ -59,33 +59,33 @@ class Acts:
             if given:
                 return kind, self._open(language, wanted, Source())
         except bp.BertpruneError:
-            pass  # its hub is out of reach, or it is gone
+            pass  # the Hub cannot be reached, or the checkpoint no longer exists
         if given or kept.get("upload"):
             gr.Warning(say(language, "again_gone", name=escape(str(kept.get("shown") or given))))
         return None
 
     def resume(self, language: str, kept: Any, source: Source) -> Done:
-        """Name the run that was there before the page was loaded anew; the same three give the same run."""
+        """Restore the run of the last session; the same checkpoint, recipe and seed give the same run."""
         try:
             done = Done(source, bp.Recipe.from_yaml(kept["run"]["recipe"]), int(kept["run"]["seed"]))
             self.shelf.run(done)
         except (bp.BertpruneError, TypeError, KeyError, ValueError):
-            raise gr.Error("nothing to go on with", visible=False, print_exception=False) from None
+            raise gr.Error("nothing to restore", visible=False, print_exception=False) from None
         return done
 
     def choose_kind(self, language: str, kind: str, *now: Any) -> list[Any]:
-        """Open an embedded checkpoint at once; for the other ways show their fields."""
+        """Open an embedded checkpoint at once; for other sources show their fields."""
         fields = _ways(kind)
         if kind in ("hub", "upload", "folder"):
             return [*fields, *now]
         return [*fields, *self._open(language, model.Wanted(kind), now[0])]
 
     def open_hub(self, language: str, hub_id: str, revision: str, old: Source) -> Opened:
-        """Open a model of the Hub."""
+        """Open a model from the Hub."""
         return self._open(language, model.Wanted("hub", hub_id=hub_id or "", revision=revision or ""), old)
 
     def open_upload(self, language: str, files: list[str] | None, old: Source) -> Opened:
-        """Open what was uploaded."""
+        """Open an upload."""
         return self._open(language, model.Wanted("upload", files=tuple(files or ())), old)
 
     def open_folder(self, language: str, path: str, old: Source) -> Opened:
@@ -93,35 +93,35 @@ class Acts:
         return self._open(language, model.Wanted("folder", path=path or ""), old)
 
     def _open(self, language: str, wanted: model.Wanted, old: Source) -> Opened:
-        return self._opened(model.open_source(language, self.shelf, wanted, old))
+        return self._opened(model.open_source(self.shelf, wanted, old))
 
     def _opened(self, source: Source) -> Opened:
         self.shelf.checkpoint(source)
         return source, None, model.choices_of(self.shelf.tree(source)).first, None, None
 
     def add(self, view: View) -> View:
-        """Put the step in the fields at the end."""
-        longer = recipe.add_step(view.language, self.shelf, view.source, view.plan, view.form)
+        """Append the step in the fields."""
+        longer = recipe.add_step(self.shelf, view.source, view.plan, view.form)
         return replace(view, plan=longer)
 
     def change(self, view: View, asked: dict[str, Any]) -> View:
-        """Do what a button within the list of steps says."""
+        """Move or remove a step by its button in the list."""
         return replace(view, plan=recipe.change_steps(view.plan, str(asked["do"]), int(asked["at"])))
 
     def undo(self, view: View) -> View:
-        """Take the last change back."""
+        """Undo the last change."""
         return replace(view, plan=view.plan.undo())
 
     def redo(self, view: View) -> View:
-        """Do it again after all."""
+        """Redo it."""
         return replace(view, plan=view.plan.redo())
 
     def clear(self, view: View) -> View:
-        """Take all steps out."""
+        """Remove all steps."""
         return replace(view, plan=view.plan.clear())
 
     def preset(self, view: View, name: str | None) -> View:
-        """Load a recipe of the tutorial and look at the first module that it meets."""
+        """Load a recipe of the tutorial and select the first module that it prunes."""
         if not name:
             return view
         chosen = recipe.take_preset(view.plan, name)
@@ -132,8 +132,8 @@ class Acts:
         return replace(view, plan=chosen).at(first)
 
     def use_yaml(self, view: View, text: str | None) -> View:
-        """Replace the steps by those of the text."""
-        return replace(view, plan=recipe.read_yaml(view.language, self.shelf, view.plan, text))
+        """Replace the steps by those of a YAML text."""
+        return replace(view, plan=recipe.read_yaml(self.shelf, view.plan, text))
 
     def open_yaml(self, view: View, file: str | None) -> View:
         """Replace the steps by those of a file."""
@@ -146,15 +146,15 @@ class Acts:
         return str(path)
 
     def prune(self, language: str, request: gr.Request, progress: Any = BAR, *values: Any) -> list[Any]:
-        """Carry the steps out; where there is none yet, the one in the fields becomes the first.
+        """Prune by the steps; where there is none yet, the one in the fields becomes the first.
 
         `values` are source, plan, seed, module, and the fields of a step.
         """
         source, plan, seed, module, *fields = values
         if not plan.steps:
-            plan = recipe.add_step(language, self.shelf, source, plan, recipe.Form(*fields, module=module))
-        tell = self._tell(language, "progress_prune", request, progress)
-        return [plan, results.prune(language, self.shelf, source, plan, seed, tell), None, None]
+            plan = recipe.add_step(self.shelf, source, plan, recipe.Form(*fields, module=module))
+        report = self._reporter(language, "progress_prune", request, progress)
+        return [plan, results.prune(self.shelf, source, plan, seed, report), None, None]
 
     def measure(
         self,
@@ -167,37 +167,37 @@ class Acts:
         request: gr.Request,
         progress: Any = BAR,
     ) -> cost.Found:
-        """Measure quality before and after."""
-        tell = self._tell(language, "progress_measure", request, progress)
-        with cost.still_there(language, found):
-            quality = cost.measure(language, self.shelf, done, data, file, tokenizer or "", tell)
+        """Measure quality before and after pruning."""
+        report = self._reporter(language, "progress_measure", request, progress)
+        with cost.still_there(found):
+            quality = cost.measure(self.shelf, done, data, file, tokenizer or "", report)
         return replace(found or cost.Found(), quality=quality)
 
     def ask(self, language: str, done: Done | None, found: cost.Found | None, *given: str) -> cost.Found:
         """Try a sentence on both models; `given` are the sentence, a second one, and another tokenizer."""
-        return replace(found or cost.Found(), answers=cost.ask(language, self.shelf, done, *given))
+        return replace(found or cost.Found(), answers=cost.ask(self.shelf, done, *given))
 
     def build(
         self, language: str, done: Done | None, form: str, old: Any, request: gr.Request, progress: Any = BAR
     ) -> Any:
-        """Write the checkpoint, have it checked, zip it; the zip before it stays until then."""
-        tell = self._tell(language, "progress_build", request, progress)
-        built = take.build(language, self.shelf, done, form, tell)
+        """Write the checkpoint, check it, zip it; the previous zip is kept until then."""
+        report = self._reporter(language, "progress_build", request, progress)
+        built = take.build(language, self.shelf, done, form, report)
         take.throw_away(old)
         return built
 
     def remember(self, language: str, runs: Runs, done: Done | None) -> Runs:
-        """Keep the name of the run that was just made."""
+        """Add the run that was just made to the list."""
         return compare.remember(self.shelf, runs, done)
 
     def offer_runs(self, language: str, runs: Runs) -> list[Any]:
-        """Offer the runs of the visit, the last two chosen."""
+        """Offer the runs of the session, the last two selected."""
         offer = compare.choices(language, runs)
         last = [None, *(number for _, number in offer)][-2:]
         return [gr.update(choices=offer, value=number) for number in last]
 
     def rename_runs(self, language: str, runs: Runs) -> list[Any]:
-        """Name the runs in another language; what was compared is asked for anew."""
+        """Name the runs in another language; the comparison is cleared."""
         offer = gr.update(choices=compare.choices(language, runs))
         return [offer, offer, ""]
 
@@ -210,9 +210,9 @@ class Acts:
         request: gr.Request,
         progress: Any = BAR,
     ) -> Any:
-        """Set two runs side by side."""
-        tell = self._tell(language, "progress_compare", request, progress)
-        return compare.compare(language, self.shelf, runs, first, second, tell)
+        """Compare two runs."""
+        report = self._reporter(language, "progress_compare", request, progress)
+        return compare.compare(language, self.shelf, runs, first, second, report)
 
     def cancel(self, language: str, request: gr.Request) -> None:
         """Stop the visitor's running work at its next report."""
@@ -220,16 +220,16 @@ class Acts:
         gr.Info(say(language, "cancelled"))
 
     def leave(self, request: gr.Request) -> None:
-        """Stop the running work of a visitor who is gone; what waits is dropped with the connection."""
+        """Stop the running work of a visitor who left; what waits is dropped with the connection."""
         self.shelf.cancel(_visitor(request))
 
-    def _tell(self, language: str, key: str, request: gr.Request, progress: Any) -> Progress:
+    def _reporter(self, language: str, key: str, request: gr.Request, progress: Any) -> Progress:
         words = say(language, key)
         return self.shelf.watched(_visitor(request), lambda share, _: progress(share, desc=words))
 
 
 def _ways(kind: str) -> list[Any]:
-    """Show the fields that belong to a way of opening."""
+    """Show the fields of one kind of source."""
     return [gr.update(visible=kind == way) for way in ("hub", "upload", "folder")]
 
 

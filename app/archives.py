@@ -1,4 +1,4 @@
-"""Uploaded files become a checkpoint folder, or are refused before a byte is unpacked."""
+"""Turn uploaded files into a checkpoint folder, or refuse them before a byte is unpacked."""
 
 import io
 import re
@@ -8,11 +8,12 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from .i18n.errors import LocalizedError
 from .limits import LimitError
 from .settings import Settings
-from .spoken import SpokenError
-from .trouble import FULL
+from .trouble import DISK_FULL
 
 _ALLOWED = re.compile(
     r"(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab"
@@ -22,7 +23,7 @@ _ALLOWED = re.compile(
 )
 _IGNORED = re.compile(
     r"(__MACOSX/.*|.*/)?(\.[^/]*|README[^/]*\.md|LICENSE[^/]*|[^/]*\.md)$"
-    # what sentence-transformers, the Trainer, other frameworks and authors put beside a checkpoint: never unpacked
+    # files of sentence-transformers, the Trainer, other frameworks and authors beside a checkpoint: never unpacked
     r"|([^/]+/)?((\d+_(Pooling|Normalize|Dense)|onnx|openvino)/[^/]+|(modules|data_config|trainer_state)\.json"
     r"|config_sentence_transformers\.json|sentence_[a-z]+_config\.json|training_args\.bin"
     r"|(optimizer|scheduler)\.pt|rng_state\w*\.pth|tf_model\.h5|flax_model\.msgpack|rust_model\.ot"
@@ -31,22 +32,24 @@ _IGNORED = re.compile(
 )
 _CHUNK = 1 << 20
 _LONGEST_DIRECTORY = 1 << 20
-"""Bytes; Python's reader keeps an object for each entry, and a directory of hundreds of megabytes has millions."""
+"""Bytes; Python's reader keeps an object per entry, and a directory of hundreds of megabytes has millions."""
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, EOFError, OSError)
 _PACKED_AS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""The others take as much memory to unpack as the file pleases."""
+"""The other methods let the file choose how much memory unpacking takes."""
 
 
-class UploadError(SpokenError):
+class UploadError(LocalizedError):
     """An upload is not a checkpoint, or not one that may be unpacked."""
 
-    prefix = "upload_bad_"
+    def __init__(self, key: str, /, **values: Any) -> None:
+        """Say what is wrong by the key of its text, without `upload_bad_` in front."""
+        super().__init__(f"upload_bad_{key}", **values)
 
 
 def take_upload(files: Sequence[str | Path], into: Path, settings: Settings) -> Path:
     """Copy or unpack uploaded files into the empty folder `into` and return it.
 
-    Takes one zip of a checkpoint folder, or a `.safetensors` file with its `config.json` (and tokenizer files).
+    Accepts one zip of a checkpoint folder, or a `.safetensors` file with its `config.json` (and tokenizer files).
     Raises UploadError, and leaves nothing behind, where a name, a link, a count or a size is not allowed.
     """
     given = [Path(file) for file in files]
@@ -80,7 +83,7 @@ def _copy(paths: Sequence[Path], into: Path, settings: Settings) -> None:
 
 
 def _canonical(names: Sequence[str]) -> list[str]:
-    """Let a lone safetensors file have any name: it is the model."""
+    """Rename a single safetensors file, whatever its name, to that of the model."""
     weights = [name for name in names if name.endswith(".safetensors")]
     lone = weights[0] if len(weights) == 1 and not _ALLOWED.fullmatch(weights[0]) else None
     return ["model.safetensors" if name == lone else name for name in names]
@@ -88,28 +91,28 @@ def _canonical(names: Sequence[str]) -> list[str]:
 
 def _unpack(archive: Path, into: Path, settings: Settings) -> None:
     try:
-        with _Listed(io.FileIO(archive)) as file, zipfile.ZipFile(file) as opened:
+        with _BoundedZip(io.FileIO(archive)) as file, zipfile.ZipFile(file) as opened:
             members = _checked(opened, settings)
             into.mkdir(parents=True, exist_ok=True)
             for member, name in members:
                 _write(opened, member, into / name)
     except _UNREADABLE as error:
-        if isinstance(error, OSError) and error.errno in FULL:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise
         raise UploadError("unreadable", name=_short(archive.name)) from None
 
 
-class _Listed(io.BufferedReader):
-    """A zip whose directory is not read where it is larger than any honest one."""
+class _BoundedZip(io.BufferedReader):
+    """A zip whose directory is refused where it is larger than any legitimate one."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > _LONGEST_DIRECTORY:
-            raise UploadError("directory", size=f"{size:,}")
+            raise UploadError("directory", size=size)
         return super().read(size)
 
 
 def _checked(opened: zipfile.ZipFile, settings: Settings) -> list[tuple[zipfile.ZipInfo, str]]:
-    """Judge every entry from the zip's directory alone."""
+    """Check every entry in the zip's directory."""
     infos = opened.infolist()
     _check_count([info.filename for info in infos], settings)
     for info in infos:
@@ -147,9 +150,9 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
 
 
 def _check_packing(name: str | None, size: int, packed: int) -> None:
-    """Judge one file of a zip, or without a name all of them."""
+    """Check the compression of one file of a zip, or without a name of all of them."""
     if size > 10 * _CHUNK and size > 200 * max(packed, 1):
-        numbers = {"size": f"{size:,}", "packed": f"{packed:,}"}
+        numbers = {"size": size, "packed": packed}
         raise UploadError("bomb", name=_short(name), **numbers) if name else UploadError("bomb_zip", **numbers)
 
 
@@ -179,7 +182,7 @@ def _check_complete(folder: Path) -> None:
 
 
 def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
-    """Unpack one entry, and stop where it turns out longer than its directory said."""
+    """Unpack one entry, and stop where it is longer than the directory says."""
     left = member.file_size
     with opened.open(member) as source, target.open("xb") as sink:
         while chunk := source.read(_CHUNK):

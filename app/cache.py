@@ -1,4 +1,4 @@
-"""One bounded store for all visitors: what is dear to make is made once, and kept as long as there is room."""
+"""One bounded cache for all visitors: what is expensive is made once, and kept as long as there is room."""
 
 import threading
 from collections import OrderedDict
@@ -7,27 +7,27 @@ from contextlib import contextmanager
 from typing import Any
 
 Made = tuple[Any, int, Callable[[], None] | None]
-"""A value, its size in bytes, and what to call when it goes."""
+"""A value, its size in bytes, and what to call when it is dropped."""
 
 
 class Cache:
-    """Keep what is dear to make, the least recently used going first; alike requests are made once."""
+    """Keep expensive values, dropping the least recently used; equal requests at the same time are made once."""
 
     def __init__(self, limit: int, most: int) -> None:
-        """Hold at most `limit` bytes in at most `most` entries, and always the latest one."""
+        """Hold at most `limit` bytes in at most `most` entries, but always the latest one."""
         self.limit, self.most = limit, most
         self.bytes = 0
         """The estimated size of everything kept."""
         self._kept: OrderedDict[Hashable, Made] = OrderedDict()
         self._lock = threading.Lock()
-        self._turns: dict[Hashable, tuple[threading.Lock, list[None]]] = {}
+        self.turns: dict[Hashable, tuple[threading.Lock, list[None]]] = {}
 
     def __len__(self) -> int:
         """Count the entries."""
         return len(self._kept)
 
     def get(self, key: Hashable, make: Callable[[], Made]) -> Any:
-        """Return what is kept under `key`, or make it; whoever asks meanwhile waits for the one that is being made."""
+        """Return what is kept under `key`, or make it; other threads that ask for it meanwhile wait."""
         if (found := self._find(key)) is not None:
             return found[0]
         with self._turn(key):
@@ -38,10 +38,10 @@ class Cache:
             return made[0]
 
     def drop(self, wanted: Callable[[Hashable], bool]) -> None:
-        """Let every entry go whose key is wanted gone."""
+        """Drop every entry whose key fulfils the condition."""
         with self._lock:
             gone = [self._take(key) for key in [key for key in self._kept if wanted(key)]]
-        _bid_farewell(gone)
+        _release(gone)
 
     def _find(self, key: Hashable) -> Made | None:
         with self._lock:
@@ -52,9 +52,9 @@ class Cache:
 
     @contextmanager
     def _turn(self, key: Hashable) -> Iterator[None]:
-        """Let one thread at a time make `key`; its lock is forgotten when the last one that waits is through."""
+        """Let one thread at a time make `key`; its lock is removed when nobody waits for it any more."""
         with self._lock:
-            lock, waiting = self._turns.setdefault(key, (threading.Lock(), []))
+            lock, waiting = self.turns.setdefault(key, (threading.Lock(), []))
             waiting.append(None)
         try:
             with lock:
@@ -63,7 +63,7 @@ class Cache:
             with self._lock:
                 waiting.pop()
                 if not waiting:
-                    del self._turns[key]
+                    del self.turns[key]
 
     def _keep(self, key: Hashable, made: Made) -> None:
         gone = []
@@ -72,7 +72,7 @@ class Cache:
             self.bytes += made[1]
             while len(self._kept) > 1 and (self.bytes > self.limit or len(self._kept) > self.most):
                 gone.append(self._take(next(iter(self._kept))))
-        _bid_farewell(gone)
+        _release(gone)
 
     def _take(self, key: Hashable) -> Made:
         made = self._kept.pop(key)
@@ -80,7 +80,7 @@ class Cache:
         return made
 
 
-def _bid_farewell(gone: list[Made]) -> None:
-    for _, _, farewell in gone:
-        if farewell is not None:
-            farewell()
+def _release(gone: list[Made]) -> None:
+    for _, _, release in gone:
+        if release is not None:
+            release()

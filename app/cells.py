@@ -1,4 +1,4 @@
-"""The grid of roles × layers as a component of the page, and what its cells mean as a selection."""
+"""The grid of roles × layers as a component of the page, and its cells as a selection."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _TEXTS = ("grid", "all", "every", "roles", "layer", "outside", "info")
 
 
 def cell_grid() -> gr.HTML:
-    """Make the component; its value is that of `grid_value`, with the chosen cells in `on`."""
+    """Make the component; its value is that of `grid_value`, with the selected cells in `on`."""
     return component("cells", "cells")
 
 
 def cells_of(root: bp.ModuleNode) -> dict[Cell, list[str]]:
-    """Read from a tree which roles there are in which layers, with the paths of the modules of matrices."""
+    """Read the roles and layers from a tree, with the paths of the modules that have matrices."""
     found: dict[Cell, list[str]] = defaultdict(list)
     for node in root.walk():
         matrices = node.own_parameters and not node.children and "Norm" not in node.type
@@ -39,7 +39,7 @@ def cells_of(root: bp.ModuleNode) -> dict[Cell, list[str]]:
 
 
 def grid_value(language: str, there: Iterable[Cell], on: Iterable[Cell]) -> dict[str, Any]:
-    """Write the cells that a model has, and which of them are chosen, as the plain data that the component draws."""
+    """Write a model's cells, and which of them are selected, as the data that the component draws."""
     layers: dict[str, list[int]] = {}
     for role, layer in there:
         layers.setdefault(role, []).extend([] if layer is None else [layer])
@@ -52,7 +52,7 @@ def grid_value(language: str, there: Iterable[Cell], on: Iterable[Cell]) -> dict
 
 
 def chosen(value: Any) -> tuple[Cell, ...]:
-    """Take the chosen cells from what the browser sends; what is none is left out."""
+    """Read the selected cells from what the browser sends; anything else is ignored."""
     sent = value.get("on") if isinstance(value, dict) else None
     pairs = [tuple(one) for one in sent if isinstance(one, list)] if isinstance(sent, list) else []
     return tuple(dict.fromkeys(pair for pair in pairs if _is_cell(pair)))
@@ -62,15 +62,15 @@ def _is_cell(pair: tuple[Any, ...]) -> bool:
     return len(pair) == 2 and pair[0] in ROLES and (pair[1] is None or type(pair[1]) is int)
 
 
-def tutorials(there: Iterable[Cell]) -> list[Cell]:
-    """Choose what a new visitor begins with: the tutorial's query, key and value, or else the first role."""
+def default_cells(there: Iterable[Cell]) -> list[Cell]:
+    """Return the default selection: the tutorial's query, key and value, or else the first role."""
     cells = list(there)
     qkv = [cell for cell in cells if cell[0] in ("attention.query", "attention.key", "attention.value")]
     return qkv or [cell for cell in cells if cell[0] == cells[0][0]]
 
 
-def meaning(cells: Iterable[Cell], there: Mapping[Cell, list[str]]) -> dict[str, tuple[Any, ...]]:
-    """Say chosen cells as a selection: roles × layers where they are just that, else the modules by their paths."""
+def to_selection(cells: Iterable[Cell], there: Mapping[Cell, list[str]]) -> dict[str, tuple[Any, ...]]:
+    """Write selected cells as a selection: by roles and layers where possible, else by the modules' paths."""
     wanted = [cell for cell in there if cell in set(cells)]
     roles = tuple(dict.fromkeys(role for role, _ in wanted))
     layers = tuple(sorted({layer for _, layer in wanted if layer is not None}))
@@ -82,7 +82,7 @@ def meaning(cells: Iterable[Cell], there: Mapping[Cell, list[str]]) -> dict[str,
 
 
 def _folded(wanted: Iterable[Cell], there: Mapping[Cell, list[str]]) -> list[str]:
-    """Write the paths of modules as patterns, those that differ by their layer alone as one: `layer.{0,2}.key`."""
+    """Write the paths of modules as patterns; those that differ only by their layer share one: `layer.{0,2}.key`."""
     numbers: dict[tuple[str, str], list[int]] = defaultdict(list)
     for cell in wanted:
         for path in there[cell]:

@@ -1,4 +1,4 @@
-"""The options of the chosen method as fields, read from the method's own JSON schema."""
+"""The options of the selected method as fields, read from the method's JSON schema."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from .views.recipe import has_text
 
 
 def draw_fields(language: gr.Dropdown, panel: RecipePanel) -> None:
-    """Draw the fields anew whenever another method or language is chosen, with what was entered for this method."""
+    """Draw the fields again when another method or language is selected, with the values last typed for it."""
     with panel.draw_options:
 
         @gr.render(
@@ -21,11 +21,11 @@ def draw_fields(language: gr.Dropdown, panel: RecipePanel) -> None:
             triggers=[panel.method.change, language.change],
             show_progress="hidden",
         )
-        def _fields(spoken: str, name: str | None, options: Options) -> None:
+        def _fields(code: str, name: str | None, options: Options) -> None:
             method = bp.methods().get(name or "")
             for field in option_fields(method) if method is not None else ():
                 value = options.get(method.name, {}).get(field.name, field.default)
-                component = make_field(spoken if spoken in LANGUAGES else "en", field, value)
+                component = make_field(code if code in LANGUAGES else "en", field, value)
                 component.change(
                     put(method.name, field),
                     [panel.options, component],
@@ -36,14 +36,14 @@ def draw_fields(language: gr.Dropdown, panel: RecipePanel) -> None:
 
 
 def put(method: str, field: OptionField) -> Any:
-    """Make the handler that keeps an entered value among the options; an empty field means the default."""
+    """Make the handler that stores a typed value among the options; an empty field means the default."""
 
-    def kept(options: Options, entered: Any) -> Options:
-        value = option_value(field, entered)
+    def stored(options: Options, typed: Any) -> Options:
+        value = option_value(field, typed)
         rest = {key: old for key, old in options.get(method, {}).items() if key != field.name}
         return {**options, method: rest if value is None else {**rest, field.name: value}}
 
-    return kept
+    return stored
 
 
 def make_field(language: str, field: OptionField, value: Any) -> gr.components.Component:

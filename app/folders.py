@@ -1,7 +1,7 @@
-"""Temporary folders: in one place, gone when not used for long, when the page stops, or at the next start.
+"""Temporary folders in one place, removed when not used for long, when the page stops, or at the next start.
 
-A page that is killed cannot clean up. It holds a lock on its place as long as it lives, so that the next one to start
-can tell what nobody owns any more.
+A page that is killed cannot clean up. A page locks its place as long as it runs, so that the next one to start
+recognises what is abandoned.
 """
 
 import atexit
@@ -22,7 +22,7 @@ except ImportError:  # Windows: nothing is swept there
 _PREFIX = "bertprune-"
 _LOCK = ".alive"
 _YOUNG = 60
-"""Seconds in which a place may still be without its lock."""
+"""Seconds after its creation in which a place may be without its lock."""
 
 _used: dict[Path, float] = {}
 _guard = threading.Lock()
@@ -30,7 +30,7 @@ _guard = threading.Lock()
 
 @cache
 def place() -> Path:
-    """Give this process's own place for temporary files, made when first asked for."""
+    """Return this process's own place for temporary files, created at the first call."""
     _sweep()
     made = Path(tempfile.mkdtemp(prefix=_PREFIX))
     if flock is not None:
@@ -40,27 +40,27 @@ def place() -> Path:
 
 
 def new_folder() -> Path:
-    """Make a temporary folder for what one visitor uploads or takes home."""
+    """Make a temporary folder for an upload or an export of one visitor."""
     made = Path(tempfile.mkdtemp(dir=place()))
     touch(made)
     return made
 
 
 def touch(folder: str | Path) -> None:
-    """Note that a folder is used now."""
+    """Note that a folder was just used."""
     with _guard:
         _used[Path(folder)] = time.monotonic()
 
 
 def remove(folder: str | Path) -> None:
-    """Remove a folder and what is in it."""
+    """Remove a folder with its contents."""
     with _guard:
         _used.pop(Path(folder), None)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_idle(seconds: float) -> list[Path]:
-    """Remove the folders that were not used for so long, and tell which they were."""
+    """Remove the folders that were not used for so many seconds, and return them."""
     with _guard:
         idle = [folder for folder, used in _used.items() if time.monotonic() - used >= seconds]
     for folder in idle:
@@ -69,7 +69,7 @@ def remove_idle(seconds: float) -> list[Path]:
 
 
 def _sweep() -> None:
-    """Remove the places of pages that live no more."""
+    """Remove the places of pages that do not run any more."""
     if flock is None:
         return
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
@@ -79,7 +79,7 @@ def _sweep() -> None:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Tell whether nobody holds the folder's lock."""
+    """Return whether nobody holds the folder's lock."""
     if not (folder / _LOCK).is_file():
         return False  # not a page's
     lock = os.open(folder / _LOCK, os.O_RDWR)

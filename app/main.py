@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
-# Before gradio and the Hub's client are imported: nothing calls home.
+# Before gradio and the Hub's client are imported: no telemetry.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("DISABLE_TELEMETRY", "1")
@@ -19,30 +19,30 @@ from app import folders, memory, warm  # noqa: E402
 from app.settings import Settings  # noqa: E402
 
 _SESSIONS = 500
-"""Visits whose state is kept; each takes about a megabyte."""
+"""Sessions whose state is kept; each takes about a megabyte."""
 _TIDYING = 300.0
-"""Seconds from one look at the files of old visits to the next."""
+"""Seconds between two checks for files of old sessions."""
 
 
 def main(host: str | None = None, port: int | None = None, open_browser: bool = True, *, block: bool = True) -> str:
     """Serve the page and return its address; with `block`, serve until interrupted.
 
-    A hosted page listens at every address on the port that its host names; a local one at this machine alone.
+    A hosted page listens at every address on the port that its host names; a local one only on this machine.
     """
     memory.share_heaps()
-    for name in ("GRADIO_TEMP_DIR", "TORCHINDUCTOR_CACHE_DIR"):  # what they leave behind goes with the page
+    for name in ("GRADIO_TEMP_DIR", "TORCHINDUCTOR_CACHE_DIR"):  # removed when the page stops
         os.environ.setdefault(name, str(folders.place() / name.lower()))
-    import matplotlib.pyplot  # noqa: F401  gradio sets its backend around every handler, and half imported that fails
+    import matplotlib.pyplot  # noqa: F401  gradio sets its backend around every handler, which fails while it is half imported
 
     from app import ui
-    from app.i18n import LANGUAGES, for_gradio, theirs
-    from app.limits import upload_words
+    from app.i18n import LANGUAGES, for_gradio, gradio_texts
+    from app.limits import upload_limit
     from app.session import Shelf
     from app.theme import static, theme
 
     settings = Settings.from_environment()
     shelf = Shelf(settings)
-    shelf.tidy_on(_TIDYING)
+    shelf.keep_tidying(_TIDYING)
     page = ui.build(settings, shelf)
     page.queue(default_concurrency_limit=8, max_size=settings.max_queue)
     _, address, _ = page.launch(
@@ -52,8 +52,8 @@ def main(host: str | None = None, port: int | None = None, open_browser: bool = 
         prevent_thread_lock=True,
         theme=theme(),
         css=static("page.css"),
-        head=f"<script>{static('page.js')}{static('theirs.js')}translate({json.dumps(theirs())});</script>",
-        i18n=for_gradio({code: {"limit_upload": upload_words(code, settings)} for code in LANGUAGES}),
+        head=f"<script>{static('page.js')}{static('theirs.js')}translate({json.dumps(gradio_texts())});</script>",
+        i18n=for_gradio({code: {"limit_upload": upload_limit(code, settings)} for code in LANGUAGES}),
         footer_links=[],
         run_history=False,
         ssr_mode=False,
@@ -65,7 +65,7 @@ def main(host: str | None = None, port: int | None = None, open_browser: bool = 
     )
     warm.start()
     if block:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a host asks like that: stop as by Ctrl+C
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a host stops the page; the same as Ctrl+C
         page.block_thread()
     return address
 

@@ -1,4 +1,4 @@
-"""How much memory is free, where the system says so, and how little of it is left lying about."""
+"""How much memory is free, where the system says so, and how to keep unused heaps small."""
 
 import ctypes
 import platform
@@ -6,20 +6,20 @@ from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
 _ARENA_MAX = -8
-"""How glibc's `mallopt` calls the number of its heaps."""
+"""The parameter of glibc's `mallopt` for the number of heaps."""
 
 
 def share_heaps() -> None:
-    """Have all threads share two heaps, where the C library is glibc; call it before there are threads.
+    """Have all threads share two heaps, where the C library is glibc; call this before there are threads.
 
-    It would give every thread that serves visitors a heap of its own, and each keeps what its largest work took.
+    By default every thread that serves visitors has its own heap, which keeps the memory of its largest work.
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
 def free() -> int | None:
-    """Give the bytes that can be had without harm: the machine's or the container's, whichever is less."""
+    """Return the free bytes of the machine or of the container, whichever is less; None where unknown."""
     known = [found for found in (_of_machine(), _of_container()) if found is not None]
     return min(known) if known else None
 

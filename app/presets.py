@@ -1,4 +1,4 @@
-"""The tutorial's steps as recipes, written by role and layer so that they fit every family."""
+"""The tutorial's steps as recipes, by role and layer so that they fit every family."""
 
 from collections.abc import Callable
 
@@ -38,9 +38,9 @@ PRESETS: dict[str, Callable[[], tuple[bp.Step, ...]]] = {
     "types": _by_type,
     "global": lambda: (_global(),),
 }
-"""In the order in which the tutorial takes them; the second and third build on the one before."""
+"""In the order of the tutorial; the second and third include the one before."""
 
 
 def preset(name: str) -> bp.Recipe:
-    """Give a recipe of the tutorial."""
+    """Return a recipe of the tutorial."""
     return bp.Recipe(steps=PRESETS[name]())

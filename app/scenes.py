@@ -1,4 +1,4 @@
-"""What each part of the page shows for a state of affairs: handlers' values, made into updates of components."""
+"""What each part of the page shows for a visitor's state: values of handlers as updates of components."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 import bertprune as bp
 
-from .cells import cells_of, chosen, grid_value, tutorials
+from .cells import cells_of, chosen, default_cells, grid_value
 from .handlers import cost, model, recipe, results, take
 from .i18n import LANGUAGES, say
 from .plan import Plan
 from .session import Done, Shelf, Source
 from .tree import tree_value
-from .views.html import Html, note, tag
+from .views.html import note, tag
 from .views.model import facts_card, status, waiting
 from .views.recipe import method_card, method_title
 
 
 @dataclass(frozen=True)
 class View:
-    """A visitor's state of affairs, as the arrows bring it."""
+    """A visitor's state, as the events send it."""
 
     language: str
     source: Source
@@ -52,27 +53,27 @@ class View:
         shown: str,
         *fields: Any,
     ) -> View:
-        """Take the values in the order in which the page sends them."""
+        """Read the values in the order in which the page sends them."""
         language = language if language in LANGUAGES else "en"
         form = recipe.Form(*fields, module=module)
         return cls(language, source, plan, done, module, quality, parcel, take_form, baked, shown, form)
 
     def at(self, module: str) -> View:
-        """Look at another module."""
+        """Select another module."""
         return replace(self, module=module, form=replace(self.form, module=module))
 
 
 class Scenes:
-    """The page's views; each takes a `View` and returns one value for each of its outputs."""
+    """The parts of the page; each takes a `View` and returns one value for each of its components."""
 
     def __init__(self, shelf: Shelf) -> None:
-        """Draw from the shared shelf."""
+        """Draw from what all visitors share."""
         self.shelf = shelf
 
     def overview(self, view: View) -> list[Any]:
         """Draw the status line, the tree, the facts."""
         if not view.source:
-            return [waiting(view.language, "status_nothing"), None, Html("")]
+            return [waiting(view.language, "status_nothing"), None, Markup("")]
         checkpoint, name = self.shelf.checkpoint(view.source), model.name_of(self.shelf, view.source)
         report = results.report_of(self.shelf, view.done)
         called = f"{view.source.given}@{view.source.revision}"
@@ -83,7 +84,7 @@ class Scenes:
         ]
 
     def module(self, view: View) -> list[Any]:
-        """Draw the chosen module as it comes, before and after, and by name."""
+        """Draw the selected module: unpruned, before and after, and by name."""
         name = view.module or say(view.language, "inspect_root")
         return [
             results.show_module(view.language, self.shelf, view.source, view.module),
@@ -92,29 +93,29 @@ class Scenes:
         ]
 
     def pictures(self, view: View) -> list[Any]:
-        """Draw the mask and the weights of the chosen module."""
+        """Draw the mask and the weights of the selected module."""
         drawn = results.pictures(view.language, self.shelf, view.done, view.module)
         return [*drawn, gr.update(visible=not drawn[0])]
 
     def choices(self, view: View) -> list[Any]:
-        """Offer the roles, layers and types that the model has; begin with the tutorial's query, key, value."""
+        """Offer the model's roles, layers and types; select the tutorial's query, key and value."""
         if not view.source:
             return [gr.skip(), gr.skip()]
         root = self.shelf.tree(view.source)
         there, types = cells_of(root), model.choices_of(root).types
         return [
-            grid_value(view.language, there, tutorials(there)),
+            grid_value(view.language, there, default_cells(there)),
             gr.update(choices=[(f"{kind} ({count})", kind) for kind, count in types], value=[]),
         ]
 
     def cells(self, view: View) -> list[Any]:
-        """Name the grid's parts in another language; what is chosen stays."""
+        """Write the grid in another language; the selection stays."""
         if not view.source:
             return [gr.skip()]
         return [grid_value(view.language, cells_of(self.shelf.tree(view.source)), chosen(view.form.cells))]
 
     def plan(self, view: View) -> list[Any]:
-        """Draw the list of steps, its YAML, and which of its buttons do something."""
+        """Draw the list of steps, its YAML, and enable the buttons that have an effect."""
         plan = view.plan
         return [
             recipe.show_steps(view.language, self.shelf, view.source, plan),
@@ -122,11 +123,11 @@ class Scenes:
             gr.update(interactive=bool(plan.past)),
             gr.update(interactive=bool(plan.future)),
             gr.update(interactive=bool(plan.steps)),
-            self._said(view),
+            self._prune_status(view),
         ]
 
     def kept(self, view: View) -> list[Any]:
-        """Say what the browser is to keep: the recipe, the run, and how the checkpoint is opened again."""
+        """Return what the browser keeps: the recipe, the run, and how to open the checkpoint again."""
         source, done = view.source, view.done
         again = {} if source.folder else {"given": source.given, "revision": source.revision}
         run = None if done is None else {"recipe": done.recipe.to_yaml(), "seed": done.seed}
@@ -134,21 +135,21 @@ class Scenes:
         return [{**again, **kept, "run": run}]
 
     def preview(self, view: View) -> list[Any]:
-        """Draw what the step in the fields would do."""
+        """Draw the preview of the step in the fields."""
         return [recipe.look_ahead(view.language, self.shelf, view.source, view.plan, view.form)]
 
     def method(self, view: View) -> list[Any]:
-        """Explain the method and offer the scopes that it has."""
+        """Describe the method and offer its scopes."""
         method = bp.methods().get(view.form.method or "")
         if method is None:
-            return [Html(""), gr.skip(), gr.skip()]
+            return [Markup(""), gr.skip(), gr.skip()]
         scopes = [(say(view.language, f"scope_{scope}"), scope) for scope in method.scopes]
         kept = view.form.scope if view.form.scope in method.scopes else method.scopes[0]
         named = [(method_title(view.language, one), name) for name, one in bp.methods().items()]
         return [method_card(view.language, method), gr.update(choices=scopes, value=kept), gr.update(choices=named)]
 
     def run(self, view: View) -> list[Any]:
-        """Draw what the run did."""
+        """Draw the results of the run."""
         there = view.done is not None
         return [
             results.show_summary(view.language, self.shelf, view.done),
@@ -167,10 +168,10 @@ class Scenes:
         """List the tensors of the run."""
         return [results.show_tensors(view.language, self.shelf, view.done, view.shown == "all")]
 
-    def _said(self, view: View) -> Html:
-        """Say beside the button whether what is shown is what the steps say."""
+    def _prune_status(self, view: View) -> Markup:
+        """Say below the button whether the results belong to the steps as they are."""
         if view.done is None:
-            return Html("")
+            return Markup("")
         if view.done.recipe != view.plan.recipe:
             return note(say(view.language, "prune_older"))
         total = self.shelf.run(view.done).report.total
@@ -183,15 +184,15 @@ class Scenes:
         )
 
     def quality(self, view: View) -> list[Any]:
-        """Draw what was measured, and what both models said of a sentence."""
+        """Draw the measured quality, and the predictions for a sentence."""
         return [cost.show_quality(view.language, view.quality), cost.show_answers(view.language, view.quality)]
 
     def estimate(self, view: View) -> list[Any]:
-        """Draw what an export would weigh."""
+        """Draw the estimated size of an export."""
         return [take.show_estimate(view.language, self.shelf, view.done, view.take_form)]
 
     def parcel(self, view: View) -> list[Any]:
-        """Draw what was built, with its download and card."""
+        """Draw the export, with its download and card."""
         parcel = view.parcel if view.parcel is not None and view.parcel.zip.is_file() else None
         there = parcel is not None
         return [
@@ -203,7 +204,7 @@ class Scenes:
 
 
 def _body(card: str) -> str:
-    """Leave the front matter out: it is for the Hub."""
+    """Remove the front matter, which is for the Hub."""
     if card.startswith("---\n") and "\n---\n" in card[4:]:
         return card[4:].partition("\n---\n")[2]
     return card

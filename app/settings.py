@@ -1,4 +1,4 @@
-"""What the surroundings allow: a page for oneself, or a page that anybody may send anything to."""
+"""The limits of the page: for its user alone, or for anybody who may send anything to it."""
 
 import os
 from collections.abc import Mapping
@@ -12,28 +12,28 @@ SPACE = Path(__file__).resolve().parent.parent / "space.yaml"
 
 
 class Settings(BaseModel):
-    """The limits of one running page; the values here are those of a page for oneself."""
+    """The limits of one running page; the defaults are those of a page on one's own machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hosted: bool = False
-    """Strangers may visit: no field reads a path of this machine."""
+    """Anybody may visit, so no field reads a path of this machine."""
     home: str | None = None
-    """Where the page can be cloned from, to be run locally; None where nobody need be told."""
+    """Where the page can be cloned from to run it locally; None where it runs locally already."""
     max_upload: ByteSize = ByteSize(4 * GIB)
     max_unpacked: ByteSize = ByteSize(8 * GIB)
     max_files: int = Field(default=200, ge=1)
     max_parameters: int = Field(default=2_000_000_000, ge=1)
-    """Judged from a checkpoint's headers, before any weight is read or fetched."""
+    """Checked in a checkpoint's headers, before any weight is read or downloaded."""
     max_steps: int = Field(default=200, ge=1)
     max_rows: int = Field(default=5_000, ge=1)
     """Labelled texts in one evaluation."""
     max_seconds: float | None = Field(default=None, gt=0)
-    """How long one piece of work may run; None for as long as it takes."""
+    """How long one piece of work may run; None for no limit."""
     max_queue: int = Field(default=64, ge=1)
     """Requests that may wait at once."""
     session_seconds: int | None = Field(default=None, gt=0)
-    """How long a visitor's files are kept after they were last used; None for as long as the page is served."""
+    """How long a visitor's files are kept after their last use; None for as long as the page runs."""
     cache_bytes: ByteSize = ByteSize(6 * GIB)
     """Weights and masks kept for all visitors together."""
     cache_entries: int = Field(default=400, ge=1)
@@ -41,12 +41,12 @@ class Settings(BaseModel):
 
     @property
     def max_stored(self) -> int:
-        """The bytes of the largest weight files that are fetched: every parameter in double precision."""
+        """The bytes of the largest weight files that are downloaded: every parameter in double precision."""
         return 8 * self.max_parameters
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Tell from the variables that Hugging Face Spaces sets whether the page is hosted."""
+        """Choose the limits by the variables that Hugging Face Spaces sets where the page is hosted."""
         environ = os.environ if environ is None else environ
         if environ.get("SPACE_ID") or environ.get("SYSTEM") == "spaces":
             return cls.for_strangers(environ.get("SPACE_ID"))
@@ -54,7 +54,7 @@ class Settings(BaseModel):
 
     @classmethod
     def for_strangers(cls, space: str | None = None) -> "Settings":
-        """Read from `space.yaml` the limits of a small machine that is shared by everybody."""
+        """Read from `space.yaml` the limits of a small machine that everybody shares."""
         limits = yaml.safe_load(SPACE.read_text(encoding="utf-8"))["limits"]
         home = f"https://huggingface.co/spaces/{space}" if space else "https://huggingface.co/spaces/…"
         return cls(hosted=True, home=home, **limits)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import gradio as gr
 
-# Fonts of the machine only: a page must ask nobody for its letters.
+# Fonts of the machine only: the page downloads none.
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Noto Sans KR", "Malgun Gothic", "NanumGothic", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "NanumGothicCoding", "monospace")
 
@@ -42,7 +42,7 @@ def static(name: str) -> str:
 
 
 def component(name: str, elem_id: str) -> gr.HTML:
-    """Make a component of the page's own from its three files in `static`."""
+    """Make a custom component from its three files in `static`."""
     return gr.HTML(
         value=None,
         html_template=static(f"{name}.html"),

@@ -1,4 +1,4 @@
-"""The module tree as a component of the page: what goes into it, and the component itself."""
+"""The module tree as a component of the page, and the data that it draws."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .words import short_number
 
 
 def module_tree() -> gr.HTML:
-    """Make the component; its `select` event carries the chosen module's path as `module`."""
+    """Make the component; its `select` event carries the selected module's path as `module`."""
     return component("tree", "module-tree")
 
 
 def tree_value(language: str, name: str, root: bp.ModuleNode, selected: str, report: Any = None) -> dict[str, Any]:
-    """Write a tree as the plain data that the component draws; with sparsity where there is a report."""
+    """Write a tree as the data that the component draws; with sparsity where there is a report."""
     masked = {} if report is None else {path: count.masked for path, count in report.by("module").items()}
     keys = ("search", "expand", "fold", "none", "tree", "sparsity")
     return {
@@ -63,7 +63,7 @@ def _group(
 
 
 def _share(run: tuple[bp.ModuleNode, ...], masked: dict[str, int] | None) -> float | None:
-    """Relate what is masked in some modules and below to all that they hold."""
+    """Return the share of masked weights in some modules and those below."""
     total = sum(node.parameters for node in run)
     if masked is None or not total:
         return None

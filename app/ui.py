@@ -1,4 +1,4 @@
-"""The page: makes the panels, then has them wired."""
+"""The page: lays out its panels and connects their events."""
 
 from dataclasses import dataclass
 
@@ -22,12 +22,12 @@ from .tree import module_tree
 from .wiring import wire
 
 _KEPT = (600, 2700)
-"""Seconds: how often Gradio looks at what was uploaded to it, and how old that may be."""
+"""Seconds: how often Gradio checks for old uploads, and how old they may become."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that the arrows run between."""
+    """The components and states that the events read and change."""
 
     top: Header
     tree: gr.HTML
@@ -49,11 +49,11 @@ class Page:
 
 
 def build(settings: Settings | None = None, shelf: Shelf | None = None) -> gr.Blocks:
-    """Make the page; `settings` are read from the environment where none are given."""
+    """Make the page; `settings` come from the environment by default."""
     settings = settings or Settings.from_environment()
     shelf = shelf or Shelf(settings)
     with gr.Blocks(title="bertprune", analytics_enabled=False, fill_width=True, delete_cache=_KEPT) as page:
-        publish(shelf)  # first, so that its names are free
+        publish(shelf)  # first, so that the API gets its names
         wire(lay_out(settings, shelf), page, shelf)
     return page
 
@@ -67,7 +67,7 @@ def lay_out(settings: Settings, shelf: Shelf) -> Page:
         "runs": gr.State(Runs()),
         "module": gr.State(""),
         "quality": gr.State(None),
-        # in the browser, so that the same recipe is there again when the page is loaded anew
+        # kept in the browser, so that a reloaded page has the same recipe
         "kept": gr.BrowserState({}, storage_key="bertprune-visit", secret="bertprune"),
         "parcel": gr.State(None, delete_callback=take.throw_away),
     }

@@ -1,4 +1,4 @@
-"""Load what is slow to import while the page is served already."""
+"""Import what is slow to import in the background, while the page is already served."""
 
 import logging
 import threading
@@ -9,13 +9,13 @@ _started = threading.Lock()
 
 
 def start() -> None:
-    """Begin to import torch, transformers and seaborn in the background, once."""
+    """Start to import torch, transformers and seaborn in the background, once."""
     if _started.acquire(blocking=False):
         threading.Thread(target=_load, name="bertprune-warm", daemon=True).start()
 
 
 def wait(seconds: float = 120) -> None:
-    """Wait until the libraries are there."""
+    """Wait until the libraries are imported."""
     start()
     _ready.wait(seconds)
 

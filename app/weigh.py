@@ -1,25 +1,25 @@
-"""What an export will weigh, before it is built."""
+"""How large an export will be, before it is built."""
 
 import zlib
 from dataclasses import dataclass
 from typing import Any
 
 _PIECES, _LENGTH = 16, 1 << 11
-"""How many pieces of each tensor, of how many values, are zipped to tell how well the whole would pack."""
+"""How many pieces of each tensor, of how many values, are zipped to estimate how well all of it compresses."""
 
 
 @dataclass(frozen=True)
-class Weight:
+class ExportSize:
     """The bytes of an export's weight files."""
 
     stored: int
-    """As many as the source has, and a byte a mask entry where masks are kept."""
+    """The size of the source, plus a byte per mask entry where masks are kept."""
     zipped: int
-    """About; foreseen from pieces of each tensor."""
+    """An estimate from pieces of each tensor."""
 
 
-def weigh(checkpoint: Any, run: Any, form: str) -> Weight:
-    """Foresee how much the weights of a run on a checkpoint take in a form of export; its model is not built."""
+def export_size(checkpoint: Any, run: Any, form: str) -> ExportSize:
+    """Estimate the size of a run's weights in a form of export, without building the run's model."""
     import torch
 
     known, model, masks = checkpoint.facts, checkpoint.model(run.seed), run.masks
@@ -34,20 +34,20 @@ def weigh(checkpoint: Any, run: Any, form: str) -> Weight:
             parts.append((kept, 1))
         for part, bytes_each in parts:
             stored += tensor.numel() * bytes_each
-            zipped += int(tensor.numel() * bytes_each * _packs_to(part))
-    return Weight((known.bytes or stored) if form == "baked" else stored, zipped)
+            zipped += int(tensor.numel() * bytes_each * _compression(part))
+    return ExportSize((known.bytes or stored) if form == "baked" else stored, zipped)
 
 
 def _sample(tensor: Any) -> Any:
-    """Take pieces from all over a tensor: rows of rare words are not like those of frequent ones."""
+    """Take pieces from all over a tensor: rows of rare words differ from those of frequent ones."""
     flat = tensor.reshape(-1)
     if len(flat) <= _PIECES * _LENGTH:
         return flat
     return flat[: len(flat) // _PIECES * _PIECES].view(_PIECES, -1)[:, :_LENGTH].reshape(-1)
 
 
-def _packs_to(piece: Any) -> float:
-    """Zip a piece; return the share of its bytes that is left."""
+def _compression(piece: Any) -> float:
+    """Return the share of a piece's bytes that is left after zipping."""
     import torch
 
     content = piece.contiguous().view(torch.uint8).numpy().tobytes()

@@ -1,4 +1,4 @@
-"""How an arrow of the page is drawn: what it carries, what it draws again, and that the session is still there."""
+"""How an event of the page is connected: its inputs, what it draws again, and that the session still exists."""
 
 import functools
 import inspect
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from .acts import Acts
-from .i18n import say
 from .scenes import Scenes, View
 from .session import Shelf, Source
-from .trouble import SessionOver, friendly
+from .trouble import SessionOverError, with_errors_shown
 
 if TYPE_CHECKING:
     from .ui import Page
@@ -19,15 +18,15 @@ if TYPE_CHECKING:
 HEAVY: dict[str, Any] = {"concurrency_id": "heavy", "concurrency_limit": 1, "show_progress": "full"}
 LIGHT: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
 EACH: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_id": "each", "concurrency_limit": 1}
-"""Every click counts, also those that come before the last one is answered; one after the other."""
+"""Every click counts, also one that comes before the last is answered; they run one after the other."""
 DIRECT: dict[str, Any] = {"queue": False}
 
 
 class Wires:
-    """Draws arrows on one page."""
+    """Connects the events of one page."""
 
     def __init__(self, page: "Page", shelf: Shelf) -> None:
-        """Know the page's components and what they show."""
+        """Know which components each part of the page consists of."""
         self.page, self.acts, self.scenes = page, Acts(shelf), Scenes(shelf)
         r, m, o = page.recipe, page.model, page.result
         self.outputs: dict[str, list[Any]] = {
@@ -56,19 +55,19 @@ class Wires:
         self, on: Callable[..., Any], do: Callable[..., Any], inputs: list[Any], outputs: Any, *, fresh: bool = False,
         settled: bool = False, **more: Any,
     ) -> Any:  # fmt: skip
-        """On an event, do something with the language and the inputs.
+        """On an event, call a function with the language and the inputs.
 
-        A `fresh` one needs no session before it; a `settled` one waits until the steps are changed as asked before.
+        A `fresh` one needs no session; a `settled` one waits until earlier changes of the steps have arrived.
         """
         given = [self.page.top.language, *([] if fresh else [self.page.source]), *inputs]
         if settled:
-            # what comes after the inputs are the outputs
+            # Gradio appends the outputs to the inputs
             wait = f"async (...v) => {{ await window.bertprune.settled(); return v.slice(0, {len(given)}); }}"
             more = {**more, "js": wait}
         return self._on(on, do if fresh else within(do), given, outputs, **more)
 
     def draw(self, on: Callable[..., Any], *parts: str, **more: Any) -> Any:
-        """On an event, draw some parts of the page again, in one go."""
+        """On an event, draw some parts of the page again, all at once."""
 
         def drawn(*values: Any) -> list[Any]:
             return self._drawn(parts, seen(*values))
@@ -78,7 +77,7 @@ class Wires:
     def change(
         self, on: Callable[..., Any], do: Callable[..., View], *more_inputs: Any, with_event: bool = False, **more: Any
     ) -> Any:
-        """On an event, change the steps and draw what follows from them, in one go: answers keep their order."""
+        """On an event, change the steps and draw what depends on them, all at once: answers keep their order."""
         parts, known = ("plan", "preview", "overview", "module", "kept"), len(self.everything)
 
         def changed(language: str, event: gr.EventData, *values: Any) -> list[Any]:
@@ -93,7 +92,7 @@ class Wires:
         return done
 
     def select(self, on: Callable[..., Any], *parts: str) -> None:
-        """On a click on a module, choose it and draw some parts in one go, past the queue; then what takes longer."""
+        """On a click on a module, select it and draw some parts at once, past the queue; then the slower ones."""
 
         def chosen(language: str, event: gr.EventData, *values: Any) -> list[Any]:
             view = seen(language, *values).at(str(event._data["module"]))
@@ -103,7 +102,7 @@ class Wires:
         self.draw(shown.success, "preview", "pictures")
 
     def _on(self, on: Callable[..., Any], do: Callable[..., Any], inputs: list[Any], outputs: Any, **more: Any) -> Any:
-        return on(friendly(do), inputs, outputs, api_visibility="private", **{**LIGHT, **more})
+        return on(with_errors_shown(do), inputs, outputs, api_visibility="private", **{**LIGHT, **more})
 
     def _shown(self, parts: Iterable[str]) -> list[Any]:
         return [component for part in parts for component in self.outputs[part]]
@@ -112,25 +111,25 @@ class Wires:
         return [value for part in parts for value in getattr(self.scenes, part)(view)]
 
 
-def present(language: str, source: Source) -> None:
-    """Refuse to go on for a visitor whose session is over: every state is empty then. Raises SessionOver."""
+def check_session(source: Source) -> None:
+    """Stop where the visitor's session is over: every state is empty then. Raises SessionOverError."""
     if not source:
-        raise SessionOver(say(language, "session_over"))
+        raise SessionOverError
 
 
 def seen(*values: Any) -> View:
-    """Take what the page sends of a visitor whose session goes on. Raises SessionOver."""
+    """Read a visitor's state from what the page sends. Raises SessionOverError."""
     view = View.of(*values)
-    present(view.language, view.source)
+    check_session(view.source)
     return view
 
 
 def within(do: Callable[..., Any]) -> Callable[..., Any]:
-    """Do something within a session only; its source is the second argument, which Gradio reads in the signature."""
+    """Run a function within a session only; its source is the second argument, which Gradio finds in the signature."""
 
     @functools.wraps(do)
     def done(language: str, source: Source, *values: Any) -> Any:
-        present(language, source)
+        check_session(source)
         return do(language, *values)
 
     first, *others = inspect.signature(do).parameters.values()

@@ -1,4 +1,4 @@
-"""The arrows of the page: what happens on each event, and which views are drawn again."""
+"""The events of the page: which function each calls, and which parts are drawn again."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ EVERYTHING = (
 
 
 def wire(page: "Page", blocks: gr.Blocks, shelf: Shelf) -> None:
-    """Draw every arrow."""
+    """Connect every event."""
     wires = Wires(page, shelf)
     resumed = wire_start(wires, blocks)
     wire_model(wires)
@@ -28,7 +28,7 @@ def wire(page: "Page", blocks: gr.Blocks, shelf: Shelf) -> None:
 
 
 def wire_start(wires: Wires, blocks: gr.Blocks) -> Any:
-    """Open the page in the visitor's language, go on where it was left; return the event of going on."""
+    """Open the page in the visitor's language and restore the last session; return the event that restores the run."""
     p, acts, m = wires.page, wires.acts, wires.page.model
     opened = [p.source, p.done, p.module, p.quality, p.parcel]
     loaded = wires.act(
@@ -54,7 +54,7 @@ def wire_start(wires: Wires, blocks: gr.Blocks) -> Any:
 
 
 def wire_model(wires: Wires) -> None:
-    """Open checkpoints, choose modules."""
+    """Open checkpoints, select modules."""
     p, acts, m = wires.page, wires.acts, wires.page.model
     opened = [p.source, p.done, p.module, p.quality, p.parcel]
     shown = {"show_progress": "full", "show_progress_on": [m.facts], "fresh": True}
@@ -74,7 +74,7 @@ def wire_model(wires: Wires) -> None:
 
 
 def wire_recipe(wires: Wires) -> None:
-    """Say where, how and how much; see at once what would go."""
+    """Enter a step; preview at once what it would prune."""
     p, r = wires.page, wires.page.recipe
     r.where.change(show_where, r.where, [r.cells, r.types, r.pattern, r.chosen], api_visibility="private", **LIGHT)
     r.amount.change(show_amount, r.amount, [r.percent, r.count], api_visibility="private", **LIGHT)
@@ -85,7 +85,7 @@ def wire_recipe(wires: Wires) -> None:
 
 
 def wire_steps(wires: Wires) -> Any:
-    """Change the list of steps, and carry it out; return the event of pruning."""
+    """Change the list of steps, and run it; return the event of pruning."""
     p, acts, r = wires.page, wires.acts, wires.page.recipe
     wires.change(r.add.click, acts.add)
     wires.change(r.steps.act, acts.change, with_event=True)
@@ -103,14 +103,14 @@ def wire_steps(wires: Wires) -> Any:
     )  # fmt: skip
     drawn = wires.draw(pruned.success, "plan", "run", "overview", "module", "quality", "parcel", "kept")
     drawn.success(None, None, None, js="() => window.bertprune.go('result')", api_visibility="private")
-    # figures take longer than what they are drawn of
+    # figures take longer than the tables
     figures = wires.draw(drawn.success, "heatmap", show_progress="full")
     wires.draw(figures.success, "pictures", "estimate")
     return pruned
 
 
 def wire_compare(wires: Wires, *made: Any) -> None:
-    """Keep a list of the runs; set two of them side by side."""
+    """Keep a list of the runs; compare two of them."""
     p, acts, c = wires.page, wires.acts, wires.page.compare
     for run in made:
         kept = wires.act(run.success, acts.remember, [p.runs, p.done], p.runs)
@@ -122,7 +122,7 @@ def wire_compare(wires: Wires, *made: Any) -> None:
 
 
 def wire_results(wires: Wires, pruned: Any) -> None:
-    """Measure what it cost; take it home."""
+    """Measure what pruning cost; export the run."""
     p, acts, c, t = wires.page, wires.acts, wires.page.cost, wires.page.take
     c.data.change(lambda data: gr.update(visible=data == "file"), c.data, c.file, api_visibility="private", **LIGHT)
     measured = wires.act(
@@ -151,11 +151,11 @@ def wire_results(wires: Wires, pruned: Any) -> None:
 
 
 def show_where(where: str) -> list[Any]:
-    """Show the fields of one way to say where."""
+    """Show the fields of one way to select tensors."""
     wanted = ("roles", "types", "pattern", "module")
     return [gr.update(visible=where == way) for way in wanted]
 
 
 def show_amount(amount: str) -> list[Any]:
-    """Show the field of one way to say how much."""
+    """Show the field of one kind of amount."""
     return [gr.update(visible=amount == way) for way in ("fraction", "count")]

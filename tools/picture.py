@@ -23,7 +23,7 @@ def main(chromium: str | None) -> None:
         page.goto(address)
         page.locator("#inspector h2").wait_for()
         page.get_by_role("tab", name="2 Recipe", exact=True).click()
-        page.get_by_label("Recipes of the tutorial", exact=True).click()
+        page.get_by_label("Recipes from the tutorial", exact=True).click()
         page.get_by_role("option").last.click()
         expect(page.locator("#steps li").first).to_contain_text("global")
         page.get_by_role("button", name="Prune", exact=True).click()

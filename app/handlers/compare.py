@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 import bertprune as bp
 
-from ..i18n import say
 from ..runs import Run, Runs
 from ..session import Done, Progress, Shelf
 from ..trouble import PageError
 from ..views.compare import comparison_view, run_name
 from ..views.heatmap import of_comparison
-from ..views.html import Html
 from .model import name_of
 from .results import words
 
 
 def remember(shelf: Shelf, runs: Runs, done: Done | None) -> Runs:
-    """Put a run at the end of the list."""
+    """Append a run to the list."""
     return runs if done is None else runs.add(name_of(shelf, done.source), done)
 
 
 def choices(language: str, runs: Runs) -> list[tuple[str, int]]:
-    """Offer the runs by what they did."""
+    """List the runs with their names as choices."""
     return [(run_name(language, run), run.number) for run in runs.kept]
 
 
 def compare(
     language: str, shelf: Shelf, runs: Runs, first: int | None, second: int | None, progress: Progress | None = None
-) -> Html:
-    """Show what two runs of the list mask, and where they agree. Raises BertpruneError."""
+) -> Markup:
+    """Show what two runs of the list mask, and where they differ. Raises BertpruneError."""
     pair = runs.find(first), runs.find(second)
     if len(runs.kept) < 2 or pair[0] is None or pair[1] is None or pair[0] is pair[1]:
-        raise PageError(say(language, "compare_few"))
+        raise PageError("compare_few")
     return _compared(language, shelf, pair[0], pair[1], progress)
 
 
-def _compared(language: str, shelf: Shelf, first: Run, second: Run, progress: Progress | None) -> Html:
-    def make() -> tuple[Html, int]:
+def _compared(language: str, shelf: Shelf, first: Run, second: Run, progress: Progress | None) -> Markup:
+    def make() -> tuple[Markup, int]:
         found = bp.compare(shelf.run(first.done, progress), shelf.run(second.done, progress))
         drawn = bp.figures.difference(found, labels=words(language, "draw_")) if found.tensors else None
-        picture = of_comparison(language, drawn, found) if drawn is not None else Html("")
+        picture = of_comparison(language, drawn, found) if drawn is not None else Markup("")
         shown = comparison_view(language, first, second, found, picture)
         return shown, len(shown)
 

@@ -7,19 +7,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 import bertprune as bp
 
 from ..i18n import say
 from ..session import Done, Progress, Shelf
-from ..trouble import PageError, entered, reason
+from ..trouble import PageError, naming_field
 from ..views.cost import figure_name, quality_view
-from ..views.html import Html, note
+from ..views.html import note
 from ..views.text import text_view
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is known of a run's cost."""
+    """What was measured of a run's cost."""
 
     quality: Any = None
     """The last measurement on many texts."""
@@ -28,7 +30,6 @@ class Found:
 
 
 def measure(
-    language: str,
     shelf: Shelf,
     done: Done | None,
     data: str,
@@ -38,16 +39,16 @@ def measure(
 ) -> Any:
     """Evaluate the run's model against its checkpoint on the same texts. Raises BertpruneError."""
     if done is None:
-        raise PageError(say(language, "result_none"))
+        raise PageError("result_none")
     if data == "file" and not file:
-        raise PageError(say(language, "cost_no_file"))
+        raise PageError("cost_no_file")
     texts = "samples" if data == "samples" else str(file)
     limits = {"limit": shelf.settings.max_rows, "seed": done.seed, "progress": progress or shelf.timed()}
 
     def make() -> tuple[Any, int]:
         with shelf.model_of(done) as run:
             reader = _tokenizer(shelf, run, tokenizer)
-            with entered("file" if data == "file" else "samples"):
+            with naming_field("file" if data == "file" else "samples"):
                 return bp.evaluate(run, texts, tokenizer=reader, **limits), 200_000
 
     if data == "file":
@@ -56,53 +57,50 @@ def measure(
 
 
 @contextmanager
-def still_there(language: str, found: Found | None) -> Iterator[None]:
-    """Where a measurement is refused, say whose figures are still shown."""
+def still_there(found: Found | None) -> Iterator[None]:
+    """Where a measurement fails, say which figures are still shown."""
     try:
         yield
     except bp.BertpruneError as error:
         if found is None or found.quality is None:
             raise
-        still = say(language, "cost_still", data=found.quality.data_name)
-        raise PageError(f"{reason(language, error)} {still}") from error
+        raise PageError("cost_still", error=error, data=found.quality.data_name) from error
 
 
-def ask(
-    language: str, shelf: Shelf, done: Done | None, text: str | None, pair: str | None, tokenizer: str | None
-) -> Any:
+def ask(shelf: Shelf, done: Done | None, text: str | None, pair: str | None, tokenizer: str | None) -> Any:
     """Try a sentence on the run's model and its checkpoint. Raises BertpruneError."""
     if done is None:
-        raise PageError(say(language, "result_none"))
+        raise PageError("result_none")
     if not (text or "").strip():
-        raise PageError(say(language, "ask_empty"))
+        raise PageError("ask_empty")
     other = (pair or "").strip() or None
     with shelf.model_of(done) as run:
         reader = _tokenizer(shelf, run, tokenizer)
-        with entered("sentence"):
+        with naming_field("sentence"):
             return bp.try_text(run, text or "", text_pair=other, tokenizer=reader)
 
 
-def show_answers(language: str, found: Found | None) -> Html:
-    """Show what both models said; nothing where nothing was asked."""
-    return Html("") if found is None or found.answers is None else text_view(language, found.answers)
+def show_answers(language: str, found: Found | None) -> Markup:
+    """Show both models' predictions; empty where no sentence was tried."""
+    return Markup("") if found is None or found.answers is None else text_view(language, found.answers)
 
 
 def _tokenizer(shelf: Shelf, run: bp.PruningRun, given: str | None) -> Any:
-    """Load the checkpoint's tokenizer, or the one that is given; on a hosted page never from a path of the server."""
+    """Load the checkpoint's tokenizer, or another one; on a hosted page never from a path of the server."""
     name = (given or "").strip()
-    with entered("tokenizer" if name else "reader"):
+    with naming_field("tokenizer" if name else "reader"):
         return run.checkpoint.tokenizer(name or None, local=not shelf.settings.hosted)
 
 
-def show_quality(language: str, found: Found | None) -> Html:
-    """Show what was measured; a word of what can be measured where nothing was."""
+def show_quality(language: str, found: Found | None) -> Markup:
+    """Show the measured quality, or that nothing is measured yet."""
     if found is None or found.quality is None:
         return note(say(language, "cost_none"), "bp-empty")
     return quality_view(language, found.quality)
 
 
 def headline(language: str, found: Found | None) -> str | None:
-    """Put the first figure in a few characters, for the line that is always in sight."""
+    """Write the first figure in a few characters, for the status line."""
     if found is None or found.quality is None:
         return None
     report = found.quality

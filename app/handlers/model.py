@@ -1,4 +1,4 @@
-"""Open a checkpoint and tell what can be chosen in it."""
+"""Open a checkpoint and list what can be selected in it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ import bertprune as bp
 
 from ..archives import take_upload
 from ..folders import new_folder, remove
-from ..i18n import say
 from ..session import Shelf, Source
-from ..trouble import PageError, entered
+from ..trouble import PageError, naming_field
 
 EMBEDDED = ("demo", "demo-mlm", "kobert-shape")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
 
 def offered() -> tuple[str, ...]:
-    """Name the embedded checkpoints that this installation has, the best one to begin with first."""
+    """List the embedded checkpoints of this installation, the default first."""
     folder = Path(bp.__file__).parent / "demo"
     there = {"demo": folder / "sentiment" / "config.json", "demo-mlm": folder / "mlm" / "config.json"}
     return tuple(name for name in EMBEDDED if name not in there or there[name].is_file())
@@ -29,7 +28,7 @@ def offered() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a visitor entered to open a checkpoint."""
+    """What a visitor typed or uploaded to open a checkpoint."""
 
     kind: str
     """The name of an embedded checkpoint, or `hub`, `upload`, `folder`."""
@@ -39,13 +38,13 @@ class Wanted:
     files: Sequence[str] = ()
 
 
-def open_source(language: str, shelf: Shelf, wanted: Wanted, old: Source) -> Source:
-    """Open what is wanted, let the old upload go, and name the new source. Raises BertpruneError."""
+def open_source(shelf: Shelf, wanted: Wanted, old: Source) -> Source:
+    """Open a checkpoint, remove the old upload, and return the new source. Raises BertpruneError."""
     field = wanted.kind if wanted.kind in ("hub", "upload", "folder") else "embedded"
-    with entered(field):
-        source = _source(language, shelf, wanted)
+    with naming_field(field):
+        source = _source(shelf, wanted)
     try:
-        with entered(field):
+        with naming_field(field):
             shelf.checkpoint(source)
     except BaseException:
         shelf.forget(source)
@@ -55,35 +54,35 @@ def open_source(language: str, shelf: Shelf, wanted: Wanted, old: Source) -> Sou
     return source
 
 
-def _source(language: str, shelf: Shelf, wanted: Wanted) -> Source:
+def _source(shelf: Shelf, wanted: Wanted) -> Source:
     if wanted.kind in EMBEDDED:
         return Source(wanted.kind)
     if wanted.kind == "hub":
-        return _from_hub(language, wanted)
+        return _from_hub(wanted)
     if wanted.kind == "upload":
-        return _from_upload(language, shelf, wanted)
+        return _from_upload(shelf, wanted)
     if wanted.kind == "folder" and not shelf.settings.hosted:
         if not wanted.path.strip():
-            raise PageError(say(language, "open_no_path"))
+            raise PageError("open_no_path")
         path = Path(wanted.path.strip()).expanduser()
         return Source(str(path.absolute()), shown=path.name)
-    raise PageError(say(language, "open_nothing"))
+    raise PageError("open_nothing")
 
 
-def _from_hub(language: str, wanted: Wanted) -> Source:
+def _from_hub(wanted: Wanted) -> Source:
     hub_id, revision = wanted.hub_id.strip(), wanted.revision.strip()
     if not hub_id:
-        raise PageError(say(language, "open_no_id"))
+        raise PageError("open_no_id")
     if not _HUB_ID.fullmatch(hub_id):
-        raise PageError(say(language, "open_bad_id", given=hub_id[:80]))
+        raise PageError("open_bad_id", given=hub_id[:80])
     if revision and not re.fullmatch(r"[\w./-]{1,100}", revision):
-        raise PageError(say(language, "open_bad_revision", given=revision[:80]))
+        raise PageError("open_bad_revision", given=revision[:80])
     return Source(hub_id, revision or None, local=False)
 
 
-def _from_upload(language: str, shelf: Shelf, wanted: Wanted) -> Source:
+def _from_upload(shelf: Shelf, wanted: Wanted) -> Source:
     if not wanted.files:
-        raise PageError(say(language, "open_no_files"))
+        raise PageError("open_no_files")
     home = new_folder()
     names = [Path(file).name for file in wanted.files]
     shown = next((name for name in names if name.endswith((".zip", ".safetensors"))), names[0]).rsplit(".", 1)[0]
@@ -98,22 +97,22 @@ def _from_upload(language: str, shelf: Shelf, wanted: Wanted) -> Source:
 
 
 def name_of(shelf: Shelf, source: Source) -> str:
-    """Give the name to show."""
+    """Return the name to show."""
     return source.shown or shelf.checkpoint(source).name
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What can be chosen in a model."""
+    """What can be selected in a model."""
 
     types: tuple[tuple[str, int], ...]
-    """Class names of modules that hold tensors, with how many there are."""
+    """Class names of the modules with tensors, with their number."""
     first: str
-    """A module to begin with: the first key projection, as the tutorial does."""
+    """The module to show first: the first key projection, as in the tutorial."""
 
 
 def choices_of(root: bp.ModuleNode) -> Choices:
-    """Read from a tree which types there are, and where to begin."""
+    """Read the types and the first module to show from a tree."""
     nodes = list(root.walk())
     holders = [node for node in nodes if node.own_parameters]
     keys = [node.path for node in holders if node.place and node.place.role == "attention.key"]

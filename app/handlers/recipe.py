@@ -1,4 +1,4 @@
-"""Turn what the fields say into steps, and tell what a step would do."""
+"""Make steps of the fields' values, and preview what they would prune."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from markupsafe import Markup
+
 import bertprune as bp
 
-from ..cells import cells_of, chosen, meaning
-from ..i18n import say
+from ..cells import cells_of, chosen, to_selection
 from ..plan import Plan
 from ..presets import preset
 from ..session import Shelf, Source
-from ..trouble import PageError, entered, reason
-from ..views.html import Html
+from ..trouble import PageError, error_text, naming_field
 from ..views.recipe import preview_line, refusal, step_list
 
 Options = Mapping[str, Mapping[str, Any]]
-"""What was entered for the options of each method."""
+"""The values typed for the options of each method."""
 
 
 @dataclass(frozen=True)
@@ -43,35 +43,35 @@ class Form:
     module: str = ""
 
 
-def make_step(language: str, form: Form, root: bp.ModuleNode) -> bp.Step:
-    """Make a step of what the fields say, for a model's modules. Raises BertpruneError in the visitor's words."""
-    with entered("step"):
+def make_step(form: Form, root: bp.ModuleNode) -> bp.Step:
+    """Make a step of the fields' values, for a model's modules. Raises BertpruneError."""
+    with naming_field("step"):
         return bp.Step(
             method=form.method,
             scope=form.scope,
-            select=_selection(language, form, root),
+            select=_selection(form, root),
             options=dict(form.options.get(form.method, {})),
-            **_amount(language, form),
+            **_amount(form),
         )
 
 
-def _selection(language: str, form: Form, root: bp.ModuleNode) -> bp.Selection:
+def _selection(form: Form, root: bp.ModuleNode) -> bp.Selection:
     given: dict[str, Any]
     if form.where == "roles":
-        given = meaning(chosen(form.cells), cells_of(root))
+        given = to_selection(chosen(form.cells), cells_of(root))
         missing = not any(given.values())
     elif form.where == "types":
         given = {"types": tuple(form.types)}
         missing = not form.types
     elif form.where == "module":
-        # the root has no path of its own, and everything is below it
+        # the root has no path, and everything is below it
         given = {"include": (form.module, f"{form.module}.*") if form.module else ("*",)}
         missing = False
     else:
         given = {"include": _patterns(form.include), "exclude": _patterns(form.exclude)}
         missing = not given["include"]
     if missing:
-        raise PageError(say(language, f"choose_{form.where}"))
+        raise PageError(f"choose_{form.where}")
     return bp.Selection(**given, tensor=(form.tensor or "").strip() or "weight")
 
 
@@ -80,56 +80,56 @@ def _patterns(text: str | None) -> tuple[str, ...]:
     return tuple((text or "").split())
 
 
-def _amount(language: str, form: Form) -> dict[str, Any]:
+def _amount(form: Form) -> dict[str, Any]:
     if form.amount == "fraction":
         if form.percent is None or not 0 < form.percent <= 100:
-            raise PageError(say(language, "amount_percent"))
+            raise PageError("amount_percent")
         return {"fraction": float(f"{form.percent / 100:.10g}")}
     if form.count is None or not 1 <= form.count < 2**63 or form.count != int(form.count):
-        raise PageError(say(language, "amount_count"))
+        raise PageError("amount_count")
     return {"count": int(form.count)}
 
 
-def look_ahead(language: str, shelf: Shelf, source: Source, plan: Plan, form: Form) -> Html:
-    """Say what the step in the fields would do after the steps of the plan; or why it cannot be."""
+def look_ahead(language: str, shelf: Shelf, source: Source, plan: Plan, form: Form) -> Markup:
+    """Preview what the step in the fields would prune after the steps of the plan; or say what is wrong with it."""
     if not source:
-        return Html("")
+        return Markup("")
     try:
-        step = make_step(language, form, shelf.tree(source))
+        step = make_step(form, shelf.tree(source))
         return preview_line(language, _seen(shelf, source, plan.add(step).recipe)[-1])
     except bp.BertpruneError as error:
-        return refusal(reason(language, error))
+        return refusal(error_text(language, error))
 
 
-def show_steps(language: str, shelf: Shelf, source: Source, plan: Plan) -> Html:
-    """List the steps, each with what it would do; with the reason where the recipe does not fit the model."""
+def show_steps(language: str, shelf: Shelf, source: Source, plan: Plan) -> Markup:
+    """List the steps, each with what it would prune; with the error where the recipe does not fit the model."""
     if not source or not plan.steps:
         return step_list(language, plan.steps, None)
     try:
         return step_list(language, plan.steps, _seen(shelf, source, plan.recipe))
     except bp.BertpruneError as error:
-        return step_list(language, plan.steps, None, reason(language, error))
+        return step_list(language, plan.steps, None, error_text(language, error))
 
 
 def _seen(shelf: Shelf, source: Source, recipe: bp.Recipe) -> Sequence[Any]:
     def make() -> tuple[Any, int]:
-        with entered("step"):
+        with naming_field("step"):
             return bp.preview(shelf.checkpoint(source), shelf.admitted(recipe)).steps, 20_000
 
     return shelf.keep((source, "preview", recipe), make)
 
 
-def add_step(language: str, shelf: Shelf, source: Source, plan: Plan, form: Form) -> Plan:
-    """Put the step in the fields at the end of the plan, if it fits the model. Raises BertpruneError."""
+def add_step(shelf: Shelf, source: Source, plan: Plan, form: Form) -> Plan:
+    """Append the step in the fields to the plan, if it fits the model. Raises BertpruneError."""
     if not source:
-        raise PageError(say(language, "open_nothing"))
-    longer = plan.add(make_step(language, form, shelf.tree(source)))
+        raise PageError("open_nothing")
+    longer = plan.add(make_step(form, shelf.tree(source)))
     _seen(shelf, source, longer.recipe)
     return longer
 
 
 def change_steps(plan: Plan, do: str, at: int = -1) -> Plan:
-    """Do what a button of the list says."""
+    """Change the steps by a button of the list."""
     if do in ("up", "down"):
         return plan.move(at, -1 if do == "up" else 1)
     if do == "remove":
@@ -138,26 +138,26 @@ def change_steps(plan: Plan, do: str, at: int = -1) -> Plan:
 
 
 def take_preset(plan: Plan, name: str) -> Plan:
-    """Replace the steps by those of the tutorial; undo brings the old ones back."""
+    """Replace the steps by a recipe of the tutorial; undo restores them."""
     return plan.to(preset(name))
 
 
-def read_yaml(language: str, shelf: Shelf, plan: Plan, text: str | None) -> Plan:
+def read_yaml(shelf: Shelf, plan: Plan, text: str | None) -> Plan:
     """Replace the steps by those of a recipe in YAML. Raises BertpruneError."""
     if not (text or "").strip():
-        raise PageError(say(language, "yaml_empty"))
-    with entered("yaml"):
+        raise PageError("yaml_empty")
+    with naming_field("yaml"):
         return plan.to(shelf.admitted(bp.Recipe.from_yaml(text or "")))
 
 
 def open_yaml(shelf: Shelf, plan: Plan, file: str) -> Plan:
     """Replace the steps by those of a recipe's file. Raises BertpruneError."""
-    with entered("yaml"):
+    with naming_field("yaml"):
         return plan.to(shelf.admitted(bp.Recipe.load(file)))
 
 
 def kept_plan(kept: Any) -> Plan:
-    """Take up the recipe that the browser kept; an empty plan where it kept none that can be read."""
+    """Read the recipe that the browser kept; an empty plan where it kept none that can be read."""
     text = kept.get("recipe") if isinstance(kept, dict) else None
     try:
         return Plan(bp.Recipe.from_yaml(text)) if isinstance(text, str) and text.strip() else Plan()
@@ -200,22 +200,22 @@ def _field(name: str, spec: Mapping[str, Any], required: bool) -> OptionField:
     return OptionField(name, kind, default, spec.get("description", ""), choices, required)
 
 
-def option_value(field_: OptionField, entered: Any) -> Any:
-    """Give an entered value the type that the method's schema asks for; None means the default."""
-    if entered is None or entered == "":
+def option_value(field_: OptionField, typed: Any) -> Any:
+    """Convert a typed value as the method's schema asks; None means the default."""
+    if typed is None or typed == "":
         return None
-    if field_.kind == "integer" and float(entered).is_integer():
-        return int(entered)
+    if field_.kind == "integer" and float(typed).is_integer():
+        return int(typed)
     if field_.kind == "number":
-        return float(entered) if not float(entered).is_integer() else _whole(field_, entered)
+        return float(typed) if not float(typed).is_integer() else _whole(field_, typed)
     if field_.kind == "text" and not isinstance(field_.default, str):
-        return _number_in(str(entered).strip())
-    return entered
+        return _number_in(str(typed).strip())
+    return typed
 
 
-def _whole(field_: OptionField, entered: Any) -> Any:
+def _whole(field_: OptionField, typed: Any) -> Any:
     """Keep a whole number whole where the default is one (`n: 2`), as torch tells the two apart."""
-    return float(entered) if isinstance(field_.default, float) else int(entered)
+    return float(typed) if isinstance(field_.default, float) else int(typed)
 
 
 def _number_in(text: str) -> Any:

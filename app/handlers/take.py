@@ -1,4 +1,4 @@
-"""Build the checkpoint to take home, and say what it is."""
+"""Build the export as a zip, and show what it contains."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
 import bertprune as bp
 
 from ..folders import new_folder, remove
 from ..i18n import say
 from ..session import Done, Progress, Shelf
-from ..trouble import PageError, entered
-from ..views.html import Html
+from ..trouble import PageError, naming_field
 from ..views.take import estimate_view, result_view
-from ..weigh import weigh
+from ..weigh import export_size
 
 _LONGEST = 60
-"""Characters of a checkpoint's name that the name of a file has room for, whatever they are."""
+"""Characters of a checkpoint's name in the name of a file, whatever their width in bytes."""
 _CHUNK = 1 << 22
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # no clock in what is written: the same run gives the same bytes
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time: the same run gives the same bytes
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """A finished export: where its zip lies, and what is in it."""
+    """A finished export: its zip, and what it contains."""
 
     zip: Path
     form: str
@@ -37,15 +38,15 @@ class Parcel:
 
     @property
     def bytes(self) -> int:
-        """The size of the files as they are."""
+        """The size of the files before zipping."""
         return sum(self.files.values())
 
 
 def build(language: str, shelf: Shelf, done: Done | None, form: str, progress: Progress | None = None) -> Parcel:
-    """Write the run, have it read back and compared, and zip it. Raises BertpruneError."""
+    """Export the run, which reads it back and compares it, and zip it. Raises BertpruneError."""
     if done is None:
-        raise PageError(say(language, "result_none"))
-    with shelf.model_of(done) as run, entered("form"):
+        raise PageError("result_none")
+    with shelf.model_of(done) as run, naming_field("form"):
         return _build(language, done, run, form, progress or shelf.timed())
 
 
@@ -84,21 +85,21 @@ def _plain(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".-") or "model"
 
 
-def show_parcel(language: str, parcel: Parcel | None) -> Html:
-    """Say what was built and checked."""
-    return Html("") if parcel is None else result_view(language, parcel)
+def show_parcel(language: str, parcel: Parcel | None) -> Markup:
+    """Show what was built and checked."""
+    return Markup("") if parcel is None else result_view(language, parcel)
 
 
-def show_estimate(language: str, shelf: Shelf, done: Done | None, form: str) -> Html:
-    """Say what the export will weigh, how it is loaded, and that zeros do not make a file smaller."""
+def show_estimate(language: str, shelf: Shelf, done: Done | None, form: str) -> Markup:
+    """Show the estimated size of the export, how it is loaded, and that zeros do not make a file smaller."""
     if done is None:
         return estimate_view(language, form, None, None)
     checkpoint = shelf.checkpoint(done.source)
-    weight = shelf.keep((done, "weight", form), lambda: (weigh(checkpoint, shelf.run(done), form), 200))
-    return estimate_view(language, form, weight, checkpoint.facts.bytes)
+    size = shelf.keep((done, "weight", form), lambda: (export_size(checkpoint, shelf.run(done), form), 200))
+    return estimate_view(language, form, size, checkpoint.facts.bytes)
 
 
 def throw_away(parcel: Parcel | None) -> None:
-    """Remove a zip that nobody will fetch any more."""
+    """Remove a zip that is not needed any more."""
     if parcel is not None:
         remove(parcel.zip.parent)

@@ -12,7 +12,7 @@ LANGUAGES = {"en": "English", "ko": "한국어"}
 _PREFIX = "bp_"  # without it, a key that Gradio knows too (plot, file, label …) is shown as [object Object]
 
 _LACKING = {"common.complete": "status_complete"}
-"""Texts that Gradio asks for and does not have."""
+"""Texts that Gradio looks up and does not have."""
 
 
 @cache
@@ -28,17 +28,17 @@ def language_of(tag: str | None) -> str:
 
 
 def say(language: str, key: str, /, **values: Any) -> str:
-    """Give a text in a language, with its {places} filled in."""
+    """Return a text in a language, with its {places} filled in."""
     return texts(language)[key].format(**values)
 
 
-def theirs() -> dict[str, list[str]]:
-    """Give what Gradio writes in English only, by language; what ends with a blank goes on with something else."""
+def gradio_texts() -> dict[str, list[str]]:
+    """Return the texts that Gradio has in English only, by language; one that ends with a blank is a prefix."""
     return {code: [text for key, text in texts(code).items() if key.startswith("theirs_")] for code in LANGUAGES}
 
 
 def label(key: str) -> "I18nData":
-    """Give a text that the browser puts in its own language; the key must be known."""
+    """Return a text that the browser translates; the key must be known."""
     from gradio.i18n import I18nData
 
     if key not in texts("en"):
@@ -47,7 +47,7 @@ def label(key: str) -> "I18nData":
 
 
 def for_gradio(filled: dict[str, dict[str, str]] | None = None) -> "I18n":
-    """Hand all texts to Gradio's own translation; `filled` gives, by language, those with places to fill in."""
+    """Pass all texts to Gradio's own translation; `filled` has, by language, those whose places are filled in."""
     from gradio.i18n import I18n
 
     known = {code: {**texts(code), **(filled or {}).get(code, {})} for code in LANGUAGES}

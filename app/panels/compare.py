@@ -1,4 +1,4 @@
-"""Two runs of the visit side by side."""
+"""Two runs of the session side by side."""
 
 from dataclasses import dataclass
 

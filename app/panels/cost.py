@@ -1,4 +1,4 @@
-"""What it cost: quality before and after on the same texts, and a sentence of one's own."""
+"""Cost: quality before and after on the same texts, and a sentence on both models."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The top of the page: what it is, its language, and the line that is always in sight."""
+"""The top of the page: its title, its language, and the status line."""
 
 from dataclasses import dataclass
 

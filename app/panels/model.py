@@ -1,4 +1,4 @@
-"""Choose a checkpoint, read its facts, look at one of its modules."""
+"""Choose a checkpoint, read its facts, inspect one of its modules."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class ModelPanel:
 
 
 def model_panel(settings: Settings) -> ModelPanel:
-    """Lay the panel out; the field for a folder of this machine only where the page is one's own."""
+    """Lay the panel out; a field for a folder of this machine only where the page is not hosted."""
     names = offered()
     ways = ("hub", "upload") if settings.hosted else ("hub", "upload", "folder")
     choices = [(label(f"source_{name.replace('-', '_')}"), name) for name in (*names, *ways)]
@@ -41,7 +41,7 @@ def model_panel(settings: Settings) -> ModelPanel:
         gr.Markdown(label("upload_info"), elem_classes="bp-pad")
         if settings.hosted:
             gr.Markdown(label("limit_upload"), elem_classes="bp-pad")
-        # any type, here and for the other files: Gradio would refuse it in English, and `archives` says what is wrong
+        # any type, here and for the other files: Gradio would refuse it in English; `archives` says what is wrong
         files = gr.UploadButton(label("upload_choose"), file_count="multiple", variant="primary")
     with gr.Group(visible=False) as local, gr.Row(equal_height=True):
         path = gr.Textbox(label=label("folder_path"), placeholder="~/models/my-bert", max_lines=1, scale=3)

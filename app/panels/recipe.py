@@ -1,4 +1,4 @@
-"""Put a recipe together: where, how, how much; the list of steps; Prune."""
+"""Put together a recipe: where, how, how much; the list of steps; Prune."""
 
 from dataclasses import dataclass
 
@@ -128,7 +128,7 @@ def _where() -> tuple:
 
 
 def _how() -> tuple:
-    # custom values: a server that forgot the visit forgot its choices too, and must still hear of them to say so
+    # custom values: a server that dropped the session dropped its choices too, and has to get them to say so
     method = gr.Dropdown([], label=label("method"), allow_custom_value=True, elem_id="method")
     about = gr.HTML(apply_default_css=False)
     draw_options = gr.Column()
@@ -139,7 +139,7 @@ def _how() -> tuple:
         label=label("amount"),
     )
     percent = gr.Slider(0.1, 100, value=20, step=0.1, label=label("percent"), info=label("percent_info"))
-    percent.preprocess = lambda value: value  # Gradio would refuse what is out of bounds in English, as a fault
+    percent.preprocess = lambda value: value  # Gradio would refuse values out of bounds in English
     count = gr.Number(None, label=label("count"), info=label("count_info"), visible=False)
     scope = gr.Radio(
         [(label("scope_local"), "local"), (label("scope_global"), "global")],

@@ -1,4 +1,4 @@
-"""Before and after: what the run did to the model, and to the chosen module."""
+"""Before and after: what the run did to the model, and to the selected module."""
 
 from dataclasses import dataclass
 

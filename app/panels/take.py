@@ -1,4 +1,4 @@
-"""Take it home: form, weight, check, download."""
+"""Export: form, size, check, download."""
 
 from dataclasses import dataclass
 

@@ -1,13 +1,15 @@
-"""Two runs side by side: shares, differences, and the tensors whose masks are not the same."""
+"""Two runs side by side: sparsity, differences, and the tensors whose masks differ."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from ..i18n import say
 from ..words import percent
-from .html import Html, facts, joined, note, table, tag
+from .html import facts, joined, note, table, tag
 from .recipe import amount
 from .result import module_link
 
@@ -23,7 +25,7 @@ def run_name(language: str, run: Run) -> str:
     return f"{run.number}. {run.name}: {did}{others} · {say(language, 'recipe_seed')} {run.done.seed}"
 
 
-def comparison_view(language: str, first: Run, second: Run, found: Any, picture: Html) -> Html:
+def comparison_view(language: str, first: Run, second: Run, found: Any, picture: Markup) -> Markup:
     """Write a comparison: the two by name, figures, the picture, shares by layer and role, the tensors that differ."""
     names = [say(language, f"compare_{key}") for key in ("first", "second")]
     title = [
@@ -52,7 +54,7 @@ def points(share: float) -> str:
     return f"{100 * share:+.2f}"
 
 
-def _shares(language: str, names: list[str], found: Any) -> Html:
+def _shares(language: str, names: list[str], found: Any) -> Markup:
     outside, other = say(language, "grid_outside"), say(language, "draw_other")
     layers = {
         outside if layer is None else f"{say(language, 'cells_layer')} {layer}": sides
@@ -67,7 +69,7 @@ def _shares(language: str, names: list[str], found: Any) -> Html:
     return table(headers, rows, numbers=(1, 2, 3), caption=say(language, "compare_shares"))
 
 
-def _tensors(language: str, names: list[str], differing: list[Any]) -> Html:
+def _tensors(language: str, names: list[str], differing: list[Any]) -> Markup:
     rows = [
         (
             module_link(one.tensor),

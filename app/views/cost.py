@@ -4,8 +4,10 @@ import math
 import re
 from typing import Any
 
+from markupsafe import Markup
+
 from ..i18n import say
-from .html import Html, joined, note, table, tag
+from .html import joined, note, table, tag
 from .recipe import has_text
 
 MOST_CHANGED = 100
@@ -21,11 +23,11 @@ _NOTES = {
     "unused": r"(?P<model>\w+) has no classes: (?P<column>'.*'|\".*\") is not used",
     "constant": r"a model gives every example the same number: there is nothing to correlate",
 }
-"""How the library puts its notes; a note that is none of these is shown as it is."""
+"""The library's notes; any other note is shown as it is."""
 
 
-def quality_view(language: str, report: Any) -> Html:
-    """Write the report: a table of figures, what changed, what one should know."""
+def quality_view(language: str, report: Any) -> Markup:
+    """Write the report: a table of figures, the changed predictions, the notes."""
     seconds = f"{report.seconds['total']:.1f}"
     about = note(
         say(language, "quality_about", data=report.data_name, examples=f"{report.examples:,}", seconds=seconds)
@@ -47,7 +49,7 @@ def quality_view(language: str, report: Any) -> Html:
 
 
 def note_text(language: str, text: str) -> str:
-    """Put a note of the library in the visitor's language."""
+    """Translate a note of the library."""
     for key, pattern in _NOTES.items():
         if found := re.fullmatch(pattern, text):
             return say(language, f"note_{key}", **found.groupdict())
@@ -60,18 +62,18 @@ def figure_name(language: str, name: str) -> str:
     return say(language, key) if has_text(language, key) else name
 
 
-def _interval(figure: Any, sign: str = "") -> Html:
+def _interval(figure: Any, sign: str = "") -> Markup:
     if figure is None or not math.isfinite(figure.value):
-        return Html("–")
+        return Markup("–")
     value = f"{figure.value:{sign}.3f}"
     if not (math.isfinite(figure.low) and math.isfinite(figure.high)):
         return tag("span", value)
     return tag("span", tag("strong", value), f" ({figure.low:{sign}.3f} … {figure.high:{sign}.3f})")
 
 
-def _changed(language: str, report: Any) -> Html:
+def _changed(language: str, report: Any) -> Markup:
     if report.task != "classification":
-        return Html("")
+        return Markup("")
     if not report.changed:
         return note(say(language, "changed_none"))
     surest = sorted(report.changed, key=lambda one: -max(one.before_probability, one.after_probability))[:MOST_CHANGED]

@@ -1,52 +1,54 @@
-"""A heatmap of the library as a picture whose cells are buttons: each names its exact numbers and chooses a module."""
+"""A heatmap of the library as a picture whose cells are buttons: each shows its exact numbers and selects a module."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from markupsafe import Markup
 
 import bertprune as bp
 
 from ..i18n import say
 from ..words import percent
-from .html import Html, joined, picture, tag
+from .html import joined, picture, tag
 
 Key = tuple[Any, Any]
 _READABLE = 100
-"""Pixels of a column, with its share of the legend, in which its numbers can be read."""
+"""Pixels of a column, with its share of the legend, at which its numbers are legible."""
 
 
-def of_report(language: str, figure: Any, report: Any) -> Html:
+def of_report(language: str, figure: Any, report: Any) -> Markup:
     """Show sparsity by layer and role."""
-    said = {key: _said(language, count) for key, count in report.matrix().items()}
-    return _clickable(language, figure, bp.figures.cells(figure, report), report.targets, said)
+    numbers = {key: _numbers(language, count) for key, count in report.matrix().items()}
+    return _clickable(language, figure, bp.figures.cells(figure, report), report.targets, numbers)
 
 
-def of_comparison(language: str, figure: Any, found: Any) -> Html:
+def of_comparison(language: str, figure: Any, found: Any) -> Markup:
     """Show by layer and role how much sparser the second run is than the first."""
-    said = {
+    numbers = {
         key: f"{percent(first.sparsity)} → {percent(second.sparsity)}"
         for key, (first, second) in found.matrix().items()
     }
     targets = [one.tensor for one in found.tensors]
-    return _clickable(language, figure, bp.figures.cells(figure, found), targets, said)
+    return _clickable(language, figure, bp.figures.cells(figure, found), targets, numbers)
 
 
-def _said(language: str, count: Any) -> str:
+def _numbers(language: str, count: Any) -> str:
     amount = say(language, "result_of", part=f"{count.masked:,}", whole=f"{count.size:,}")
     return f"{percent(count.sparsity)} · {amount}"
 
 
 def _clickable(
-    language: str, figure: Any, boxes: Mapping[Key, Any], targets: Iterable[Any], said: Mapping[Key, str]
-) -> Html:
+    language: str, figure: Any, boxes: Mapping[Key, Any], targets: Iterable[Any], numbers: Mapping[Key, str]
+) -> Markup:
     modules: dict[Key, str] = {}
     for one in targets:
         for key in ((one.layer, one.role), (one.module, one.tensor)):
             modules.setdefault(key, one.module)
     buttons = [
-        _button(place, f"{_name(language, key)}: {said.get(key, '')}", modules[key], first=not at)
+        _button(place, f"{_name(language, key)}: {numbers.get(key, '')}", modules[key], first=not at)
         for at, (key, place) in enumerate(boxes.items())
     ]
-    # a few columns can be read on a phone as they are; more of them scroll
+    # a few columns fit on a phone; more of them scroll
     least = min(440, _READABLE * len({column for _, column in boxes}))
     style = f"min-width:{least}px;max-width:{figure.bbox.width:.0f}px"
     inside = tag("div", picture(figure), joined(buttons), cls="bp-map-inside", style=style)
@@ -62,7 +64,7 @@ def _name(language: str, key: Key) -> str:
     return f"{role}, {say(language, 'cells_outside') if row is None else say(language, 'cells_layer') + f' {row}'}"
 
 
-def _button(place: Any, said: str, module: str, first: bool) -> Html:
+def _button(place: Any, label: str, module: str, first: bool) -> Markup:
     box = ";".join(f"{side}:{share:.3%}" for side, share in zip(("left", "top", "width", "height"), place, strict=True))
-    given = {"type": "button", "data_module": module, "aria_label": said, "title": said, "style": box}
+    given = {"type": "button", "data_module": module, "aria_label": label, "title": label, "style": box}
     return tag("button", cls="bp-map-cell", tabindex="0" if first else "-1", **given)

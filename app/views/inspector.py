@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from markupsafe import Markup
+
 import bertprune as bp
 
 from ..i18n import say
 from ..words import percent, short_number
-from .html import Html, breakable, joined, note, table, tag
+from .html import breakable, joined, note, table, tag
 
 
-def heading(language: str, node: bp.ModuleNode) -> Html:
-    """Name the module, its class and its size."""
+def heading(language: str, node: bp.ModuleNode) -> Markup:
+    """Write the module's name, class and size."""
     path = breakable(node.path) if node.path else say(language, "inspect_root")
     size = say(language, "inspect_size", parameters=f"{node.parameters:,}", share=percent(node.share))
     extra = tag("span", f"({node.extra})", cls="bp-extra") if node.extra and "\n" not in node.extra else ""
@@ -21,10 +23,10 @@ def heading(language: str, node: bp.ModuleNode) -> Html:
     )
 
 
-def inspector(language: str, node: bp.ModuleNode, moments: dict[str, bp.Snapshot], everything: bool = True) -> Html:
+def inspector(language: str, node: bp.ModuleNode, moments: dict[str, bp.Snapshot], everything: bool = True) -> Markup:
     """Show a module at each of the moments (`before`, `after` …), side by side where there is room.
 
-    Without `everything`, tensors that are the same at all of them are named and left out.
+    Without `everything`, tensors that are the same at all of them are only named.
     """
     parts = {key: moment.module(node.path) for key, moment in moments.items()}
     same = frozenset() if everything else frozenset.intersection(*(frozenset(part.tensors) for part in parts.values()))
@@ -33,7 +35,7 @@ def inspector(language: str, node: bp.ModuleNode, moments: dict[str, bp.Snapshot
     return joined([heading(language, node), tag("div", joined(columns), cls="bp-moments"), children])
 
 
-def _moment(language: str, key: str, moment: bp.Snapshot, same: frozenset[Any]) -> Html:
+def _moment(language: str, key: str, moment: bp.Snapshot, same: frozenset[Any]) -> Markup:
     title = tag("h3", say(language, f"moment_{key}"))
     if not moment.tensors and not moment.hooks:
         return tag("section", title, note(say(language, "inspect_nothing")), cls=f"bp-moment bp-{key}")
@@ -48,8 +50,8 @@ def _moment(language: str, key: str, moment: bp.Snapshot, same: frozenset[Any]) 
     )
 
 
-def _story(language: str, moment: bp.Snapshot) -> Html:
-    """Say of each pruned tensor what torch has made of it."""
+def _story(language: str, moment: bp.Snapshot) -> Markup:
+    """Show how torch computes each pruned tensor."""
     lines = []
     for derived in moment.derived:
         equation = joined([
@@ -61,7 +63,7 @@ def _story(language: str, moment: bp.Snapshot) -> Html:
     return joined(lines)
 
 
-def _tensors(language: str, moment: bp.Snapshot, same: frozenset[Any]) -> Html:
+def _tensors(language: str, moment: bp.Snapshot, same: frozenset[Any]) -> Markup:
     headers = [say(language, f"tensor_{key}") for key in ("name", "shape", "values")]
     rows = [
         (
@@ -78,24 +80,24 @@ def _tensors(language: str, moment: bp.Snapshot, same: frozenset[Any]) -> Html:
     return joined([table(headers, rows, caption=say(language, "inspect_tensors")) if rows else "", unchanged])
 
 
-def _gradient(record: Any) -> Html:
+def _gradient(record: Any) -> Markup:
     words = f"grad_fn={record.grad_fn}" if record.grad_fn else f"requires_grad={record.requires_grad}"
     return tag("div", tag("code", words), cls="bp-dim")
 
 
-def _kind(language: str, kind: str) -> Html:
+def _kind(language: str, kind: str) -> Markup:
     return tag("span", say(language, f"kind_{kind}"), cls=f"bp-kind bp-{kind}")
 
 
-def _corner(values: tuple[float, ...]) -> Html:
+def _corner(values: tuple[float, ...]) -> Markup:
     texts = [str(value) if isinstance(value, bool) else f"{value:.4g}" for value in values]
     whole = [tag("span", text, cls="bp-whole") for text in texts]
     if len(whole) < 4:
-        return joined(whole, ", ") or Html("–")
+        return joined(whole, ", ") or Markup("–")
     return joined([joined(whole[:2], ", "), joined(whole[2:], ", ")], " … ")
 
 
-def _hooks(language: str, moment: bp.Snapshot) -> Html:
+def _hooks(language: str, moment: bp.Snapshot) -> Markup:
     lines = [
         tag("li", tag("code", hook.name), f" ({hook.tensor})" if hook.tensor else "", _history(hook.history))
         for hook in moment.hooks
@@ -104,18 +106,18 @@ def _hooks(language: str, moment: bp.Snapshot) -> Html:
     return tag("div", tag("h4", "_forward_pre_hooks"), listed, cls="bp-hooks")
 
 
-def _history(history: tuple[str, ...]) -> Html:
+def _history(history: tuple[str, ...]) -> Markup:
     if len(history) < 2:
-        return Html("")
+        return Markup("")
     return joined([": ", joined((tag("code", name) for name in history), " → ")])
 
 
-def _keys(language: str, moment: bp.Snapshot) -> Html:
+def _keys(language: str, moment: bp.Snapshot) -> Markup:
     names = joined((tag("code", key.rpartition(".")[2]) for key in moment.state_dict_keys), ", ")
     return tag("div", tag("h4", "state_dict"), tag("p", names or "–"), cls="bp-keys")
 
 
-def _children(language: str, node: bp.ModuleNode) -> Html:
+def _children(language: str, node: bp.ModuleNode) -> Markup:
     rows = []
     for run in node.groups():
         label = run[0].name if len(run) == 1 else f"{run[0].name}–{run[-1].name}"

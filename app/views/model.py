@@ -1,18 +1,22 @@
-"""What is known of the model: the line that is always in sight, and the facts."""
+"""What is known of the model: the status line, and the facts."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from markupsafe import Markup
+
 import bertprune as bp
 
 from ..i18n import say
 from ..words import percent, short_number, size_of
-from .html import Html, facts, joined, note, tag
+from .html import facts, joined, note, tag
 
 
-def status(language: str, name: str, checkpoint: bp.Checkpoint, report: Any = None, quality: str | None = None) -> Html:
-    """Write the line that is always in sight: model, weights, alive, sparsity, bytes, quality."""
+def status(
+    language: str, name: str, checkpoint: bp.Checkpoint, report: Any = None, quality: str | None = None
+) -> Markup:
+    """Write the status line: model, weights, alive, sparsity, bytes, quality."""
     total = checkpoint.facts.parameters
     masked = report.model.masked if report is not None else 0
     stored = size_of(checkpoint.facts.bytes) if checkpoint.facts.bytes else say(language, "status_not_stored")
@@ -28,13 +32,13 @@ def status(language: str, name: str, checkpoint: bp.Checkpoint, report: Any = No
     return tag("div", facts((say(language, key), value) for key, value in pairs), cls="bp-status")
 
 
-def waiting(language: str, key: str = "status_loading") -> Html:
-    """Say that the page is not ready yet."""
+def waiting(language: str, key: str = "status_loading") -> Markup:
+    """Write a status line without a model."""
     return tag("div", say(language, key), cls="bp-status bp-waiting")
 
 
-def facts_card(language: str, name: str, checkpoint: bp.Checkpoint) -> Html:
-    """Write what the headers tell, before a weight is read."""
+def facts_card(language: str, name: str, checkpoint: bp.Checkpoint) -> Markup:
+    """Write what the headers say, before a weight is read."""
     known = checkpoint.facts
     pairs = [
         ("facts_architecture", known.architecture),

@@ -1,19 +1,21 @@
-"""What the page shows while a recipe is put together: the preview line and the list of steps."""
+"""What the page shows while a recipe is put together: the preview and the list of steps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 import bertprune as bp
 
 from ..i18n import say
 from ..words import percent
-from .html import Html, breakable, joined, note, safe, tag
+from .html import breakable, joined, note, tag
 
 
-def preview_line(language: str, seen: Any) -> Html:
-    """Say how many tensors and weights a step meets, and how many would go."""
+def preview_line(language: str, seen: Any) -> Markup:
+    """Write how many tensors and weights a step selects, and how many it would prune."""
     low, high = seen.removed
     gone = f"{low:,}" if low == high else say(language, "preview_range", low=f"{low:,}", high=f"{high:,}")
     share = percent(high / seen.weights) if seen.weights else percent(0.0)
@@ -28,15 +30,15 @@ def preview_line(language: str, seen: Any) -> Html:
     return tag("div", *body, cls="bp-preview", role="status")
 
 
-def _figure(language: str, key: str, value: str, **more: str) -> Html:
-    """Set a figure off from the words around it."""
+def _figure(language: str, key: str, value: str, **more: str) -> Markup:
+    """Write a figure in bold within its words."""
     before, _, after = say(language, key, value="\0", **more).partition("\0")
     return tag("span", before, tag("strong", value), after, cls="bp-figure")
 
 
-def refusal(reason: str) -> Html:
-    """Say why there is nothing to preview."""
-    return tag("div", tag("p", reason), cls="bp-preview bp-refused", role="status")
+def refusal(error: str) -> Markup:
+    """Write why there is nothing to preview."""
+    return tag("div", tag("p", error), cls="bp-preview bp-refused", role="status")
 
 
 def amount(step: bp.Step) -> str:
@@ -44,16 +46,16 @@ def amount(step: bp.Step) -> str:
     return percent(step.fraction, 2).replace(".00%", "%") if step.fraction is not None else f"{step.count:,}"
 
 
-def step_list(language: str, steps: Sequence[bp.Step], seen: Sequence[Any] | None, trouble: str | None = None) -> Html:
+def step_list(language: str, steps: Sequence[bp.Step], seen: Sequence[Any] | None, error: str | None = None) -> Markup:
     """Write the steps with their buttons; `seen` are their previews, where the recipe fits the model."""
     if not steps:
         return note(say(language, "steps_none"), "bp-empty")
     rows = [_step(language, at, step, len(steps), seen[at] if seen else None) for at, step in enumerate(steps)]
-    warning = note(trouble, "bp-refused") if trouble else ""
+    warning = note(error, "bp-refused") if error else ""
     return joined([tag("ol", joined(rows), cls="bp-steps", aria_label=say(language, "steps_title")), warning])
 
 
-def _step(language: str, at: int, step: bp.Step, of: int, seen: Any | None) -> Html:
+def _step(language: str, at: int, step: bp.Step, of: int, seen: Any | None) -> Markup:
     options = "".join(f", {key}={value}" for key, value in step.options.items())
     scope = say(language, f"scope_{step.scope}")
     effect = ""
@@ -78,7 +80,7 @@ def _step(language: str, at: int, step: bp.Step, of: int, seen: Any | None) -> H
 
 
 def selection(language: str, select: bp.Selection) -> str:
-    """Describe where a step works, in a few words."""
+    """Describe what a step selects, in a few words."""
     parts = []
     for name in ("roles", "layers", "types", "include", "exclude"):
         if values := getattr(select, name):
@@ -88,14 +90,14 @@ def selection(language: str, select: bp.Selection) -> str:
     return " · ".join(parts) or say(language, "where_everything")
 
 
-def _button(language: str, do: str, at: int, sign: str, off: bool) -> Html:
+def _button(language: str, do: str, at: int, sign: str, off: bool) -> Markup:
     words = say(language, f"steps_{do}", number=at + 1)
     given = {"type": "button", "data_do": do, "data_at": str(at), "aria_label": words, "title": words}
-    return tag("button", safe(sign), **given, **({"disabled": "disabled"} if off else {}))
+    return tag("button", sign, **given, **({"disabled": "disabled"} if off else {}))
 
 
-def method_card(language: str, method: Any) -> Html:
-    """Explain a method in one line, with its paper."""
+def method_card(language: str, method: Any) -> Markup:
+    """Describe a method in one line, with its paper."""
     key = f"method_{method.name}"
     words = say(language, key) if has_text(language, key) else method.summary
     removes = say(language, f"removes_{method.removes}")
@@ -108,13 +110,13 @@ def method_card(language: str, method: Any) -> Html:
 
 
 def method_title(language: str, method: Any) -> str:
-    """Name a method for people, beside the name that a recipe gives."""
+    """Write a method's title, with the name that recipes use."""
     key = f"title_{method.name}"
     return f"{say(language, key) if has_text(language, key) else method.title} · {method.name}"
 
 
 def has_text(language: str, key: str) -> bool:
-    """Tell whether the page has words of its own for a key."""
+    """Return whether the page has a text for a key."""
     from ..i18n import texts
 
     return key in texts(language)

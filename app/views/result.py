@@ -1,15 +1,17 @@
-"""What a run did, in figures and tables."""
+"""The results of a run in figures and tables."""
 
 from typing import Any
 
+from markupsafe import Markup
+
 from ..i18n import say
 from ..words import percent
-from .html import Html, breakable, facts, joined, note, table, tag
+from .html import breakable, facts, joined, note, table, tag
 from .recipe import amount
 
 
-def summary(language: str, run: Any) -> Html:
-    """Say how much of the targets, and of everything, is gone; and what each step took."""
+def summary(language: str, run: Any) -> Markup:
+    """Write how much of the targets, and of the model, is pruned; and what each step pruned."""
     total, model = run.report.total, run.report.model
     pairs = [
         ("result_targets", f"{len(run.report.targets):,}"),
@@ -42,8 +44,8 @@ def summary(language: str, run: Any) -> Html:
     ])  # fmt: skip
 
 
-def tensor_table(language: str, report: Any, everything: bool = False) -> Html:
-    """List the pruned tensors, or all; the name of each is a button that selects its module."""
+def tensor_table(language: str, report: Any, everything: bool = False) -> Markup:
+    """List the pruned tensors, or all; each name is a button that selects its module."""
     rows = [
         (
             module_link(tensor),
@@ -64,21 +66,21 @@ def tensor_table(language: str, report: Any, everything: bool = False) -> Html:
     )
 
 
-def module_link(tensor: Any) -> Html:
+def module_link(tensor: Any) -> Markup:
     """Write a tensor's name as a button that selects its module."""
     return tag("button", breakable(tensor.name), type="button", data_module=tensor.module, cls="bp-link")
 
 
-def bar(share: float) -> Html:
+def bar(share: float) -> Markup:
     """Draw a share as a short bar."""
     return tag("span", tag("span", style=f"width:{share:.1%}"), cls="bp-bar", aria_hidden="true")
 
 
-def grid(language: str, report: Any) -> Html:
+def grid(language: str, report: Any) -> Markup:
     """Write sparsity by layer and role in numbers, with sums; a click on a cell selects its module."""
     cells = {key: count for key, count in report.matrix().items() if key[1] is not None}
     if not cells:
-        return Html("")
+        return Markup("")
     module = {(tensor.layer, tensor.role): tensor.module for tensor in reversed(report.targets)}
     by_layer, by_role = report.by("layer"), report.by("role")
     roles = [role for role in by_role if any(key[1] == role for key in cells)]
@@ -97,8 +99,8 @@ def grid(language: str, report: Any) -> Html:
     return table(headers, rows, numbers=range(1, len(headers)), caption=say(language, "grid_title"))
 
 
-def _cell(count: Any, module: str | None, layer: Any, role: str) -> Html:
+def _cell(count: Any, module: str | None, layer: Any, role: str) -> Markup:
     if count is None or module is None:
-        return Html("")
+        return Markup("")
     name = f"{role} {'' if layer is None else layer} {percent(count.sparsity)}"
     return tag("button", percent(count.sparsity), type="button", data_module=module, cls="bp-link", aria_label=name)

@@ -1,24 +1,26 @@
-"""What is taken home: how big it is, how it was checked, how it is loaded."""
+"""An export: its size, how it was checked, how it is loaded."""
 
 from typing import Any
 
+from markupsafe import Markup
+
 from ..i18n import say
-from ..weigh import Weight
+from ..weigh import ExportSize
 from ..words import size_of
-from .html import Html, facts, joined, note, table, tag
+from .html import facts, joined, note, table, tag
 
 _LOAD = {
     "baked": 'from transformers import {cls}\n\nmodel = {cls}.from_pretrained("{name}")',
-    "masked": 'import bertprune as bp\n\nmodel = bp.load("{name}")  # hooks, masks and history again',
+    "masked": 'import bertprune as bp\n\nmodel = bp.load("{name}")  # with hooks, masks and history',
 }
 
 
-def estimate_view(language: str, form: str, weight: Weight | None, source: int | None) -> Html:
-    """Say what the chosen form is, what it will weigh beside the original, and what that means."""
+def estimate_view(language: str, form: str, size: ExportSize | None, source: int | None) -> Markup:
+    """Describe the selected form, with its size beside that of the original."""
     pairs = []
-    if weight is not None:
-        pairs.append((say(language, "take_estimate"), size_of(weight.stored)))
-        pairs.append((say(language, "take_estimate_zip"), say(language, "take_about", size=size_of(weight.zipped))))
+    if size is not None:
+        pairs.append((say(language, "take_estimate"), size_of(size.stored)))
+        pairs.append((say(language, "take_estimate_zip"), say(language, "take_about", size=size_of(size.zipped))))
         if source:
             pairs.append((say(language, "take_source"), size_of(source)))
     return joined([
@@ -28,8 +30,8 @@ def estimate_view(language: str, form: str, weight: Weight | None, source: int |
     ])  # fmt: skip
 
 
-def result_view(language: str, parcel: Any) -> Html:
-    """Say what was built, that it came back the same, and how to load it."""
+def result_view(language: str, parcel: Any) -> Markup:
+    """Show what was built, that it was read back identically, and how to load it."""
     rows = [(tag("code", name), f"{size:,}") for name, size in sorted(parcel.files.items())]
     headers = [say(language, "take_file"), say(language, "take_size")]
     name = parcel.zip.stem

@@ -1,17 +1,19 @@
-"""What both models say of a sentence: classes, candidates for a blank, or how alike the embeddings are."""
+"""The predictions of both models for a sentence: classes, candidates for a blank, or similarities."""
 
 from typing import Any
 
+from markupsafe import Markup
+
 from ..i18n import say
 from .cost import figure_name
-from .html import Html, joined, note, table, tag
+from .html import joined, note, table, tag
 from .result import bar
 
 MOST_CLASSES = 20
 
 
-def text_view(language: str, report: Any) -> Html:
-    """Write the answers side by side."""
+def text_view(language: str, report: Any) -> Markup:
+    """Write the predictions side by side."""
     parts = [note(say(language, "ask_cut", most=f"{report.max_length:,}"), "bp-honest")] if report.cut else []
     for number, answers in enumerate(report.answers, 1):
         parts.append(_blank(language, number, answers) if report.task == "language" else _classes(language, answers))
@@ -20,7 +22,7 @@ def text_view(language: str, report: Any) -> Html:
     return joined(parts)
 
 
-def _classes(language: str, answers: Any) -> Html:
+def _classes(language: str, answers: Any) -> Markup:
     rows = [
         (old.name, _share(old.probability), _share(new.probability), _change(new.probability - old.probability))
         for old, new in zip(answers.before[:MOST_CLASSES], answers.after, strict=False)
@@ -38,7 +40,7 @@ def _first(guesses: Any) -> str:
     return max(guesses, key=lambda one: one.probability).name
 
 
-def _blank(language: str, number: int, answers: Any) -> Html:
+def _blank(language: str, number: int, answers: Any) -> Markup:
     known = {one.name for one in answers.before}
     rows = [
         (str(rank), _guess(old, False), _guess(new, new.name not in known))
@@ -48,16 +50,16 @@ def _blank(language: str, number: int, answers: Any) -> Html:
     return table(headers, rows, numbers=(0,), caption=say(language, "ask_blank", number=number))
 
 
-def _guess(one: Any, new: bool) -> Html:
+def _guess(one: Any, new: bool) -> Markup:
     name = tag("strong", one.name, cls="bp-new") if new else tag("strong", one.name)
     return joined([_share(one.probability), " ", name])
 
 
-def _share(share: float) -> Html:
+def _share(share: float) -> Markup:
     return joined([bar(share), tag("span", f"{share:.2%}", cls="bp-share")])
 
 
-def _figures(language: str, figures: Any) -> Html:
+def _figures(language: str, figures: Any) -> Markup:
     rows = [
         (figure_name(language, one.name), "–" if one.before is None else f"{one.before:.4f}", f"{one.after:.4f}")
         for one in figures

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-TABS = ("1 Model", "2 Recipe", "3 Before and after", "4 Cost", "5 Take it home")
-TABS_KO = ("1 모델", "2 레시피", "3 전과 후", "4 비용", "5 내려받기")
+TABS = ("1 Model", "2 Recipe", "3 Before and after", "4 Cost", "5 Export")
+TABS_KO = ("1 모델", "2 레시피", "3 전과 후", "4 비용", "5 내보내기")
 
 
 def upload(page: Any, archive: Path, name: str = "Upload", choose: str = "Choose files") -> None:

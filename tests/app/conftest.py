@@ -1,4 +1,4 @@
-"""A served page and a browser in front of it; every test also checks that the page kept to itself."""
+"""A served page and a browser in front of it; every test also checks that the page asked nobody else for anything."""
 
 import os
 import shutil
@@ -83,12 +83,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 class Visitors:
-    """Opens the page for new visitors, and listens for what a page must not do."""
+    """Opens the page for new visitors, and collects errors and requests to other addresses."""
 
     def __init__(self, browser: Any, address: str) -> None:
         self.browser, self.address = browser, address
         self.contexts: list[Any] = []
         self.complaints: list[str] = []
+        self.leaving = False
+        """Requests that are under way when a page is left fail, which Gradio reports as errors."""
 
     def __call__(self, **options: Any) -> Any:
         """Open the page and wait until it is ready."""
@@ -98,23 +100,35 @@ class Visitors:
         self.contexts.append(context)
         page = context.new_page()
         page.on("console", self.heard)
-        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on("pageerror", lambda error: self.complain(f"error: {error}"))
         page.on("request", self.asked)
         page.goto(self.address)
         page.locator("#inspector h2").wait_for()
         return page
 
+    def reload(self, page: Any) -> None:
+        """Load a page anew, also while something is under way."""
+        self.leaving = True
+        page.reload()
+        self.leaving = False
+
+    def complain(self, text: str) -> None:
+        if not self.leaving:
+            self.complaints.append(text)
+
     def heard(self, message: Any) -> None:
         if message.type == "error":
-            self.complaints.append(f"console: {message.text}")
+            self.complain(f"console: {message.text}")
 
     def asked(self, request: Any) -> None:
         if not request.url.startswith((self.address, "data:", "blob:")):
             self.complaints.append(f"foreign request: {request.url}")
 
     def leave(self, failed: str | None) -> None:
+        self.leaving = True
         for context in self.contexts:
             if failed:
+                SHOTS.mkdir(exist_ok=True)
                 context.pages[0].screenshot(path=str(SHOTS / f"failed-{failed}.png"))
             context.close()
 
@@ -143,7 +157,7 @@ def source(tiny_folder: Callable[..., Path]) -> Source:
 @pytest.fixture
 def done(shelf: Shelf, source: Source) -> Done:
     """Give its run by the tutorial's first recipe."""
-    return results.prune("en", shelf, source, Plan(preset("random")), 0)
+    return results.prune(shelf, source, Plan(preset("random")), 0)
 
 
 @pytest.fixture
@@ -155,15 +169,3 @@ def tiny_zip(tiny_folder: Callable[..., Path], tmp_path: Path) -> Callable[..., 
         return Path(shutil.make_archive(str(tmp_path / f"{name}-upload"), "zip", tmp_path, name))
 
     return write
-
-
-@pytest.fixture(scope="session")
-def shot() -> Callable[..., None]:
-    """Give a function that keeps a picture of the page, to be looked at by people."""
-    SHOTS.mkdir(exist_ok=True)
-
-    def take(page: Any, name: str, full: bool = True) -> None:
-        page.wait_for_timeout(600)
-        page.screenshot(path=str(SHOTS / f"{name}.png"), full_page=full)
-
-    return take

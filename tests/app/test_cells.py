@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import bertprune as bp
-from app.cells import Cell, cells_of, chosen, grid_value, meaning, tutorials
+from app.cells import Cell, cells_of, chosen, default_cells, grid_value, to_selection
 
 QUERY, KEY = "attention.query", "attention.key"
 
@@ -23,7 +23,7 @@ def there(checkpoint: bp.Checkpoint) -> dict[Cell, list[str]]:
 
 
 def test_the_grid_shows_what_the_model_has(there: dict[Cell, list[str]]) -> None:
-    value = grid_value("en", there, tutorials(there))
+    value = grid_value("en", there, default_cells(there))
     assert [row["role"] for row in value["rows"]][:3] == [QUERY, KEY, "attention.value"]
     assert {row["role"]: row["layers"] for row in value["rows"]}["embeddings.word"] == []
     assert value["layers"] == [0, 1]
@@ -32,20 +32,20 @@ def test_the_grid_shows_what_the_model_has(there: dict[Cell, list[str]]) -> None
 
 
 def test_a_block_of_cells_is_said_as_roles_and_layers(there: dict[Cell, list[str]]) -> None:
-    assert meaning([(KEY, 1), (KEY, 0), (QUERY, 0), (QUERY, 1)], there) == {"roles": (QUERY, KEY)}
-    assert meaning([(KEY, 1), (QUERY, 1)], there) == {"roles": (QUERY, KEY), "layers": (1,)}
-    assert meaning([("head", None)], there) == {"roles": ("head",)}
-    assert meaning(there, there).keys() == {"roles"}
-    assert not any(meaning([], there).values())
-    assert not any(meaning([(KEY, 7)], there).values())
+    assert to_selection([(KEY, 1), (KEY, 0), (QUERY, 0), (QUERY, 1)], there) == {"roles": (QUERY, KEY)}
+    assert to_selection([(KEY, 1), (QUERY, 1)], there) == {"roles": (QUERY, KEY), "layers": (1,)}
+    assert to_selection([("head", None)], there) == {"roles": ("head",)}
+    assert to_selection(there, there).keys() == {"roles"}
+    assert not any(to_selection([], there).values())
+    assert not any(to_selection([(KEY, 7)], there).values())
 
 
 def test_any_other_cells_are_said_by_the_names_of_their_modules(there: dict[Cell, list[str]]) -> None:
-    said = meaning([(QUERY, 0), (QUERY, 1), (KEY, 1)], there)
+    said = to_selection([(QUERY, 0), (QUERY, 1), (KEY, 1)], there)
     assert said == {
         "include": ("bert.encoder.layer.{0,1}.attention.self.query", "bert.encoder.layer.1.attention.self.key")
     }
-    assert "bert.embeddings.word_embeddings" in meaning([(QUERY, 0), ("embeddings.word", None)], there)["include"]
+    assert "bert.embeddings.word_embeddings" in to_selection([(QUERY, 0), ("embeddings.word", None)], there)["include"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_named_modules_are_just_those_of_the_cells(
         return set(bp.preview(checkpoint, step).steps[0].targets)
 
     by_role = [targets(roles=[role], **({} if layer is None else {"layers": [layer]})) for role, layer in cells]
-    assert targets(**meaning(cells, there)) == set().union(*by_role)
+    assert targets(**to_selection(cells, there)) == set().union(*by_role)
 
 
 def test_what_the_browser_sends_is_taken_for_cells_or_for_nothing() -> None:

@@ -11,7 +11,7 @@ import bertprune as bp
 from app.handlers import cost
 from app.session import Done, Shelf, Source
 from app.settings import Settings
-from app.trouble import reason
+from app.trouble import error_text
 from app.views.cost import note_text
 from app.views.model import status
 
@@ -31,14 +31,12 @@ def of(model_cls: str, tiny_folder: Callable[..., Path], **options: Any) -> Done
 def test_it_is_measured_and_the_first_figure_is_always_in_sight(done: Done, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("text,label\nthe film was good,1\nbad plot,0\n")
-    found = cost.Found(quality=cost.measure("en", SHELF, done, "file", str(table)))
+    found = cost.Found(quality=cost.measure(SHELF, done, "file", str(table)))
     assert "2 texts of t.csv" in cost.show_quality("en", found)
     headline = cost.headline("ko", found)
     assert headline is not None
     assert re.fullmatch(r"정확도 [01]\.\d{3} → [01]\.\d{3}", headline)
     assert headline in status("en", "tiny", SHELF.checkpoint(done.source), SHELF.run(done).report, headline)
-    with pytest.raises(bp.BertpruneError, match="Choose a file"):
-        cost.measure("en", SHELF, done, "file", None)
 
 
 def test_nothing_measured_is_said_and_puts_nothing_in_sight() -> None:
@@ -53,7 +51,7 @@ def shown(language: str, report: Any) -> str:
 
 
 def test_a_sentence_shows_each_class_before_and_after(done: Done) -> None:
-    report = cost.ask("en", SHELF, done, "the film <b>was</b> good", "", "")
+    report = cost.ask(SHELF, done, "the film <b>was</b> good", "", "")
     assert report == bp.try_text(SHELF.run(done), "the film <b>was</b> good")
     view = shown("en", report)
     for guesses in (report.answers[0].before, report.answers[0].after):
@@ -64,7 +62,7 @@ def test_a_sentence_shows_each_class_before_and_after(done: Done) -> None:
 
 
 def test_a_blank_shows_the_candidates_of_both_models(tiny_folder: Callable[..., Path]) -> None:
-    report = cost.ask("en", SHELF, of("BertForMaskedLM", tiny_folder), "the [MASK] was [MASK]", None, None)
+    report = cost.ask(SHELF, of("BertForMaskedLM", tiny_folder), "the [MASK] was [MASK]", None, None)
     view = shown("en", report)
     assert view.count("<caption>") == 2
     assert "blank 2" in view
@@ -73,39 +71,37 @@ def test_a_blank_shows_the_candidates_of_both_models(tiny_folder: Callable[..., 
 
 
 def test_models_without_a_head_show_cosines(tiny_folder: Callable[..., Path]) -> None:
-    report = cost.ask("en", SHELF, of("BertModel", tiny_folder), "the film", "the plot", "")
+    report = cost.ask(SHELF, of("BertModel", tiny_folder), "the film", "the plot", "")
     view = shown("ko", report)
     assert "유사도" in view
     assert "임베딩" in view
 
 
 def test_what_was_cut_is_said(done: Done) -> None:
-    assert "only its first 32 tokens" in shown("en", cost.ask("en", SHELF, done, "good " * 60, "", ""))
+    assert "only its first 32 tokens" in shown("en", cost.ask(SHELF, done, "good " * 60, "", ""))
 
 
-def test_what_cannot_be_asked_is_said_in_the_pages_language(done: Done, tiny_folder: Callable[..., Path]) -> None:
+def test_a_sentence_that_cannot_be_tried_is_refused(done: Done, tiny_folder: Callable[..., Path]) -> None:
     with pytest.raises(bp.BertpruneError, match="Nothing is pruned yet"):
-        cost.ask("en", SHELF, None, "good", "", "")
-    with pytest.raises(bp.BertpruneError, match="문장을 먼저"):
-        cost.ask("ko", SHELF, done, " \n", "", "")
+        cost.ask(SHELF, None, "good", "", "")
     with pytest.raises(bp.BertpruneError, match=r"\[MASK\]"):
-        cost.ask("ko", SHELF, of("BertForMaskedLM", tiny_folder), "good", "", "")
+        cost.ask(SHELF, of("BertForMaskedLM", tiny_folder), "good", "", "")
     bare = of("BertModel", tiny_folder, tokenizer=False)
     with pytest.raises(bp.BertpruneError, match="has no tokenizer") as lacking:
-        cost.ask("ko", SHELF, bare, "good", "", "")
-    assert "“다른 토크나이저” 칸에" in reason("ko", lacking.value)
-    assert cost.ask("en", SHELF, done, "good", "", str(tiny_folder())).task == "classification"
+        cost.ask(SHELF, bare, "good", "", "")
+    assert "“다른 토크나이저” 칸에" in error_text("ko", lacking.value)
+    assert cost.ask(SHELF, done, "good", "", str(tiny_folder())).task == "classification"
 
 
 def test_beside_the_figures_stand_the_texts_the_seconds_and_the_notes_in_korean(done: Done, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("text,label\nthe film was good,1\n ,0\nbad plot,1\nmore,0\n" + f"{'long ' * 90},1\n" * 3)
     shelf = Shelf(Settings(max_rows=5))
-    found = cost.Found(quality=cost.measure("ko", shelf, done, "file", str(table)))
+    found = cost.Found(quality=cost.measure(shelf, done, "file", str(table)))
     view = cost.show_quality("ko", found)
-    assert re.search(r"t\.csv의 문장 4개를 두 모델에 넣어 \d+\.\d초", view)
-    assert "자료가 더 있지만 앞의 5행만 읽었습니다" in view
-    assert "5행 가운데 1행이며, 첫째는 3번" in view
+    assert re.search(r"t\.csv의 문장 4개를 두 모델에 입력해 \d+\.\d초", view)
+    assert "데이터가 더 있지만 앞의 5행만 읽었습니다" in view
+    assert "5행 가운데 1행이며, 첫 번째는 3번째" in view
     assert "the first 5 rows were read" in cost.show_quality("en", found)
     assert len(found.quality.notes) == 3
     notes = re.findall(r'class="bp-note">(.*?)</p>', view)
@@ -134,9 +130,9 @@ def test_a_refused_file_leaves_no_doubt_whose_figures_are_shown(done: Done, tmp_
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
     good.write_text("text,label\nthe film was good,1\nbad plot,0\n")
     bad.write_text("a,b\n1,2\n")
-    found = cost.Found(quality=cost.measure("ko", SHELF, done, "file", str(good)))
+    found = cost.Found(quality=cost.measure(SHELF, done, "file", str(good)))
     for earlier, said in ((found, True), (None, False)):
-        with pytest.raises(bp.BertpruneError) as told, cost.still_there("ko", earlier):
-            cost.measure("ko", SHELF, done, "file", str(bad))
-        assert ("아래 수치는 여전히 good.csv의 것입니다" in reason("ko", told.value)) == said
-        assert "이 파일로는 측정할 수 없습니다" in reason("ko", told.value)
+        with pytest.raises(bp.BertpruneError) as caught, cost.still_there(earlier):
+            cost.measure(SHELF, done, "file", str(bad))
+        assert ("아래 수치는 여전히 good.csv의 것입니다" in error_text("ko", caught.value)) == said
+        assert "이 파일로는 측정할 수 없습니다" in error_text("ko", caught.value)

@@ -1,4 +1,4 @@
-"""Temporary files: none is left when a page stops, and what a killed one left goes at the next start."""
+"""Temporary files: none is left when a page stops, and what a killed one left is removed at the next start."""
 
 import os
 import signal
@@ -25,8 +25,8 @@ def page(tmp_path: Path, seconds: float) -> tuple["subprocess.Popen[str]", Path]
     command = [sys.executable, "-c", PAGE.format(seconds)]
     process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    with process.stdout as told:
-        return process, Path(told.readline().strip())
+    with process.stdout as printed:
+        return process, Path(printed.readline().strip())
 
 
 def test_nothing_is_left_when_the_page_stops(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_nothing_is_left_when_the_page_stops(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_page_left_goes_at_the_next_start_and_nothing_else(tmp_path: Path) -> None:
+def test_what_a_killed_page_left_is_removed_at_the_next_start_and_nothing_else(tmp_path: Path) -> None:
     killed, left = page(tmp_path, 60)
     killed.send_signal(signal.SIGKILL)
     killed.wait(20)
@@ -66,7 +66,7 @@ def uploaded(tiny_folder: Any) -> Source:
     return Source(str(tiny_folder().rename(home / "mine")), folder=str(home))
 
 
-def test_files_go_when_they_were_not_used_for_long_and_the_page_says_so(
+def test_files_that_were_not_used_for_long_are_removed_and_the_page_says_so(
     tiny_folder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf = Shelf(Settings(session_seconds=1800))
@@ -77,17 +77,18 @@ def test_files_go_when_they_were_not_used_for_long_and_the_page_says_so(
     monkeypatch.setattr(time, "monotonic", lambda: now + 1000)
     shelf.tidy()
     assert Path(old.given).exists()
+    kept = len(shelf.cache)
     shelf.checkpoint(used)
     monkeypatch.setattr(time, "monotonic", lambda: now + 2000)
     shelf.tidy()
     assert not Path(old.given).exists()
     assert Path(used.given).exists()
-    assert not [key for key in shelf._cache._kept if old in key]
-    with pytest.raises(LimitError, match="are gone: they are kept for 30 minutes"):
+    assert len(shelf.cache) == kept - 2  # its checkpoint and its tree
+    with pytest.raises(LimitError, match="were deleted: they are kept for 30 minutes"):
         shelf.checkpoint(old)
     monkeypatch.setattr(time, "monotonic", lambda: now + 9000)
     shelf.tidy()
-    assert shelf._cache.bytes == 0
+    assert shelf.cache.bytes == 0
 
 
 def test_on_ones_own_page_files_stay(tiny_folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def test_every_key_in_the_code_is_known_and_every_known_key_is_used() -> None:
     words = set(re.findall(r'"([a-z0-9_]+)"', code))
     starts = tuple(word for word in words if word.endswith("_"))
     composed = [
-        re.escape(one or other) for one, other in re.findall(r"""f"([a-z]+_\{[^"]*)"|f'([a-z]+_\{[^']*)'""", code)
+        re.escape(one or other) for one, other in re.findall(r"""f"([a-z_]+_\{[^"]*)"|f'([a-z]+_\{[^']*)'""", code)
     ]
     patterns = [re.compile(re.sub(r"\\\{.*?\\\}", "(.+)", found)) for found in composed]
     unused = [

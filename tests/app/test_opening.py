@@ -18,7 +18,7 @@ KEY = "bert.encoder.layer.0.attention.self.key"
 
 
 def opened(shelf: Shelf, **wanted: Any) -> Source:
-    return model.open_source("en", shelf, model.Wanted(**wanted), Source())
+    return model.open_source(shelf, model.Wanted(**wanted), Source())
 
 
 def test_a_folder_of_this_machine_is_opened_locally_and_never_when_hosted(source: Source) -> None:
@@ -29,7 +29,7 @@ def test_a_folder_of_this_machine_is_opened_locally_and_never_when_hosted(source
 
 @pytest.mark.parametrize("given", ["/etc", "../x", "a/b/c", "~/x", "org/na me", "org/..", "weights.bin", "http://x/y"])
 def test_a_hub_id_is_never_a_path(shelf: Shelf, given: str) -> None:
-    with pytest.raises(bp.BertpruneError, match=r"is not the id of a model|is no id of the Hub"):
+    with pytest.raises(bp.BertpruneError, match=r"is not a Hub id|is no id of the Hub"):
         opened(shelf, kind="hub", hub_id=given)
 
 
@@ -46,7 +46,7 @@ def test_an_upload_is_opened_from_a_folder_of_its_own_and_replaces_the_last(
     first = opened(shelf, kind="upload", files=[str(tiny_zip("one"))])
     assert first.shown == "one-upload"
     assert Path(first.folder or "").is_dir()
-    second = model.open_source("en", shelf, model.Wanted("upload", files=[str(tiny_zip("two"))]), first)
+    second = model.open_source(shelf, model.Wanted("upload", files=[str(tiny_zip("two"))]), first)
     assert not Path(first.folder or "").exists()
     assert shelf.checkpoint(second).facts.architecture == "BertForSequenceClassification"
 

@@ -1,9 +1,6 @@
 """What a run shows: modules, tables, pictures, words; as plain functions."""
 
 import re
-from typing import Any
-
-import pytest
 
 import bertprune as bp
 from app.handlers import results
@@ -20,12 +17,6 @@ def test_a_run_is_what_the_library_makes(shelf: Shelf, source: Source, done: Don
     assert results.report_of(shelf, done).to_dict() == ours.report.to_dict()
     assert results.code(shelf, done) == [ours.as_python(), ours.as_python(ours=True)]
     assert source.given not in "".join(results.code(shelf, done))
-
-
-@pytest.mark.parametrize("seed", [None, -1, 0.5, 2**70])
-def test_a_seed_that_is_none_is_refused(shelf: Shelf, source: Source, seed: Any) -> None:
-    with pytest.raises(bp.BertpruneError, match="seed"):
-        results.prune("en", shelf, source, Plan(preset("random")), seed)
 
 
 def test_the_module_is_shown_for_what_torch_made_of_it(shelf: Shelf, source: Source, done: Done) -> None:
@@ -45,7 +36,7 @@ def test_pictures_are_drawn_for_pruned_modules_only(shelf: Shelf, done: Done) ->
 
 
 def test_each_cell_of_the_heatmap_chooses_its_module_and_has_its_numbers(shelf: Shelf, source: Source) -> None:
-    done = results.prune("en", shelf, source, Plan(preset("global")), 0)
+    done = results.prune(shelf, source, Plan(preset("global")), 0)
     drawn, report = results.heatmap("en", shelf, done), shelf.run(done).report
     assert drawn.count("<img") == 1
     assert drawn.count("bp-map-cell") == drawn.count("data-module") == len(report.matrix()) == 6
@@ -93,7 +84,7 @@ def test_beside_the_button_stands_whether_the_result_is_that_of_the_steps(shelf:
 
 
 def test_the_grid_selects_modules_and_sums_up(shelf: Shelf, source: Source) -> None:
-    done = results.prune("en", shelf, source, Plan(preset("global")), 0)
+    done = results.prune(shelf, source, Plan(preset("global")), 0)
     written = results.show_grid("en", shelf, done)
     report = shelf.run(done).report
     assert written.count("data-module") == 6

@@ -18,7 +18,7 @@ def test_options_that_were_entered_survive_another_language_and_another_method(v
     choose(page, "Method", "ln_structured")
     page.get_by_label("dim", exact=True).fill("0")
     page.get_by_role("textbox", name=re.compile("^n ")).fill("inf")
-    expect(page.locator("#preview")).to_contain_text("87,552 would go")
+    expect(page.locator("#preview")).to_contain_text("87,552 would be pruned")
     choose(page, "Language", "한국어")
     expect(page.get_by_role("textbox", name=re.compile("^n 노름의 차수"))).to_have_value("inf")
     choose(page, "방법", "l1_unstructured")
@@ -54,7 +54,7 @@ def test_on_a_phone_a_run_is_shown_from_its_top_and_back_goes_to_the_recipe(visi
     button.click()
     expect(page.locator("#heatmap img")).to_be_visible()
     assert page.evaluate("scrollY") == 0
-    open_tab(page, "5 Take it home")
+    open_tab(page, "5 Export")
     expect(page.locator("#estimate")).to_be_visible()
     page.go_back()
     expect(page.locator("#heatmap img")).to_be_visible()

@@ -10,21 +10,21 @@ import bertprune as bp
 from app.acts import Acts
 from app.handlers import take
 from app.session import Cancelled, Done, Shelf, Source
-from app.weigh import weigh
+from app.weigh import export_size
 
 
 @pytest.mark.parametrize("form", ["baked", "masked"])
 def test_the_parcel_comes_back_the_same_and_is_the_same_each_time(
     shelf: Shelf, done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    told: list[float] = []
+    reported: list[float] = []
     monkeypatch.setattr(take, "_CHUNK", 1000)
-    parcel = take.build("en", shelf, done, form, lambda share, words: told.append(share))
+    parcel = take.build("en", shelf, done, form, lambda share, words: reported.append(share))
     again = take.build("en", shelf, done, form)
     assert parcel.zip.read_bytes() == again.zip.read_bytes()
     assert parcel.zip.name == f"tiny-{form}.zip"
-    assert told == sorted(told)
-    assert len([share for share in told if share > 0.8]) > parcel.bytes / 1000  # the bar moves within a file
+    assert reported == sorted(reported)
+    assert len([share for share in reported if share > 0.8]) > parcel.bytes / 1000  # the bar moves within a file
     with zipfile.ZipFile(parcel.zip) as opened:
         assert {entry.date_time[0] for entry in opened.infolist()} == {1980}  # no clock in it
         opened.extractall(tmp_path / "home")
@@ -79,7 +79,7 @@ def test_what_it_will_weigh_is_about_what_it_weighs(form: str, method: str) -> N
     shelf, options = Shelf(), {"n": 2, "dim": 0} if method == "ln_structured" else {}
     recipe = bp.Recipe(steps=[bp.Step(method=method, fraction=0.7, scope="global", select="*", options=options)])
     done = Done(Source("demo"), recipe)
-    foreseen = weigh(shelf.checkpoint(done.source), shelf.run(done), form)
+    foreseen = export_size(shelf.checkpoint(done.source), shelf.run(done), form)
     parcel = take.build("en", shelf, done, form)
     with zipfile.ZipFile(parcel.zip) as packed:
         (weights,) = [entry for entry in packed.infolist() if entry.filename.endswith(".safetensors")]

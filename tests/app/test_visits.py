@@ -1,4 +1,4 @@
-"""Visits in a real browser: reloaded, doubled, cancelled, queued, over; nothing is lost that can be kept."""
+"""Sessions in a real browser: reloaded, in two tabs, cancelled, queued, expired; nothing is lost that can be kept."""
 
 import re
 from collections.abc import Callable
@@ -23,7 +23,6 @@ def prune(page: Any) -> None:
     tab(page, "2 Recipe")
     page.get_by_role("button", name="Prune", exact=True).click()
     expect(page.locator("#summary")).to_contain_text("Sparsity of the model")
-    page.wait_for_timeout(1500)  # what is drawn after it: a page that leaves meanwhile complains
 
 
 def use_yaml(page: Any, text: str) -> None:
@@ -48,7 +47,7 @@ def test_a_reload_brings_everything_back(visit: Callable[..., Any], tiny_zip: Ca
     upload(page, tiny_zip("again"))
     prune(page)
     summary = page.locator("#summary").inner_text()
-    page.reload()
+    visit.reload(page)
     expect(page.locator("#status").get_by_text("again-upload", exact=True)).to_be_visible()
     expect(page.get_by_role("tab", name="3 Before and after")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#summary")).to_have_text(re.compile("Sparsity of the model"))
@@ -73,7 +72,9 @@ def test_back_and_forward_go_from_panel_to_panel(visit: Callable[..., Any]) -> N
     expect(page.get_by_role("tab", name="1 Model")).to_have_attribute("aria-selected", "true")
     page.go_forward()
     expect(page.get_by_role("tab", name="2 Recipe")).to_have_attribute("aria-selected", "true")
+    visit.leaving = True
     page.goto("data:text/html,elsewhere")
+    visit.leaving = False
     page.go_back()
     expect(page.locator("#inspector h2")).to_be_attached()
     expect(page.get_by_role("tab", name="2 Recipe")).to_have_attribute("aria-selected", "true")
@@ -97,7 +98,7 @@ def test_two_tabs_of_one_browser_are_independent(visit: Callable[..., Any], tiny
     prune(second)
     expect(first.locator("#status").get_by_text("demo", exact=True)).to_be_visible()
     expect(first.locator("#steps li")).to_have_count(1)
-    first.reload()
+    visit.reload(first)
     expect(first.locator("#status").get_by_text("demo", exact=True)).to_be_visible()
     expect(first.locator("#steps li")).to_have_count(1)
     prune(first)
@@ -106,7 +107,7 @@ def test_two_tabs_of_one_browser_are_independent(visit: Callable[..., Any], tiny
 
 def choose_preset(page: Any, name: str) -> None:
     tab(page, "2 Recipe")
-    choose(page, "Recipes of the tutorial", name)
+    choose(page, "Recipes from the tutorial", name)
 
 
 def test_a_double_click_prunes_once(visit: Callable[..., Any]) -> None:
@@ -119,8 +120,7 @@ def test_a_double_click_prunes_once(visit: Callable[..., Any]) -> None:
     asked: list[Any] = []
     page.on("request", lambda request: asked.append(request.post_data_json) if "queue/join" in request.url else None)
     page.get_by_role("button", name="Prune", exact=True).dblclick()
-    expect(page.locator("#summary")).to_contain_text("Sparsity of the model")
-    page.wait_for_timeout(1000)
+    expect(page.locator("#mask img")).to_be_visible()  # the last thing that is drawn after pruning
     ran = [one["fn_index"] for one in asked]
     assert len(ran) == len(set(ran))
     expect(page.locator("#steps li")).to_have_count(1)
@@ -133,7 +133,7 @@ def test_work_is_cancelled_in_the_middle_and_the_former_result_stays(visit: Call
     page.get_by_role("radio", name=re.compile("^kobert-shape")).check()
     expect(page.locator("#status").get_by_text("kobert-shape", exact=True)).to_be_visible()
     prune(page)
-    summary = page.locator("#summary").inner_text()
+    summary = page.locator("#summary").text_content()
     use_yaml(page, SLOW)
     go = page.get_by_role("button", name="Prune", exact=True)
     go.click()
@@ -141,9 +141,8 @@ def test_work_is_cancelled_in_the_middle_and_the_former_result_stays(visit: Call
     page.get_by_role("button", name="Cancel").first.click()
     expect(toast(page)).to_contain_text("Nothing has changed")
     dismiss(page)
-    tab(page, "3 Before and after")
-    page.wait_for_timeout(1500)
-    assert page.locator("#summary").inner_text() == summary
+    expect(page.locator("#prune-progress")).not_to_contain_text("Pruning")
+    assert page.locator("#summary").text_content() == summary
     expect(page.locator("#steps li")).to_have_count(30)
     choose_preset(page, "1. Key of the first layer")  # the page is free for other work
     expect(page.locator("#steps li")).to_have_count(1)
@@ -151,7 +150,7 @@ def test_work_is_cancelled_in_the_middle_and_the_former_result_stays(visit: Call
     expect(page.locator("#summary")).not_to_have_text(summary)
 
 
-def test_who_waits_sees_the_place_in_the_queue_and_may_leave_it(visit: Callable[..., Any]) -> None:
+def test_a_waiting_visitor_sees_the_place_in_the_queue_and_may_leave_it(visit: Callable[..., Any]) -> None:
     from playwright.sync_api import expect
 
     busy, waiting = visit(), visit()
@@ -167,12 +166,14 @@ def test_who_waits_sees_the_place_in_the_queue_and_may_leave_it(visit: Callable[
     expect(toast(waiting)).to_contain_text("Nothing has changed")
     busy.get_by_role("button", name="Cancel").first.click()
     expect(toast(busy)).to_contain_text("Nothing has changed")
-    waiting.wait_for_timeout(2000)
+    tab(waiting, "4 Cost")
+    waiting.locator("#ask").click()  # goes through the same queue, after what was cancelled
+    expect(toast(waiting).filter(has_text="Nothing is pruned yet")).to_be_visible()
     tab(waiting, "3 Before and after")
     expect(waiting.locator("#summary")).to_contain_text("Nothing is pruned yet")  # it never ran
 
 
-def test_a_visit_that_is_over_says_so_and_comes_back(visit: Callable[..., Any], forget: Callable[[], None]) -> None:
+def test_a_session_that_is_over_says_so_and_is_restored(visit: Callable[..., Any], forget: Callable[[], None]) -> None:
     from playwright.sync_api import expect
 
     page = visit(locale="ko-KR")
@@ -182,7 +183,7 @@ def test_a_visit_that_is_over_says_so_and_comes_back(visit: Callable[..., Any], 
     forget()
     tab(page, "2 레시피")
     page.get_by_role("button", name="이 단계 추가").click()
-    expect(toast(page)).to_contain_text("서버가 이 방문을 끝냈습니다")
+    expect(toast(page)).to_contain_text("서버가 이 세션을 종료했습니다")
     page.get_by_role("button", name="이 단계 추가").click()  # says it again, which is shown once
     expect(toast(page)).to_contain_text(re.compile(r"\(\d\)"))
     expect(page.locator("#steps li")).to_have_count(1)  # what is shown stays

@@ -38,7 +38,7 @@ def test_a_grid_of_roles_and_layers_is_clicked_and_walked_by_keys(
     expect(grid.locator("td[aria-selected=false]")).to_have_count(0)
     expect(preview).to_contain_text("roles attention.query")
     grid.get_by_role("columnheader", name="all", exact=True).click()
-    expect(preview).to_contain_text("Tick at least one role")
+    expect(preview).to_contain_text("Select at least one role")
 
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowRight")
@@ -78,10 +78,10 @@ def test_pruning_right_after_the_steps_were_changed_means_the_steps_as_they_will
     page = visit()
     upload(page, tiny_zip("hasty"))
     tab(page, "2 Recipe")
-    expect(page.locator("#preview")).to_contain_text("would go")
+    expect(page.locator("#preview")).to_contain_text("would be pruned")
     page.evaluate(DELAY)
     for preset, steps in (("1. Key of the first layer", 1), ("4. By type", 2)):
-        choose(page, "Recipes of the tutorial", preset)
+        choose(page, "Recipes from the tutorial", preset)
         page.get_by_role("button", name="Prune", exact=True).click()
         expect(page.get_by_role("tab", name="3 Before and after")).to_have_attribute("aria-selected", "true")
         tab(page, "2 Recipe")
@@ -99,14 +99,14 @@ def prune_by(page: Any, preset: str) -> None:
     from playwright.sync_api import expect
 
     tab(page, "2 Recipe")
-    choose(page, "Recipes of the tutorial", preset)
-    expect(page.locator("#preview")).to_contain_text("would go")
+    choose(page, "Recipes from the tutorial", preset)
+    expect(page.locator("#preview")).to_contain_text("would be pruned")
     page.get_by_role("button", name="Prune", exact=True).click()
     expect(page.get_by_role("tab", name="3 Before and after", exact=True)).to_have_attribute("aria-selected", "true")
 
 
 def test_the_heatmap_selects_and_what_did_not_change_can_be_hidden(
-    visit: Callable[..., Any], tiny_zip: Callable[..., Path], shot: Callable[..., None]
+    visit: Callable[..., Any], tiny_zip: Callable[..., Path]
 ) -> None:
     from playwright.sync_api import expect
 
@@ -125,7 +125,7 @@ def test_the_heatmap_selects_and_what_did_not_change_can_be_hidden(
     expect(map_.get_by_role("button", name="attention.key, layer 0")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#changes h2")).to_have_text("bert.encoder.layer.0.attention.self.key")
-    expect(page.locator("#mask img")).to_have_attribute("alt", "Mask of the chosen module")
+    expect(page.locator("#mask img")).to_have_attribute("alt", "Mask of the selected module")
     box = page.evaluate(INSIDE, "#heatmap")
     assert box == [], "every button lies on the picture"
 
@@ -134,10 +134,9 @@ def test_the_heatmap_selects_and_what_did_not_change_can_be_hidden(
     page.get_by_role("radio", name="All tensors").check()
     expect(page.locator("#changes .bp-after")).not_to_contain_text("not shown")
     expect(page.locator("#tensors")).to_contain_text("All tensors (41)")
-    shot(page, "result-all")
     page.get_by_role("treeitem", name=re.compile("^pooler")).click()
     expect(page.locator("#changes h2")).to_have_text("bert.pooler")
-    expect(page.get_by_text("The chosen module has no pruned tensor of its own.")).to_be_visible()
+    expect(page.get_by_text("The selected module has no pruned tensor of its own.")).to_be_visible()
 
 
 INSIDE = """(where) => {
@@ -151,14 +150,14 @@ INSIDE = """(where) => {
 
 
 def test_two_runs_are_compared_and_named_in_the_pages_language(
-    visit: Callable[..., Any], tiny_zip: Callable[..., Path], shot: Callable[..., None]
+    visit: Callable[..., Any], tiny_zip: Callable[..., Path]
 ) -> None:
     from playwright.sync_api import expect
 
     page = visit()
     upload(page, tiny_zip("twice"))
     prune_by(page, "1. Key of the first layer")
-    page.get_by_role("button", name="Compare two runs of this visit").click()
+    page.get_by_role("button", name="Compare two runs of this session").click()
     page.get_by_role("button", name="Compare", exact=True).click()
     expect(toast(page)).to_contain_text("Prune at least twice")
     dismiss(page)
@@ -173,15 +172,13 @@ def test_two_runs_are_compared_and_named_in_the_pages_language(
     assert page.evaluate(INSIDE, "#comparison") == []
     shown.get_by_role("button", name="attention.value, layer 1").click()
     expect(page.locator("#changes h2")).to_have_text("bert.encoder.layer.1.attention.self.value")
-    shot(page, "compare")
     choose(page, "Language", "한국어")
-    expect(page.get_by_label("둘째", exact=True)).to_have_value(re.compile("전역 · 시드 0$"))
-    page.get_by_role("button", name="견주기", exact=True).click()
-    expect(shown).to_contain_text("다른 텐서(6개)")
+    expect(page.get_by_label("두 번째", exact=True)).to_have_value(re.compile("전역 · 시드 0$"))
+    page.get_by_role("button", name="비교하기", exact=True).click()
+    expect(shown).to_contain_text("서로 다른 텐서(6개)")
     tab(page, "2 레시피")
     expect(page.get_by_role("grid", name="이 단계의 역할과 레이어")).to_be_visible()
     assert not raw_texts(page)
-    shot(page, "ko-compare")
 
 
 def test_on_a_phone_the_tree_is_folded_away_until_it_is_wanted(visit: Callable[..., Any]) -> None:

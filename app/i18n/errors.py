@@ -1,0 +1,66 @@
+"""Errors and warnings in the visitor's language, looked up by their code."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+import bertprune as bp
+
+from . import texts
+
+PAGE = "page."
+"""What the codes of the page's own errors begin with; the rest is the key of the text."""
+_LONGEST = 600
+"""Characters of one error on the page: what a visitor typed is part of it."""
+
+
+class LocalizedError(bp.BertpruneError):
+    """An error of the page's own, written in `en.json` and `ko.json`. As text, and in the log, it is English."""
+
+    def __init__(self, key: str, /, **values: Any) -> None:
+        """Keep the key of the text and the values for its places."""
+        super().__init__(texts("en")[key], code=PAGE + key, **values)
+
+    def __str__(self) -> str:
+        """Write the error in English."""
+        return translate_error("en", self)
+
+    def within(self, sentence: str, /, **values: Any) -> Self:
+        """Return the error as it is: it needs no mention of the step of the library during which it was raised."""
+        return self
+
+
+def translate_error(language: str, message: object) -> str:
+    """Write an error or a warning in a language, in one line; in English where its code has no sentence there.
+
+    Args:
+        language: `en` or `ko`.
+        message: Anything with `code` and `values`; values may be such messages themselves.
+    """
+    code, values = getattr(message, "code", ""), getattr(message, "values", {})
+    sentence = _sentence(language, code)
+    if sentence is None:
+        return _one_line(str(message))
+    return _one_line(sentence.format(**{name: _translate_value(language, value) for name, value in values.items()}))
+
+
+@cache
+def korean_sentences() -> dict[str, str]:
+    """Read the Korean sentences of the library's errors and warnings by code."""
+    return dict(json.loads(Path(__file__).with_name("errors.ko.json").read_text(encoding="utf-8")))
+
+
+def _sentence(language: str, code: str) -> str | None:
+    if code.startswith(PAGE):
+        return texts(language).get(code.removeprefix(PAGE))
+    return korean_sentences().get(code) if language == "ko" else None
+
+
+def _translate_value(language: str, value: object) -> object:
+    return translate_error(language, value) if hasattr(value, "code") and hasattr(value, "values") else value
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -1,0 +1,126 @@
+"""Every error of the library and of the page is written in Korean too, by its code."""
+
+import ast
+import re
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from string import Formatter
+from typing import Any, get_args
+
+import pytest
+from pydantic_core.core_schema import ErrorType
+
+import bertprune as bp
+from app.i18n import texts
+from app.i18n.errors import LocalizedError, korean_sentences, translate_error
+
+HANGUL = re.compile("[가-힣]")
+FIELD = "field."
+"""What the codes of pydantic's messages begin with, in bertprune/validation.py."""
+
+
+@cache
+def library_sentences() -> dict[str, set[str]]:
+    """Read from the library's source the English sentences of each code."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in Path(bp.__file__).parent.rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        for node in nodes:
+            code = next((one.value for one in getattr(node, "keywords", ()) if one.arg == "code"), None)
+            if isinstance(code, ast.Constant) and isinstance(code.value, str):
+                found[code.value] |= set(filter(None, (sentence(one, nodes) for one in node.args)))
+    return {code: sentences for code, sentences in found.items() if code != "other"}
+
+
+def sentence(argument: ast.expr, nodes: list[ast.AST]) -> str | None:
+    """Give the text of an argument, or of the nearest variable of its name."""
+    if isinstance(argument, ast.Constant):
+        return argument.value if isinstance(argument.value, str) else None
+    named = [
+        node
+        for node in nodes
+        if isinstance(node, ast.Assign) and isinstance(argument, ast.Name) and isinstance(node.value, ast.Constant)
+        if any(isinstance(target, ast.Name) and target.id == argument.id for target in node.targets)
+    ]
+    named.sort(key=lambda node: node.lineno)
+    before = [node for node in named if node.lineno < argument.lineno]
+    nearest = (before[-1:] or named[:1])[0].value if named else None
+    return nearest.value if isinstance(nearest, ast.Constant) and isinstance(nearest.value, str) else None
+
+
+def places(text: str) -> set[str]:
+    """Give the names of the values that a text is filled in with."""
+    return {re.split(r"[.\[]", name)[0] for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+def field_places() -> dict[str, set[str]]:
+    """Give the values of pydantic's messages about a field, by the code under which the library passes them on."""
+    return {FIELD + kind: {"ge", "gt", "le", "lt", "expected", "min_length"} for kind in get_args(ErrorType)}
+
+
+def test_the_source_holds_a_sentence_for_each_code() -> None:
+    assert [code for code, found in library_sentences().items() if not found] == []
+
+
+def test_each_code_stands_with_one_sentence() -> None:
+    assert {code: found for code, found in library_sentences().items() if len(found) > 1} == {}
+
+
+def test_each_code_has_a_korean_sentence_and_no_sentence_is_left_over() -> None:
+    shown = {code for code in library_sentences() if not code.startswith("cli.")}
+    assert sorted(shown - korean_sentences().keys()) == []
+    assert sorted(korean_sentences().keys() - shown - field_places().keys()) == []
+    texts = {code: re.sub(r"\{.*?\}", "", text) for code, text in korean_sentences().items()}
+    assert {code: text for code, text in texts.items() if re.search(r"\w", text) and not HANGUL.search(text)} == {}
+
+
+def test_korean_sentences_fill_in_no_other_values() -> None:
+    known = {code: set().union(*map(places, found)) for code, found in library_sentences().items()} | field_places()
+    assert {code: text for code, text in korean_sentences().items() if not places(text) <= known[code]} == {}
+
+
+def test_sentences_are_sorted_by_their_codes() -> None:
+    assert list(korean_sentences()) == sorted(korean_sentences())
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Give the Korean sentences, to which a test may add."""
+    sentences = {"a": "{name}에 문제가 있습니다", "step": "{number}번째 단계: {error}"}
+    monkeypatch.setattr("app.i18n.errors.korean_sentences", lambda: sentences)
+    return sentences
+
+
+@pytest.mark.usefixtures("known")
+def test_an_error_is_translated_with_the_errors_that_it_contains() -> None:
+    inner = bp.BertpruneError("{name} is wrong", code="a", name="x")
+    outer = inner.within("step {number}: {error}", code="step", number=2)
+    assert translate_error("ko", outer) == "2번째 단계: x에 문제가 있습니다"
+    assert translate_error("en", outer) == "step 2: x is wrong"
+    assert translate_error("ko", LocalizedError("cost_still", error=inner, data="t.csv")) == texts("ko")[
+        "cost_still"
+    ].format(error="x에 문제가 있습니다", data="t.csv")
+
+
+@pytest.mark.usefixtures("known")
+def test_warnings_are_translated_as_errors_are() -> None:
+    warning = bp.NoEffectWarning("{name} is wrong", code="a", name="x")
+    assert translate_error("ko", warning) == "x에 문제가 있습니다"
+
+
+@pytest.mark.usefixtures("known")
+def test_an_unknown_code_is_in_english() -> None:
+    assert translate_error("ko", bp.BertpruneError("new: {name}", code="b", name="x")) == "new: x"
+    assert translate_error("ko", "a plain text") == "a plain text"
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_values_are_never_templates_and_the_line_stays_short(language: str) -> None:
+    def line(name: Any) -> str:
+        return translate_error(language, bp.BertpruneError("{name} is wrong", code="a", name=name))
+
+    assert "{number} {0.__class__}" in line("{number} {0.__class__}")
+    assert line("a\n\n# b").startswith("a # b")
+    assert len(line("x" * 200_000)) <= 600
