@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CheckpointError, shortened
+from ..errors import CheckpointError, Note, shortened
 from .headers import TensorFact
 from .reading import first_line
 
@@ -120,7 +120,7 @@ def check_parameters(skeleton: "nn.Module", tensors: tuple[TensorFact, ...], nam
 
 def build_config(
     raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str
-) -> "tuple[PreTrainedConfig, list[str]]":
+) -> "tuple[PreTrainedConfig, list[Note]]":
     """Make transformers' config from the JSON object; notes say what was assumed. Raises CheckpointError."""
     if quantization := raw.get("quantization_config"):
         method = quantization.get("quant_method") if isinstance(quantization, dict) else None
@@ -141,7 +141,7 @@ def build_config(
         ) from None  # fmt: skip
 
 
-def _model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> tuple[str, list[str]]:
+def _model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> tuple[str, list[Note]]:
     from transformers import CONFIG_MAPPING
 
     given = raw.get("model_type")
@@ -156,28 +156,53 @@ def _model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str)
     return given, []
 
 
-def _guess_model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> tuple[str, list[str]]:
+def _guess_model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str) -> tuple[str, list[Note]]:
     if (wanted := _first_architecture(raw)) is not None and (cls := _known_class(wanted)) is not None:
         model_type = str(getattr(cls.config_class, "model_type", ""))
-        return model_type, [f"config.json gives no model_type; {wanted} implies {model_type!r}."]
+        return model_type, [
+            Note(
+                "config.json gives no model_type; {wanted} implies {model_type!r}.",
+                code="note.implied_model_type",
+                wanted=wanted,
+                model_type=model_type,
+            )
+        ]
     if any(_BERT_TENSOR.match(fact.name) for fact in tensors):
-        return "bert", ["config.json gives no model_type; the tensors are named like BERT's, so BERT was assumed."]
+        return "bert", [
+            Note(
+                "config.json gives no model_type; the tensors are named like BERT's, so BERT was assumed.",
+                code="note.assumed_bert",
+            )
+        ]
     raise CheckpointError(
         "{name}: config.json gives neither model_type nor architectures; one of them is expected",
         code="checkpoint.no_model_type", name=name,
     )  # fmt: skip
 
 
-def find_class(raw: dict[str, Any], config: "PreTrainedConfig", name: str) -> "tuple[type[PreTrainedModel], list[str]]":
+def find_class(raw: dict[str, Any], config: "PreTrainedConfig", name: str) -> "tuple[type[PreTrainedModel], list[Note]]":
     """Return the class that `architectures` names, else the family's base class with a note saying so."""
     wanted = _first_architecture(raw)
     if wanted is None:
         base = _base_class(config, name)
-        return base, [f"config.json names no architectures; {base.__name__} is used, without any task head."]
+        return base, [
+            Note(
+                "config.json names no architectures; {model} is used, without any task head.",
+                code="note.no_architectures",
+                model=base.__name__,
+            )
+        ]
     cls = _known_class(wanted)
     if cls is None:
         base = _base_class(config, name)
-        return base, [f"{shortened(repr(wanted))} is not a class of transformers; {base.__name__} is used instead."]
+        return base, [
+            Note(
+                "{wanted} is not a class of transformers; {model} is used instead.",
+                code="note.unknown_class",
+                wanted=shortened(repr(wanted)),
+                model=base.__name__,
+            )
+        ]
     if cls.config_class is None or not isinstance(config, cls.config_class):
         raise CheckpointError(
             "{name}: config.json asks for {wanted} with model_type {model_type!r}; they do not fit",
@@ -186,12 +211,20 @@ def find_class(raw: dict[str, Any], config: "PreTrainedConfig", name: str) -> "t
     return cls, _class_notes(raw, wanted)
 
 
-def _class_notes(raw: dict[str, Any], wanted: str) -> list[str]:
+def _class_notes(raw: dict[str, Any], wanted: str) -> list[Note]:
     notes = []
     if len(raw["architectures"]) > 1:
-        notes.append(f"config.json names several architectures; the first, {wanted}, is used.")
+        notes.append(
+            Note(
+                "config.json names several architectures; the first, {first}, is used.",
+                code="note.several_architectures",
+                first=wanted,
+            )
+        )
     if raw.get("auto_map"):
-        notes.append("config.json points to code of its own (auto_map), which is never run.")
+        notes.append(
+            Note("config.json points to code of its own (auto_map), which is never run.", code="note.own_code")
+        )
     return notes
 
 

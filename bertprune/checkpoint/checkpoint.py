@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import CheckpointError, MissingTensorsWarning, some
+from ..errors import CheckpointError, MissingTensorsWarning, Note, some
 from ..parallel import Progress, silent
 from .architecture import build_config, check_parameters, check_sizes, find_class
 from .headers import Facts, TensorFact, main_dtype
@@ -261,17 +261,25 @@ class Checkpoint:
             notes=notes,
         )
 
-    def _layout_notes(self) -> list[str]:
+    def _layout_notes(self) -> list[Note]:
         notes = []
         if unexpected := self._layout.unexpected:
             names = some((name[:100] for name in unexpected), most=5)
-            notes.append(f"{len(unexpected)} stored tensors have no place in {self._class.__name__}: {names}.")
+            notes.append(
+                Note(
+                    "{count:,} stored tensors have no place in {model}: {names}.",
+                    code="note.unexpected_tensors", count=len(unexpected), model=self._class.__name__, names=names,
+                )
+            )  # fmt: skip
         if self.missing:
-            notes.append(f"{self._missing_warning()}.")
+            notes.append(Note("{warning}.", code="note.missing_tensors", warning=self._missing_warning()))
         if untied := sorted(self._layout.untied):
             notes.append(
-                f"The config ties {some(untied, most=5)}, but the files hold other values for it; it is not tied."
-            )
+                Note(
+                    "The config ties {names}, but the files hold other values for it; it is not tied.",
+                    code="note.untied", names=some(untied, most=5),
+                )
+            )  # fmt: skip
         return notes
 
     def _missing_warning(self) -> MissingTensorsWarning:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, Message, shortened
+from ..errors import CheckpointError, Message, Note, shortened
 from .hub import HubModel, hub_config_and_weights
 from .reading import folder_config
 from .tokenizer import fetch_tokenizer
@@ -92,7 +92,10 @@ def find_tokenizer(given: str | Path, *, local: bool = True) -> tuple[str, Path 
 
 def _embedded_source(name: str) -> Source:
     if name == "kobert-shape":
-        note = "The configuration of monologg/kobert with random weights from a fixed seed; nothing in it was trained."
+        note = Note(
+            "The configuration of monologg/kobert with random weights from a fixed seed; nothing in it was trained.",
+            code="note.kobert_shape",
+        )
         return Source(name, dict(_KOBERT), NoWeights(), lambda: None, seed=KOBERT_SEED, notes=(note,))
     if not _is_installed(name):
         raise CheckpointError(
@@ -188,7 +191,11 @@ def _is_installed(name: str) -> bool:
 
 def _export_notes(folder: Path) -> tuple[str, ...]:
     if (folder / "recipe.yaml").is_file() and (folder / "report.json").is_file():
-        return ("A baked export: pruned weights are zero here and cannot be told from other zeros.",)
+        return (
+            Note(
+                "A baked export: pruned weights are zero here and cannot be told from other zeros.", code="note.baked"
+            ),
+        )
     return ()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import DataError, Message, shortened, some
+from ..errors import DataError, Message, Note, shortened, some
 from .tables import Table
 
 TEXT = ("text", "sentence", "document", "review", "content", "comment", "utterance")
@@ -50,8 +50,19 @@ def find_examples(
     Rows without a text are left out, and a note counts them. Raises DataError.
     """
     first, second = _text_columns(table, text, text_pair)
-    cut = (f"only the first {len(table.rows):,} {table.unit}s were read, and there are more",) if table.more else ()
-    table, notes = _without_blanks(table, [first] if second is None else [first, second])
+    notes = (
+        [
+            Note(
+                "only the first {most:,} {unit}s were read, and there are more",
+                code="note.first_rows",
+                most=len(table.rows),
+                unit=table.unit,
+            )
+        ]
+        if table.more
+        else []
+    )
+    table, blank_notes = _without_blanks(table, [first] if second is None else [first, second])
     usual = LABEL if second is None else (*SCORE, *LABEL) if scores else (*LABEL, *SCORE)
     known = _named(table, label, "label") if label else _not_empty(table, _usual(table, usual))
     return Examples(
@@ -60,7 +71,7 @@ def find_examples(
         None if second is None else _texts(table, second),
         None if known is None else _labels(table, known),
         None if known is None else table.columns[known],
-        cut + notes,
+        (*notes, *blank_notes),
     )
 
 
@@ -131,8 +142,11 @@ def _without_blanks(table: Table, columns: Sequence[int]) -> tuple[Table, tuple[
         raise DataError(
             "{name} has no texts: {column} is blank in every row", code="data.no_texts", name=table.name, column=names
         )
-    first = f"{table.unit} {table.numbers[min(blank)]:,}"
-    note = f"rows without {names} left out: {len(blank):,} of {len(table.rows):,}, the first at {first}"
+    note = Note(
+        "rows without {columns} left out: {blank:,} of {rows:,}, the first at {unit} {first:,}",
+        code="note.blank_rows", columns=names, blank=len(blank), rows=len(table.rows),
+        unit=table.unit, first=table.numbers[min(blank)],
+    )  # fmt: skip
     kept = [row for row in range(len(table.rows)) if row not in blank]
     rest = replace(table, rows=[table.rows[row] for row in kept], numbers=[table.numbers[row] for row in kept])
     return rest, (note,)

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from ..data.batches import read_logits
 from ..data.labels import class_numbers
+from ..errors import Note
 from .job import Job, Rows
 from .metrics import Classes, accuracy, bootstrap, macro_f1, mcnemar, proportion, weighted_f1, weighted_mean
 from .report import Changed, Findings, Score
@@ -39,7 +40,12 @@ def class_names(model: PreTrainedModel) -> dict[int, str]:
 def _scores(job: Job, labels: Classes, before: Rows | None, after: Rows, names: Mapping[int, str]) -> dict[str, Score]:
     present = np.unique(labels)
     if len(present) == 1:
-        job.notes.append(f"every label is {names[int(present[0])]!r}: accuracy says little, macro-F1 nothing")
+        job.notes.append(
+            Note(
+                "every label is {label!r}: accuracy says little, macro-F1 nothing",
+                code="note.one_label", label=names[int(present[0])],
+            )
+        )  # fmt: skip
     predictions = [rows.argmax(axis=1) for rows in (before, after) if rows is not None]
     # Examples with the same label and the same predictions are one unit of the bootstrap.
     units, counts = np.unique(np.stack([labels, *predictions]), axis=1, return_counts=True)

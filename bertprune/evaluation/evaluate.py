@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..data.columns import find_examples
 from ..data.tables import read_table
-from ..errors import DataError
+from ..errors import DataError, Note
 from ..parallel import Progress, silent
 from .classification import score_classes
 from .job import Job, Model, open_models
@@ -106,7 +106,12 @@ def _choose_task(job: Job) -> tuple[Task, Callable[[Job], Findings]]:
         return "similarity", score_pairs
     if examples.labels is not None:
         name = type(job.models.after).__name__
-        job.notes.append(f"{name} has no classes: {examples.label_column!r} is not used")
+        job.notes.append(
+            Note(
+                "{model} has no classes: {column!r} is not used",
+                code="note.unused_labels", model=name, column=examples.label_column,
+            )
+        )  # fmt: skip
     return ("language", score_masked_tokens) if head == "language" else ("embedding", compare_embeddings)
 
 
@@ -120,7 +125,9 @@ def _report(task: Task, job: Job, findings: Findings, seconds: float) -> Quality
             model=models.after_name,
         )
     if models.before is models.after:
-        job.notes.append("model and baseline are one and the same object: pruning it in place changed both")
+        job.notes.append(
+            Note("model and baseline are the same object: pruning it in place changed both", code="note.same_object")
+        )
     return QualityReport(
         task=task,
         before_name=models.before_name,

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..checkpoint import Checkpoint
 from ..data.batches import Encoded, Reader, check_vocabulary, encode, run_in_batches, token_limit
 from ..data.columns import Examples
-from ..errors import CheckpointError, DataError, shortened
+from ..errors import CheckpointError, DataError, Note, shortened
 from ..parallel import Progress
 
 Model = Any
@@ -162,7 +162,12 @@ class Job:
         for name, model in self.models.sides().values():
             check_vocabulary(encoded, model, name)
         if encoded.cut:
-            self.notes.append(f"{encoded.cut:,} of {len(texts):,} texts were cut to {self.max_length} tokens")
+            self.notes.append(
+                Note(
+                    "{cut:,} of {texts:,} texts were cut to {most} tokens",
+                    code="note.cut_texts", cut=encoded.cut, texts=len(texts), most=self.max_length,
+                )
+            )  # fmt: skip
         self._tokens_total = sum(map(len, encoded.features["input_ids"])) * len(self.models.sides()) * passes
         return encoded
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from ..data.batches import Encoded, read_embeddings, read_logits
 from ..data.labels import score_numbers
-from ..errors import DataError
+from ..errors import DataError, Note
 from .job import Job
 from .metrics import (
     Estimate,
@@ -64,7 +64,12 @@ def embedding_cosine(job: Job, encoded: Encoded) -> dict[str, Estimate]:
 def _mean_cosine(job: Job, before: Numbers, after: Numbers, per_example: int = 1) -> dict[str, Estimate]:
     """Average the cosines of rows; row i belongs to example i modulo the number of examples."""
     if before.shape[1] != after.shape[1]:
-        job.notes.append(f"embeddings of {before.shape[1]} and {after.shape[1]} numbers have no cosine")
+        job.notes.append(
+            Note(
+                "embeddings of {before} and {after} numbers have no cosine",
+                code="note.embedding_sizes", before=before.shape[1], after=after.shape[1],
+            )
+        )  # fmt: skip
         return {}
     values = cosines(before, after).reshape(per_example, -1).mean(axis=0)
     draws = bootstrap(weighted_mean(values), np.ones(len(values), dtype=np.int64), job.seed)
@@ -87,7 +92,9 @@ def _correlations(job: Job, known: Numbers, outputs: list[Numbers]) -> dict[str,
     draws = bootstrap(weighted_correlations(known, *outputs), np.ones(len(known), dtype=np.int64), job.seed)
     rank_draws, plain_draws = np.split(draws, 2, axis=1)
     if any(np.ptp(row) == 0 for row in outputs):
-        job.notes.append("a model gives every example the same number: there is nothing to correlate")
+        job.notes.append(
+            Note("a model gives every example the same number: there is nothing to correlate", code="note.constant")
+        )
     return {
         "spearman": Score.from_draws([spearman(known, row) for row in outputs], rank_draws),
         "pearson": Score.from_draws([pearson(known, row) for row in outputs], plain_draws),

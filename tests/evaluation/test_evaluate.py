@@ -292,4 +292,4 @@ def test_a_model_agrees_with_itself(
     for score in report.scores.values():
         assert score.difference.value == 0.0
         assert score.difference.low <= 0.0 <= score.difference.high
-    assert any("one and the same object" in note for note in report.notes)
+    assert any(note.code == "note.same_object" for note in report.notes)
