@@ -1,4 +1,4 @@
-"""Errors and warnings in the visitor's language, looked up by their code."""
+"""Errors, warnings and notes in the visitor's language, looked up by their code."""
 
 import json
 from functools import cache
@@ -32,7 +32,7 @@ class LocalizedError(bp.BertpruneError):
 
 
 def translate_error(language: str, message: object) -> str:
-    """Write an error or a warning in a language, in one line; in English where its code has no sentence there.
+    """Write an error, a warning or a note in a language, in one line; in English where its code has no sentence there.
 
     Args:
         language: `en` or `ko`.
@@ -47,7 +47,7 @@ def translate_error(language: str, message: object) -> str:
 
 @cache
 def korean_sentences() -> dict[str, str]:
-    """Read the Korean sentences of the library's errors and warnings by code."""
+    """Read the Korean sentences of the library's errors, warnings and notes by code."""
     return dict(json.loads(Path(__file__).with_name("errors.ko.json").read_text(encoding="utf-8")))
 
 

@@ -1,29 +1,16 @@
 """What pruning cost: figures before and after with their intervals, and the predictions that changed."""
 
 import math
-import re
 from typing import Any
 
 from markupsafe import Markup
 
 from ..i18n import say
+from ..i18n.errors import translate_error
 from .html import joined, note, table, tag
 from .recipe import has_text
 
 MOST_CHANGED = 100
-
-
-_NOTES = {
-    "first_rows": r"only the first (?P<most>[\d,]+) \w+s were read, and there are more",
-    "cut": r"(?P<cut>[\d,]+) of (?P<texts>[\d,]+) texts were cut to (?P<most>\d+) tokens",
-    "blank": r"rows without (?P<columns>.+) left out: (?P<blank>[\d,]+) of (?P<rows>[\d,]+),"
-    r" the first at \w+ (?P<first>[\d,]+)",
-    "one_label": r"every label is (?P<label>'.*'|\".*\"): accuracy says little, macro-F1 nothing",
-    "widths": r"embeddings of (?P<before>\d+) and (?P<after>\d+) numbers have no cosine",
-    "unused": r"(?P<model>\w+) has no classes: (?P<column>'.*'|\".*\") is not used",
-    "constant": r"a model gives every example the same number: there is nothing to correlate",
-}
-"""The library's notes; any other note is shown as it is."""
 
 
 def quality_view(language: str, report: Any) -> Markup:
@@ -43,17 +30,9 @@ def quality_view(language: str, report: Any) -> Markup:
         (figure_name(language, name), "–", _interval(figure), "–", "–") for name, figure in report.fidelity.items()
     ]
     headers = [say(language, f"quality_{key}") for key in ("figure", "before", "after", "difference", "p")]
-    notes = joined(note(note_text(language, text)) for text in report.notes)
+    notes = joined(note(translate_error(language, one)) for one in report.notes)
     figures = table(headers, rows, caption=say(language, "quality_title"))
     return joined([about, figures, _changed(language, report), notes])
-
-
-def note_text(language: str, text: str) -> str:
-    """Translate a note of the library."""
-    for key, pattern in _NOTES.items():
-        if found := re.fullmatch(pattern, text):
-            return say(language, f"note_{key}", **found.groupdict())
-    return text
 
 
 def figure_name(language: str, name: str) -> str:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 import bertprune as bp
 
 from ..i18n import say
+from ..i18n.errors import translate_error
 from ..words import percent, short_number, size_of
 from .html import facts, joined, note, tag
 
@@ -50,7 +51,7 @@ def facts_card(language: str, name: str, checkpoint: bp.Checkpoint) -> Markup:
     ]
     if checkpoint.revision:
         pairs.append(("facts_revision", checkpoint.revision))
-    notes = joined(note(text) for text in known.notes)
+    notes = joined(note(translate_error(language, one)) for one in known.notes)
     return tag(
         "section",
         tag("h2", name),

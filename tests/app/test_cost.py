@@ -12,7 +12,6 @@ from app.handlers import cost
 from app.session import Done, Shelf, Source
 from app.settings import Settings
 from app.trouble import error_text
-from app.views.cost import note_text
 from app.views.model import status
 
 RECIPE = bp.Recipe(steps=[bp.Step(method="l1_unstructured", fraction=0.7, select="*layer*")])
@@ -101,29 +100,12 @@ def test_beside_the_figures_stand_the_texts_the_seconds_and_the_notes_in_korean(
     view = cost.show_quality("ko", found)
     assert re.search(r"t\.csv의 문장 4개를 두 모델에 입력해 \d+\.\d초", view)
     assert "데이터가 더 있지만 앞의 5행만 읽었습니다" in view
-    assert "5행 가운데 1행이며, 첫 번째는 3번째" in view
-    assert "the first 5 rows were read" in cost.show_quality("en", found)
+    assert "5행 가운데 1행이며, 처음은 3번째" in view
+    assert "the first 5 lines were read" in cost.show_quality("en", found)
     assert len(found.quality.notes) == 3
     notes = re.findall(r'class="bp-note">(.*?)</p>', view)
     assert len(notes) >= 4
     assert all(re.search("[가-힣]", one) for one in notes)
-
-
-def test_every_kind_of_note_has_its_korean() -> None:
-    said = [
-        "3 of 10 texts were cut to 64 tokens",
-        "rows without text or pair left out: 1 of 10, the first at line 3",
-        "every label is 'good': accuracy says little, macro-F1 nothing",
-        "embeddings of 3 and 4 numbers have no cosine",
-        "BertModel has no classes: 'label' is not used",
-        "a model gives every example the same number: there is nothing to correlate",
-        "only the first 5,000 lines were read, and there are more",
-    ]
-    source = "\n".join(path.read_text() for path in (Path(bp.__file__).parent / "evaluation").glob("*.py"))
-    assert source.count("notes.append(") == 6  # another one needs its Korean
-    for text in said:
-        assert re.search("[가-힣]{2}", note_text("ko", text)), text
-    assert note_text("ko", "something new") == "something new"
 
 
 def test_a_refused_file_leaves_no_doubt_whose_figures_are_shown(done: Done, tmp_path: Path) -> None:
