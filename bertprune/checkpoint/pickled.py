@@ -173,10 +173,15 @@ _POPPED = {"APPEND": 1, "SETITEM": 2, "BUILD": 1, "BINPERSID": 1, "REDUCE": 2, "
 def _check_pickle(source: IO[bytes] | bytes) -> None:
     """Read one pickle without executing it; raises CheckpointError where it says more than it may."""
     machine = _KindMachine()
-    for number, (instruction, given, _) in enumerate(pickletools.genops(source)):
-        if number >= MOST_INSTRUCTIONS:
-            raise _not_only_tensors()
-        machine.step(instruction.name, given)
+    try:
+        for number, (instruction, given, _) in enumerate(pickletools.genops(source)):
+            if number >= MOST_INSTRUCTIONS:
+                raise _not_only_tensors()
+            machine.step(instruction.name, given)
+    except (CheckpointError, OSError):
+        raise
+    except Exception:  # pickletools and the machine fail in many ways on damaged input
+        raise _foreign() from None
 
 
 class _KindMachine:
@@ -208,6 +213,8 @@ class _KindMachine:
         elif name in _POPPED:
             at = len(self.stack) - _POPPED[name]
         else:
+            raise _foreign()
+        if at < 0:
             raise _foreign()
         operands = self.stack[at:]
         del self.stack[at:]

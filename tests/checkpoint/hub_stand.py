@@ -52,8 +52,8 @@ class Stand:
             self._send(to, 404, {"X-Error-Code": "RepoNotFound" if folder is None else "RevisionNotFound"})
             return
         files = [{"rfilename": path.name, "size": path.stat().st_size} for path in sorted(folder.iterdir())]
-        told = json.dumps({"id": hub_id, "sha": COMMIT, "siblings": files}).encode()
-        self._send(to, 200, {"Content-Type": "application/json"}, told)
+        info = json.dumps({"id": hub_id, "sha": COMMIT, "siblings": files}).encode()
+        self._send(to, 200, {"Content-Type": "application/json"}, info)
 
     def _file(self, to: BaseHTTPRequestHandler, hub_id: str, name: str, body: bool) -> None:
         path = self.models.get(hub_id, Path("/nowhere")) / name

@@ -3,6 +3,7 @@
 import os
 import pickle
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from bertprune.checkpoint.headers import MOST_TENSORS
 from bertprune.checkpoint.pickled import load_tensors
 
 
-def zipped(path: Path, pickled: bytes, entries: int = 0, method: int = zipfile.ZIP_STORED) -> None:
+def zipped(path: Path, pickled: bytes, entries: Iterable[str] = (), method: int = zipfile.ZIP_STORED) -> None:
     """Write a torch file whose pickle is replaced, with some more entries."""
     torch.save({"a": torch.zeros(2)}, path)
     with zipfile.ZipFile(path) as honest:
@@ -21,8 +22,14 @@ def zipped(path: Path, pickled: bytes, entries: int = 0, method: int = zipfile.Z
     with zipfile.ZipFile(path, "w", method) as changed:
         for name, data in parts.items():
             changed.writestr(name, pickled if name.endswith("data.pkl") else data)
-        for number in range(entries):
-            changed.writestr(f"archive/data/{number}", b"")
+        for name in entries:
+            changed.writestr(name, b"")
+
+
+def old_format(path: Path, pickled: bytes) -> None:
+    """Write a torch file of the old format whose fourth pickle, the tensors, is this one."""
+    magic = torch.serialization.MAGIC_NUMBER.to_bytes(10, "little")
+    path.write_bytes(b"\x80\x02\x8a\x0a" + magic + b".\x80\x02M\xe9\x03.\x80\x02}." + pickled + b"\x80\x02].")
 
 
 def why(error) -> str:
@@ -31,21 +38,22 @@ def why(error) -> str:
 
 
 def test_a_pickle_of_millions_of_instructions_is_refused(folder, refused):
-    integers = b"\x80\x02]q\x00(" + b"K\x01" * 3_000_000 + b"e."
+    integers = b"\x80\x02]q\x00(" + b"K\x01" * 600_000 + b"e."
     path = folder / "pytorch_model.bin"
-    for content in (integers, b"\x80\x02" + b"]" * 3_000_000 + b"."):
+    for content in (integers, b"\x80\x02" + b"]" * 600_000 + b"."):
         path.write_bytes(content)
         assert why(refused(folder)) == "checkpoint.pickle_of_more"
     zipped(path, integers)
     assert why(refused(folder)) == "checkpoint.pickle_of_more"
-    zipped(path, bytes(300_000_000), method=zipfile.ZIP_DEFLATED)
+    zipped(path, bytes(2_000_000), method=zipfile.ZIP_DEFLATED)
     assert why(refused(folder)) == "checkpoint.pickle_of_more"
 
 
 def test_a_torch_file_of_very_many_entries_is_refused(folder, refused):
-    zipped(folder / "pytorch_model.bin", b"", entries=2 * MOST_TENSORS)  # counted
+    zipped(folder / "pytorch_model.bin", b"", [str(number) for number in range(2 * MOST_TENSORS)])
     assert why(refused(folder)) == "checkpoint.too_many_entries"
-    zipped(folder / "pytorch_model.bin", b"", entries=100_000)  # the directory itself is too long
+    long = [f"{number}" + "x" * 30_000 for number in range(150)]  # few entries, and a directory that is too long
+    zipped(folder / "pytorch_model.bin", b"", long)
     assert why(refused(folder)) == "checkpoint.too_many_entries"
 
 
@@ -61,32 +69,43 @@ def number(value: int) -> bytes:
 NESTED = b"K\x01q\x00" + b"h\x00\x86q\x00" * 60
 COLLIDING = b"".join(number(n * (2**61 - 1)) + b"N" for n in range(1, 60_000))
 ORDERED = b"ccollections\nOrderedDict\n"
+BYTES = b"c__builtin__\nbytearray\nJ\x00\x00\x00\x7f\x85R"
+STORAGE = b"ctorch.storage\nUntypedStorage\nJ\x00\x00\x00\x7f\x85R"
+TENSOR = b"ctorch\nFloatTensor\nJ\x00\x00\x00\x7f\x85\x81"
 EXPENSIVE = {
-    "a key that takes for ever to hash": b"}" + NESTED + b"Ns.",
-    "the same among others": b"}(" + NESTED + b"Nu.",
-    "the same in a list of pairs": ORDERED + b"]]" + NESTED + b"aNaa\x85R.",
-    "the same as an attribute": ORDERED + b")R]]" + NESTED + b"aNaab.",
-    "keys that collide": b"}(" + COLLIDING + b"u.",
-    "a set": b"\x8f.",
-    "an array of bytes": b"}(" + text(b"a") + b"c__builtin__\nbytearray\nJ\x00\x00\x00\x7f\x85Ru.",
-    "a storage made to measure": b"}(" + text(b"a") + b"ctorch.storage\nUntypedStorage\nJ\x00\x00\x00\x7f\x85Ru.",
-    "a tensor made to measure": b"}(" + text(b"a") + b"ctorch\nFloatTensor\nJ\x00\x00\x00\x7f\x85\x81u.",
-    "an instruction without a stack": b"\x85.",
-    "a name of gigabytes": b"X\xff\xff\xff\x7f" + b"x" * 5_000_000,
-    "a line without end": b"c" + b"x" * 5_000_000,
-    "a method hidden": ORDERED + b")R}(" + text(b"items") + b"K\x01ub.",
+    "a key that takes for ever to hash": (b"}" + NESTED + b"Ns.", "more"),
+    "the same among others": (b"}(" + NESTED + b"Nu.", "more"),
+    "the same in a list of pairs": (ORDERED + b"]]" + NESTED + b"aNaa\x85R.", "code"),
+    "the same as an attribute": (ORDERED + b")R]]" + NESTED + b"aNaab.", "code"),
+    "keys that collide": (b"}(" + COLLIDING + b"u.", "more"),
+    "a set": (b"\x8f.", "code"),
+    "an array of bytes": (b"}(" + text(b"a") + BYTES + b"u.", "code"),
+    "a storage made to measure": (b"}(" + text(b"a") + STORAGE + b"u.", "code"),
+    "a tensor made to measure": (b"}(" + text(b"a") + TENSOR + b"u.", "code"),
+    "an instruction without a stack": (b"\x85.", "code"),
 }
 
 
 @pytest.mark.parametrize("case", EXPENSIVE)
 def test_a_pickle_that_is_expensive_to_read_is_refused(folder, refused, case):
-    pickled = b"\x80\x02" + EXPENSIVE[case]
-    zipped(folder / "pytorch_model.bin", pickled)
-    assert refused(folder).values["file"] == "pytorch_model.bin"
-    magic = torch.serialization.MAGIC_NUMBER.to_bytes(10, "little")
-    before = b"\x80\x02\x8a\x0a" + magic + b".\x80\x02M\xe9\x03.\x80\x02}."
-    (folder / "pytorch_model.bin").write_bytes(before + pickled + b"\x80\x02].")
-    assert refused(folder).values["file"] == "pytorch_model.bin"
+    pickled, expected = EXPENSIVE[case]
+    zipped(folder / "pytorch_model.bin", b"\x80\x02" + pickled)
+    assert why(refused(folder)) == f"checkpoint.pickle_of_{expected}"
+    old_format(folder / "pytorch_model.bin", b"\x80\x02" + pickled)
+    assert why(refused(folder)) == f"checkpoint.pickle_of_{expected}"
+
+
+@pytest.mark.parametrize(
+    "long", [b"X\xff\xff\xff\x7f" + b"x" * 2_000_000, b"c" + b"x" * 2_000_000], ids=["name", "line"]
+)
+def test_a_name_of_gigabytes_or_a_line_without_end_is_not_read(folder, refused, long):
+    old_format(folder / "pytorch_model.bin", b"\x80\x02" + long)
+    assert refused(folder).code == "checkpoint.not_plain_tensors"
+
+
+def test_a_method_hidden_by_an_attribute_is_not_called(folder, refused):
+    zipped(folder / "pytorch_model.bin", b"\x80\x02" + ORDERED + b")R}(" + text(b"items") + b"K\x01ub.")
+    assert refused(folder).code == "checkpoint.no_tensors"
 
 
 class Harm:

@@ -90,7 +90,7 @@ def test_a_tokenizer_can_be_named_by_itself(demo, tiny_folder, refused):
     assert refused(lambda: checkpoint.tokenizer("./nowhere")).code == "checkpoint.no_tokenizer_folder"
 
 
-PATHS = ["/etc/passwd", "./here", "..", "~", "a/b/c", "x\\y", "C:x", "m.safetensors", Path("tiny")]
+PATHS = ["/etc/passwd", "..", "~", "a/b/c", "x\\y", "C:x", "m.safetensors", Path("tiny")]
 
 
 @pytest.mark.parametrize("given", PATHS)
