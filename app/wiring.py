@@ -46,10 +46,10 @@ def wire_start(wires: Wires, blocks: gr.Blocks) -> Any:
     for name, panel in p.panels.items():
         panel.select(None, None, None, js=f"() => window.bertprune.turn('{name}')", api_visibility="private")
     blocks.unload(acts.leave)
-    spoken = p.top.language.input(
+    switched = p.top.language.input(
         None, p.top.language, p.top.language, js="window.bertprune.speak", api_visibility="private"
     )
-    wires.draw(spoken.then, "cells", *EVERYTHING)
+    wires.draw(switched.then, "cells", *EVERYTHING)
     return resumed
 
 

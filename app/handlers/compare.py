@@ -43,4 +43,4 @@ def _compared(language: str, shelf: Shelf, first: Run, second: Run, progress: Pr
         shown = comparison_view(language, first, second, found, picture)
         return shown, len(shown)
 
-    return shelf.keep((first.done, "beside", second.done, first.number, second.number, language), make)
+    return shelf.keep((first.done, "compared", second.done, first.number, second.number, language), make)

@@ -1,5 +1,5 @@
-// Roles × layers to choose from: one tab stop, arrows move, a click or the space bar turns cells on and off; the names of
-// rows and columns turn all of theirs. Row 0 and column 0 are the headers. Names are set as text only.
+// Roles × layers to select: one tab stop, arrows move, a click or the space bar switches a cell; the headers of rows and
+// columns switch all of their cells. Row 0 and column 0 are the headers. Names are set as text only.
 const data = () => props.value || { rows: [], layers: [], on: [], text: {} };
 const same = (one, other) => one[0] === other[0] && one[1] === other[1];
 let focus = [1, 1];
@@ -20,15 +20,15 @@ function toggle(row, column) {
   props.value = { ...data(), on: isOn(cells) ? rest : [...rest, ...cells] };
 }
 
-function make(name, role, row, column, said, text) {
+function make(name, role, row, column, label, text) {
   const cell = document.createElement(name);
   const cells = covered(row, column);
   cell.setAttribute('role', role);
   cell.dataset.at = `${row},${column}`;
   if (cells.length) {
     cell.setAttribute('aria-selected', String(isOn(cells)));
-    cell.setAttribute('aria-label', said);
-    cell.title = said;
+    cell.setAttribute('aria-label', label);
+    cell.title = label;
     cell.tabIndex = row === focus[0] && column === focus[1] ? 0 : -1;
   }
   cell.textContent = text;

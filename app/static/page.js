@@ -1,4 +1,4 @@
-// The page's language, what a tab remembers of its visit, and the browser's own back button.
+// The page's language, what a tab remembers of its session, and the browser's Back button.
 window.bertprune = {
   key: 'bertprune-language',
   visit: 'bertprune-visit',
@@ -11,7 +11,7 @@ window.bertprune = {
     if (core) (await import(core)).changeLocale?.(language);
     document.documentElement.lang = language;
   },
-  // A tab goes on with its own visit; a new one begins with the last recipe, but not with another tab's run or upload.
+  // A tab continues its own session; a new one begins with the last recipe, but not with another tab's run or upload.
   own(last) {
     try {
       const own = JSON.parse(sessionStorage.getItem(this.visit));
@@ -21,7 +21,7 @@ window.bertprune = {
   },
   begun: false,
   keep: (kept) => {
-    // at first the page reports what another tab may have left for all
+    // what the page reports first may come from another tab
     if (window.bertprune.begun) try { sessionStorage.setItem(window.bertprune.visit, JSON.stringify(kept)); } catch { /* private windows */ }
     return [];
   },
@@ -41,7 +41,7 @@ window.bertprune = {
     await window.bertprune.change(language);
     return [language];
   },
-  // Each panel has an address of its own, so that Back goes to the panel before.
+  // Each panel has its own address, so that Back returns to the previous panel.
   turn: (panel) => {
     if (location.hash !== '#' + panel) history.pushState(null, '', '#' + panel);
     return [];
@@ -49,13 +49,13 @@ window.bertprune = {
   show() {
     this.open(location.hash.slice(1) || 'model');
   },
-  // Where there is no room, the menu of the rest names its tabs by their text alone.
+  // On a narrow screen, Gradio's overflow menu identifies its tabs by their text only.
   folded(panel) {
     const at = ['model', 'recipe', 'result', 'cost', 'take'].indexOf(panel);
     const text = document.querySelectorAll('#tabs .tab-container[aria-hidden=true] button')[at]?.textContent;
     return [...document.querySelectorAll('#tabs .overflow-dropdown button')].find((tab) => tab.textContent === text);
   },
-  // What changes the steps takes a moment; who prunes right after it means the steps as they will be.
+  // Changing the steps takes a moment; a click on Prune right after it means the changed steps.
   changes: 0,
   last: 0,
   changing: () => {
@@ -68,7 +68,7 @@ window.bertprune = {
     return [];
   },
   async settled() {
-    // a click that was dropped or refused is never answered, so that waiting must have an end
+    // a click that was dropped or refused is never answered, so waiting must have an end
     while (this.changes && Date.now() - this.last < 2000) await new Promise((done) => setTimeout(done, 20));
     this.changes = 0;
   },

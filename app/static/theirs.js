@@ -1,7 +1,7 @@
-// Gradio names some controls in English only: put these names in the page's language, whenever they appear.
-// It also says a thing twice where two events fail for one reason: show it once, with the count that it gives.
+// Gradio names some controls in English only: translate these names whenever they appear.
+// It also shows a message twice where two events fail for the same reason: show it once, with Gradio's count.
 function translate(words) {
-  const inThePagesWords = (text) => {
+  const inPageLanguage = (text) => {
     const to = words[document.documentElement.lang] || words.en;
     for (const from of Object.values(words)) {
       const at = from.findIndex((word) => (word.endsWith(' ') ? text.startsWith(word) : text === word));
@@ -12,18 +12,18 @@ function translate(words) {
   const name = (element) => {
     for (const attribute of ['aria-label', 'title']) {
       const old = element.getAttribute(attribute);
-      if (old && inThePagesWords(old) !== old) element.setAttribute(attribute, inThePagesWords(old));
+      if (old && inPageLanguage(old) !== old) element.setAttribute(attribute, inPageLanguage(old));
     }
   };
   const write = (text) => {
     const within = text.parentElement?.closest('[data-testid=status-tracker]');
-    if (within && inThePagesWords(text.data) !== text.data) text.data = inThePagesWords(text.data);
+    if (within && inPageLanguage(text.data) !== text.data) text.data = inPageLanguage(text.data);
   };
   const once = (toast) => {
-    const said = new Set();
+    const shown = new Set();
     for (const message of toast.querySelectorAll('.toast-message-item')) {
-      message.hidden = said.has(message.textContent);
-      said.add(message.textContent);
+      message.hidden = shown.has(message.textContent);
+      shown.add(message.textContent);
     }
   };
   const all = (node) => {
