@@ -13,16 +13,16 @@ REVIEWS ?= nsmc_train.tsv.gz
 app: $(READY)  ## set up and start the page; it opens in the browser
 	$(BIN)/python app/main.py
 
-test: $(READY)  ## set up and run all tests; ARGS="tests/pruning -x" for some of them
+test: $(READY)  ## set up and run all tests, or some: ARGS="tests/pruning -x"
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: $(READY)  ## style, types, and which module may import which
+lint: $(READY)  ## check style, types, and which module may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## measure what the README quotes; REVIEWS=FILE names the reviews that the demo was trained on
+bench: $(READY)  ## measure the figures of the README; REVIEWS=FILE is the corpus that the demo was trained on
 	mkdir -p build
 	$(BIN)/python benchmarks/held_back.py --data $(REVIEWS) --out build/held_back.tsv
 	$(BIN)/python benchmarks/quality_vs_sparsity.py --data build/held_back.tsv
@@ -30,31 +30,32 @@ bench: $(READY)  ## measure what the README quotes; REVIEWS=FILE names the revie
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.lean
 	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.limits
 	$(BIN)/python -m tools.measured
 
-format: $(READY)  ## let ruff put the style right
+format: $(READY)  ## format the code with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(READY)  ## run the pages' code and write what it prints below it
+docs: $(READY)  ## run the code of README and tutorial and write its output into the pages
 	$(BIN)/python -m tools.documents
 
-picture: $(READY)  ## take the README's picture of the page
+picture: $(READY)  ## take the README's screenshot of the page
 	$(BIN)/python -m tools.picture
 
-space: $(READY)  ## build the folder to push to the Hub, and try it as the Hub would build it
+space: $(READY)  ## build the folder for the Hub, then install and start it as the Hub would
 	$(BIN)/python -m tools.space
 
 fuzz: ARGS =
-fuzz: $(READY)  ## feed the parsers that face strangers for some minutes; ARGS="-k recipes" for one of them
+fuzz: $(READY)  ## fuzz the parsers of untrusted input for some minutes; ARGS="-k recipes" for one of them
 	HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest tests/fuzz --timeout 3600 $(ARGS)
 
-audit: $(READY)  ## look the installed packages up among known vulnerabilities; asks PyPI
+audit: $(READY)  ## check the installed packages for known vulnerabilities; asks PyPI
 	test -x build/audit/bin/python || $(BIN)/python -m venv build/audit
 	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	build/audit/bin/python -m tools.audit "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')"
 
-readme: $(READY)  ## write space.yaml into the README's front matter
+readme: $(READY)  ## copy space.yaml into the README's front matter
 	$(BIN)/python -m tools.front_matter
 
 $(READY): pyproject.toml requirements.txt
@@ -63,8 +64,8 @@ $(READY): pyproject.toml requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[dev]'
 	@touch $@
 
-clean:  ## forget the environment and every cache
+clean:  ## delete the environment and all caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 
-help:  ## this list
+help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10

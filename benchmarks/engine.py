@@ -1,39 +1,34 @@
-"""Time the engine against plain torch, both sides in one run, and write the table that the README shows.
+"""Time the engine against plain torch and write the table that the README shows.
 
     python -m benchmarks.engine
 
-Each side of a work has two turns, in a process of its own so that it neither finds nor has to tidy up the other's
-memory, and in each several rounds on a fresh copy of the model; the fastest counts, as the least disturbed. Memory is
-the peak above the model.
+The two sides of a task alternate, twice, each time in a new process; a process runs several rounds, each on a fresh
+copy of the model. The fastest round counts, since it was disturbed least. Memory is the peak above the model.
 """
 
 import argparse
 import json
 import platform
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from benchmarks.own_process import run_module
 from benchmarks.works import WORKS
 
 
-def alone(module: str, *arguments: str) -> dict[str, float]:
-    """Return what a module of this folder measures in a process of its own."""
-    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
-    measured: dict[str, float] = json.loads(
-        subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    )
+def measure(module: str, *arguments: str) -> dict[str, float]:
+    """Run a module of this folder and return the numbers that it prints as JSON."""
+    measured: dict[str, float] = json.loads(run_module(module, *arguments))
     return measured
 
 
 def row(key: str, rounds: int) -> str:
     work, sides = WORKS[key], ("theirs", "ours")
-    turns = [[alone("timed", key, side, str(rounds))["seconds"] for side in sides] for _ in range(2)]
+    turns = [[measure("timed", key, side, str(rounds))["seconds"] for side in sides] for _ in range(2)]
     theirs, ours = map(min, zip(*turns, strict=True))
-    memory = " | ".join(f"{alone('peak', key, side)['peak'] / 1e6:,.0f} MB" for side in sides)
+    memory = " | ".join(f"{measure('peak', key, side)['peak'] / 1e6:,.0f} MB" for side in sides)
     return f"| {work.name} | {work.against} | {theirs:.2f} s | {ours:.2f} s | **{theirs / ours:.1f}×** | {memory} |"
 
 
@@ -50,7 +45,7 @@ def table(keys: Sequence[str], rounds: int) -> str:
 
 def machine(rounds: int) -> str:
     return (
-        f"Best of twice {rounds} rounds, a process for each side, turn about; memory at the peak, above the model. "
+        f"Best of 2 × {rounds} rounds; the sides alternate, each in its own process. Memory: peak above the model. "
         f"{platform.machine()}, {torch.get_num_threads()} threads, Python {platform.python_version()}, "
         f"torch {torch.__version__}."
     )

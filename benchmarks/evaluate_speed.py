@@ -1,8 +1,9 @@
-"""Compare `bp.evaluate` with a loop over a plain `pipeline("text-classification")`, side by side in one run.
+"""Compare `bp.evaluate` with a loop over transformers' `pipeline("text-classification")`.
 
     python benchmarks/evaluate_speed.py --data reviews.tsv
 
-Both score the same texts with the same model object and the same threads, turn about; the best round of each counts.
+Both score the same texts with the same model object and the same number of threads. They alternate, and the best round
+of each counts.
 """
 
 import argparse
@@ -22,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
-    """Time both sides and print the ratio; return what is written as JSON."""
+    """Time both sides and print the ratio; return the numbers that are written as JSON."""
     given = parse(arguments)
     logging.set_verbosity_error()
     if given.threads:
@@ -62,14 +63,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", default="samples", help="labelled texts, labels as numbers (default: samples)")
     parser.add_argument("--checkpoint", default="demo", help="a classifier: a name, folder or Hub id (default: demo)")
     parser.add_argument("--limit", type=int, default=2000, help="examples to score (default: 2000)")
-    parser.add_argument("--rounds", type=int, default=3, help="the best of how many (default: 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the best counts (default: 3)")
     parser.add_argument("--threads", type=int, help="for torch (default: torch's own)")
     parser.add_argument("--out", type=Path, default=HERE / "evaluate_speed.json")
     return parser.parse_args(arguments)
 
 
 def read(data: str, limit: int) -> list[tuple[str, str]]:
-    """Take texts and labels out of the file, so that neither side is timed on reading it."""
+    """Read texts and labels beforehand, so that reading the file is not timed."""
     from bertprune.data.columns import find_examples
     from bertprune.data.tables import read_table
 
@@ -78,7 +79,7 @@ def read(data: str, limit: int) -> list[tuple[str, str]]:
 
 
 def best_of(rounds: int, one: Callable[[], Any], other: Callable[[], Any]) -> tuple[tuple[float, Any], ...]:
-    """Run both turn about; return the shortest time of each with its last result."""
+    """Run both alternately; return the shortest time of each with its last result."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         start = time.perf_counter()
@@ -91,7 +92,7 @@ def best_of(rounds: int, one: Callable[[], Any], other: Callable[[], Any]) -> tu
 
 
 def show(result: dict[str, Any], out: Path) -> None:
-    """Print the result and keep it, as data and as the table that the README shows."""
+    """Print the result and save it, as JSON and as the README's table."""
     for name, value in result.items():
         print(f"{name.replace('_', ' '):36} {value}")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,15 +1,13 @@
-"""Time and memory of a global L1 step against the number of weights, ours and torch's, on one plot.
+"""Plot time and memory of a global L1 step against the number of weights, for torch and bertprune.
 
     python -m benchmarks.growth
 
-Encoders from 1 M to 560 M weights (the last has the shape of XLM-R large), each measured in a process of its own, the
-best of some rounds. A side is left out where it would not fit into the memory that is free, and the plot says so.
+Encoders have 1 M to 560 M weights (the largest has the shape of XLM-R large). Each is measured in its own process; the
+best of several rounds counts. A side is left out where it would not fit into the free memory: its line ends there.
 """
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from benchmarks.peak import available, watched
+from benchmarks.own_process import ROOT, run_module
+from benchmarks.peak import available, peak_growth
 from benchmarks.works import WORKS
 
-ROOT = Path(__file__).parent.parent
 SIZES = {
     "1 M": (4000, 128, 4),
     "5 M": (8000, 256, 4),
@@ -30,41 +28,37 @@ SIZES = {
     "278 M": (250_002, 768, 12),
     "560 M": (250_002, 1024, 24),
 }
-"""Words, hidden size and layers; the feed-forward part is four times as wide."""
+"""Vocabulary, hidden size and layers; the feed-forward part is four times as wide."""
 
 FREE = {"ours": 2.5, "theirs": 12.0}
-"""Bytes that a side needs for each byte of the model, with some to spare; torch's joined copies are most of its."""
+"""Bytes that a side needs for each byte of the model, with a margin; torch concatenates copies of all tensors."""
 
 
-def encoder(words: int, hidden: int, layers: int) -> nn.Module:
-    """Build the weights of a BERT: what is pruned, without what computes."""
+def encoder(vocabulary: int, hidden: int, layers: int) -> nn.Module:
+    """Build the weight matrices of a BERT, without its forward pass."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         shapes = [(hidden, hidden)] * 4 + [(hidden, 4 * hidden), (4 * hidden, hidden)]
         blocks = [nn.Sequential(*(nn.Linear(*shape) for shape in shapes)) for _ in range(layers)]
-        return nn.Sequential(nn.Embedding(words, hidden), *blocks)
+        return nn.Sequential(nn.Embedding(vocabulary, hidden), *blocks)
 
 
 def one(size: str, side: str) -> dict[str, Any]:
-    """Measure one side on one size, here and now."""
+    """Measure one side on one size, in this process."""
     model = encoder(*SIZES[size])
     weights = sum(parameter.numel() for parameter in model.parameters())
     if available() < FREE[side] * 4 * weights:
         return {"weights": weights, "seconds": None, "peak": None}
     work = getattr(WORKS["global"], side)
-    work(encoder(8, 8, 1))  # what is imported at the first call is no part of the growth
+    work(encoder(8, 8, 1))  # imports at the first call must not be measured
     started = time.perf_counter()
-    peak = watched(lambda: work(model))
+    peak = peak_growth(lambda: work(model))
     return {"weights": weights, "seconds": time.perf_counter() - started, "peak": peak}
 
 
 def measured(size: str, side: str, rounds: int) -> dict[str, Any]:
-    """Take the best of some rounds, each in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.growth", "--one", size, side]
-    runs = [
-        json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
-        for _ in range(rounds)
-    ]
+    """Return the best of several rounds, each in its own process."""
+    runs = [json.loads(run_module("growth", "--one", size, side)) for _ in range(rounds)]
     return min(runs, key=lambda run: run["seconds"] or 0)
 
 
@@ -74,8 +68,8 @@ def plot(points: dict[str, list[dict[str, Any]]]) -> Figure:
     panels = zip(figure.subplots(1, 2), ("seconds", "peak"), ("seconds", "GB beyond the model"), (1, 1e9), strict=True)
     for axes, key, label, scale in panels:
         for side, name, marker in (("theirs", "torch", "s"), ("ours", "bertprune", "o")):
-            there = [point for point in points[side] if point[key]]
-            axes.plot([p["weights"] / 1e6 for p in there], [p[key] / scale for p in there], marker=marker, label=name)
+            found = [point for point in points[side] if point[key]]
+            axes.plot([p["weights"] / 1e6 for p in found], [p[key] / scale for p in found], marker=marker, label=name)
         axes.set(xscale="log", yscale="log", xlabel="million weights", ylabel=label)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)

@@ -1,8 +1,8 @@
-"""Write the reviews that the demo's training held back, for the other benchmarks.
+"""Write the validation reviews of the demo's training, for the other benchmarks.
 
     python benchmarks/held_back.py --data nsmc_train.tsv.gz --out reviews.tsv
 
-The training splits by its seed, so the same reviews come out each time.
+The split depends only on the training's seed, so the reviews are the same each time.
 """
 
 import argparse
@@ -17,11 +17,11 @@ from demo_training.stages import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Split as the training does and write the smaller part as TSV."""
+    """Split as the training does and write the validation part as TSV."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the reviews that the demo was trained on")
     parser.add_argument("--out", type=Path, required=True, help="where to write `document<TAB>label` lines")
-    parser.add_argument("--count", type=int, default=Settings.held, help="how many the training held back")
+    parser.add_argument("--count", type=int, default=Settings.held, help="how many were held back from training")
     parser.add_argument("--seed", type=int, default=Settings.seed, help="the training's seed")
     given = parser.parse_args(arguments)
     _, held = split(read_reviews(given.data), given.count, given.seed)

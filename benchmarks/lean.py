@@ -1,26 +1,23 @@
-"""Show that runs stay small, that repeated steps leave nothing behind, and that looking is quick. Linux only.
+"""Measure the memory of kept runs and of repeated steps, and the time of snapshots and of opening. Linux only.
 
 python -m benchmarks.lean
 """
 
 import argparse
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import bertprune as bp
-from benchmarks.peak import resident, watched
+from benchmarks.own_process import run_module
+from benchmarks.peak import peak_growth, resident
 from benchmarks.works import QKV, WORKS, kobert
 from bertprune.model.diff import diff
 
-ROOT = Path(__file__).parent.parent
-
 
 def runs(number: int = 32) -> str:
-    """Prune one checkpoint by many recipes; every run is kept, and none is looked at."""
+    """Prune one checkpoint by many recipes and keep every run; no run builds its model."""
     checkpoint = bp.Checkpoint.open("kobert-shape")
     bp.prune(checkpoint, bp.Step(method="l1_unstructured", count=1, select="encoder.layer.0.*"))  # imports
     kept: list[bp.PruningRun] = []
@@ -31,16 +28,16 @@ def runs(number: int = 32) -> str:
             kept.append(bp.prune(checkpoint, step))
 
     before = resident("VmRSS")
-    peak = watched(prune_all)
+    peak = peak_growth(prune_all)
     after = resident("VmRSS") - before
     return (
-        f"{number} runs kept side by side on one 92 M checkpoint: {after / number / 1e6:.0f} MB each, "
-        f"{peak / 1e6:,.0f} MB beyond the model at the peak"
+        f"{number} runs of one 92 M checkpoint in memory: {after / number / 1e6:.0f} MB each, "
+        f"{peak / 1e6:,.0f} MB above the model at the peak"
     )
 
 
 def rounds(number: int = 50) -> str:
-    """Prune and bake one model again and again."""
+    """Prune and bake one model repeatedly."""
     model = kobert()
     step = bp.Step(method="l1_unstructured", count=100_000, scope="global", select=QKV)
     sizes = []
@@ -54,22 +51,22 @@ def rounds(number: int = 50) -> str:
     )
 
 
-def looks() -> str:
+def snapshots() -> str:
     """Take snapshots of a 12-layer model before and after pruning, and compare them."""
     model = kobert()
     before = bp.snapshot(model)
     WORKS["global"].ours(model)
     quickest = _seconds(lambda: diff(before, bp.snapshot(model)))
-    return f"snapshot and diff of a model of 12 layers: {quickest * 1e3:.0f} ms"
+    return f"snapshot and diff of a 12-layer model: {quickest * 1e3:.0f} ms"
 
 
 def opening() -> str:
-    """Open a 92 M checkpoint: facts and tree from its headers, no weight is read."""
+    """Open a 92 M checkpoint: facts and tree come from its headers, no weight is read."""
     with tempfile.TemporaryDirectory() as folder:
         kobert().save_pretrained(folder)  # type: ignore[operator]
         bp.tree(bp.Checkpoint.open(folder).skeleton())  # imports
         ours = _seconds(lambda: _facts_and_tree(folder))
-    return f"facts and tree of a 92 M checkpoint, from its headers: {ours:.2f} s"
+    return f"facts and tree of a 92 M checkpoint from its headers: {ours:.2f} s"
 
 
 def _facts_and_tree(folder: str) -> object:
@@ -86,7 +83,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return min(times)
 
 
-PARTS = {"runs": runs, "rounds": rounds, "looks": looks, "opening": opening}
+PARTS = {"runs": runs, "rounds": rounds, "snapshots": snapshots, "opening": opening}
 
 
 def main() -> None:
@@ -98,9 +95,8 @@ def main() -> None:
         print("-", PARTS[given.part]())
         return
     lines = []
-    for part in PARTS:  # each in a process of its own, so that none inherits another's memory
-        command = [sys.executable, "-m", "benchmarks.lean", "--part", part]
-        lines.append(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    for part in PARTS:
+        lines.append(run_module("lean", "--part", part))
         print(lines[-1], end="", flush=True)
     given.out.write_text("".join(lines), encoding="utf-8")
 

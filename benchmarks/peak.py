@@ -1,4 +1,4 @@
-"""Measure how far one side of one work goes above the model in memory; prints JSON. Linux only."""
+"""Measure the peak memory of one side of a task, above the model; prints JSON. Linux only."""
 
 import json
 import sys
@@ -16,15 +16,15 @@ def resident(field: str) -> int:
 
 
 def available() -> int:
-    """Return the bytes that may still be taken on this machine."""
+    """Return how many bytes of memory this machine has available."""
     return _field(Path("/proc/meminfo"), "MemAvailable")
 
 
-def watched(work: Callable[[], object]) -> int:
-    """Do some work, and return the bytes by which the process grew at its peak."""
-    (PROC / "clear_refs").write_text("5")  # the peak starts from here
+def peak_growth(work: Callable[[], object]) -> int:
+    """Run some work and return by how many bytes the process grew at its peak."""
+    (PROC / "clear_refs").write_text("5")  # resets the peak
     before = resident("VmRSS")
-    kept = work()  # what it returns still counts at the peak
+    kept = work()  # the result counts too
     peak = resident("VmHWM") - before
     del kept
     return peak
@@ -39,7 +39,7 @@ def main() -> None:
     key, side = sys.argv[1:]
     work, model = WORKS[key], kobert()
     work.ready(model)
-    print(json.dumps({"peak": watched(lambda: getattr(work, side)(model))}))
+    print(json.dumps({"peak": peak_growth(lambda: getattr(work, side)(model))}))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Measure what each method costs at each sparsity: a table, a figure and the plain numbers.
+"""Measure the accuracy that each method leaves at each sparsity; write a table, a figure and all numbers.
 
     python benchmarks/quality_vs_sparsity.py --data reviews.tsv
 
-Prunes the Linear weights of the encoder, evaluates on the same examples each time, and writes
-`docs/images/quality_vs_sparsity.png` and, beside this script, `quality_vs_sparsity.md` and `.json`.
+The Linear weights of the encoder are pruned, and every model is evaluated on the same examples. The results are
+`docs/images/quality_vs_sparsity.png` and, next to this script, `quality_vs_sparsity.md` and `.json`.
 """
 
 import argparse
@@ -59,20 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         task = bars.add_task("", total=len(plan))
         points = []
         for name, fraction in plan:
-            told = partial(tell, bars, task, len(points), f"{name} {fraction:.0%}")
-            points.append(measure(checkpoint, name, fraction, given, told))
+            progress = partial(show_progress, bars, task, len(points), f"{name} {fraction:.0%}")
+            points.append(measure(checkpoint, name, fraction, given, progress))
     write(points, given)
 
 
-def tell(bars: Progress, task: TaskID, done: int, words: str, share: float, _: str) -> None:
-    """Move the bar: so many points are done, and a share of the next."""
+def show_progress(bars: Progress, task: TaskID, done: int, words: str, share: float, _: str) -> None:
+    """Update the progress bar: `done` points are finished, and a share of the next one."""
     bars.update(task, completed=done + share, description=words)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="labelled examples: CSV, TSV or JSONL; none seen in training")
+    parser.add_argument("--data", required=True, help="labelled examples not used in training: CSV, TSV or JSONL")
     parser.add_argument("--checkpoint", default="demo", help="a name, folder or Hub id (default: demo)")
     parser.add_argument("--limit", type=int, default=10_000, help="examples to score (default: 10000)")
     parser.add_argument("--seed", type=int, default=0, help="of the random choices (default: 0)")
@@ -80,7 +80,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--fractions", type=float, nargs="+", default=[tenth / 10 for tenth in range(1, 10)])
     parser.add_argument("--image", type=Path, default=HERE.parent / "docs" / "images" / "quality_vs_sparsity.png")
     parser.add_argument(
-        "--table", type=Path, default=HERE / "quality_vs_sparsity.md", help="numbers go to .json beside"
+        "--table",
+        type=Path,
+        default=HERE / "quality_vs_sparsity.md",
+        help="numbers go to the .json file of that name",
     )
     return parser.parse_args(arguments)
 
@@ -88,7 +91,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def measure(
     checkpoint: bp.Checkpoint, name: str, fraction: float, given: argparse.Namespace, progress: Callable[..., None]
 ) -> Point:
-    """Prune as asked and score what is left."""
+    """Prune by one method and evaluate the result."""
     options = {"limit": given.limit, "batch_size": 64, "progress": progress}
     if name == DENSE:
         sparsity, report = 0.0, bp.evaluate(checkpoint, given.data, **options)
@@ -103,7 +106,7 @@ def measure(
 
 
 def write(points: list[Point], given: argparse.Namespace) -> None:
-    """Write the three results."""
+    """Write table, figure and numbers."""
     for path in (given.image, given.table):
         path.parent.mkdir(parents=True, exist_ok=True)
     given.table.write_text(table(points), encoding="utf-8")
@@ -116,7 +119,7 @@ def write(points: list[Point], given: argparse.Namespace) -> None:
 
 
 def table(points: list[Point]) -> str:
-    """Lay the points out as Markdown: a row a sparsity, a column a method."""
+    """Write the points as a Markdown table: one row per sparsity, one column per method."""
     dense, *rest = points
     found = {(point.method, point.asked): point for point in rest}
     fractions = sorted({point.asked for point in rest})
@@ -130,14 +133,14 @@ def table(points: list[Point]) -> str:
 
 
 def cell(point: Point) -> str:
-    """Write value and interval, shares in per cent."""
+    """Format a value with its interval; accuracies are in per cent."""
     if point.figure in ("accuracy", "macro_f1"):
         return f"{100 * point.value:.1f} ({100 * point.low:.1f}–{100 * point.high:.1f})"
     return f"{point.value:.3f} ({point.low:.3f}–{point.high:.3f})"
 
 
 def draw(points: list[Point]) -> Figure:
-    """Draw a line a method with its interval as a band, and the dense model as a dashed line."""
+    """Draw one line per method with its interval as a band, and the dense model as a dashed line."""
     dense, *rest = points
     scale = 100 if dense.figure == "accuracy" else 1
     figure = Figure(figsize=(7, 4.2))

@@ -1,6 +1,6 @@
-"""Time one side of one work on fresh copies of the model; prints JSON.
+"""Time one side of a task on fresh copies of the model; prints JSON.
 
-Where both sides must leave the same masks, those of ours are compared with torch's afterwards.
+Where both sides must leave the same masks, bertprune's are compared with torch's afterwards.
 """
 
 import gc
@@ -18,7 +18,7 @@ def seconds(work: Work, side: str, model: torch.nn.Module, rounds: int) -> float
     best = float("inf")
     for _ in range(rounds):
         mine = fresh(model, work)
-        gc.collect()  # or it would come at some moment, and count
+        gc.collect()  # so that it does not happen while the clock runs
         started = time.perf_counter()
         getattr(work, side)(mine)
         best = min(best, time.perf_counter() - started)
@@ -27,14 +27,14 @@ def seconds(work: Work, side: str, model: torch.nn.Module, rounds: int) -> float
 
 
 def check(work: Work, model: torch.nn.Module) -> None:
-    """Stop where the two sides leave different masks."""
+    """Exit with an error if the two sides leave different masks."""
     left = []
     for side in (work.ours, work.theirs):
         mine = fresh(model, work)
         side(mine)
         left.append(masks(mine))
     if not agree(work, model, *left):
-        raise SystemExit(f"{work.name}: the masks are not torch's")
+        raise SystemExit(f"{work.name}: the masks differ from torch's")
 
 
 def main() -> None:

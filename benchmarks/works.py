@@ -1,4 +1,4 @@
-"""The works that are timed: what bertprune does, and the plain torch that does the same."""
+"""The tasks that are timed: what bertprune does, and plain torch code that does the same."""
 
 import copy
 from collections.abc import Callable
@@ -14,7 +14,7 @@ QKV = bp.Selection(roles=["attention.query", "attention.key", "attention.value"]
 
 
 def kobert() -> nn.Module:
-    """Build the model of KoBERT's shape: 92 M weights, 76 of its tensors Embedding or Linear."""
+    """Build a model of KoBERT's shape: 92 M weights, 76 of its tensors in Embedding or Linear modules."""
     return bp.Checkpoint.open("kobert-shape").load()
 
 
@@ -40,11 +40,11 @@ class Work:
     theirs: Callable[[nn.Module], object]
     against: str
     scores: Callable[[nn.Module], dict[str, torch.Tensor]] | None = None
-    """What both sides rank, by mask; where given, both must leave the same masks but for ties at the cut."""
+    """The scores that both sides rank, by mask name; if given, both must leave the same masks except for ties."""
     together: bool = False
-    """Whether all tensors are ranked together, so that there is one cut."""
+    """Whether all tensors are ranked together, with one cut."""
     ready: Callable[[nn.Module], object] = lambda model: None
-    """What is done to the model before the clock starts."""
+    """Prepares the model before the clock starts."""
 
 
 def _step(method: str, fraction: float, scope: str = "local", select: object = "*", **options: object) -> bp.Step:
@@ -84,7 +84,7 @@ def _torch_rows(model: nn.Module) -> None:
 
 
 def _ranked(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Return the weights of Embedding and Linear by the names of their masks."""
+    """Return the weights of Embedding and Linear modules by the names of their masks."""
     return {f"{path}.weight_mask": m.weight.detach() for path, m in model.named_modules() if _is_matrix(m)}
 
 
@@ -143,7 +143,7 @@ WORKS = {
 
 
 def fresh(model: nn.Module, work: Work) -> nn.Module:
-    """Copy the model and make it ready for a work."""
+    """Copy the model and prepare it for a task."""
     mine = copy.deepcopy(model)
     work.ready(mine)
     return mine
@@ -155,7 +155,7 @@ def masks(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def agree(work: Work, model: nn.Module, ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool:
-    """Tell whether two sets of masks keep equally many, and differ only where scores tie at the cut."""
+    """Check that two sets of masks keep equally many, and differ only where scores tie at the cut."""
     assert work.scores is not None
     scores = work.scores(model)
     apart = [scores[name][ours[name] != theirs[name]].unique() for name in ours]

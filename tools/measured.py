@@ -1,10 +1,10 @@
-"""Write what the benchmarks measured into the READMEs, between `<!-- measured: NAME -->` and `<!-- end -->`."""
+"""Copy the tables that the benchmarks wrote into the pages, between `<!-- measured: NAME -->` and `<!-- end -->`."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "README.ko.md")
+PAGES = ("README.md", "README.ko.md", "benchmarks/README.md")
 _BLOCK = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.S)
 
 
