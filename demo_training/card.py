@@ -1,4 +1,4 @@
-"""Write the model cards beside the weights."""
+"""Write the model cards of the demo checkpoints."""
 
 import platform
 from pathlib import Path
@@ -28,11 +28,11 @@ pipeline_tag: {task}
 | licence of the weights | Apache-2.0 |
 | architecture | `{architecture}`, {parameters:,} parameters |
 | shape | {layers} layers, hidden size {hidden}, {heads} heads, FFN {ffn} |
-| tokenizer | WordPiece, {vocab:,} entries, NFC, lower case, accents kept; long runs of ㅋ, ㅠ, !, … are shortened |
-| on disk | float16; `config.json` says float32, which is what it is loaded as |
+| tokenizer | WordPiece, {vocab:,} entries, NFC, lower case, accents kept; repeated ㅋ, ㅠ, !, … are shortened |
+| stored as | float16; loads as float32, as `config.json` says |
 | seed | {seed} |
 | training | {train:,} reviews, {time} on {threads} CPU thread(s) |
-| validation | {held:,} other reviews, split off by the seed and never trained on |
+| validation | {held:,} other reviews, chosen by the seed and never used in training |
 | versions | {versions} |
 """
 
@@ -40,7 +40,7 @@ RECIPE = """
 ## Training log
 
 {epochs:g} epochs ({steps:,} steps of {batch} reviews), AdamW, highest learning rate {lr:g}, {warmup:.0%} warm-up,
-{decay} decay to zero, weight decay {weight_decay:g}. Made by `demo_training/train_demo.py`.
+{decay} decay to zero, weight decay {weight_decay:g}. Trained with `demo_training/train_demo.py`.
 
 | epoch | step | training loss | validation loss | validation accuracy | time |
 |---|---|---|---|---|---|
@@ -49,31 +49,31 @@ RECIPE = """
 ![losses and accuracy over epochs](training.png)
 """
 
-MLM = """The pre-trained stage of bertprune's Korean demo model: a small BERT that fills in masked tokens of reviews.
-Its decoder is tied to the word embeddings. It is made to try pruning on, not to be good at its task:
-it guesses {accuracy:.1%} of the concealed tokens (15 %, by BERT's scheme) of the validation reviews."""
+MLM = """The pre-trained stage of bertprune's Korean demo model: a small BERT that predicts masked tokens of film
+reviews. Its decoder is tied to the word embeddings. It is meant for trying out pruning, not for good predictions: it
+predicts {accuracy:.1%} of the masked tokens (15 %, by BERT's scheme) of the validation reviews."""
 
-SENTIMENT = """Bertprune's Korean demo model: a small BERT that tells whether a movie review is positive (1) or
-negative (0), fine-tuned from the masked-language model beside it. It is made to try pruning on.
+SENTIMENT = """bertprune's Korean demo model: a small BERT that classifies film reviews as positive (1) or negative (0).
+It was fine-tuned from the masked-language model `demo-mlm` and is meant for trying out pruning.
 
-| labelled right, in float32, loaded from this folder | accuracy |
+| data, with the model loaded from this folder in float32 | accuracy |
 |---|---|
 | validation reviews ({held:,}) | {accuracy:.2%} |{samples}"""
 
 SAMPLES = """
-| `samples.csv`: {count} sentences written for this project, many of them hard | {accuracy:.1%} |"""
+| `samples.csv`: {count} sentences written for this project, many of them difficult | {accuracy:.1%} |"""
 
 LIMITS = """
 ## Limits
 
-The reviews are short (140 characters at most), informal and about films and series; labels come from the stars that
-their writers gave. Irony and verdicts that turn in mid-sentence are often misread.
-Rude and unfair opinions are part of the data. Nothing here is fit for decisions about people.
+The reviews are short (at most 140 characters), informal, and about films and series; the labels come from the star
+ratings of their authors. Irony, and opinions that change within a sentence, are often classified wrongly.
+The data contains rude and unfair opinions. The model is not suitable for decisions about people.
 """
 
 
 def clock(seconds: float) -> str:
-    """Write a duration in minutes and seconds."""
+    """Format a duration in minutes and seconds."""
     return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
 
 
@@ -84,7 +84,7 @@ def row(entry: Row) -> str:
 
 
 def versions() -> str:
-    """Name the versions that made the weights."""
+    """List the library versions used in training."""
     libraries = (("torch", torch), ("transformers", transformers), ("tokenizers", tokenizers))
     return ", ".join([f"Python {platform.python_version()}"] + [f"{n} {m.__version__}" for n, m in libraries])
 
@@ -113,7 +113,7 @@ def header(stage: Stage, task: str, title: str, about: str, train: int, held: in
 
 
 def recipe(stage: Stage) -> str:
-    """Write how the stage was trained, and its log."""
+    """Describe how the stage was trained, with its log."""
     plan = stage.plan
     return RECIPE.format(
         epochs=plan.epochs,
@@ -128,7 +128,7 @@ def recipe(stage: Stage) -> str:
 
 
 def sentiment_about(folder: Path, held: list[Review], samples: list[Review]) -> str:
-    """Introduce the classifier by its scores, measured on the exported folder."""
+    """Describe the classifier with its accuracy, measured on the exported folder."""
     extra = SAMPLES.format(count=len(samples), accuracy=accuracy(folder, samples)) if samples else ""
     return SENTIMENT.format(held=len(held), accuracy=accuracy(folder, held), samples=extra)
 

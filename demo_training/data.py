@@ -1,4 +1,4 @@
-"""Read labelled reviews, split them, and cut them into batches of similar length."""
+"""Read labelled reviews, split them, and make batches of similar length."""
 
 import csv
 import gzip
@@ -37,7 +37,7 @@ class Encoded:
 
 
 def read_reviews(path: Path) -> list[Review]:
-    """Read `document<TAB>label` lines below a header; a `.gz` file is unpacked on the way."""
+    """Read `document<TAB>label` lines after a header line; `.gz` files are decompressed."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8", newline="\n") as lines:
         next(lines)
@@ -52,13 +52,13 @@ def read_samples(path: Path) -> list[Review]:
 
 
 def split(reviews: list[Review], held: int, seed: int) -> tuple[list[Review], list[Review]]:
-    """Split off `held` reviews for validation; the same seed gives the same split."""
+    """Hold back `held` reviews for validation; the same seed gives the same split."""
     order = torch.randperm(len(reviews), generator=torch.Generator().manual_seed(seed)).tolist()
     return [reviews[i] for i in order[held:]], [reviews[i] for i in order[:held]]
 
 
 def encode(reviews: list[Review], tokenizer: Tokenizer) -> Encoded:
-    """Turn reviews into token ids, cut at `MAX_TOKENS`."""
+    """Tokenize reviews, truncated to `MAX_TOKENS`."""
     tokenizer.enable_truncation(MAX_TOKENS)
     tokenizer.no_padding()
     encodings = tokenizer.encode_batch([review.text for review in reviews])
@@ -66,7 +66,7 @@ def encode(reviews: list[Review], tokenizer: Tokenizer) -> Encoded:
 
 
 def plan(data: Encoded, size: int, seed: int) -> list[list[int]]:
-    """Cut an epoch into batches of indices; lengths are alike within a batch, batches are shuffled."""
+    """Divide an epoch into shuffled batches of indices; a batch has reviews of similar length."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data.ids), generator=generator).tolist()
     window = size * 50

@@ -15,7 +15,7 @@ TIED = {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}
 
 
 def half_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return the parameters in float16, each tied tensor once."""
+    """Return the parameters in float16, without the tied ones."""
     return {
         name: tensor.detach().half().contiguous()
         for name, tensor in model.named_parameters(remove_duplicate=False)
@@ -24,7 +24,7 @@ def half_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def write_config(model: BertForMaskedLM | BertForSequenceClassification, folder: Path) -> None:
-    """Write config.json; `dtype` is what to compute in, whatever the file on disk holds."""
+    """Write config.json; its `dtype` is the dtype to compute in, not the one on disk."""
     config = model.config.to_diff_dict()
     config |= {"architectures": [type(model).__name__], "dtype": "float32"}
     text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
@@ -32,7 +32,7 @@ def write_config(model: BertForMaskedLM | BertForSequenceClassification, folder:
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write tokenizer.json and tokenizer_config.json, under the class name that old and new versions know."""
+    """Write tokenizer.json and tokenizer_config.json, with a class name that old and new versions know."""
     tokenizer.no_truncation()
     tokenizer.no_padding()
     fast = PreTrainedTokenizerFast(
@@ -52,7 +52,7 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def export(model: BertForMaskedLM | BertForSequenceClassification, tokenizer: Tokenizer, folder: Path) -> None:
-    """Write config, float16 weights and tokenizer beside `folder`, then put them in its place."""
+    """Write config, float16 weights and tokenizer to a temporary folder, then rename it to `folder`."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

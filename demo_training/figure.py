@@ -1,4 +1,4 @@
-"""Draw how a stage went."""
+"""Plot the training log of a stage."""
 
 from pathlib import Path
 

@@ -9,7 +9,7 @@ from demo_training.loop import Row
 
 
 def classifier(config: BertConfig, pretrained: BertForMaskedLM, seed: int) -> BertForSequenceClassification:
-    """Build a classifier whose encoder starts from the pre-trained one; pooler and head start fresh."""
+    """Build a classifier whose encoder starts from the pre-trained one; pooler and head are new."""
     torch.manual_seed(seed)
     model = BertForSequenceClassification(config)
     model.bert.load_state_dict(pretrained.bert.state_dict(), strict=False)

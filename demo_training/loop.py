@@ -1,4 +1,4 @@
-"""Train a model for a fixed number of steps, resumably."""
+"""Train a model for a fixed number of steps; training can be interrupted and resumed."""
 
 import math
 import time
@@ -21,26 +21,26 @@ class Plan:
     name: str
     """Name of the stage, and of its state file."""
     epochs: float
-    """How often every review is seen."""
+    """Passes over all reviews."""
     batch: int
-    """Reviews a step."""
+    """Reviews per step."""
     lr: float
     """Highest learning rate; it warms up linearly, then decays to zero."""
     cosine: bool = False
-    """Decay along a cosine rather than a line."""
+    """Cosine decay instead of linear decay."""
     warmup: float = 0.06
     """Share of the steps spent warming up."""
     weight_decay: float = 0.01
-    """Decay of weights with two dimensions; others have none."""
+    """Weight decay of matrices; vectors have none."""
     save_seconds: float = 120.0
     """Seconds between two saves of the state."""
     stop_after: int | None = None
-    """Leave after this many steps, as if killed (used by the smoke run)."""
+    """Stop after this many steps, as if interrupted (used by the smoke run)."""
 
 
 @dataclass
 class Stage:
-    """One stage of training: the model, what a step minimises, and what is measured each half epoch."""
+    """One stage of training: the model, its loss, and what is measured every half epoch."""
 
     plan: Plan
     model: torch.nn.Module
@@ -48,18 +48,18 @@ class Stage:
     """File of the saved state."""
     seed: int
     batches: Callable[[int], list[list[int]]]
-    """From an epoch's number to its batches of indices; the same number each epoch."""
+    """Returns the batches of indices of an epoch; every epoch has the same number of them."""
     loss: Callable[[list[int]], torch.Tensor]
     measure: Callable[[], Row]
     measured: Callable[[], None]
-    """Called after each measurement, to export what there is."""
+    """Called after each measurement, to export the model."""
     step: int = 0
     seconds: float = 0.0
     log: list[Row] = field(default_factory=list)
 
     @property
     def per_epoch(self) -> int:
-        """Steps an epoch."""
+        """Steps per epoch."""
         return len(self.batches(0))
 
 
@@ -96,7 +96,7 @@ def update(stage: Stage, optimizer: torch.optim.Optimizer, indices: list[int], f
 
 
 def record(stage: Stage, per_epoch: int, losses: list[float]) -> None:
-    """Measure, append a row to the log, and start a new mean of losses."""
+    """Measure, append a row to the log, and reset the losses."""
     stage.model.eval()
     row: Row = {"step": stage.step, "epoch": stage.step / per_epoch, "loss": sum(losses) / len(losses)}
     row |= stage.measure() | {"seconds": round(stage.seconds)}
@@ -108,7 +108,7 @@ def record(stage: Stage, per_epoch: int, losses: list[float]) -> None:
 
 
 def remaining(stage: Stage, per_epoch: int, total: int) -> Iterator[list[int]]:
-    """Yield the batches that are left, epoch by epoch, with a progress bar."""
+    """Yield the remaining batches, epoch by epoch, with a progress bar."""
     epoch, order = -1, []
     steps = range(stage.step, total)
     for step in tqdm(steps, desc=stage.plan.name, initial=stage.step, total=total, mininterval=5):
@@ -119,12 +119,12 @@ def remaining(stage: Stage, per_epoch: int, total: int) -> Iterator[list[int]]:
 
 
 def half_epoch_ended(step: int, per_epoch: int) -> bool:
-    """Tell whether the last step crossed a half or the end of an epoch."""
+    """Check whether the last step completed half an epoch or a whole one."""
     return 2 * step // per_epoch > 2 * (step - 1) // per_epoch
 
 
 def train(stage: Stage) -> bool:
-    """Train to the plan's end and return True; False if it left at `stop_after`."""
+    """Train to the end of the plan and return True; return False if it stopped at `stop_after`."""
     optimizer = optimizer_for(stage.model, stage.plan)
     state.resume(stage, optimizer)
     stage.model.train()
@@ -135,14 +135,14 @@ def train(stage: Stage) -> bool:
     for indices in remaining(stage, per_epoch, total):
         losses.append(update(stage, optimizer, indices, scale(stage.plan, stage.step, total)))
         stage.step += 1
-        last, leaving = stage.step == total, stage.step == stage.plan.stop_after
+        last, stopping = stage.step == total, stage.step == stage.plan.stop_after
         if last or half_epoch_ended(stage.step, per_epoch):
             record(stage, per_epoch, losses)
         now = time.monotonic()
         stage.seconds, clock = stage.seconds + now - clock, now
-        if now - saved > stage.plan.save_seconds or last or leaving:
+        if now - saved > stage.plan.save_seconds or last or stopping:
             state.save(stage, optimizer)
             saved = now
-        if leaving:
+        if stopping:
             return False
     return True

@@ -1,4 +1,4 @@
-"""A run of seconds on synthetic reviews: everything is exercised, nothing is learned."""
+"""Run all stages in seconds on synthetic reviews, to test the script."""
 
 from dataclasses import replace
 from itertools import product
@@ -12,7 +12,7 @@ BAD = ["정말 별로였어요", "최악이었다", "지루해요", "다시는 �
 
 
 def synthetic() -> list[Review]:
-    """Make 64 short reviews out of small lists of words."""
+    """Make 64 short reviews from small lists of words."""
     good = [Review(f"{thing} {verdict}", 1) for thing, verdict in product(THINGS, GOOD)]
     bad = [Review(f"{thing} {verdict}", 0) for thing, verdict in product(THINGS, BAD)]
     return good + bad
@@ -25,10 +25,10 @@ def tiny(settings: Settings) -> Settings:
 
 
 def smoke(settings: Settings) -> None:
-    """Run all stages, leaving and resuming once in each; raises RuntimeError if one did not do so."""
+    """Run all stages, with one interruption in each. Raises RuntimeError if one does not stop or resume."""
     whole = tiny(settings)
     in_mlm = replace(whole, mlm=replace(whole.mlm, stop_after=4))
     in_sentiment = replace(whole, sentiment=replace(whole.sentiment, stop_after=4))
     for part, finishes in ((in_mlm, False), (in_sentiment, False), (whole, True)):
         if run(part, synthetic()) is not finishes:
-            raise RuntimeError("the smoke run did not leave and resume as planned")
+            raise RuntimeError("the smoke run did not stop and resume as planned")

@@ -18,12 +18,12 @@ from demo_training.wordpiece import train_tokenizer
 
 @dataclass(frozen=True)
 class Settings:
-    """All that shapes a training, from reviews to folders."""
+    """The settings of a training."""
 
     out: Path
-    """Folder of the two checkpoints and of the state."""
+    """Folder for the two checkpoints and the training state."""
     samples: Path | None = None
-    """Labelled sentences that the finished classifier is scored on too."""
+    """Labelled sentences on which the finished classifier is also evaluated."""
     held: int = 10_000
     """Reviews held back for validation."""
     vocab: int = 8000
@@ -36,7 +36,7 @@ class Settings:
 
     @property
     def state(self) -> Path:
-        """Folder of what a resumed run needs."""
+        """Folder for what a resumed run needs."""
         return self.out / "state"
 
 
@@ -81,7 +81,7 @@ def mlm_stage(settings: Settings, corpus: Corpus) -> tuple[BertForMaskedLM, Stag
 
 
 def sentiment_stage(settings: Settings, corpus: Corpus, pretrained: BertForMaskedLM) -> Stage:
-    """Build the fine-tuning stage on top of the pre-trained encoder."""
+    """Build the fine-tuning stage, which starts from the pre-trained encoder."""
     model = classifier(config_for(settings, corpus), pretrained, settings.seed)
     return Stage(
         plan=settings.sentiment,
@@ -96,7 +96,7 @@ def sentiment_stage(settings: Settings, corpus: Corpus, pretrained: BertForMaske
 
 
 def run_mlm(settings: Settings, corpus: Corpus) -> BertForMaskedLM | None:
-    """Run the masked-language stage and write its card; None if it left early."""
+    """Run the masked-language stage and write its card; None if it stopped early."""
     model, stage = mlm_stage(settings, corpus)
     if not train(stage):
         return None
@@ -105,7 +105,7 @@ def run_mlm(settings: Settings, corpus: Corpus) -> BertForMaskedLM | None:
 
 
 def run_sentiment(settings: Settings, corpus: Corpus, pretrained: BertForMaskedLM) -> bool:
-    """Run the fine-tuning stage and write its card; False if it left early."""
+    """Run the fine-tuning stage and write its card; False if it stopped early."""
     stage = sentiment_stage(settings, corpus, pretrained)
     if not train(stage):
         return False
@@ -115,7 +115,7 @@ def run_sentiment(settings: Settings, corpus: Corpus, pretrained: BertForMaskedL
 
 
 def run(settings: Settings, reviews: list[Review]) -> bool:
-    """Run all stages, each from where it stopped; False if one left early."""
+    """Run all stages, each from where it stopped; False if one stopped early."""
     settings.state.mkdir(parents=True, exist_ok=True)
     corpus = prepare(settings, reviews)
     pretrained = run_mlm(settings, corpus)

@@ -1,4 +1,4 @@
-"""Save and restore all that a resumed stage needs."""
+"""Save and restore what a resumed stage needs."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def save(stage: "Stage", optimizer: torch.optim.Optimizer) -> None:
-    """Write model, optimizer, step, log and random state; a kill in the middle leaves the previous file."""
+    """Write model, optimizer, step, log and random state; an interruption leaves the previous file."""
     saved: dict[str, Any] = {
         "model": stage.model.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -24,7 +24,7 @@ def save(stage: "Stage", optimizer: torch.optim.Optimizer) -> None:
 
 
 def resume(stage: "Stage", optimizer: torch.optim.Optimizer) -> None:
-    """Go on from the saved state if there is one; else seed a fresh run."""
+    """Restore the saved state if there is one; otherwise seed a new run."""
     if not stage.path.exists():
         torch.manual_seed(stage.seed)
         return

@@ -2,7 +2,7 @@
 
     python demo_training/train_demo.py --data reviews.tsv.gz
 
-A killed run goes on from its last saved state when started again with the same arguments.
+An interrupted run resumes from its last saved state when it is started again with the same arguments.
 """
 
 import sys

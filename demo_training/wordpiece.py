@@ -11,12 +11,12 @@ LONGEST_REPEAT = {"ㅋ": 3, "ㅎ": 2, "ㅠ": 2, "ㅜ": 2, "!": 2, "?": 2, "~": 2
 
 
 def shorten(char: str, longest: int) -> normalizers.Normalizer:
-    """Cut runs of `char` to `longest`: laughter of any length is then the same few tokens."""
+    """Shorten repetitions of `char` to `longest`, so that laughter of any length gives the same few tokens."""
     return normalizers.Replace(Regex(rf"\x{{{ord(char):x}}}{{{longest + 1},}}"), char * longest)
 
 
 def normalizer() -> normalizers.Normalizer:
-    """Build BERT's normaliser for Korean: NFC, and no accent stripping, which would take Hangul apart."""
+    """Build BERT's normaliser for Korean: NFC, and no accent stripping, which would decompose Hangul."""
     bert = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=True)
     runs = [shorten(char, longest) for char, longest in LONGEST_REPEAT.items()]
     return normalizers.Sequence([normalizers.NFC(), bert, *runs])
@@ -48,10 +48,10 @@ def alphabet(words: Counter[str]) -> list[str]:
 
 
 def learn_vocabulary(texts: list[str], size: int) -> dict[str, int]:
-    """Merge pieces of words into a vocabulary of at most `size` entries; the same texts give the same one."""
+    """Learn a WordPiece vocabulary of at most `size` entries; the same texts give the same vocabulary."""
     words = count_words(texts)
     chars = alphabet(words)
-    # Left alone, the trainer numbers these in another order each time, and breaks ties by the numbers.
+    # The trainer would number these in a different order each time, and it breaks ties by these numbers.
     inner = sorted({f"##{char}" for word in words for char in word[1:]} & {f"##{char}" for char in chars})
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
@@ -66,7 +66,7 @@ def learn_vocabulary(texts: list[str], size: int) -> dict[str, int]:
 
 
 def train_tokenizer(texts: Iterable[str], vocab: int) -> Tokenizer:
-    """Train a WordPiece vocabulary of at most `vocab` entries and frame texts by `[CLS]` and `[SEP]`."""
+    """Train a WordPiece tokenizer of at most `vocab` entries that adds `[CLS]` and `[SEP]`."""
     tokenizer = untrained(learn_vocabulary(list(texts), vocab))
     tokenizer.add_special_tokens(SPECIAL)
     tokenizer.post_processor = processors.TemplateProcessing(

@@ -1,4 +1,4 @@
-"""The frame around the code: what is declared is what is used, and what is written is what is there."""
+"""The project around the code: declared dependencies, the Space's configuration, and the pages agree with the code."""
 
 import ast
 import re
@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 import bertprune
 from app.settings import Settings
 from tools.front_matter import FENCE, configuration, with_front_matter
+from tools.measured import PAGES as MEASURED
 from tools.measured import with_measured
 from tools.space import build
 
@@ -39,6 +40,7 @@ PAGES = [
     "SECURITY.md",
     "docs/tutorial.md",
     "docs/tutorial.ko.md",
+    "benchmarks/README.md",
 ]
 
 
@@ -102,28 +104,26 @@ def test_the_version_is_the_same_everywhere() -> None:
 def test_the_front_matter_is_the_spaces_configuration() -> None:
     readme = read("README.md")
     assert readme == with_front_matter(readme, configuration()), "run `make readme`"
-    told = {key: value for key, value in SPACE.items() if key != "limits"}
-    assert yaml.safe_load(readme.split(FENCE)[1]) == told
+    assert yaml.safe_load(readme.split(FENCE)[1]) == {key: value for key, value in SPACE.items() if key != "limits"}
 
 
-def test_the_hosted_pages_limits_are_those_of_the_configuration() -> None:
-    read = Settings.from_environment({"SPACE_ID": "org/page"}).model_dump()
+def test_the_hosted_page_has_the_limits_of_the_configuration() -> None:
+    used = Settings.from_environment({"SPACE_ID": "org/page"}).model_dump()
     written = Settings(**SPACE["limits"]).model_dump(include=SPACE["limits"])
-    assert {name: read[name] for name in written} == written
-    assert set(written) == set(read) - {"hosted", "home"}, "every limit is written in space.yaml"
+    assert {name: used[name] for name in written} == written
+    assert set(written) == set(used) - {"hosted", "home"}, "every limit is in space.yaml"
 
 
-def test_front_matter_can_be_written_anew() -> None:
+def test_front_matter_is_replaced() -> None:
     old = with_front_matter("# Title\n\ntext\n---\nmore\n", "title: old\n")
     assert with_front_matter(old, "title: new\n") == old.replace("old", "new")
 
 
-def test_the_hub_takes_the_configuration() -> None:
+def test_the_hub_accepts_the_configuration() -> None:
     assert len(SPACE["short_description"]) <= 60
     assert SPACE["colorFrom"] in COLOURS
     assert SPACE["colorTo"] in COLOURS
-    assert isinstance(SPACE["python_version"], str)
-    assert isinstance(SPACE["sdk_version"], str)
+    assert isinstance(SPACE["python_version"], str) and isinstance(SPACE["sdk_version"], str)
     assert (ROOT / SPACE["app_file"]).is_file()
     assert SPACE["license"].lower() == PROJECT["license"].lower()
 
@@ -140,26 +140,27 @@ def test_nothing_needs_large_file_storage() -> None:
 
 
 def test_the_space_holds_what_its_page_and_its_readme_need(tmp_path: Path) -> None:
-    made = build(tmp_path / "space")
-    assert (made / SPACE["app_file"]).is_file()
-    assert read("README.md") == (made / "README.md").read_text(encoding="utf-8")
-    assert not [path for path in made.rglob("*") if path.name.startswith(".") or path.name == "__pycache__"]
+    space = build(tmp_path / "space")
+    assert (space / SPACE["app_file"]).is_file()
+    assert not [path for path in space.rglob("*") if path.name.startswith(".") or path.name == "__pycache__"]
     for page in ("README.md", "README.ko.md", "CONTRIBUTING.md"):
-        text = (made / page).read_text(encoding="utf-8")
-        links = re.findall(r"\]\((?!https?://|#)([^)#\s]+)", text)
-        assert [link for link in links if not (made / link).exists()] == []
+        assert [link for link in links(page) if not (space / link).exists()] == []
 
 
-def test_a_file_that_the_hub_would_not_take_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_too_large_for_the_hub_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.space.LARGEST", 1_000_000)
     with pytest.raises(SystemExit, match=r"large-file storage for .*model\.safetensors"):
         build(tmp_path / "space")
 
 
-@pytest.mark.parametrize("folder", ["bertprune", "app", "tools", "training"])
-def test_files_stay_short(folder: str) -> None:
-    lengths = {path.name: path.read_text(encoding="utf-8").count("\n") for path in (ROOT / folder).rglob("*.py")}
+def test_files_stay_short() -> None:
+    files = [path for folder in CODE for path in (ROOT / folder).rglob("*.py")]
+    lengths = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in files}
+    assert all(any(name.startswith(f"{folder}/") for name in lengths) for folder in CODE)
     assert {name: lines for name, lines in lengths.items() if lines > 300} == {}
+
+
+CODE = ("bertprune", "app", "benchmarks", "demo_training", "tools")
 
 
 def targets() -> set[str]:
@@ -171,10 +172,22 @@ def test_every_make_command_in_a_page_exists(page: str) -> None:
     assert set(re.findall(r"(?:^|`)make ([a-z]+)", read(page), re.M)) <= targets()
 
 
+def links(page: str) -> list[str]:
+    """List the files that a page links to."""
+    return re.findall(r"\]\((?!https?://|#)([^)#\s]+)", read(page))
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_every_link_to_a_file_leads_somewhere(page: str) -> None:
-    links = re.findall(r"\]\((?!https?://|#)([^)#\s]+)", read(page))
-    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+def test_every_linked_file_exists(page: str) -> None:
+    assert [link for link in links(page) if not ((ROOT / page).parent / link).exists()] == []
+
+
+def test_contributing_names_every_room() -> None:
+    rooms = {path.parent.name for path in (ROOT / "bertprune").glob("*/__init__.py")}
+    files = {path.name for path in (ROOT / "bertprune").glob("[!_]*.py")}
+    layout = read("CONTRIBUTING.md").partition("## Layout")[2]
+    assert [name for name in (*(f"{room}/" for room in rooms), *files) if f"`{name}`" not in layout] == []
+    assert rooms > {"pruning", "scores"}
 
 
 def outline(page: str) -> list[str]:
@@ -185,7 +198,7 @@ def outline(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("english", "korean"), PAIRS)
-def test_the_korean_page_says_the_same(english: str, korean: str) -> None:
+def test_the_korean_page_has_the_same_outline(english: str, korean: str) -> None:
     assert outline(korean) == outline(english)
 
 
@@ -197,11 +210,10 @@ def test_the_korean_page_is_korean(korean: str) -> None:
 
 def test_the_licence_is_whole() -> None:
     text = read("LICENSE")
-    assert "Apache License" in text
-    assert "END OF TERMS AND CONDITIONS" in text
+    assert "Apache License" in text and "END OF TERMS AND CONDITIONS" in text
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.ko.md"])
-def test_the_readmes_show_what_was_measured(page: str) -> None:
-    assert read(page).count("<!-- measured: ") == 4
+@pytest.mark.parametrize("page", MEASURED)
+def test_pages_show_what_was_measured(page: str) -> None:
+    assert read(page).count("<!-- measured: ") == (1 if page == "benchmarks/README.md" else 4)
     assert with_measured(read(page)) == read(page)

@@ -1,4 +1,4 @@
-"""The pages keep their word: every Python cell runs and prints what stands below it, every command works."""
+"""The code in README and tutorial: each cell prints the output on the page, and each command works."""
 
 import re
 import shlex
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
-def left_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Forget the methods that a page registers, and the seeds that it plants for plain torch."""
+def unchanged_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo the methods that a page registers, and the seeds that it sets for plain torch."""
     import torch
 
     from bertprune.scores import registry
@@ -24,13 +24,13 @@ def left_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.mark.usefixtures("left_alone")
+@pytest.mark.usefixtures("unchanged_state")
 @pytest.mark.parametrize("name", PAIRS)
 def test_every_cell_prints_what_the_page_says(name: str, tmp_path: Path) -> None:
     page = cells((ROOT / name).read_text(encoding="utf-8"))
     assert page
     for cell, printed in zip(page, run(page, name, tmp_path), strict=True):
-        assert printed == cell.output, f"{name}, line {cell.line}: `make docs` writes what is printed now"
+        assert printed == cell.output, f"{name}, line {cell.line}: run `make docs` if the new output is right"
 
 
 @pytest.mark.parametrize(("english", "korean"), PAIRS.items())
@@ -84,7 +84,7 @@ print(y)
 """
 
 
-def test_cells_share_their_names_and_outputs_stand_below_them(tmp_path: Path) -> None:
+def test_cells_share_a_namespace_and_outputs_are_written_below_them(tmp_path: Path) -> None:
     outputs = list(run(cells(SAMPLE), "sample", tmp_path))
     assert outputs == ["2\n", "", "3\n"]
     page = with_outputs(SAMPLE, outputs)

@@ -1,1 +1,1 @@
-"""Small helpers of the project itself; nothing in here is shipped."""
+"""Scripts of the project itself; not part of the package."""

@@ -1,4 +1,4 @@
-"""Look every package in a folder up among the known vulnerabilities, and fail as well where that could not be done."""
+"""Check every package in a folder for known vulnerabilities; fail as well if a package cannot be checked."""
 
 import json
 import subprocess
@@ -9,20 +9,20 @@ COMMAND = (sys.executable, *"-m pip_audit --skip-editable --progress-spinner off
 
 
 def judge(report: dict[str, Any]) -> list[str]:
-    """List what is vulnerable, and what nobody knows: a package with a local version is a build of a known one."""
+    """List vulnerable and unchecked packages; those with a local version, builds of known ones, may be unchecked."""
     found = [
-        f"{package['name']} {package['version']}: {one['id']}, mended in {', '.join(one['fix_versions']) or 'none'}"
+        f"{package['name']} {package['version']}: {one['id']}, fixed in {', '.join(one['fix_versions']) or 'none'}"
         for package in report["dependencies"]
         for one in package.get("vulns", ())
     ]
     skipped = [package["skip_reason"] for package in report["dependencies"] if "skip_reason" in package]
-    return found + [f"not looked up: {reason}" for reason in skipped if "+" not in reason]
+    return found + [f"not checked: {reason}" for reason in skipped if "+" not in reason]
 
 
 if __name__ == "__main__":
-    asked = subprocess.run((*COMMAND, sys.argv[1]), stdout=subprocess.PIPE, text=True)
-    if not asked.stdout:
-        sys.exit("pip-audit could not ask anybody")
-    trouble = judge(json.loads(asked.stdout))
-    print("\n".join(trouble) or "no known vulnerability in any installed package")
-    sys.exit(bool(trouble))
+    done = subprocess.run((*COMMAND, sys.argv[1]), stdout=subprocess.PIPE, text=True)
+    if not done.stdout:
+        sys.exit("pip-audit did not answer; is there a network?")
+    problems = judge(json.loads(done.stdout))
+    print("\n".join(problems) or "no known vulnerability in any installed package")
+    sys.exit(bool(problems))

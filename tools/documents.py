@@ -1,4 +1,4 @@
-"""Run the Python of a Markdown page, cell by cell, and put what it prints below each cell."""
+"""Run the Python cells of a Markdown page and write the output of each cell below it."""
 
 import io
 import os
@@ -18,7 +18,7 @@ PAIRS = {"README.md": "README.ko.md", "docs/tutorial.md": "docs/tutorial.ko.md"}
 
 @dataclass(frozen=True)
 class Cell:
-    """A block of code, what the page says that it prints, and the line where it begins."""
+    """A block of code, its output on the page, and the line where it begins."""
 
     code: str
     output: str
@@ -34,7 +34,7 @@ def cells(text: str) -> list[Cell]:
 
 
 def run(page: list[Cell], name: str, folder: Path) -> Iterator[str]:
-    """Run the cells in order, in one namespace and within `folder`; yield what each of them prints."""
+    """Run the cells in order, in one namespace and in `folder`; yield the output of each."""
     names: dict[str, object] = {"__name__": "__main__"}
     for cell in page:
         source = compile("\n" * (cell.line - 1) + cell.code, name, "exec")
@@ -45,18 +45,18 @@ def run(page: list[Cell], name: str, folder: Path) -> Iterator[str]:
 
 
 def with_outputs(text: str, outputs: list[str]) -> str:
-    """Put outputs below the cells, in the place of any that are there."""
-    fresh = iter(outputs)
+    """Write outputs below the cells, in place of the old ones."""
+    remaining = iter(outputs)
 
     def written(found: re.Match[str]) -> str:
-        output = next(fresh)
+        output = next(remaining)
         return f"```python\n{found['code']}```\n" + (f"\n```text\n{output}```\n" if output else "")
 
     return CELL.sub(written, text)
 
 
 def main() -> None:
-    """Write the outputs of the pages into both languages, and their pictures into `docs/images`."""
+    """Write the outputs into the pages of both languages, and their pictures to `docs/images`."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     for english, korean in PAIRS.items():
         text = (ROOT / english).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Write `space.yaml` into the front matter of README.md, where a Space looks for its configuration."""
+"""Copy `space.yaml` into the front matter of README.md, where a Space reads its configuration."""
 
 import re
 from pathlib import Path
@@ -8,13 +8,13 @@ FENCE = "---\n"
 
 
 def configuration() -> str:
-    """Read `space.yaml` without its comments, and without the limits: these are the page's, and the Hub knows none."""
+    """Read `space.yaml` without its comments and without the limits, which only the page uses."""
     text = (ROOT / "space.yaml").read_text(encoding="utf-8")
     return re.sub(r"^#.*\n|^limits:\n(?: .*\n)*", "", text, flags=re.M)
 
 
 def with_front_matter(readme: str, settings: str) -> str:
-    """Put `settings` in front of the text, in the place of any that are there."""
+    """Put `settings` in front of the text, in place of the old ones."""
     body = readme.split(FENCE, 2)[2] if readme.startswith(FENCE) else f"\n{readme}"
     return f"{FENCE}{settings}{FENCE}{body}"
 

@@ -9,7 +9,7 @@ _BLOCK = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.S)
 
 
 def with_measured(page: str) -> str:
-    """Put the text of `benchmarks/NAME.md` into each block of that name."""
+    """Replace each block by the text of `benchmarks/NAME.md`."""
 
     def block(found: re.Match[str]) -> str:
         measured = (ROOT / "benchmarks" / f"{found[2]}.md").read_text(encoding="utf-8").strip()

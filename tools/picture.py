@@ -1,4 +1,4 @@
-"""Take the README's picture of the page: the demo, pruned by the tutorial's last recipe, in headless Chromium."""
+"""Take the README's screenshot of the page: the demo, pruned by the tutorial's last recipe, in headless Chromium."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ TARGET = ROOT / "docs" / "images" / "page.png"
 
 
 def main(chromium: str | None) -> None:
-    """Serve the page, prune as a visitor would, and save what is seen."""
+    """Serve the page, prune as a visitor would, and save a screenshot."""
     from playwright.sync_api import expect, sync_playwright
 
     from app.main import main as serve
@@ -28,7 +28,7 @@ def main(chromium: str | None) -> None:
         expect(page.locator("#steps li").first).to_contain_text("global")
         page.get_by_role("button", name="Prune", exact=True).click()
         expect(page.locator("#heatmap img")).to_be_visible()
-        page.mouse.move(0, 0)  # what lies under it is outlined
+        page.mouse.move(0, 0)  # so that nothing is outlined under the pointer
         page.wait_for_timeout(1500)
         page.screenshot(path=str(TARGET))
         browser.close()

@@ -1,4 +1,4 @@
-"""Build the folder that is pushed to the Hub as a Space, and try it as the Hub would build and start it."""
+"""Build the folder to push to the Hub as a Space, then install and start it as the Hub would."""
 
 import argparse
 import os
@@ -25,11 +25,11 @@ SHIPPED = (
     "tools",
 )  # fmt: skip
 LARGEST = 10_000_000
-"""Bytes of a file that the Hub takes without large-file storage."""
+"""Largest file in bytes that the Hub accepts without large-file storage."""
 FAILED = re.compile(r"^(?!Exception ignored in: <function BaseEventLoop).*\nTraceback", re.M)
-"""A traceback in the log; on Spaces, Gradio's own event loops leave one behind that asyncio says it ignored."""
+"""A traceback in the log, except the one that Gradio's event loops leave on Spaces, which asyncio ignores."""
 PATIENCE = 180
-"""Seconds in which the page must be served."""
+"""Seconds within which the page must be served."""
 TRIAL = """
 import sys
 from gradio_client import Client
@@ -42,7 +42,7 @@ print(f"pruned {total['masked']:,} of {total['size']:,} weights")
 
 
 def build(target: Path = TARGET) -> Path:
-    """Copy what is shipped into a fresh folder; raises SystemExit where something is missing or too large."""
+    """Copy the files of the Space to a new folder. Exits with an error if one is missing or too large."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for name in SHIPPED:
@@ -53,17 +53,17 @@ def build(target: Path = TARGET) -> Path:
             shutil.copy(source, target / name)
     large = [path for path in target.rglob("*") if path.is_file() and path.stat().st_size > LARGEST]
     if large:
-        sys.exit(f"the Hub wants large-file storage for {', '.join(map(str, large))}")
+        sys.exit(f"the Hub needs large-file storage for {', '.join(map(str, large))}")
     return target
 
 
 def check(folder: Path) -> None:
-    """Install, start and use the folder in a clean environment; raises where the Hub's visitors would see an error."""
+    """Install, start and use the folder in a clean environment. Fails where visitors of the Hub would see an error."""
     settings = yaml.safe_load((folder / "space.yaml").read_text(encoding="utf-8"))
-    with tempfile.TemporaryDirectory(prefix="space-") as made:
-        home = Path(made)
+    with tempfile.TemporaryDirectory(prefix="space-") as temporary:
+        home = Path(temporary)
         python = install(home, folder / "requirements.txt", settings)
-        shutil.copytree(folder, home / "app")  # the repository comes after the packages
+        shutil.copytree(folder, home / "app")  # the Hub copies the repository after installing the packages
         with served(home, python, settings["app_file"]) as address:
             subprocess.run([python, "-c", TRIAL, address], check=True, cwd=home, timeout=PATIENCE)
         left = [path.name for path in (home / "tmp").iterdir()]
@@ -72,7 +72,7 @@ def check(folder: Path) -> None:
 
 
 def install(home: Path, requirements: Path, settings: dict[str, Any]) -> Path:
-    """Make a clean environment with what the Hub installs, before anything else of the repository is there."""
+    """Make a clean environment with the packages that the Hub installs, before it copies the repository."""
     shutil.copy(requirements, home / "requirements.txt")
     wanted = shutil.which(f"python{settings['python_version']}") or sys.executable
     subprocess.run([wanted, "-m", "venv", home / "env"], check=True)
@@ -85,7 +85,7 @@ def install(home: Path, requirements: Path, settings: dict[str, Any]) -> Path:
 
 @contextmanager
 def served(home: Path, python: Path, app_file: str) -> Iterator[str]:
-    """Start the page from another working folder, with a Space's variables; stop it as a host does."""
+    """Start the page from another working folder, with a Space's environment variables; stop it as a host does."""
     port = free_port()
     for name in ("tmp", "elsewhere"):
         (home / name).mkdir()
@@ -108,7 +108,7 @@ def served(home: Path, python: Path, app_file: str) -> Iterator[str]:
 
 
 def answered(address: str, page: "subprocess.Popen[bytes]", log: Path, patience: float = PATIENCE) -> str:
-    """Wait for the page, and return its address."""
+    """Wait until the page is served, and return its address."""
     end = time.monotonic() + patience
     while page.poll() is None and time.monotonic() < end:
         try:
@@ -121,7 +121,7 @@ def answered(address: str, page: "subprocess.Popen[bytes]", log: Path, patience:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens at."""
+    """Find a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
@@ -129,9 +129,9 @@ def free_port() -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build-only", action="store_true", help="do not install and start it")
-    asked = parser.parse_args()
-    made = build()
-    if not asked.build_only:
-        check(made)
-    print(f"{made} is ready to be pushed")
+    parser.add_argument("--build-only", action="store_true", help="do not install and start the folder")
+    given = parser.parse_args()
+    folder = build()
+    if not given.build_only:
+        check(folder)
+    print(f"{folder} is ready to push")

@@ -1,5 +1,6 @@
-"""The parts of the training do what the whole relies on."""
+"""The parts of the demo's training: samples, split, batches, masking, tokenizer, resuming."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import torch
 from tokenizers import Tokenizer
 
 from demo_training import wordpiece
-from demo_training.data import collate, encode, plan, split
+from demo_training.data import collate, encode, plan, read_samples, split
 from demo_training.loop import train
-from demo_training.pretrain import MASK, SPECIALS, conceal
+from demo_training.pretrain import MASK, SPECIALS, mask_tokens
 from demo_training.smoke import synthetic, tiny
 from demo_training.stages import Corpus, Settings, mlm_stage, prepare
 from demo_training.wordpiece import train_tokenizer
+
+SAMPLES = Path(__file__).resolve().parents[2] / "bertprune" / "demo" / "samples.csv"
 
 
 @pytest.fixture
@@ -30,13 +33,21 @@ def corpus(settings: Settings) -> Corpus:
     return prepare(settings, synthetic())
 
 
+def test_samples_are_distinct_balanced_and_of_all_lengths() -> None:
+    samples = read_samples(SAMPLES)
+    assert len({review.text for review in samples}) == len(samples) >= 240
+    assert Counter(review.label for review in samples) == {0: len(samples) // 2, 1: len(samples) // 2}
+    lengths = sorted(len(review.text) for review in samples)
+    assert lengths[0] < 10 and lengths[len(lengths) // 2] < 40 and lengths[-20] > 70
+
+
 def test_split_is_seeded_and_keeps_every_review() -> None:
     train_part, held = split(synthetic(), 16, seed=3)
     assert (train_part, held) == split(synthetic(), 16, seed=3)
     assert len(held) == 16 and set(train_part) | set(held) == set(synthetic())
 
 
-def test_an_epoch_holds_every_review_once(corpus: Corpus) -> None:
+def test_an_epoch_contains_every_review_once(corpus: Corpus) -> None:
     batches = plan(corpus.train, 8, seed=1)
     assert sorted(i for batch in batches for i in batch) == list(range(48))
     assert batches == plan(corpus.train, 8, seed=1) != plan(corpus.train, 8, seed=2)
@@ -48,14 +59,14 @@ def test_only_padding_is_masked_from_attention(corpus: Corpus) -> None:
     assert not batch.ids[batch.mask == 0].any()
 
 
-def test_special_tokens_are_never_concealed(corpus: Corpus) -> None:
+def test_special_tokens_are_never_masked(corpus: Corpus) -> None:
     batch = collate(corpus.train, list(range(48)))
-    ids, chosen = conceal(batch, 100, torch.Generator().manual_seed(0))
+    ids, chosen = mask_tokens(batch, 100, torch.Generator().manual_seed(0))
     assert chosen.any() and (batch.ids[chosen] >= SPECIALS).all()
     assert torch.equal(ids[~chosen], batch.ids[~chosen]) and (ids[chosen] == MASK).any()
 
 
-def test_long_laughter_and_long_dots_are_shortened() -> None:
+def test_repeated_characters_are_shortened() -> None:
     tokenizer = train_tokenizer(["ㅋㅋㅋ 최고 ... 영화"] * 3, 100)
     long, short = (encode_one(tokenizer, text) for text in ("최고ㅋㅋㅋㅋㅋㅋㅋ.......", "최고ㅋㅋㅋ..."))
     assert long == short
@@ -66,7 +77,7 @@ def test_the_same_reviews_give_the_same_vocabulary() -> None:
     assert len({train_tokenizer(texts, 60).to_str() for _ in range(4)}) == 1
 
 
-def test_only_the_most_frequent_characters_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_most_frequent_characters_are_in_the_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wordpiece, "LARGEST_ALPHABET", 2)
     vocabulary = train_tokenizer(["나나 가다", "가 나"], 100).get_vocab()
     assert {piece for piece in vocabulary if piece not in wordpiece.SPECIAL} == {"가", "나", "##나", "나나"}
@@ -83,14 +94,14 @@ def test_labels_follow_their_reviews(corpus: Corpus) -> None:
     assert again.labels == [review.label for review in corpus.held_reviews]
 
 
-def test_a_resumed_stage_ends_where_an_unbroken_one_does(settings: Settings, corpus: Corpus, tmp_path: Path) -> None:
-    unbroken, stage = mlm_stage(settings, corpus)
+def test_a_resumed_stage_ends_with_the_same_weights(settings: Settings, corpus: Corpus, tmp_path: Path) -> None:
+    uninterrupted, stage = mlm_stage(settings, corpus)
     assert train(stage)
     elsewhere = replace(settings, out=tmp_path / "again")
     elsewhere.state.mkdir(parents=True)
-    broken = replace(elsewhere, mlm=replace(settings.mlm, stop_after=5))
-    assert not train(mlm_stage(broken, corpus)[1])
+    interrupted = replace(elsewhere, mlm=replace(settings.mlm, stop_after=5))
+    assert not train(mlm_stage(interrupted, corpus)[1])
     resumed, stage = mlm_stage(elsewhere, corpus)
     assert train(stage)
-    for left, right in zip(unbroken.parameters(), resumed.parameters(), strict=True):
+    for left, right in zip(uninterrupted.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(left, right)
