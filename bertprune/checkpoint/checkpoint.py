@@ -165,6 +165,9 @@ class Checkpoint:
                 changes nothing.
             progress: A function called with the share done (0 to 1) and a few words; it may raise to cancel.
 
+        Returns:
+            The model, of the class that `facts.architecture` names.
+
         Raises:
             CheckpointError: The weights cannot be downloaded or read.
 
@@ -192,7 +195,11 @@ class Checkpoint:
             self._shared = None
 
     def source_dtype(self, name: str) -> str:
-        """Return the dtype in which the files hold a parameter of the model; the main one if they do not."""
+        """Return the dtype in which the files hold a parameter of the model; the main one if they do not.
+
+        Args:
+            name: The parameter's name in the model.
+        """
         return self._layout.stored_as.get(name, self.facts.dtype)
 
     def tokenizer(self, other: str | Path | None = None, *, local: bool = True) -> "PreTrainedTokenizerBase":

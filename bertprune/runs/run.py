@@ -44,7 +44,7 @@ def preview(checkpoint: Checkpoint | str | Path, recipe: Recipe | Step | Mapping
         >>> step = bp.Step(method="l1_unstructured", fraction=0.3, select=bp.Selection(roles="attention.query"))
         >>> seen = bp.preview("demo", step).steps[0]
         >>> len(seen.targets), seen.weights, seen.removed
-        (4, 65536, (19660, 19660))
+        (4, 147456, (44236, 44236))
     """
     opened = Checkpoint.open(checkpoint)
     return preview_recipe(opened.skeleton(), Recipe.of(recipe), opened.missing)
@@ -108,7 +108,17 @@ def prune(
 
 @dataclass(eq=False)
 class PruningRun:
-    """What came of a recipe on a checkpoint. Light: masks are kept packed, a model only while it is looked at."""
+    """Hold the result of pruning a checkpoint by a recipe: packed masks, a report, and the pruned model on demand.
+
+    Example:
+        >>> import bertprune as bp
+        >>> run = bp.prune("demo", bp.Step(method="l1_unstructured", fraction=0.5, select="*.layer.0.*.query"))
+        >>> mask = run.masks["bert.encoder.layer.0.attention.self.query.weight"]
+        >>> int(mask.sum()), mask.numel()
+        (18432, 36864)
+        >>> run.model.bert.encoder.layer[0].attention.self.query.weight_mask.equal(mask)
+        True
+    """
 
     checkpoint: Checkpoint
     recipe: Recipe
@@ -151,13 +161,23 @@ class PruningRun:
         return self._model
 
     def release(self) -> None:
-        """Drop the model; masks stay, packed, and the next look at `model` builds it anew."""
+        """Drop the model from memory; the masks stay, and `model` builds it again when it is next used."""
         self._model = None
 
     def as_python(self, ours: bool = False) -> str:
-        """Return a short script that does the same: in plain torch where it can, else in bertprune, saying why.
+        """Write the run as a short script: in plain torch where that is possible, otherwise in bertprune.
 
-        With `ours` it is always written with bertprune.
+        Args:
+            ours: whether to write it in bertprune in any case; default False.
+
+        Returns:
+            The script. Where it needs bertprune, a comment in it says why.
+
+        Example:
+            >>> import bertprune as bp
+            >>> run = bp.prune("demo", bp.Step(method="l1_unstructured", fraction=0.5, select="*.query"))
+            >>> "from torch.nn.utils import prune" in run.as_python()
+            True
         """
         return script(self.checkpoint, self.recipe, self.seed, ours)
 
