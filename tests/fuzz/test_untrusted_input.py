@@ -1,14 +1,12 @@
-"""The three parsers that face strangers, fed with what nobody would write by hand.
+"""Fuzz the parsers of untrusted input: checkpoints, archives, recipes and globs.
 
-Seconds in the tests, minutes in `make fuzz`.
-
-Whatever comes in, what comes out is a clean error of ours or a right result, soon.
+Any input gives either a correct result or one clear error. `make fuzz` tries many more inputs than the tests, and fails
+where one takes seconds.
 """
 
 import io
 import json
 import struct
-import time
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -31,9 +29,8 @@ from bertprune.checkpoint.pickled import load_tensors
 from bertprune.checkpoint.weights import SafetensorsWeights
 
 HOSTED = Settings.for_strangers("me/page")
-SECONDS = 3.0
 
-pytestmark = pytest.mark.usefixtures("kobert")  # what is slow to import is imported before anything is timed
+pytestmark = pytest.mark.usefixtures("kobert")  # imports what is slow to import before `make fuzz` times anything
 
 names = st.text(max_size=12) | st.sampled_from(
     ["__metadata__", "", "a", "b", "dtype", "shape", "data_offsets", "\0", "../x"]
@@ -47,9 +44,8 @@ anything = st.recursive(
 
 
 @contextmanager
-def soon() -> Iterator[None]:
-    """Fail where a case takes too long, or ends in an error that is not ours; ours is one line."""
-    started = time.thread_time()
+def accepted_or_refused() -> Iterator[None]:
+    """Fail on any error but a BertpruneError of one short line."""
     try:
         yield
     except bp.BertpruneError as error:
@@ -57,8 +53,7 @@ def soon() -> Iterator[None]:
         assert "\n" not in str(error)
         assert len(str(error)) < 4000
     else:
-        event("taken")
-    assert time.thread_time() - started < SECONDS
+        event("accepted")
 
 
 dtypes = st.sampled_from(["F32", "F16", "BF16", "I64", "U8", "BOOL", "F64", "F8_E4M3", "Q4", "f32", ""])
@@ -70,8 +65,8 @@ headers = st.dictionaries(names, tensors | anything, max_size=4) | anything
 
 
 @st.composite
-def honest_headers(draw: Any) -> tuple[dict[str, Any], bytes]:
-    """Write a header that is true, with as much data as it asks for."""
+def valid_headers(draw: Any) -> tuple[dict[str, Any], bytes]:
+    """Draw a valid header and as much data as it describes."""
     sizes, at, header = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "U8": 1, "BOOL": 1}, 0, {}
     for name in draw(st.lists(names.filter(lambda one: one != "__metadata__"), max_size=4, unique=True)):
         dtype, shape = draw(st.sampled_from(sorted(sizes))), draw(st.lists(st.integers(0, 4), max_size=3))
@@ -95,13 +90,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(headers, st.binary(max_size=64), st.none() | numbers, st.booleans())
 def test_headers(folder: Path, header: Any, data: bytes, length: int | None, strict: bool) -> None:
     path = put(folder, json.dumps(header, ensure_ascii=strict).encode("utf-8", "surrogatepass"), data, length)
-    with soon():
+    with accepted_or_refused():
         for fact in safetensors_header(path):
             assert fact.size * 1 <= 8 * len(data) or not fact.size
 
 
-@given(honest_headers())
-def test_honest_headers_are_read_as_the_format_reads_them(folder: Path, made: tuple[dict[str, Any], bytes]) -> None:
+@given(valid_headers())
+def test_valid_headers_are_read_as_by_safetensors(folder: Path, made: tuple[dict[str, Any], bytes]) -> None:
     path = put(folder, json.dumps(made[0]).encode(), made[1], None)
     found = {fact.name: fact.shape for fact in SafetensorsWeights((path,)).tensors}
     assert found == {name: tuple(entry["shape"]) for name, entry in made[0].items()}
@@ -109,7 +104,7 @@ def test_honest_headers_are_read_as_the_format_reads_them(folder: Path, made: tu
         assert set(opened.keys()) == set(found)
 
 
-@given(honest_headers(), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4), st.integers(0, 500))
+@given(valid_headers(), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4), st.integers(0, 500))
 def test_damaged_headers(folder: Path, made: Any, flips: list[tuple[int, int]], keep: int) -> None:
     path = put(folder, json.dumps(made[0]).encode(), made[1], None)
     damaged = bytearray(path.read_bytes()[: keep + 8])
@@ -117,7 +112,7 @@ def test_damaged_headers(folder: Path, made: Any, flips: list[tuple[int, int]], 
         if at < len(damaged):
             damaged[at] = value
     path.write_bytes(damaged)
-    with soon():
+    with accepted_or_refused():
         safetensors_header(path)
 
 
@@ -125,7 +120,7 @@ def test_damaged_headers(folder: Path, made: Any, flips: list[tuple[int, int]], 
 def test_torch_files(folder: Path, content: bytes, start: bytes) -> None:
     path = folder / "pytorch_model.bin"
     path.write_bytes(start + content)
-    with soon():
+    with accepted_or_refused():
         load_tensors(path, "meta")
 
 
@@ -160,7 +155,7 @@ def test_any_bytes_as_an_archive(folder: Path, content: bytes, end: bytes) -> No
 @contextmanager
 def _no_warning() -> Iterator[None]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python warns of names that come twice
+        warnings.simplefilter("ignore")  # Python warns about duplicate names
         yield
 
 
@@ -168,16 +163,16 @@ def _unpacked(folder: Path, content: bytes) -> None:
     path, into = folder / "up.zip", folder / "into"
     path.write_bytes(content)
     before = {one.name for one in folder.iterdir()}
-    taken = False
-    with soon():
+    accepted = False
+    with accepted_or_refused():
         made = take_upload([path], into, HOSTED)
-        taken = True
+        accepted = True
         assert {one.name for one in made.iterdir()} >= {"config.json"}
         assert all(one.is_file() and not one.is_symlink() for one in made.iterdir())
         for one in made.iterdir():
             one.unlink()
         made.rmdir()
-    assert taken or not into.exists()
+    assert accepted or not into.exists()
     assert {one.name for one in folder.iterdir()} == before
 
 
@@ -200,7 +195,7 @@ recipes = st.fixed_dictionaries({"steps": st.lists(steps, max_size=3) | anything
 
 @given(recipes | anything, st.booleans())
 def test_recipes(kobert: bp.Checkpoint, recipe: Any, as_json: bool) -> None:
-    with soon():
+    with accepted_or_refused():
         if as_json:
             read = bp.Recipe.from_json(json.dumps(recipe))
         else:
@@ -214,14 +209,14 @@ def test_recipes(kobert: bp.Checkpoint, recipe: Any, as_json: bool) -> None:
     st.text(max_size=200) | st.text("[]{}:,&*!|>-?'\"%@` \n#a1.~", max_size=300), st.sampled_from(["", "steps:\n- "])
 )
 def test_any_text_as_a_recipe(text: str, start: str) -> None:
-    with soon():
+    with accepted_or_refused():
         bp.Recipe.from_yaml(start + text)
-    with soon():
+    with accepted_or_refused():
         bp.Recipe.from_json(text)
 
 
 @given(st.text("*?[]{}!,.-abl0129", max_size=60), st.text("*?[]{}!,.-a", max_size=30))
 def test_patterns(kobert: bp.Checkpoint, include: str, exclude: str) -> None:
-    with soon():
+    with accepted_or_refused():
         select = bp.Selection(include=[include], exclude=[exclude])
         bp.preview(kobert, bp.Step(method="l1_unstructured", count=1, select=select))
