@@ -71,5 +71,5 @@ def test_where_nobody_could_be_asked_the_audit_fails() -> None:
     own = {"name": "torch", "skip_reason": "not found on PyPI: torch (2.13.0+cpu)"}
     unknown = {"name": "c", "skip_reason": "not found on PyPI: c (1)"}
     assert judge({"dependencies": [clean, own]}) == []
-    assert judge({"dependencies": [clean, ill]}) == ["b 1: CVE-1, mended in 2"]
-    assert judge({"dependencies": [clean, unknown]}) == ["not looked up: not found on PyPI: c (1)"]
+    assert judge({"dependencies": [clean, ill]}) == ["b 1: CVE-1, fixed in 2"]
+    assert judge({"dependencies": [clean, unknown]}) == ["not checked: not found on PyPI: c (1)"]

@@ -185,7 +185,7 @@ def test_the_tree_is_searched_and_walked_by_keys(visit: Callable[..., Any]) -> N
     page.keyboard.press("ArrowRight")
     expect(tree.get_by_role("treeitem").nth(1)).to_be_visible()
     search.fill("no such module")
-    expect(page.get_by_text("No module has this in its name.")).to_be_visible()
+    expect(page.get_by_text("No module name contains this.")).to_be_visible()
 
 
 def test_korean_from_the_browser_and_by_choice(visit: Callable[..., Any]) -> None:

@@ -177,7 +177,7 @@ def test_the_page_says_it_in_korean_and_keeps_what_was_typed(visit: Callable[...
 
     tab(page, TABS_KO[1])
     page.get_by_role("radio", name="패턴").check()
-    page.get_by_label("포함", exact=True).fill("encoder.layer.0.atention.*")
+    page.get_by_role("textbox", name=re.compile("^포함")).fill("encoder.layer.0.atention.*")
     expect(page.locator("#preview .bp-refused")).to_contain_text("atention")
     page.get_by_role("radio", name="역할과 레이어").check()
     page.get_by_label("비율(%)").first.fill("0")
@@ -195,7 +195,7 @@ def test_the_page_says_it_in_korean_and_keeps_what_was_typed(visit: Callable[...
     page.get_by_role("button", name="YAML 레시피").click()
     page.locator(".cm-content").first.click()
     page.keyboard.type("a: [")
-    page.get_by_role("button", name="이 내용 쓰기").click()
+    page.get_by_role("button", name="이 내용 적용").click()
     expect(toast(page)).to_contain_text("이 YAML은 레시피로 쓸 수 없습니다")
     dismiss(page)
     expect(page.locator(".cm-content").first).to_contain_text("a: [")
