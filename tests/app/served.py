@@ -1,4 +1,4 @@
-"""Serve the page for the tests, in a process of its own; SIGUSR1 lets every visit go, as a long sleep would."""
+"""Serve the page for the tests, in a process of its own; SIGUSR1 ends every session, as hours of inactivity would."""
 
 import signal
 import sys

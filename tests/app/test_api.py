@@ -43,7 +43,7 @@ def test_only_the_verbs_are_public(client: Any) -> None:
     assert endpoints == {"/load", "/preview", "/prune", "/inspect", "/report", "/evaluate", "/export"}
 
 
-def test_the_verbs_say_what_the_library_says(client: Any, source: str, tmp_path: Path) -> None:
+def test_the_verbs_answer_as_the_library_does(client: Any, source: str, tmp_path: Path) -> None:
     facts = client.predict(source, api_name="/load")
     checkpoint = bp.Checkpoint.open(source)
     assert facts["parameters"] == checkpoint.facts.parameters

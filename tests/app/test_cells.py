@@ -1,4 +1,4 @@
-"""What cells of the grid of roles × layers mean as a selection."""
+"""Cells of the grid of roles × layers as a selection."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_the_grid_shows_what_the_model_has(there: dict[Cell, list[str]]) -> None
     assert grid_value("ko", there, [])["text"]["layer"] == "레이어"
 
 
-def test_a_block_of_cells_is_said_as_roles_and_layers(there: dict[Cell, list[str]]) -> None:
+def test_a_block_of_cells_becomes_roles_and_layers(there: dict[Cell, list[str]]) -> None:
     assert to_selection([(KEY, 1), (KEY, 0), (QUERY, 0), (QUERY, 1)], there) == {"roles": (QUERY, KEY)}
     assert to_selection([(KEY, 1), (QUERY, 1)], there) == {"roles": (QUERY, KEY), "layers": (1,)}
     assert to_selection([("head", None)], there) == {"roles": ("head",)}
@@ -40,7 +40,7 @@ def test_a_block_of_cells_is_said_as_roles_and_layers(there: dict[Cell, list[str
     assert not any(to_selection([(KEY, 7)], there).values())
 
 
-def test_any_other_cells_are_said_by_the_names_of_their_modules(there: dict[Cell, list[str]]) -> None:
+def test_other_cells_become_patterns_of_module_names(there: dict[Cell, list[str]]) -> None:
     said = to_selection([(QUERY, 0), (QUERY, 1), (KEY, 1)], there)
     assert said == {
         "include": ("bert.encoder.layer.{0,1}.attention.self.query", "bert.encoder.layer.1.attention.self.key")
@@ -56,7 +56,7 @@ def test_any_other_cells_are_said_by_the_names_of_their_modules(there: dict[Cell
         [(KEY, 0), ("ffn.output", 1), ("ffn.intermediate", 0)],
     ],
 )
-def test_the_named_modules_are_just_those_of_the_cells(
+def test_the_patterns_match_exactly_the_cells(
     checkpoint: bp.Checkpoint, there: dict[Cell, list[str]], cells: list[Cell]
 ) -> None:
     def targets(**given: Any) -> set[str]:
@@ -67,7 +67,7 @@ def test_the_named_modules_are_just_those_of_the_cells(
     assert targets(**to_selection(cells, there)) == set().union(*by_role)
 
 
-def test_what_the_browser_sends_is_taken_for_cells_or_for_nothing() -> None:
+def test_anything_else_than_cells_from_the_browser_is_ignored() -> None:
     assert chosen({"on": [[KEY, 0], [KEY, 0], ["pooler", None]]}) == ((KEY, 0), ("pooler", None))
     for sent in (None, "x", 7, [], {"on": 7}, {"on": [[KEY], ["no", 0], [KEY, "0"], [KEY, True], 7, [[1], {}]]}):
         assert chosen(sent) == ()

@@ -1,4 +1,4 @@
-"""What pruning cost: measured on many texts, and tried on one sentence; as plain functions."""
+"""The cost of pruning, measured on many texts and tried on one sentence, without a browser."""
 
 import re
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def of(model_cls: str, tiny_folder: Callable[..., Path], **options: Any) -> Done
     return Done(Source(str(tiny_folder(model_cls, **options))), RECIPE)
 
 
-def test_it_is_measured_and_the_first_figure_is_always_in_sight(done: Done, tmp_path: Path) -> None:
+def test_the_first_figure_is_shown_in_the_status_line(done: Done, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("text,label\nthe film was good,1\nbad plot,0\n")
     found = cost.Found(quality=cost.measure(SHELF, done, "file", str(table)))
@@ -38,7 +38,7 @@ def test_it_is_measured_and_the_first_figure_is_always_in_sight(done: Done, tmp_
     assert headline in status("en", "tiny", SHELF.checkpoint(done.source), SHELF.run(done).report, headline)
 
 
-def test_nothing_measured_is_said_and_puts_nothing_in_sight() -> None:
+def test_without_a_measurement_no_figure_is_shown() -> None:
     for nothing in (None, cost.Found()):
         assert "Nothing is measured yet" in cost.show_quality("en", nothing)
         assert cost.headline("en", nothing) is None
@@ -76,7 +76,7 @@ def test_models_without_a_head_show_cosines(tiny_folder: Callable[..., Path]) ->
     assert "임베딩" in view
 
 
-def test_what_was_cut_is_said(done: Done) -> None:
+def test_a_text_that_was_cut_is_reported(done: Done) -> None:
     assert "only its first 32 tokens" in shown("en", cost.ask(SHELF, done, "good " * 60, "", ""))
 
 
@@ -92,7 +92,7 @@ def test_a_sentence_that_cannot_be_tried_is_refused(done: Done, tiny_folder: Cal
     assert cost.ask(SHELF, done, "good", "", str(tiny_folder())).task == "classification"
 
 
-def test_beside_the_figures_stand_the_texts_the_seconds_and_the_notes_in_korean(done: Done, tmp_path: Path) -> None:
+def test_figures_come_with_texts_seconds_and_notes_in_korean(done: Done, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("text,label\nthe film was good,1\n ,0\nbad plot,1\nmore,0\n" + f"{'long ' * 90},1\n" * 3)
     shelf = Shelf(Settings(max_rows=5))
@@ -108,7 +108,7 @@ def test_beside_the_figures_stand_the_texts_the_seconds_and_the_notes_in_korean(
     assert all(re.search("[가-힣]", one) for one in notes)
 
 
-def test_a_refused_file_leaves_no_doubt_whose_figures_are_shown(done: Done, tmp_path: Path) -> None:
+def test_after_a_refused_file_the_page_says_whose_figures_it_shows(done: Done, tmp_path: Path) -> None:
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
     good.write_text("text,label\nthe film was good,1\nbad plot,0\n")
     bad.write_text("a,b\n1,2\n")

@@ -12,7 +12,7 @@ from app.i18n import say
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
-def test_a_sentence_and_a_blank_on_both_models(visit: Callable[..., Any]) -> None:
+def test_a_sentence_and_a_blank_are_tried_on_both_models(visit: Callable[..., Any]) -> None:
     from playwright.sync_api import expect
 
     page = visit(locale="ko-KR")

@@ -65,7 +65,7 @@ def test_a_full_disk_is_not_blamed_on_the_upload(
     assert take_upload([archive], tmp_path / "in", Settings())
 
 
-def test_where_nobody_could_be_asked_the_audit_fails() -> None:
+def test_the_audit_fails_where_a_package_could_not_be_checked() -> None:
     clean = {"name": "a", "version": "1", "vulns": []}
     ill = {"name": "b", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}
     own = {"name": "torch", "skip_reason": "not found on PyPI: torch (2.13.0+cpu)"}

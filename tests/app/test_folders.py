@@ -36,7 +36,7 @@ def test_nothing_is_left_when_the_page_stops(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_page_left_is_removed_at_the_next_start_and_nothing_else(tmp_path: Path) -> None:
+def test_only_what_a_killed_page_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
     killed, left = page(tmp_path, 60)
     killed.send_signal(signal.SIGKILL)
     killed.wait(20)
@@ -54,7 +54,7 @@ def test_what_a_killed_page_left_is_removed_at_the_next_start_and_nothing_else(t
     living.wait(20)
 
 
-def test_a_place_that_is_just_being_made_is_left_alone(tmp_path: Path) -> None:
+def test_a_place_without_its_lock_yet_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "bertprune-fresh").mkdir()
     (tmp_path / "bertprune-fresh" / ".alive").touch()
     page(tmp_path, 0)[0].wait(20)
@@ -91,7 +91,7 @@ def test_files_that_were_not_used_for_long_are_removed_and_the_page_says_so(
     assert shelf.cache.bytes == 0
 
 
-def test_on_ones_own_page_files_stay(tiny_folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_local_page_files_are_kept(tiny_folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf, mine = Shelf(Settings()), uploaded(tiny_folder)
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 10**6)

@@ -158,7 +158,7 @@ def refused(act: Callable[[], Any]) -> str:
 
 
 @pytest.mark.parametrize("case", ARCHIVES)
-def test_archives(tmp_path: Path, case: str) -> None:
+def test_hostile_archives_are_refused(tmp_path: Path, case: str) -> None:
     make, words = ARCHIVES[case]
     archive, into = tmp_path / "up.zip", tmp_path / "in"
     archive.write_bytes(make())

@@ -1,4 +1,4 @@
-"""English and Korean say the same things, and every text that the page asks for is there."""
+"""English and Korean have the same texts, and every text that the page uses exists."""
 
 import json
 import re
@@ -64,7 +64,7 @@ def test_a_label_must_be_known() -> None:
         label("no_such_text")
 
 
-def test_gradio_gets_prefixed_keys_that_it_does_not_know_itself() -> None:
+def test_keys_are_prefixed_so_that_gradio_has_no_texts_of_the_same_names() -> None:
     handed = for_gradio().translations_dict
     assert set(handed) == {"en", "ko"}
     assert [key for key in handed["ko"] if not key.startswith("bp_")] == ["common.complete"]
@@ -74,7 +74,7 @@ def test_gradio_gets_prefixed_keys_that_it_does_not_know_itself() -> None:
 @pytest.mark.parametrize(
     ("tag", "language"), [("ko", "ko"), ("ko-KR", "ko"), ("en-US", "en"), ("fr", "en"), (None, "en"), ("", "en")]
 )
-def test_the_browser_chooses(tag: str | None, language: str) -> None:
+def test_the_browsers_language_is_the_default(tag: str | None, language: str) -> None:
     assert language_of(tag) == language
 
 

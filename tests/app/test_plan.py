@@ -1,4 +1,4 @@
-"""The list of steps: adding, ordering, going back and forth."""
+"""The list of steps: adding, ordering, undo and redo."""
 
 import bertprune as bp
 from app.plan import Plan
@@ -13,7 +13,7 @@ def fractions(plan: Plan) -> list[float | None]:
     return [one.fraction for one in plan.steps]
 
 
-def test_undo_and_redo_are_the_same_function_with_another_recipe() -> None:
+def test_undo_and_redo_restore_recipes() -> None:
     plan = Plan().add(step(0.1)).add(step(0.2))
     back = plan.undo()
     assert fractions(back) == [0.1]
@@ -22,12 +22,12 @@ def test_undo_and_redo_are_the_same_function_with_another_recipe() -> None:
     assert fractions(back.undo().undo()) == []
 
 
-def test_a_new_change_forgets_what_was_undone() -> None:
+def test_after_a_new_change_nothing_can_be_redone() -> None:
     plan = Plan().add(step(0.1)).undo().add(step(0.3))
     assert fractions(plan.redo()) == [0.3]
 
 
-def test_steps_move_and_go() -> None:
+def test_steps_are_moved_and_removed() -> None:
     plan = Plan().add(step(0.1)).add(step(0.2)).add(step(0.3))
     assert fractions(plan.move(2, -1)) == [0.1, 0.3, 0.2]
     assert fractions(plan.move(0, 1)) == [0.2, 0.1, 0.3]
@@ -38,12 +38,12 @@ def test_steps_move_and_go() -> None:
     assert fractions(plan.clear().undo()) == [0.1, 0.2, 0.3]
 
 
-def test_the_same_recipe_again_is_no_change() -> None:
+def test_the_same_recipe_again_is_not_a_change() -> None:
     plan = Plan().add(step(0.1))
     assert plan.to(plan.recipe) is plan
 
 
-def test_the_past_is_bounded() -> None:
+def test_the_undo_history_is_bounded() -> None:
     plan = Plan()
     for at in range(150):
         plan = plan.to(bp.Recipe(steps=[step(0.001 * (at + 1))]))

@@ -1,4 +1,4 @@
-"""What a run shows: modules, tables, pictures, words; as plain functions."""
+"""The results of a run: modules, tables, pictures, words; without a browser."""
 
 import re
 
@@ -12,14 +12,14 @@ from app.session import Done, Shelf, Source
 KEY = "bert.encoder.layer.0.attention.self.key"
 
 
-def test_a_run_is_what_the_library_makes(shelf: Shelf, source: Source, done: Done) -> None:
+def test_a_run_equals_the_librarys(shelf: Shelf, source: Source, done: Done) -> None:
     ours = bp.prune(source.given, preset("random"), seed=0)
     assert results.report_of(shelf, done).to_dict() == ours.report.to_dict()
     assert results.code(shelf, done) == [ours.as_python(), ours.as_python(ours=True)]
     assert source.given not in "".join(results.code(shelf, done))
 
 
-def test_the_module_is_shown_for_what_torch_made_of_it(shelf: Shelf, source: Source, done: Done) -> None:
+def test_a_module_is_shown_with_torchs_tensors_and_hooks(shelf: Shelf, source: Source, done: Done) -> None:
     before = results.show_module("en", shelf, source, KEY)
     assert "weight_orig" not in before
     after = results.show_changes("en", shelf, done, KEY, baked=True)
@@ -46,7 +46,7 @@ def test_each_cell_of_the_heatmap_chooses_its_module_and_has_its_numbers(shelf: 
     assert drawn.count('tabindex="0"') == 1
 
 
-def test_unchanged_tensors_are_named_and_left_out_unless_wanted(shelf: Shelf, done: Done) -> None:
+def test_unchanged_tensors_are_only_named_unless_all_are_shown(shelf: Shelf, done: Done) -> None:
     whole = results.show_changes("en", shelf, done, KEY, everything=True)
     changed = results.show_changes("en", shelf, done, KEY, everything=False)
     assert whole.count("<code>bias</code>") > changed.count("<code>bias</code>")
@@ -60,7 +60,7 @@ def test_unchanged_tensors_are_named_and_left_out_unless_wanted(shelf: Shelf, do
     assert every.count("data-module") == len(shelf.run(done).report.tensors)
 
 
-def test_showing_it_baked_leaves_the_run_as_it_is(shelf: Shelf, done: Done) -> None:
+def test_showing_it_baked_leaves_the_run_unchanged(shelf: Shelf, done: Done) -> None:
     results.show_changes("en", shelf, done, KEY, baked=True)
     assert "weight_mask" in dict(shelf.run(done).model.get_submodule(KEY).named_buffers())
 
@@ -73,7 +73,7 @@ def test_the_report_is_the_librarys_in_the_visitors_words(shelf: Shelf, done: Do
     assert results.words("ko", "draw_").keys() == figures.keys()
 
 
-def test_beside_the_button_stands_whether_the_result_is_that_of_the_steps(shelf: Shelf, done: Done) -> None:
+def test_results_of_other_steps_are_marked_as_those_of_an_earlier_run(shelf: Shelf, done: Done) -> None:
     def said(plan: Plan) -> str:
         form = (None, [], "", "", "weight", "l1_unstructured", {}, "fraction", 20, None, "local")
         view = View.of("en", done.source, plan, done, KEY, None, None, "baked", False, "changed", "roles", *form)

@@ -35,14 +35,14 @@ def test_the_least_recently_used_is_dropped_first_and_released() -> None:
     assert cache.bytes == 80
 
 
-def test_what_is_larger_than_the_cache_is_kept_alone() -> None:
+def test_a_value_larger_than_the_cache_is_kept_alone() -> None:
     cache = Cache(10, 100)
     cache.get("a", lambda: ("a", 5, None))
     assert cache.get("big", lambda: ("big", 50, None)) == "big"
     assert len(cache) == 1
 
 
-def test_no_more_entries_are_kept_than_asked_for() -> None:
+def test_the_number_of_entries_is_bounded() -> None:
     cache = Cache(100, 2)
     for name in "abc":
         cache.get(name, lambda: (1, 1, None))
@@ -60,7 +60,7 @@ def together(times: int, act: Callable[[], Any], apart: float = 0.0) -> None:
         thread.join()
 
 
-def test_alike_requests_are_made_once() -> None:
+def test_equal_requests_at_the_same_time_are_made_once() -> None:
     cache, made, got = Cache(100, 100), [], []
 
     def make() -> tuple[object, int, None]:
@@ -80,7 +80,7 @@ def test_a_failure_is_not_kept() -> None:
     assert cache.get("x", lambda: (1, 1, None)) == 1
 
 
-def test_a_run_is_made_again_when_the_cache_let_it_go(tiny_folder: Any) -> None:
+def test_a_run_is_made_again_after_the_cache_dropped_it(tiny_folder: Any) -> None:
     shelf = Shelf(Settings(cache_bytes=1))
     done = Done(Source(str(tiny_folder())), bp.Recipe(steps=[STEP]))
     first = shelf.run(done)
@@ -90,14 +90,14 @@ def test_a_run_is_made_again_when_the_cache_let_it_go(tiny_folder: Any) -> None:
     assert first.report.to_dict() == second.report.to_dict()
 
 
-def test_alike_runs_are_shared(tiny_folder: Any) -> None:
+def test_equal_runs_are_shared(tiny_folder: Any) -> None:
     shelf, source = Shelf(), Source(str(tiny_folder()))
     recipe = bp.Recipe(steps=[STEP])
     assert shelf.run(Done(source, recipe)) is shelf.run(Done(source, bp.Recipe(steps=[STEP])))
     assert shelf.run(Done(source, recipe)) is not shelf.run(Done(source, recipe, seed=1))
 
 
-def test_an_upload_goes_with_its_visitor(tmp_path: Path, tiny_folder: Any) -> None:
+def test_an_upload_is_removed_with_everything_made_from_it(tmp_path: Path, tiny_folder: Any) -> None:
     home = tmp_path / "home"
     home.mkdir()
     folder = tiny_folder().rename(home / "mine")
@@ -109,13 +109,13 @@ def test_an_upload_goes_with_its_visitor(tmp_path: Path, tiny_folder: Any) -> No
     assert shelf.cache.bytes == 0
 
 
-def test_what_is_not_an_upload_is_never_removed(tiny_folder: Any) -> None:
+def test_a_folder_that_is_not_an_upload_is_never_removed(tiny_folder: Any) -> None:
     folder = tiny_folder()
     Shelf().forget(Source(str(folder)))
     assert (folder / "config.json").is_file()
 
 
-def test_too_large_a_model_is_refused_by_its_headers(tiny_folder: Any) -> None:
+def test_a_model_that_is_too_large_is_refused_by_its_headers(tiny_folder: Any) -> None:
     with pytest.raises(bp.BertpruneError, match="at most 20,000 are accepted here"):
         Shelf(Settings(max_parameters=20_000)).checkpoint(Source(str(tiny_folder())))
 
@@ -142,7 +142,7 @@ def test_spaces_are_recognised_by_their_variables() -> None:
     assert hosted.max_upload < GIB < hosted.cache_bytes
 
 
-def test_after_a_failure_those_who_wait_try_one_by_one() -> None:
+def test_after_a_failure_waiting_requests_try_one_by_one() -> None:
     cache, at_once, most = Cache(10, 100), [0], [0]
 
     def fail() -> Any:
@@ -178,7 +178,7 @@ def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded(monkeypatch: pyt
     assert Shelf().checkpoint(Source("kobert-shape"))
 
 
-def test_free_memory_is_known_here() -> None:
+def test_free_memory_is_plausible() -> None:
     free = memory.free()
     assert free is None or 10_000_000 < free < 2**50
 

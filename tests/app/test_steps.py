@@ -22,7 +22,7 @@ def on(*cells: Any) -> dict[str, Any]:
     return {"on": [list(cell) for cell in cells]}
 
 
-def test_a_step_is_made_of_the_fields(shelf: Shelf, source: Source) -> None:
+def test_fields_become_a_step(shelf: Shelf, source: Source) -> None:
     root = shelf.tree(source)
     entered = {"ln_structured": {"dim": 0}, "random_structured": {"dim": 1}}
     form = Form(cells=on(("attention.key", 0)), method="ln_structured", options=entered, percent=30)

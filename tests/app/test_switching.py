@@ -1,4 +1,4 @@
-"""Another language, method or panel: what was entered stays, and what is shown follows."""
+"""Another language, method or panel: typed values stay, and what is shown follows."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from browsing import choose, open_tab, tab
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
-def test_options_that_were_entered_survive_another_language_and_another_method(visit: Callable[..., Any]) -> None:
+def test_typed_options_survive_a_change_of_language_and_method(visit: Callable[..., Any]) -> None:
     from playwright.sync_api import expect
 
     page = visit()
@@ -29,7 +29,7 @@ def test_options_that_were_entered_survive_another_language_and_another_method(v
     expect(page.locator("#steps li")).to_contain_text("dim=0, n=inf")
 
 
-def test_what_gradio_names_itself_is_named_in_the_pages_language(visit: Callable[..., Any]) -> None:
+def test_gradios_own_labels_are_translated(visit: Callable[..., Any]) -> None:
     from playwright.sync_api import expect
 
     page = visit(locale="ko-KR")
@@ -43,7 +43,7 @@ def test_what_gradio_names_itself_is_named_in_the_pages_language(visit: Callable
     expect(page.get_by_title("Copy", exact=True).first).to_be_visible()
 
 
-def test_on_a_phone_a_run_is_shown_from_its_top_and_back_goes_to_the_recipe(visit: Callable[..., Any]) -> None:
+def test_on_a_phone_results_start_at_the_top_and_back_returns_to_the_recipe(visit: Callable[..., Any]) -> None:
     from playwright.sync_api import expect
 
     page = visit(viewport={"width": 390, "height": 844})

@@ -1,4 +1,4 @@
-"""What a visitor takes home, and what it weighs; as plain functions."""
+"""Exports and their estimated sizes, without a browser."""
 
 import zipfile
 from pathlib import Path
@@ -14,7 +14,7 @@ from app.weigh import export_size
 
 
 @pytest.mark.parametrize("form", ["baked", "masked"])
-def test_the_parcel_comes_back_the_same_and_is_the_same_each_time(
+def test_the_zip_holds_the_same_bytes_each_time_and_loads(
     shelf: Shelf, done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     reported: list[float] = []
@@ -65,7 +65,7 @@ def test_a_zip_stays_until_the_next_one_is_built(shelf: Shelf, done: Done, monke
     take.throw_away(second)
 
 
-def test_sizes_are_honest(shelf: Shelf, done: Done) -> None:
+def test_estimated_sizes_are_shown_for_each_form(shelf: Shelf, done: Done) -> None:
     stored = shelf.checkpoint(done.source).facts.bytes
     baked = take.show_estimate("en", shelf, done, "baked")
     assert baked.count(f"{stored / 1000:.1f} kB") == 2
@@ -75,7 +75,7 @@ def test_sizes_are_honest(shelf: Shelf, done: Done) -> None:
 
 @pytest.mark.parametrize("form", ["baked", "masked"])
 @pytest.mark.parametrize("method", ["l1_unstructured", "ln_structured"])
-def test_what_it_will_weigh_is_about_what_it_weighs(form: str, method: str) -> None:
+def test_estimated_sizes_are_close_to_the_real_ones(form: str, method: str) -> None:
     shelf, options = Shelf(), {"n": 2, "dim": 0} if method == "ln_structured" else {}
     recipe = bp.Recipe(steps=[bp.Step(method=method, fraction=0.7, scope="global", select="*", options=options)])
     done = Done(Source("demo"), recipe)

@@ -1,4 +1,4 @@
-"""The runs of a visit, and two of them side by side."""
+"""The runs of a session, and two of them side by side."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -50,14 +50,14 @@ def test_two_runs_are_shown_with_the_librarys_numbers(shelf: Shelf, runs: Runs) 
     assert "1. tiny" in shown and "3. tiny" in shown
 
 
-def test_two_seeds_mask_as_many_weights_and_others(shelf: Shelf, runs: Runs) -> None:
+def test_two_seeds_mask_equally_many_but_other_weights(shelf: Shelf, runs: Runs) -> None:
     shown = compare.compare("ko", shelf, runs, 1, 2)
     assert "+0.00" in shown
     assert "서로 다른 텐서(1개)" in shown
 
 
 @pytest.mark.parametrize("pair", [(1, 1), (None, 1), (1, 9)])
-def test_only_two_different_runs_of_the_visit_are_compared(
+def test_only_two_different_runs_of_the_session_are_compared(
     shelf: Shelf, runs: Runs, pair: tuple[int | None, int]
 ) -> None:
     with pytest.raises(bp.BertpruneError, match="two different runs"):
@@ -66,9 +66,7 @@ def test_only_two_different_runs_of_the_visit_are_compared(
         compare.compare("en", shelf, Runs(runs.kept[:1]), 1, 1)
 
 
-def test_runs_of_unlike_models_are_refused_in_one_line(
-    shelf: Shelf, runs: Runs, tiny_folder: Callable[..., Path]
-) -> None:
+def test_runs_of_different_models_are_not_compared(shelf: Shelf, runs: Runs, tiny_folder: Callable[..., Path]) -> None:
     other = Source(str(tiny_folder("DistilBertModel")), shown="distil")
     more = compare.remember(shelf, runs, results.prune(shelf, other, Plan(preset("global")), 0))
     with pytest.raises(bp.BertpruneError, match="tensor"):

@@ -58,7 +58,7 @@ def test_a_reload_brings_everything_back(visit: Callable[..., Any], tiny_zip: Ca
     expect(page.get_by_role("radio", name="Upload")).to_be_checked()
 
 
-def test_back_and_forward_go_from_panel_to_panel(visit: Callable[..., Any]) -> None:
+def test_back_and_forward_move_between_panels(visit: Callable[..., Any]) -> None:
     from playwright.sync_api import expect
 
     page = visit()
@@ -126,7 +126,7 @@ def test_a_double_click_prunes_once(visit: Callable[..., Any]) -> None:
     expect(page.locator("#steps li")).to_have_count(1)
 
 
-def test_work_is_cancelled_in_the_middle_and_the_former_result_stays(visit: Callable[..., Any]) -> None:
+def test_cancelled_work_leaves_the_previous_result(visit: Callable[..., Any]) -> None:
     from playwright.sync_api import expect
 
     page = visit()

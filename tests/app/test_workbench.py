@@ -13,7 +13,7 @@ import bertprune as bp
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
-def test_a_grid_of_roles_and_layers_is_clicked_and_walked_by_keys(
+def test_the_grid_of_roles_and_layers_works_by_mouse_and_keyboard(
     visit: Callable[..., Any], tiny_zip: Callable[..., Path]
 ) -> None:
     from playwright.sync_api import expect
@@ -70,7 +70,7 @@ DELAY = """() => {
 """Have a recipe that is chosen reach the server after what is clicked next."""
 
 
-def test_pruning_right_after_the_steps_were_changed_means_the_steps_as_they_will_be(
+def test_pruning_right_after_a_change_uses_the_changed_steps(
     visit: Callable[..., Any], tiny_zip: Callable[..., Path]
 ) -> None:
     from playwright.sync_api import expect
@@ -105,7 +105,7 @@ def prune_by(page: Any, preset: str) -> None:
     expect(page.get_by_role("tab", name="3 Before and after", exact=True)).to_have_attribute("aria-selected", "true")
 
 
-def test_the_heatmap_selects_and_what_did_not_change_can_be_hidden(
+def test_the_heatmap_selects_modules_and_unchanged_tensors_can_be_hidden(
     visit: Callable[..., Any], tiny_zip: Callable[..., Path]
 ) -> None:
     from playwright.sync_api import expect
@@ -181,7 +181,7 @@ def test_two_runs_are_compared_and_named_in_the_pages_language(
     assert not raw_texts(page)
 
 
-def test_on_a_phone_the_tree_is_folded_away_until_it_is_wanted(visit: Callable[..., Any]) -> None:
+def test_on_a_phone_the_tree_is_folded_until_it_is_opened(visit: Callable[..., Any]) -> None:
     from playwright.sync_api import expect
 
     page = visit(viewport={"width": 390, "height": 844})
@@ -200,7 +200,7 @@ def test_on_a_phone_the_tree_is_folded_away_until_it_is_wanted(visit: Callable[.
     assert grid["x"] >= 0 and grid["x"] + grid["width"] <= 390
 
 
-def test_the_steps_of_the_tutorial_are_walked_in_order(visit: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_recipes_of_the_tutorial_work_in_order(visit: Callable[..., Any], tmp_path: Path) -> None:
     from playwright.sync_api import expect
 
     page = visit()
