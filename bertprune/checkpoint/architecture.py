@@ -180,7 +180,9 @@ def _guess_model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name
     )  # fmt: skip
 
 
-def find_class(raw: dict[str, Any], config: "PreTrainedConfig", name: str) -> "tuple[type[PreTrainedModel], list[Note]]":
+def find_class(
+    raw: dict[str, Any], config: "PreTrainedConfig", name: str
+) -> "tuple[type[PreTrainedModel], list[Note]]":
     """Return the class that `architectures` names, else the family's base class with a note saying so."""
     wanted = _first_architecture(raw)
     if wanted is None:
