@@ -89,9 +89,7 @@ class Method:
         problems = list({d["msg"]: describe_problem(d) for d in details if d["loc"][0] == option}.values())
         for problem in problems[1:]:
             problem.values["said"] = str(problem).removeprefix("should be ")
-        problem = reduce(
-            lambda one, other: Message("{one} or {other}", code="method.or", one=one, other=other), problems
-        )
+        problem = reduce(_either, problems)
         return RecipeError(
             "{method}: option {option} {problem}, not {given!r}",
             code="method.option", method=self.name, option=option, problem=problem, given=first["input"],
