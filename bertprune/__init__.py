@@ -7,16 +7,18 @@ its command line's help, and reading a recipe cost neither torch nor transformer
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__ as __version__
+
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint as Checkpoint
+    from .checkpoint.masked import load as load
     from .errors import BertpruneError as BertpruneError
     from .errors import NoEffectWarning as NoEffectWarning
     from .errors import TooLargeError as TooLargeError
     from .evaluation.evaluate import evaluate as evaluate
     from .evaluation.report import QualityReport as QualityReport
-    from .evaluation.sentence import TextReport as TextReport
-    from .evaluation.sentence import try_text as try_text
-    from .exports.masked import load as load
+    from .evaluation.try_text import TextReport as TextReport
+    from .evaluation.try_text import try_text as try_text
     from .exports.write import export as export
     from .model.hooks import bake as bake
     from .model.snapshot import Snapshot as Snapshot
@@ -38,12 +40,11 @@ if TYPE_CHECKING:
     from .scores import methods as methods
     from .selection import Selection as Selection
 
-__version__ = "0.1.0"
-
 _HOMES = {
     "recipe": ("Recipe", "Step"),
     "selection": ("Selection",),
     "checkpoint": ("Checkpoint",),
+    "checkpoint.masked": ("load",),
     "model.tree": ("ModuleNode", "tree"),
     "model.snapshot": ("Snapshot", "snapshot"),
     "reports.sparsity": ("SparsityReport", "sparsity"),
@@ -54,10 +55,9 @@ _HOMES = {
     "model.hooks": ("bake",),
     "runs.run": ("PruningRun", "preview", "prune"),
     "exports.write": ("export",),
-    "exports.masked": ("load",),
     "evaluation.evaluate": ("evaluate",),
     "evaluation.report": ("QualityReport",),
-    "evaluation.sentence": ("TextReport", "try_text"),
+    "evaluation.try_text": ("TextReport", "try_text"),
     "errors": ("BertpruneError", "NoEffectWarning", "TooLargeError"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

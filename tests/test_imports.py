@@ -33,7 +33,7 @@ def imported(source: str, package: str) -> Iterator[str]:
 
 
 def import_graph(root: Path) -> dict[str, set[str]]:
-    """Map each module of a package to those it imports; the package's own page, which names all, is left out."""
+    """Map each module of a package to those it imports, the package's contents page included."""
     files = {
         ".".join(path.relative_to(root.parent).with_suffix("").parts).removesuffix(".__init__"): path
         for path in root.rglob("*.py")
@@ -43,8 +43,7 @@ def import_graph(root: Path) -> dict[str, set[str]]:
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
         names = imported(path.read_text(encoding="utf-8"), package)
         found = {name if name in files else name.rpartition(".")[0] for name in names}
-        graph[module] = (found & files.keys()) - {module, root.name}
-    del graph[root.name]
+        graph[module] = (found & files.keys()) - {module}
     return graph
 
 
@@ -66,6 +65,14 @@ def test_a_circle_is_found_however_it_is_imported(tmp_path: Path) -> None:
         (tmp_path / "circle" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "circle" / name).write_text(text)
     with pytest.raises(CycleError, match=r"circle\.sub\.two"):
+        TopologicalSorter(import_graph(tmp_path / "circle")).prepare()
+
+
+def test_a_circle_through_the_contents_page_is_found(tmp_path: Path) -> None:
+    (tmp_path / "circle").mkdir()
+    (tmp_path / "circle" / "__init__.py").write_text("from .one import One")
+    (tmp_path / "circle" / "one.py").write_text("from . import __version__")
+    with pytest.raises(CycleError, match=r"circle\.one"):
         TopologicalSorter(import_graph(tmp_path / "circle")).prepare()
 
 

@@ -26,7 +26,8 @@ building = threading.RLock()
 
 MOST_CALLS = 32_000
 """How many torch calls a model may take to lay out; a BERT of 12 layers takes about 4,000."""
-_WIDENED = {"float16", "bfloat16", "float64"}
+WIDENED = ("float16", "bfloat16", "float64")
+"""Dtypes that loading turns into float32, and an export turns back."""
 _PLACED = {"empty", "zeros", "ones", "full", "arange", "empty_like", "zeros_like", "ones_like", "full_like"}
 
 
@@ -125,7 +126,7 @@ class _StoredTensor:
 
     def to(self, device: Any = None, dtype: Any = None) -> torch.Tensor:
         """Return the whole tensor with a storage of its own; half precision becomes float32, integers stay."""
-        wanted = torch.float32 if self.fact.dtype in _WIDENED else self.dtype
+        wanted = torch.float32 if self.fact.dtype in WIDENED else self.dtype
         if self.read is None:
             self.given = torch.empty(self.shape, dtype=wanted, device="meta")
             return self.given

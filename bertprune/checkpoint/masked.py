@@ -72,6 +72,32 @@ class MaskedFolder:
         return model
 
 
+def load(folder: str | Path) -> nn.Module:
+    """Load an export, or any other checkpoint, as a model.
+
+    A folder in masked form comes back with its hooks, masks and history, so that training or further pruning can
+    continue; a baked one comes back plain. No code in the folder is run.
+
+    Args:
+        folder: What `export` wrote, or anything that `Checkpoint.open` opens.
+
+    Returns:
+        A transformers model of your own in float32 and eval mode.
+
+    Raises:
+        CheckpointError: The folder cannot be found, read or trusted.
+
+    Warns:
+        MissingTensorsWarning: The checkpoint lacks tensors that its architecture expects; never for an export.
+
+    Example:
+        >>> import bertprune as bp
+        >>> type(bp.load("demo")).__name__
+        'BertForSequenceClassification'
+    """
+    return open_masked(folder).model() if is_masked(folder) else Checkpoint.open(folder).load()
+
+
 def is_masked(folder: str | Path) -> bool:
     """Tell whether a folder is a masked export."""
     return (Path(folder) / MASKED_FILE).is_file()

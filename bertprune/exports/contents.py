@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from .. import __version__
 from ..checkpoint import Checkpoint
+from ..checkpoint.loading import WIDENED
+from ..checkpoint.masked import MaskedFolder
 from ..checkpoint.weights import MASKED_FILE
+from ..errors import CheckpointError
 from ..model.hooks import MaskDtype
 from ..model.targets import every_target
 from ..recipe import Recipe
-from ..reports.sparsity import SparsityReport
+from ..reports.sparsity import SparsityReport, sparsity
 from ..scores import methods
+from ..version import __version__
 from .folder import REPORT_KEY
 
 if TYPE_CHECKING:
@@ -25,8 +28,8 @@ Form = Literal["baked", "masked"]
 WEIGHT_FILES: dict[Form, str] = {"baked": "model.safetensors", "masked": MASKED_FILE}
 """The weight file of each form."""
 
-_WIDENED = ("float16", "bfloat16", "float64")
-"""Dtypes that loading turns into float32, and an export turns back."""
+_NOT_RECORD = ("form", "files", "source", "seed", "sparsity")
+"""Keys of `report.json` that every export writes again."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,21 @@ class Origin:
             model_type=facts.model_type,
             dtype=facts.dtype,
         )
+
+    @classmethod
+    def of_report(cls, source: Any, name: str) -> "Origin":
+        """Read the description of the source from the report of the export `name`. Raises CheckpointError."""
+        try:
+            origin = cls(**source)
+        except TypeError:
+            sentence = "{name}: report.json does not describe the source checkpoint; the export is damaged"
+            raise CheckpointError(sentence, code="exports.no_source", name=name) from None
+        texts = (origin.name, origin.architecture, origin.model_type, origin.dtype)
+        optional = (origin.hub_id, origin.revision)
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(o, str | None) for o in optional):
+            sentence = "{name}: report.json describes the source checkpoint by something other than text"
+            raise CheckpointError(sentence, code="exports.source_not_text", name=name)
+        return origin
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +109,20 @@ class Contents:
         origin = Origin.of(run.checkpoint)
         return cls(run.checkpoint, run.recipe, run.seed, run.masks, origin, run.report, _record(run))
 
+    @classmethod
+    def of_folder(cls, opened: MaskedFolder) -> "Contents":
+        """Gather the contents of a masked folder, as those of the run that made it. Raises CheckpointError."""
+        name, report = opened.checkpoint.name, opened.report
+        seed = report.get("seed")
+        if not isinstance(seed, int) or isinstance(seed, bool):
+            sentence = "{name}: report.json has no seed; the export is damaged"
+            raise CheckpointError(sentence, code="exports.no_seed", name=name)
+        origin = Origin.of_report(report.get("source"), name)
+        record = {key: value for key, value in report.items() if key not in _NOT_RECORD}
+        # the sparsity is counted again: what the report says may not be what the file holds
+        counted = sparsity(opened.model())
+        return cls(opened.checkpoint, opened.recipe, seed, opened.masks, origin, counted, record)
+
     @property
     def mask_dtype(self) -> MaskDtype:
         """The dtype of the masks on the pruned model; in a file they are bool."""
@@ -120,7 +152,7 @@ class Contents:
     def _dtype(self, entry: Entry) -> torch.dtype:
         """Return the dtype to store: that of the source, where loading widened it and the source has the tensor."""
         source = self.checkpoint.source_dtype(entry.dense_name)
-        widened = entry.dense_value.dtype == torch.float32 and source in _WIDENED
+        widened = entry.dense_value.dtype == torch.float32 and source in WIDENED
         narrow = widened and entry.dense_name not in self.checkpoint.missing
         dtype: torch.dtype = getattr(torch, source) if narrow else entry.dense_value.dtype
         return dtype

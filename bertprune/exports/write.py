@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
 from ..checkpoint.loading import building, quietly
-from ..checkpoint.masked import is_masked, open_masked
+from ..checkpoint.masked import is_masked, load, open_masked
 from ..errors import CheckpointError, ExportError
 from ..parallel import Progress, silent
 from ..runs.run import PruningRun
@@ -24,7 +24,6 @@ from ..seeded import Seeded
 from .card import card
 from .contents import WEIGHT_FILES, Contents, Form
 from .folder import atomic_folder, check_target
-from .masked import contents_of_folder, load
 
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -95,7 +94,7 @@ def export_folder(
     opened = open_masked(folder)
     check_target(Path(out), overwrite, opened.checkpoint.paths)  # before the long work
     progress(0.0, "computing what is written")
-    return _export(contents_of_folder(opened), Path(out), check_form(form), overwrite, progress)
+    return _export(Contents.of_folder(opened), Path(out), check_form(form), overwrite, progress)
 
 
 def check_form(name: str) -> Form:
