@@ -16,7 +16,7 @@ from ..checkpoint.tokenizer import ends_the_process
 from ..errors import DataError, shortened
 
 Batch = dict[str, Tensor]
-Reader = Callable[[PreTrainedModel, Batch], Tensor]
+ModelOutput = Callable[[PreTrainedModel, Batch], Tensor]
 """Runs a model on a batch and returns one row of numbers per example, on any device."""
 
 MAX_NUMBERS = 64_000_000
@@ -144,12 +144,12 @@ def check_vocabulary(encoded: Encoded, model: PreTrainedModel, name: str) -> Non
 def run_in_batches(
     model: PreTrainedModel,
     encoded: Encoded,
-    read: Reader,
+    output: ModelOutput,
     batch_size: int,
     width: int = 1,
     on_batch: Callable[[int], None] = lambda tokens: None,
 ) -> NDArray[np.float64]:
-    """Run a model on all examples and return the reader's rows, `(examples, columns)`, in the order of the examples.
+    """Run a model on all examples and return a row of its `output` for each, `(examples, columns)`, in their order.
 
     Examples of similar length share a batch, at most `batch_size` of them, and fewer where an output of `width`
     numbers per token would be too large. `on_batch` is called with the tokens of each batch, and may raise to cancel.
@@ -161,7 +161,7 @@ def run_in_batches(
     with _evaluation_mode(model):
         for chosen in _split(order, lengths, batch_size, width):
             batch = {name: value.to(model.device) for name, value in _pad(encoded, chosen).items()}
-            rows.append(read(model, batch).double().cpu().numpy())
+            rows.append(output(model, batch).double().cpu().numpy())
             on_batch(int(lengths[chosen].sum()))
     in_length_order = np.concatenate(rows)
     result = np.empty_like(in_length_order)
@@ -202,13 +202,13 @@ def forward(model: PreTrainedModel, batch: Batch) -> Any:
     return model(**{name: value for name, value in batch.items() if name in accepted})
 
 
-def read_logits(model: PreTrainedModel, batch: Batch) -> Tensor:
+def logits(model: PreTrainedModel, batch: Batch) -> Tensor:
     """Return the raw outputs of a model with a head for whole texts, `(batch, classes)`."""
-    logits: Tensor = forward(model, batch).logits
-    return logits
+    output: Tensor = forward(model, batch).logits
+    return output
 
 
-def read_embeddings(model: PreTrainedModel, batch: Batch) -> Tensor:
+def mean_embeddings(model: PreTrainedModel, batch: Batch) -> Tensor:
     """Return the mean of the last hidden states over all tokens but padding, `(batch, hidden)`."""
     hidden = forward(model.base_model, batch).last_hidden_state.float()
     mask = batch["attention_mask"][..., None].to(hidden.dtype)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import softmax
 from transformers import PreTrainedModel
 
-from ..data.batches import read_logits
+from ..data.batches import logits
 from ..data.labels import class_numbers
 from ..errors import Note
 from .job import Job, Rows
@@ -21,7 +21,7 @@ def score_classes(job: Job) -> Findings:
     labels = None if examples.labels is None else class_numbers(examples, names)
     embed = labels is None and job.models.before is not None
     encoded = job.encode(examples.texts, examples.pairs, passes=2 if embed else 1)
-    before, after = job.run(encoded, read_logits)
+    before, after = job.run(encoded, logits)
     findings = Findings(scores={} if labels is None else _scores(job, labels, before, after, names))
     if before is not None:
         same = before.argmax(axis=1) == after.argmax(axis=1)

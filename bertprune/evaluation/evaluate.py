@@ -14,7 +14,7 @@ from ..errors import DataError, Note
 from ..parallel import Progress, silent
 from .classification import score_classes
 from .job import Job, Model, open_models
-from .language import score_masked_tokens
+from .masked_lm import score_masked_tokens
 from .report import Findings, QualityReport, Task
 from .similarity import compare_embeddings, score_pairs, score_regression
 

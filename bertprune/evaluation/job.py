@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checkpoint import Checkpoint
-from ..data.batches import Encoded, Reader, check_vocabulary, encode, run_in_batches, token_limit
+from ..data.batches import Encoded, ModelOutput, check_vocabulary, encode, run_in_batches, token_limit
 from ..data.columns import Examples
 from ..errors import CheckpointError, DataError, Note, shortened
 from ..parallel import Progress
@@ -128,7 +129,7 @@ def _tokenizer(tokenizer: Any, checkpoint: Checkpoint | None) -> PreTrainedToken
         # Any checkpoint can load another's tokenizer; kobert-shape is always there and reads no file.
         return (checkpoint or Checkpoint.open("kobert-shape")).tokenizer(tokenizer)
     except CheckpointError as error:
-        raise DataError(error.sentence, code=error.code, **error.values) from None
+        raise DataError("{error}", code="evaluation.tokenizer", error=error) from None
 
 
 class Job:
@@ -171,35 +172,39 @@ class Job:
         self._tokens_total = sum(map(len, encoded.features["input_ids"])) * len(self.models.sides()) * passes
         return encoded
 
-    def run(self, encoded: Encoded, read: Reader, width: int = 1) -> tuple[Rows | None, Rows]:
-        """Run both models and return the reader's rows before (None without a baseline) and after.
+    def run(self, encoded: Encoded, output: ModelOutput, width: int = 1) -> tuple[Rows | None, Rows]:
+        """Run both models and return their rows of the output, before (None without a baseline) and after.
 
         `width` is that of `run_in_batches`. Raises DataError for outputs that are not finite.
         """
-        rows = {side: self._run(side, encoded, read, width) for side in self.models.sides()}
+        rows: dict[str, Rows] = {}
+        for side, (name, model) in self.models.sides().items():
+            words = f"{'baseline' if side == 'before' else 'model'}: {len(encoded):,} texts"
+            widest = max(width, 4 * int(getattr(model.config, "hidden_size", 1)))
+            start = time.perf_counter()
+            rows[side] = run_in_batches(
+                model, encoded, output, self._batch_size, widest, partial(self._count_tokens, words)
+            )
+            self.seconds[side] += time.perf_counter() - start
+            _check_finite(name, rows[side])
         return rows.get("before"), rows["after"]
 
-    def _run(self, side: str, encoded: Encoded, read: Reader, width: int) -> Rows:
-        name, model = self.models.sides()[side]
-        words = f"{'baseline' if side == 'before' else 'model'}: {len(encoded):,} texts"
+    def _count_tokens(self, words: str, tokens: int) -> None:
+        """Report progress after a batch."""
+        self._tokens_done += tokens
+        self._progress(min(self._tokens_done / max(self._tokens_total, 1), 1.0), words)
 
-        def on_batch(tokens: int) -> None:
-            self._tokens_done += tokens
-            self._progress(min(self._tokens_done / max(self._tokens_total, 1), 1.0), words)
 
-        start = time.perf_counter()
-        width = max(width, 4 * int(getattr(model.config, "hidden_size", 1)))
-        rows = run_in_batches(model, encoded, read, self._batch_size, width, on_batch)
-        self.seconds[side] += time.perf_counter() - start
-        if not np.isfinite(rows).all():
-            raise DataError(
-                "{model} returns NaN or infinite outputs for {bad:,} of {total:,} texts: check its weights",
-                code="evaluation.not_finite",
-                model=name,
-                bad=int((~np.isfinite(rows)).any(axis=1).sum()),
-                total=len(rows),
-            )
-        return rows
+def _check_finite(name: str, rows: Rows) -> None:
+    """Refuse the outputs of a model that are not finite. Raises DataError."""
+    if not np.isfinite(rows).all():
+        raise DataError(
+            "{model} returns NaN or infinite outputs for {bad:,} of {total:,} texts: check its weights",
+            code="evaluation.not_finite",
+            model=name,
+            bad=int((~np.isfinite(rows)).any(axis=1).sum()),
+            total=len(rows),
+        )
 
 
 def _check_whole(option: str, value: int, least: int) -> None:

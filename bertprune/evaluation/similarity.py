@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.batches import Encoded, read_embeddings, read_logits
+from ..data.batches import Encoded, logits, mean_embeddings
 from ..data.labels import score_numbers
 from ..errors import DataError, Note
 from .job import Job
@@ -29,7 +29,7 @@ def score_pairs(job: Job) -> Findings:
     examples = job.examples
     known = None if examples.labels is None else _known_scores(job)
     encoded = job.encode([*examples.texts, *(examples.pairs or [])])
-    before, after = job.run(encoded, read_embeddings)
+    before, after = job.run(encoded, mean_embeddings)
     findings = Findings()
     if known is not None:
         similarities = [cosines(*np.split(rows, 2)) for rows in (before, after) if rows is not None]
@@ -46,7 +46,7 @@ def score_regression(job: Job) -> Findings:
     encoded = job.encode(examples.texts, examples.pairs)
     if known is None:
         return Findings(fidelity=embedding_cosine(job, encoded))
-    outputs = job.run(encoded, read_logits)
+    outputs = job.run(encoded, logits)
     return Findings(scores=_correlations(job, known, [rows[:, 0] for rows in outputs if rows is not None]))
 
 
@@ -57,7 +57,7 @@ def compare_embeddings(job: Job) -> Findings:
 
 def embedding_cosine(job: Job, encoded: Encoded) -> dict[str, Estimate]:
     """Embed the texts with both models and average the cosines; empty without a baseline or where sizes differ."""
-    before, after = job.run(encoded, read_embeddings)
+    before, after = job.run(encoded, mean_embeddings)
     return {} if before is None else _mean_cosine(job, before, after)
 
 

@@ -131,9 +131,9 @@ def _corner(tensor: torch.Tensor) -> tuple[float, ...]:
     if tensor.is_meta or tensor.is_complex() or tensor.is_quantized or tensor.layout != torch.strided:
         return ()
     tensor, size = tensor.detach(), tensor.numel()
-    places = range(size) if size <= 4 else (0, 1, size - 2, size - 1)
+    positions = range(size) if size <= 4 else (0, 1, size - 2, size - 1)
     # an index for each value, since flattening would copy a tensor that is not contiguous
-    values = (tensor[_index(at, tuple(tensor.shape))].item() for at in places)
+    values = (tensor[_index(at, tuple(tensor.shape))].item() for at in positions)
     # one NaN object for all, so that equal records compare equal
     return tuple(math.nan if value != value else value for value in values)
 

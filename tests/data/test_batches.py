@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils import prune
 
 from bertprune.data import batches
-from bertprune.data.batches import Encoded, encode, read_logits, run_in_batches
+from bertprune.data.batches import Encoded, encode, logits, run_in_batches
 from bertprune.errors import DataError
 
 WORDS = "the film was good and it plot not very boring acting music bad great".split()
@@ -29,16 +29,16 @@ def tokenised(tokenizer: Any, pairs: list[str] | None = None) -> Encoded:
     return encode(tokenizer, TEXTS, pairs, 32)
 
 
-def recording(shapes: list[tuple[int, int]]) -> batches.Reader:
-    """Give a reader of logits that keeps the shape of each batch."""
-    return lambda model, batch: (shapes.append(tuple(batch["input_ids"].shape)), read_logits(model, batch))[1]
+def recording(shapes: list[tuple[int, int]]) -> batches.ModelOutput:
+    """Give an output of logits that keeps the shape of each batch."""
+    return lambda model, batch: (shapes.append(tuple(batch["input_ids"].shape)), logits(model, batch))[1]
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_batches_give_what_single_texts_give(pruned: Any, tiny_tokenizer: Any, size: int) -> None:
     with torch.no_grad():
         alone = torch.cat([pruned(**tiny_tokenizer(text, return_tensors="pt")).logits for text in TEXTS]).numpy()
-    together = run_in_batches(pruned, tokenised(tiny_tokenizer), read_logits, size)
+    together = run_in_batches(pruned, tokenised(tiny_tokenizer), logits, size)
     assert together == pytest.approx(alone, abs=1e-5)
 
 
@@ -49,7 +49,7 @@ def test_pairs_reach_the_model_as_pairs(tiny_classifier: Any, tiny_tokenizer: An
             tiny_classifier(**tiny_tokenizer(one, two, return_tensors="pt")).logits
             for one, two in zip(TEXTS, TEXTS[::-1], strict=True)
         ]
-    together = run_in_batches(tiny_classifier, encoded, read_logits, 8)
+    together = run_in_batches(tiny_classifier, encoded, logits, 8)
     assert together == pytest.approx(torch.cat(alone).numpy(), abs=1e-5)
 
 
@@ -86,14 +86,14 @@ def test_the_model_is_left_as_it_was(pruned: Any, tiny_tokenizer: Any) -> None:
     flags = [module.training for module in pruned.modules()]
     derived = {name: module.weight for name, module in pruned.named_modules() if hasattr(module, "weight_mask")}
     state = {name: value.clone() for name, value in pruned.state_dict().items()}
-    run_in_batches(pruned, tokenised(tiny_tokenizer), read_logits, 16)
+    run_in_batches(pruned, tokenised(tiny_tokenizer), logits, 16)
     assert [module.training for module in pruned.modules()] == flags
     assert all(pruned.get_submodule(name).weight is weight for name, weight in derived.items())
     assert all(torch.equal(value, state[name]) for name, value in pruned.state_dict().items())
     next(iter(derived.values())).sum().backward()  # still part of a graph, not an inference tensor
 
 
-def test_a_reader_that_fails_leaves_the_model_in_training(tiny_classifier: Any, tiny_tokenizer: Any) -> None:
+def test_an_output_that_fails_leaves_the_model_in_training(tiny_classifier: Any, tiny_tokenizer: Any) -> None:
     def fail(model: Any, batch: Any) -> torch.Tensor:
         assert not model.training
         raise KeyboardInterrupt
@@ -107,7 +107,7 @@ def test_a_reader_that_fails_leaves_the_model_in_training(tiny_classifier: Any, 
 def test_dropout_is_off_for_a_model_in_training(tiny: Callable[..., Any], tiny_tokenizer: Any) -> None:
     model = tiny("BertForSequenceClassification", hidden_dropout_prob=0.5).train()
     encoded = tokenised(tiny_tokenizer)
-    first, second = (run_in_batches(model, encoded, read_logits, 4) for _ in range(2))
+    first, second = (run_in_batches(model, encoded, logits, 4) for _ in range(2))
     assert np.array_equal(first, second)
 
 

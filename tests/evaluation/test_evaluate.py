@@ -16,7 +16,7 @@ from torch.nn.functional import cosine_similarity
 
 import bertprune as bp
 from bertprune.data.batches import encode
-from bertprune.evaluation.language import mask_tokens
+from bertprune.evaluation.masked_lm import mask_tokens
 
 
 def plain_logits(model: Any, tokenizer: Any, texts: list[str]) -> torch.Tensor:
@@ -221,23 +221,23 @@ def test_masked_language_loss_is_that_of_transformers(
 
 
 def test_fifteen_percent_of_ordinary_tokens_are_masked_by_text_and_seed_alone(tiny_tokenizer: Any) -> None:
-    def places(text: str, *others: str, seed: int = 0) -> list[int]:
+    def positions(text: str, *others: str, seed: int = 0) -> list[int]:
         encoded = encode(tiny_tokenizer, [*others, text], None, 200)
         masked = mask_tokens(encoded, tiny_tokenizer, seed).features
         ids, inputs, targets = encoded.features["input_ids"][-1], masked["input_ids"][-1], masked["targets"][-1]
-        chosen = [place for place, target in enumerate(targets) if target != -100]
-        assert all((targets[place], inputs[place]) == (ids[place], tiny_tokenizer.mask_token_id) for place in chosen)
-        assert all(inputs[place] == ids[place] for place in range(len(ids)) if place not in chosen)
+        chosen = [at for at, target in enumerate(targets) if target != -100]
+        assert all((targets[at], inputs[at]) == (ids[at], tiny_tokenizer.mask_token_id) for at in chosen)
+        assert all(inputs[at] == ids[at] for at in range(len(ids)) if at not in chosen)
         return chosen
 
     text = "good bad " * 50
-    assert len(places(text)) == 15
-    assert not {0, 101} & set(places(text))  # [CLS] and [SEP]
-    assert places(text) == places(text, "other", "texts")
-    assert places(text) != places(text, seed=1)
-    assert places(text) != places("bad good " * 50)
-    assert len(places("good")) == 1
-    assert places("한") == []  # [UNK] is special
+    assert len(positions(text)) == 15
+    assert not {0, 101} & set(positions(text))  # [CLS] and [SEP]
+    assert positions(text) == positions(text, "other", "texts")
+    assert positions(text) != positions(text, seed=1)
+    assert positions(text) != positions("bad good " * 50)
+    assert len(positions("good")) == 1
+    assert positions("한") == []  # [UNK] is special
 
 
 def test_masked_language_loss_depends_on_neither_order_nor_batches(

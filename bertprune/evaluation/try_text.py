@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import softmax
 from transformers import PreTrainedTokenizerBase
 
-from ..data.batches import Encoded, read_embeddings, read_logits
+from ..data.batches import Encoded, logits, mean_embeddings
 from ..data.columns import Examples
 from ..data.tables import MAX_LINE, Table
 from ..errors import DataError, shortened
@@ -17,7 +17,7 @@ from ..parallel import silent
 from ..text import aligned
 from .classification import class_names
 from .job import Head, Job, Model, Rows, open_models
-from .language import fill_blanks
+from .masked_lm import fill_blanks
 from .metrics import cosines
 
 
@@ -234,7 +234,7 @@ def _ask(head: Literal["classification", "regression", "embedding"], job: Job) -
     if head == "embedding":
         return _compare_embeddings(job)
     encoded = job.encode(job.examples.texts, job.examples.pairs)
-    before, after = job.run(encoded, read_logits)
+    before, after = job.run(encoded, logits)
     if head == "regression":
         old = None if before is None else float(before[0, 0])
         return _Found(encoded, figures=[Figure("score", old, float(after[0, 0]))])
@@ -260,7 +260,7 @@ def _guesses(candidates: list[tuple[str, float]]) -> tuple[Guess, ...]:
 
 def _compare_embeddings(job: Job) -> _Found:
     encoded = job.encode([*job.examples.texts, *(job.examples.pairs or [])])
-    before, after = job.run(encoded, read_embeddings)
+    before, after = job.run(encoded, mean_embeddings)
     found = _Found(encoded)
     if len(after) == 2:
         old = None if before is None else _similarity(before)

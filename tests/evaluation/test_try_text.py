@@ -42,12 +42,12 @@ def test_every_blank_gets_the_best_candidates_of_each_model(
     pruned, text = prune_half(tiny_mlm), "the [MASK] was very [MASK]"
     report = bp.try_text(pruned, text, baseline=tiny_mlm, tokenizer=tiny_tokenizer, top=3)
     ids = tiny_tokenizer(text)["input_ids"]
-    places = [at for at, one in enumerate(ids) if one == tiny_tokenizer.mask_token_id]
-    assert len(report.answers) == len(places) == 2
-    for answers, place in zip(report.answers, places, strict=True):
+    positions = [at for at, one in enumerate(ids) if one == tiny_tokenizer.mask_token_id]
+    assert len(report.answers) == len(positions) == 2
+    for answers, at in zip(report.answers, positions, strict=True):
         for guesses, model in ((answers.before, tiny_mlm), (answers.after, pruned)):
-            best = logits(model, tiny_tokenizer, text)[place].softmax(dim=-1).topk(3)
-            assert [one.name for one in guesses or ()] == [tiny_tokenizer.decode([at]) for at in best.indices]
+            best = logits(model, tiny_tokenizer, text)[at].softmax(dim=-1).topk(3)
+            assert [one.name for one in guesses or ()] == [tiny_tokenizer.decode([one]) for one in best.indices]
             assert [one.probability for one in guesses or ()] == pytest.approx(best.values.tolist())
     assert "blank 2" in report.to_text()
 

@@ -55,8 +55,8 @@ def mask_tokens(encoded: Encoded, tokenizer: PreTrainedTokenizerBase, seed: int)
     inputs, targets = [], []
     for row in encoded.features["input_ids"]:
         ids = np.array(row)
-        places, blank, target = _choose(ids, special, seed), ids.copy(), np.full(len(ids), IGNORED)
-        blank[places], target[places] = tokenizer.mask_token_id, ids[places]
+        chosen, blank, target = _choose(ids, special, seed), ids.copy(), np.full(len(ids), IGNORED)
+        blank[chosen], target[chosen] = tokenizer.mask_token_id, ids[chosen]
         inputs.append(blank.tolist())
         targets.append(target.tolist())
     features = encoded.features | {"input_ids": inputs, "targets": targets}
@@ -72,14 +72,14 @@ def _choose(ids: np.ndarray, special: np.ndarray, seed: int) -> np.ndarray:
 
 def _loss(job: Job, masked: Encoded) -> Score:
     vocabulary = max(int(model.config.vocab_size) for _, model in job.models.sides().values())
-    outputs = [rows for rows in job.run(masked, _read_losses, vocabulary) if rows is not None]
+    outputs = [rows for rows in job.run(masked, _losses, vocabulary) if rows is not None]
     count = outputs[0][:, 1]
     statistic = weighted_ratio([rows[:, 0] for rows in outputs], count)
     draws = bootstrap(statistic, np.ones(len(count), dtype=np.int64), job.seed)
     return Score.from_draws([float(rows[:, 0].sum() / count.sum()) for rows in outputs], draws, better="lower")
 
 
-def _read_losses(model: PreTrainedModel, batch: Batch) -> Tensor:
+def _losses(model: PreTrainedModel, batch: Batch) -> Tensor:
     """Return the summed loss of each text, in nats, and its number of masked tokens, `(batch, 2)`."""
     targets = batch["targets"]
     logits = forward(model, batch).logits
@@ -94,34 +94,34 @@ def fill_blanks(job: Job, encoded: Encoded, top: int) -> tuple[list[Candidates],
 
     Raises DataError where the text has no mask token.
     """
-    places = _mask_places(job, encoded)
+    positions = _mask_positions(job, encoded)
     top = min(top, *(int(model.config.vocab_size) for _, model in job.models.sides().values()))
 
-    def read(model: PreTrainedModel, batch: Batch) -> Tensor:
+    def best(model: PreTrainedModel, batch: Batch) -> Tensor:
         """Return the candidates' ids and probabilities for each blank, `(1, blanks * 2 * top)`."""
-        best = forward(model, batch).logits[0, places].double().softmax(dim=-1).topk(top)
-        return torch.stack([best.indices.double(), best.values], dim=1).reshape(1, -1)
+        found = forward(model, batch).logits[0, positions].double().softmax(dim=-1).topk(top)
+        return torch.stack([found.indices.double(), found.values], dim=1).reshape(1, -1)
 
     def candidates(rows: Rows | None) -> list[Candidates]:
         if rows is None:
             return []
-        blanks = rows.reshape(len(places), 2, top)
+        blanks = rows.reshape(len(positions), 2, top)
         return [[(_word(job, int(one)), float(p)) for one, p in zip(*blank, strict=True)] for blank in blanks]
 
-    before, after = job.run(encoded, read)
+    before, after = job.run(encoded, best)
     return candidates(before), candidates(after)
 
 
-def _mask_places(job: Job, encoded: Encoded) -> list[int]:
+def _mask_positions(job: Job, encoded: Encoded) -> list[int]:
+    """Return the token positions of the mask tokens. Raises DataError where there are none."""
     tokenizer = job.models.tokenizer
     mask, ids = tokenizer.mask_token, encoded.features["input_ids"][0]
     if mask is None:
         raise DataError(
             "the tokenizer has no mask token: there is no blank to fill in", code="evaluation.no_blank_token"
         )
-    places = [place for place, number in enumerate(ids) if number == tokenizer.mask_token_id]
-    if places:
-        return places
+    if positions := [at for at, number in enumerate(ids) if number == tokenizer.mask_token_id]:
+        return positions
     if any(mask in text for text in (*job.examples.texts, *(job.examples.pairs or ()))):
         raise DataError(
             "no {mask} is among the {tokens} tokens that are read: shorten the text",
