@@ -1,22 +1,23 @@
-"""The errors and warnings that a user of bertprune can meet.
+"""The errors and warnings of bertprune.
 
-Every message is one line that names the input, what is wrong with it, and what would be right. It carries a code and
-its values beside the English sentence, so that a program can tell errors apart and a page can show another language.
+Every message is one line that names the input, what is wrong with it, and what would be right. It has a code and
+values as well as an English sentence, so that a program can tell errors apart and a page can show another language.
 """
 
 from collections.abc import Iterable
-from typing import Self
+from copyreg import __newobj__
+from typing import Any, Self
 
 
 class Message:
-    """A sentence, the code that it is known by, and the values that it holds, which may be messages themselves."""
+    """A template, its code and its values, which may be messages themselves."""
 
     def __init__(self, sentence: str, /, *, code: str = "other", **values: object) -> None:
-        """Keep an English sentence with places for the values, as `str.format` writes them."""
+        """Keep an English sentence with placeholders for the values, as in `str.format`."""
         self.sentence, self.code, self.values = sentence, code, values
 
     def __str__(self) -> str:
-        """Write the sentence in English, its values filled in."""
+        """Return the English sentence with its values."""
         return self.sentence.format(**self.values) if self.values else self.sentence
 
     def __repr__(self) -> str:
@@ -25,23 +26,36 @@ class Message:
 
 
 class Note(str):
-    """A remark in a report: the English sentence as text, which has the code and the values of a message as well."""
+    """A remark in a report: a str of the English sentence that also has the code and the values of a message."""
 
     sentence: str
     code: str
     values: dict[str, object]
 
     def __new__(cls, sentence: str, /, *, code: str = "other", **values: object) -> Self:
-        """Fill the values into a sentence with places for them, as `Message` does."""
+        """Fill the values into the placeholders of a sentence, as `Message` does."""
         note = super().__new__(cls, Message(sentence, code=code, **values))
         note.sentence, note.code, note.values = sentence, code, values
         return note
 
 
-class BertpruneError(Message, Exception):
-    """Anything that is wrong with what the user gave; the message is meant to be read by that user.
+class _Raised(Message, Exception):
+    """A message that can be raised or warned of: `args` holds the English sentence with its values."""
 
-    `code` names the kind of error for programs, `values` holds what the sentence was filled with.
+    def __init__(self, sentence: str, /, *, code: str = "other", **values: object) -> None:
+        """Keep the message, and its text as the only argument."""
+        super().__init__(sentence, code=code, **values)
+        self.args = (str(self),)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let pickle rebuild the message from its attributes, without a call of `__init__`."""
+        return __newobj__, (type(self), *self.args), vars(self)
+
+
+class BertpruneError(_Raised):
+    """An input that is wrong; the message is for the user who gave it.
+
+    `code` names the kind of error for programs, `values` holds the values in the sentence.
 
     Example:
         >>> import bertprune as bp
@@ -53,13 +67,12 @@ class BertpruneError(Message, Exception):
     """
 
     def within(self, sentence: str, /, *, code: str, **values: object) -> Self:
-        """Return an error of the same class that says where this one happened.
+        """Return an error of the same class that also says where this one happened.
 
         Args:
-            sentence: the English sentence, with places for the values as `str.format` writes them; `{error}` stands
-                for this error.
-            code: the new error's code.
-            **values: the other values of the sentence.
+            sentence: A string, the English sentence with placeholders as in `str.format`; `{error}` is this error.
+            code: A string, the new error's code.
+            **values: The other values of the sentence.
 
         Returns:
             The new error; `values["error"]` is this one.
@@ -78,14 +91,14 @@ class CheckpointError(BertpruneError):
 
 
 class TooLargeError(CheckpointError):
-    """A checkpoint's weight files are larger than the caller accepts; nothing of them was downloaded.
+    """A checkpoint's weight files are larger than the caller accepts; none was downloaded.
 
     `values` holds the checkpoint's `name`, its `size` and the `most` that is accepted, both in bytes.
     """
 
 
 class RecipeError(BertpruneError):
-    """A recipe, step, method name or option is not what it should be."""
+    """A recipe, step, method name or option is wrong."""
 
 
 class SelectionError(RecipeError):
@@ -93,15 +106,15 @@ class SelectionError(RecipeError):
 
 
 class ExportError(BertpruneError):
-    """A run cannot be written, or did not come back from the disk as it was."""
+    """A run cannot be written, or what was read back from the disk differs from it."""
 
 
 class DataError(BertpruneError):
     """Evaluation data is missing, malformed, or does not fit the model."""
 
 
-class BertpruneWarning(Message, UserWarning):
-    """The parent of every warning that bertprune gives; it has a code and values as errors have."""
+class BertpruneWarning(_Raised, UserWarning):
+    """The parent of every warning of bertprune; it has a code and values as errors have."""
 
 
 class NoEffectWarning(BertpruneWarning):
@@ -113,14 +126,14 @@ class MissingTensorsWarning(BertpruneWarning):
 
 
 def shortened(text: str, most: int = 60) -> str:
-    """Cut a text that somebody else wrote to what one line of a message can hold."""
+    """Shorten outside text for one line of a message."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def some(names: Iterable[object], most: int = 8) -> str | Message:
-    """List names in one line, for a message: the first ones, and how many more there are."""
+def first_names(names: Iterable[object], most: int = 8) -> str | Message:
+    """List the first names in one line of a message, and how many more there are."""
     listed = [str(name) for name in names]
     first = ", ".join(listed[:most])
     if len(listed) <= most:
         return first
-    return Message("{names} and {more} more", code="some", names=first, more=len(listed) - most)
+    return Message("{names} and {more} more", code="first_names", names=first, more=len(listed) - most)

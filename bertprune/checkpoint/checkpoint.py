@@ -6,13 +6,14 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import CheckpointError, MissingTensorsWarning, Note, some
+from ..errors import CheckpointError, MissingTensorsWarning, Note, first_names
 from ..parallel import Progress, silent
 from .architecture import build_config, check_parameters, check_sizes, find_class
 from .headers import Facts, TensorFact, main_dtype
 from .network import Unreachable
-from .source import Source, find_source, find_tokenizer
-from .tokenizer import load_tokenizer, tokenizer_files
+from .source import Source, find_source
+from .tokenizer import load_tokenizer, open_tokenizer
+from .tokenizer_files import tokenizer_files
 
 if TYPE_CHECKING:
     from torch import nn
@@ -223,8 +224,7 @@ class Checkpoint:
         """
         if other is None:
             return load_tokenizer(self._source.tokenizer_folder(), self.name)
-        name, folder = find_tokenizer(other, local=local)
-        return load_tokenizer(folder, name)
+        return open_tokenizer(other, local=local)
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -271,7 +271,7 @@ class Checkpoint:
     def _layout_notes(self) -> list[Note]:
         notes = []
         if unexpected := self._layout.unexpected:
-            names = some((name[:100] for name in unexpected), most=5)
+            names = first_names((name[:100] for name in unexpected), most=5)
             notes.append(
                 Note(
                     "{count:,} stored tensors have no place in {model}: {names}.",
@@ -284,7 +284,7 @@ class Checkpoint:
             notes.append(
                 Note(
                     "The config ties {names}, but the files hold other values for it; it is not tied.",
-                    code="note.untied", names=some(untied, most=5),
+                    code="note.untied", names=first_names(untied, most=5),
                 )
             )  # fmt: skip
         return notes
@@ -294,5 +294,5 @@ class Checkpoint:
             "{name} lacks {count:,} tensors that {model} expects: {tensors};"
             " they are initialised from the seed and never pruned",
             code="checkpoint.missing_tensors", name=self.name, count=len(self.missing), model=self._class.__name__,
-            tensors=some(sorted(self.missing), most=5),
+            tensors=first_names(sorted(self.missing), most=5),
         )  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import DataError, Message, Note, shortened, some
+from ..errors import DataError, Message, Note, first_names, shortened
 from .tables import Table
 
 TEXT = ("text", "sentence", "document", "review", "content", "comment", "utterance")
@@ -116,7 +116,7 @@ def _named(table: Table, column: str, option: str) -> int:
 
 
 def _listed(columns: Sequence[str]) -> str | Message:
-    return some(repr(shortened(column, 40)) for column in columns)
+    return first_names(repr(shortened(column, 40)) for column in columns)
 
 
 def _not_empty(table: Table, column: int | None) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, shortened, some
+from ..errors import DataError, first_names, shortened
 from .columns import Examples
 
 _BOOLS = {"false": 0, "true": 1}
@@ -51,8 +51,8 @@ def _unknown_labels(examples: Examples, rows: list[int], names: Mapping[int, str
         "{place}: the model has no class {labels}; it has {known}",
         code="data.unknown_label",
         place=examples.table.place(rows[0]),
-        labels=some((repr(shortened(label, 40)) for label in labels), 5),
-        known=some((f"{shortened(name, 40)} ({number})" for number, name in names.items()), 20),
+        labels=first_names((repr(shortened(label, 40)) for label in labels), 5),
+        known=first_names((f"{shortened(name, 40)} ({number})" for number, name in names.items()), 20),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import ExportError, Message, some
+from ..errors import ExportError, Message, first_names
 
 REPORT_KEY = "bertprune"
 """The key of `report.json` that marks an export of ours."""
@@ -82,7 +82,7 @@ def _refuse_existing(out: Path, overwrite: bool) -> None:
         raise ExportError(sentence, code="exports.target_exists", out=str(out))
     if other := sorted({path.name for path in out.iterdir()} - _exported_files(out)):
         sentence = "{out}: contains {files}, not written by an export; choose another name"
-        raise ExportError(sentence, code="exports.target_has_files", out=str(out), files=some(other, most=1))
+        raise ExportError(sentence, code="exports.target_has_files", out=str(out), files=first_names(other, most=1))
 
 
 def _exported_files(folder: Path) -> set[str]:

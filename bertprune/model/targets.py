@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from ..errors import SelectionError, shortened, some
+from ..errors import SelectionError, first_names, shortened
 from ..selection import Selection
 from .families import Place, base_prefix, places
 from .globs import Globs
@@ -91,7 +91,7 @@ def find_targets(model: nn.Module, selection: Selection, missing: Iterable[str] 
     if matching:
         raise SelectionError(
             "the selection ({selection}) matches only tensors that the checkpoint lacks: {tensors}",
-            code="selection.only_missing", selection=asked, tensors=some(target.name for target in matching),
+            code="selection.only_missing", selection=asked, tensors=first_names(target.name for target in matching),
         )  # fmt: skip
     raise SelectionError(
         "no tensor meets all conditions of the selection ({selection})", code="selection.empty", selection=asked
@@ -166,7 +166,7 @@ class _Matcher:
         near = get_close_matches(glob[:200].removeprefix(self.prefix), known, n=3, cutoff=0.4)
         if near:
             return SelectionError(_NEAR, code="selection.unmatched_glob_near", near=", ".join(near), **values)
-        return SelectionError(_UNMATCHED, code="selection.unmatched_glob", known=some(known), **values)
+        return SelectionError(_UNMATCHED, code="selection.unmatched_glob", known=first_names(known), **values)
 
 
 _NO_ROLE = "no part of the model has the role {given!r}; it has {known}"
@@ -184,7 +184,7 @@ def _having(tensor: str, targets: tuple[Target, ...]) -> list[Target]:
         known = dict.fromkeys(owner.tensor for target in targets for owner in target.owners)
         raise SelectionError(
             "no tensor is named {tensor!r}; the model has {known}",
-            code="selection.unknown_tensor", tensor=shortened(tensor), known=some(known),
+            code="selection.unknown_tensor", tensor=shortened(tensor), known=first_names(known),
         )  # fmt: skip
     return having
 
@@ -195,7 +195,7 @@ def _require(asked: Iterable[Any], known: Iterable[Any], sentence: str, /, **val
     for one in asked:
         if one not in there:
             given = shortened(one) if isinstance(one, str) else one
-            raise SelectionError(sentence, given=given, known=some(sorted(there)) or "none", **values)
+            raise SelectionError(sentence, given=given, known=first_names(sorted(there)) or "none", **values)
 
 
 def _is_matrix(owner: Owner) -> bool:
