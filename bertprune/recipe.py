@@ -92,6 +92,11 @@ class Step(FrozenModel):
     def __hash__(self) -> int:
         return hash((self.method, self.fraction, self.count, self.scope, self.select, tuple(self.options.items())))
 
+    @property
+    def amount(self) -> int | float | None:
+        """The count or the fraction, whichever is given, as torch's functions take it."""
+        return self.fraction if self.count is None else self.count
+
     def amount_of(self, alive: int) -> int:
         """Compute how many entries or slices to prune, rounded as in torch (half to even).
 
@@ -267,7 +272,7 @@ class Recipe(FrozenModel):
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise RecipeError(
-                    "{file} has more than {most:,} bytes, which no recipe needs",
+                    "{file} has more than {most:,} bytes, the limit for recipes",
                     code="recipe.large_file", file=path.name, most=MAX_BYTES,
                 )  # fmt: skip
             text = path.read_text(encoding="utf-8")

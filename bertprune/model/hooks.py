@@ -43,7 +43,7 @@ class MaskHook(prune.CustomFromMask):
 
 
 def register_hook_class(method: str, hook: type[prune.BasePruningMethod]) -> None:
-    """Leave hooks of a user's own torch class after local steps of the method of that name, as of torch's classes."""
+    """Use a user's own torch class as the hook after local steps of the method of that name."""
     _HOOK_MAKERS[method] = hook
 
 
@@ -98,9 +98,7 @@ def bake(model: nn.Module, select: Selection | str | Sequence[str] | None = None
         chosen = find_targets(model, select)
     pruned = [target for target in chosen if target.mask is not None]
     if select is not None and not pruned:
-        raise SelectionError(
-            "{select}: nothing that matches is pruned", code="selection.not_pruned", select=str(select)
-        )
+        raise SelectionError("{select}: no matching tensor is pruned", code="selection.not_pruned", select=str(select))
     for target in pruned:
         for owner in target.owners:
             prune.remove(owner.module, owner.tensor)  # type: ignore[no-untyped-call]
@@ -148,10 +146,10 @@ def _container(hooks: Sequence[prune.BasePruningMethod]) -> prune.BasePruningMet
 def _hook(step: Step, mask: Tensor, tensor: str) -> prune.BasePruningMethod:
     """Return the hook for a step: a torch class after a local step of such a method, a named MaskHook elsewhere."""
     make = _HOOK_MAKERS.get(step.method)
-    if make is None or step.scope == "global":
+    if make is None or step.scope != "local":
         return _named_hook("".join(part.capitalize() for part in step.method.split("_")), mask, tensor)
     try:
-        hook = make(amount=step.count if step.count is not None else step.fraction, **step.options)
+        hook = make(amount=step.amount, **step.options)
     except (TypeError, ValueError) as error:
         raise RecipeError("{method}: {error}", code="method.failed", method=step.method, error=str(error)) from error
     hook._tensor_name = tensor

@@ -1,9 +1,10 @@
-"""Decide what a recipe prunes: masks come out, and the model is not changed."""
+"""Decide what a recipe prunes: compute its masks without changing the model."""
 
 import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from ..parallel import Progress, choose_map, silent
 from ..recipe import Recipe, Step
 from ..seeded import Seeded
 from .granularity import Groups
-from .rank import Scores, count_true
+from .rank import TensorScores, count_true
 from .steps import MatchedStep, match_steps
 
 
@@ -52,7 +53,7 @@ class StepOutcome:
 
 @dataclass(eq=False)
 class Decision:
-    """The masks that a recipe makes, and how it came to them."""
+    """The masks that a recipe makes, and the steps that made them."""
 
     outcomes: list[StepOutcome] = field(default_factory=list)
     targets: dict[str, Target] = field(default_factory=dict)
@@ -93,57 +94,46 @@ def decide(
 
 
 def _run(matched: MatchedStep, masks: dict[str, Tensor], generator: torch.Generator) -> StepOutcome:
-    """Run one step, and replace its targets' masks in `masks`."""
-    before = _count_alive(matched.targets, masks)
+    """Run one step, score × granularity × scope, and replace its targets' masks in `masks`."""
+    targets, before = matched.targets, _count_alive(matched.targets, masks)
+    slices: list[tuple[int, int] | tuple[()]] = [()] * len(targets)
     if matched.method.makes_masks:
-        slices = _masks_of_torch_class(matched, masks, generator)
+        _mask_by_torch_class(matched, masks, generator)
     else:
-        slices = _choose(matched, masks, before, generator)
-    after = _count_alive(matched.targets, masks)
-    tensors = tuple(
-        TensorOutcome(target.name, target.parameter.numel(), alive, alive - left, *counts)
-        for target, alive, left, counts in zip(matched.targets, before, after, slices, strict=True)
+        pairs = zip(targets, before, strict=True)
+        groups = [matched.granularity.groups(target, masks.get(target.name), alive) for target, alive in pairs]
+        kept = matched.scope.choose(matched.step, groups, partial(_score, matched, generator))
+        for target, group, keep in zip(targets, groups, kept, strict=True):
+            masks[target.name] = group.mask(keep)
+        if not matched.granularity.single:
+            counts = zip(groups, kept, strict=True)
+            slices = [(group.alive, group.alive - count_true(keep)) for group, keep in counts]
+    after = _count_alive(targets, masks)
+    results = zip(targets, before, after, slices, strict=True)
+    outcome = StepOutcome(
+        matched.step,
+        tuple(TensorOutcome(t.name, t.parameter.numel(), n, n - left, *counts) for t, n, left, counts in results),
     )
-    outcome = StepOutcome(matched.step, tensors)
     if outcome.removed == 0:
-        said = NoEffectWarning("{step} pruned nothing", code="prune.no_effect", step=str(matched.step))
-        warnings.warn(said, stacklevel=2)
+        warning = NoEffectWarning("{step} pruned nothing", code="prune.no_effect", step=str(matched.step))
+        warnings.warn(warning, stacklevel=2)
     return outcome
 
 
-def _choose(
-    matched: MatchedStep, masks: dict[str, Tensor], alive: Sequence[int], generator: torch.Generator
-) -> list[tuple[int, int] | tuple[()]]:
-    """Group, score, rank: what the step's granularity, method and scope say. Returns slices before and removed."""
-    groups = [
-        matched.granularity.groups(target, masks.get(target.name), count)
-        for target, count in zip(matched.targets, alive, strict=True)
-    ]
-
-    def score(group: Groups, dropped: int) -> Scores:
-        if matched.method.draws and not dropped:  # torch draws no random numbers where nothing is pruned
-            return group.unscored()
-        return group.scores(matched.method, matched.options, generator)
-
-    kept = matched.scope.choose(matched.step, groups, score)
-    for target, group, keep in zip(matched.targets, groups, kept, strict=True):
-        masks[target.name] = group.mask(keep)
-    if matched.granularity.single:
-        return [()] * len(groups)
-    return [(group.alive, group.alive - count_true(keep)) for group, keep in zip(groups, kept, strict=True)]
+def _score(matched: MatchedStep, generator: torch.Generator, group: Groups, pruned: int) -> TensorScores:
+    if matched.method.draws and not pruned:  # torch draws no random numbers where nothing is pruned
+        return group.unscored()
+    return group.scores(matched.method, matched.options, generator)
 
 
-def _masks_of_torch_class(
-    matched: MatchedStep, masks: dict[str, Tensor], generator: torch.Generator
-) -> list[tuple[int, int] | tuple[()]]:
-    """Let a subclass of torch's BasePruningMethod make the masks, as torch's container would have it."""
-    step, method = matched.step, matched.method
+def _mask_by_torch_class(matched: MatchedStep, masks: dict[str, Tensor], generator: torch.Generator) -> None:
+    """Let a subclass of torch's BasePruningMethod make the masks, as torch's PruningContainer does."""
     seed = int(torch.randint(2**62, (), generator=generator))
     for target in matched.targets:
         weight = target.parameter.detach()
         mask = masks.get(target.name)
         old = torch.ones_like(weight, dtype=torch.bool) if mask is None else mask
-        hook = method.rule(amount=step.count if step.count is not None else step.fraction, **matched.options)
+        hook = matched.method.rule(amount=matched.step.amount, **matched.options)
         hook._tensor_name = target.owners[0].tensor
         try:
             with Seeded(seed):
@@ -151,10 +141,9 @@ def _masks_of_torch_class(
         except (ValueError, TypeError, AttributeError, IndexError, AssertionError) as error:
             raise RecipeError(
                 "{method}: {tensor}: {error}",
-                code="method.failed_on", method=method.name, tensor=target.name, error=str(error),
+                code="method.failed_on", method=matched.method.name, tensor=target.name, error=str(error),
             ) from error  # fmt: skip
         masks[target.name] = (new != 0) & old
-    return [()] * len(matched.targets)
 
 
 def _count_alive(targets: Sequence[Target], masks: Mapping[str, Tensor]) -> list[int]:
@@ -187,7 +176,7 @@ def _refuse_unprunable(tensors: Mapping[str, Tensor]) -> None:
 
 
 def _is_finite(values: Tensor) -> bool:
-    """Look at a tensor's sum, which a NaN or an infinity spoils, and closer only where it is not finite itself."""
+    """Check the sum of a tensor; where that is not finite, which large values can cause, check its extremes."""
     values = values.detach()
     if values.dtype in (torch.float32, torch.float64):
         with np.errstate(all="ignore"):

@@ -1,7 +1,7 @@
 """Granularity: which entries of a tensor are pruned together. Each class here is one; its scores come from a method.
 
-Both what really happens (`groups`) and the bounds that a preview gives (`alive`, `lose`, `lose_among`) are here, so
-that a granularity is one class to add.
+Each class holds the pruning itself (`groups`) and the bounds that a preview gives (`alive`, `lose`, `lose_among`), so
+that a granularity is one class to add here, and its name in `scores/method.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from ..errors import Message, RecipeError
 from ..model.targets import Target
 from ..scores import Method
 from .bounds import Bounds, Range
-from .rank import Scores
+from .rank import TensorScores
 
 
 class Groups(Protocol):
@@ -29,10 +29,10 @@ class Groups(Protocol):
     def alive(self) -> int:
         """How many groups have anything alive."""
 
-    def scores(self, method: Method, options: Mapping[str, Any], generator: torch.Generator) -> Scores:
+    def scores(self, method: Method, options: Mapping[str, Any], generator: torch.Generator) -> TensorScores:
         """Score the groups: the larger, the more worth keeping. Raises RecipeError where the method fails."""
 
-    def unscored(self) -> Scores:
+    def unscored(self) -> TensorScores:
         """Return placeholders, for a tensor that loses nothing."""
 
     def mask(self, keep: Tensor) -> Tensor:
@@ -60,10 +60,10 @@ class Granularity(Protocol):
         """Return the least and the most groups that can be alive."""
 
     def lose(self, tensor: Bounds, groups: Range) -> Range:
-        """Take so many groups from one tensor; return how many entries that removes."""
+        """Subtract that many groups from the bounds of one tensor; return how many entries they have."""
 
     def lose_among(self, tensors: Sequence[Bounds], groups: Range, alive: Range) -> Range:
-        """Take so many groups from all tensors together, which have `alive` entries; return the entries removed."""
+        """Subtract that many groups from all tensors together, which have `alive` entries; return the entries."""
 
 
 class Elements:
@@ -84,14 +84,14 @@ class Elements:
         return tensor.alive
 
     def lose(self, tensor: Bounds, groups: Range) -> Range:
-        """Take so many entries; what a fraction leaves grows with what was there, so low goes with low."""
+        """Subtract entries: low from low and high from high, since a fraction of more entries leaves more."""
         least, most = tensor.alive
         tensor.lose_entries(*groups)
         tensor.alive = (max(0, least - groups[0]), most - groups[1])
         return groups
 
     def lose_among(self, tensors: Sequence[Bounds], groups: Range, alive: Range) -> Range:
-        """Take so many entries; any tensor may lose none or all of them."""
+        """Subtract entries; any tensor may lose none or all of them."""
         for tensor in tensors:
             tensor.lose_entries(0, min(groups[1], tensor.alive[1]))
         return groups
@@ -110,22 +110,24 @@ class ElementGroups:
         """Name the tensor."""
         return self.target.name
 
-    def scores(self, method: Method, options: Mapping[str, Any], generator: torch.Generator) -> Scores:
+    def scores(self, method: Method, options: Mapping[str, Any], generator: torch.Generator) -> TensorScores:
         """Score every entry: piece by piece where the method allows it, at once elsewhere."""
         weight = self.target.parameter.detach()
         if method.elementwise:
             return self._of(weight, method.piecewise(self.target.name, options))
         living = weight if self.current is None else weight * self.current
-        scores = method.score(self.target.name, living, generator=generator, mask=self.current, **options)
+        scores = method.score(
+            self.target.name, living, tuple(weight.shape), generator=generator, mask=self.current, **options
+        )
         return self._of(scores, None)
 
-    def unscored(self) -> Scores:
+    def unscored(self) -> TensorScores:
         """Return the weights as they are."""
         return self._of(self.target.parameter.detach(), None)
 
-    def _of(self, values: Tensor, rule: Callable[[Any], Any] | None) -> Scores:
+    def _of(self, values: Tensor, rule: Callable[[Any], Any] | None) -> TensorScores:
         flat = None if self.current is None else self.current.reshape(-1)
-        return Scores(self.target.name, values.reshape(-1), self.alive, flat, rule)
+        return TensorScores(self.target.name, values.reshape(-1), self.alive, flat, rule)
 
     def mask(self, keep: Tensor) -> Tensor:
         """Give the tensor's shape to what is kept."""
@@ -165,11 +167,11 @@ class Slices:
         return tensor.living_slices(self.dim)
 
     def lose(self, tensor: Bounds, groups: Range) -> Range:
-        """Take so many slices."""
+        """Subtract slices."""
         return tensor.lose_slices(self.dim, groups)
 
     def lose_among(self, tensors: Sequence[Bounds], groups: Range, alive: Range) -> Range:
-        """Take so many slices: at the least the smallest ones, at the most the largest ones."""
+        """Subtract slices: at least the smallest ones, at most the largest ones."""
         counts = [self.alive(tensor) for tensor in tensors]
         least_sizes = [
             tensor.alive[1] // max(1, most) if tensor.slices is not None else 1
@@ -199,23 +201,23 @@ class SliceGroups:
             self.places = mask.any(dim=others).nonzero().flatten()
         self.alive = len(self.places)
 
-    def scores(self, method: Method, options: Mapping[str, Any], generator: torch.Generator) -> Scores:
-        """Score the living slices, dead entries in them as zeros."""
+    def scores(self, method: Method, options: Mapping[str, Any], generator: torch.Generator) -> TensorScores:
+        """Score the slices that are alive, with zeros for masked entries."""
         weight, mask = self.target.parameter.detach(), self.current
         if mask is not None:
             weight = weight * mask
             mask = mask.index_select(self.dim, self.places)
         if self.alive < weight.shape[self.dim]:
             weight = weight.index_select(self.dim, self.places)
-        scores = method.score(self.target.name, weight, generator=generator, mask=mask, **options)
-        return Scores(self.target.name, scores, self.alive)
+        scores = method.score(self.target.name, weight, (self.alive,), generator=generator, mask=mask, **options)
+        return TensorScores(self.target.name, scores, self.alive)
 
-    def unscored(self) -> Scores:
+    def unscored(self) -> TensorScores:
         """Return scores without values."""
-        return Scores(self.target.name, torch.empty(self.alive), self.alive)
+        return TensorScores(self.target.name, torch.empty(self.alive), self.alive)
 
     def mask(self, keep: Tensor) -> Tensor:
-        """Take the slices that are not kept out of the mask; without one, a view repeats what each slice becomes."""
+        """Mask the slices that are not kept; without an earlier mask, a view repeats one value for each slice."""
         shape = self.target.parameter.shape
         if self.alive < shape[self.dim]:
             kept = torch.ones(shape[self.dim], dtype=torch.bool, device=keep.device)

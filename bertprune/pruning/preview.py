@@ -45,7 +45,7 @@ def preview_recipe(model: nn.Module, recipe: Recipe, missing: frozenset[str] = f
     """
     bounds: dict[str, Bounds] = {}
     totals: dict[frozenset[str], Range] = {}
-    """Entries alive in the tensors of a step together: known better than the sum of what each can have."""
+    """Entries alive in the tensors of a step together: tighter bounds than the sum of the tensors' own."""
     previews = []
     for matched in match_steps(model, recipe, missing):
         names = tuple(target.name for target in matched.targets)
@@ -64,7 +64,7 @@ def preview_recipe(model: nn.Module, recipe: Recipe, missing: frozenset[str] = f
 
 
 def _anything(tensors: list[Bounds]) -> Range:
-    """A torch class of the user's own may prune nothing or everything."""
+    """A user's own torch class may prune nothing or everything."""
     most = sum(bounds.alive[1] for bounds in tensors)
     for bounds in tensors:
         bounds.lose_entries(0, bounds.alive[1])

@@ -1,6 +1,6 @@
 """Scope: who is compared with whom. Each class here is one: it says how many groups each tensor loses, and which.
 
-Both what really happens (`choose`) and what a preview says of it (`preview`) are here.
+Each class holds the pruning itself (`choose`) and the bounds that a preview gives (`preview`).
 """
 
 import math
@@ -14,16 +14,16 @@ from ..parallel import choose_map
 from ..recipe import Step
 from .bounds import Bounds, Range
 from .granularity import Granularity, Groups
-from .rank import Scores, drop_lowest, drop_lowest_of_each
+from .rank import TensorScores, drop_lowest, drop_lowest_of_each
 
-Score = Callable[[Groups, int], Scores]
-"""Scores the groups of one tensor, of which so many are dropped, in this tensor or in all."""
+ScoreGroups = Callable[[Groups, int], TensorScores]
+"""Scores the groups of one tensor, given how many are pruned in this tensor or in all."""
 
 
 class Scope(Protocol):
     """Who is compared with whom."""
 
-    def choose(self, step: Step, groups: Sequence[Groups], score: Score) -> list[Tensor]:
+    def choose(self, step: Step, groups: Sequence[Groups], score: ScoreGroups) -> list[Tensor]:
         """Rank the groups of all tensors; return, tensor by tensor, which scores are kept.
 
         Exactly the step's amount of the groups that are alive is dropped. `score` is called for one tensor after
@@ -41,11 +41,11 @@ class Scope(Protocol):
 class Local:
     """Each tensor by itself."""
 
-    def choose(self, step: Step, groups: Sequence[Groups], score: Score) -> list[Tensor]:
+    def choose(self, step: Step, groups: Sequence[Groups], score: ScoreGroups) -> list[Tensor]:
         """Drop the step's amount from every tensor."""
         amounts = [_amount(step, group.alive, group.where) for group in groups]
 
-        def scored() -> Iterator[tuple[Scores, int]]:
+        def scored() -> Iterator[tuple[TensorScores, int]]:
             for group, amount in zip(groups, amounts, strict=True):
                 yield score(group, amount), amount
 
@@ -69,7 +69,7 @@ class Local:
 class Global:
     """All tensors together."""
 
-    def choose(self, step: Step, groups: Sequence[Groups], score: Score) -> list[Tensor]:
+    def choose(self, step: Step, groups: Sequence[Groups], score: ScoreGroups) -> list[Tensor]:
         """Drop the step's amount from all tensors, wherever the lowest scores are."""
         everywhere = Message("all selected tensors together", code="prune.everywhere")
         amount = _amount(step, sum(group.alive for group in groups), everywhere)

@@ -57,7 +57,7 @@ def _match(model: nn.Module, step: Step, missing: frozenset[str]) -> MatchedStep
 
 
 def _refuse_many_globs(steps: Sequence[Step]) -> None:
-    """Refuse what would take minutes although each step by itself takes a second."""
+    """Refuse recipes whose globs expand too far together, although each step alone is within the limit."""
     if sum(count_globs(step.select) for step in steps) > MAX_GLOBS:
         raise RecipeError(
             "the braces in the globs of all steps expand to more than {most:,} globs; write fewer",

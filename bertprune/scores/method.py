@@ -16,6 +16,9 @@ from ..recipe import ScopeName, Step
 from ..validation import describe_problem
 
 Removes = Literal["element", "slice"]
+_NEEDED_OPTIONS: Mapping[str, str] = {"slice": "dim"}
+"""The option that a granularity needs of its methods."""
+
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 
 _FROM_ENGINE = {"generator", "mask", "amount"}
@@ -64,7 +67,7 @@ class Method:
         if step.scope not in self.scopes:
             raise RecipeError(
                 "{method} works in scope {scopes}, not {scope}",
-                code="method.scope", method=self.name, scopes=" or ".join(self.scopes), scope=step.scope,
+                code="method.scope", method=self.name, scopes=", ".join(self.scopes), scope=step.scope,
             )  # fmt: skip
         try:
             return self.options(**step.options).model_dump()
@@ -95,8 +98,10 @@ class Method:
             code="method.option", method=self.name, option=option, problem=problem, given=first["input"],
         )  # fmt: skip
 
-    def score(self, tensor: str, weight: torch.Tensor, **arguments: Any) -> torch.Tensor:
+    def score(self, tensor: str, weight: torch.Tensor, shape: tuple[int, ...], **arguments: Any) -> torch.Tensor:
         """Call the rule on the tensor of that name, with those of the arguments that it asks for.
+
+        `shape` is the shape that the scores must have: one for each group of the granularity.
 
         Raises RecipeError where the rule fails, or returns anything but a tensor of numbers of the right shape.
         """
@@ -108,7 +113,6 @@ class Method:
                 "{method}: scores of {tensor} must be a tensor of real numbers, not {found}",
                 code="method.scores", method=self.name, tensor=tensor, found=str(found),
             )  # fmt: skip
-        shape = tuple(weight.shape) if self.removes == "element" else (weight.shape[arguments["dim"]],)
         if tuple(scores.shape) != shape:
             raise RecipeError(
                 "{method}: scores of {tensor} must have the shape {shape}, not {found}",
@@ -168,7 +172,9 @@ def refuse_unusable(new: Method) -> None:
             "{method}: a class must derive from torch's BasePruningMethod and take `amount`",
             code="method.class", method=new.name,
         )  # fmt: skip
-    if new.removes == "slice" and not new.makes_masks and "dim" not in inspect.signature(new.rule).parameters:
+    needed = _NEEDED_OPTIONS.get(new.removes)
+    if needed and not new.makes_masks and needed not in inspect.signature(new.rule).parameters:
         raise RecipeError(
-            "{method}: a method that removes slices needs a keyword argument `dim`", code="method.dim", method=new.name
-        )
+            "{method}: a method that removes {removes}s needs a keyword argument `{option}`",
+            code="method.needed_option", method=new.name, removes=new.removes, option=needed,
+        )  # fmt: skip

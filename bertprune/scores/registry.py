@@ -9,6 +9,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
+from typing import get_args
 
 from ..errors import BertpruneWarning, RecipeError
 from ..model.hooks import register_hook_class
@@ -68,7 +69,7 @@ def method(
             summary=" ".join(doc.split("\n\n")[0].split()),
             paper=paper,
             removes=removes,
-            scopes=scopes or (("local",) if inspect.isclass(rule) else ("local", "global")),
+            scopes=scopes or (("local",) if inspect.isclass(rule) else get_args(ScopeName)),
             options=options_model(name, rule),
             rule=rule,
             elementwise=elementwise,
@@ -119,7 +120,7 @@ def load_entry_points() -> None:
             point.load()
         except Exception as error:  # somebody else's package: it must not take ours down with it
             said = BertpruneWarning(
-                "the methods of {package} are left out: {error}",
+                "cannot load the methods of {package}: {error}",
                 code="method.plugin", package=point.value, error=str(error),
             )  # fmt: skip
             warnings.warn(said, stacklevel=2)
@@ -129,7 +130,7 @@ def load_file(path: str | Path) -> None:
     """Run a Python file that registers methods. Raises RecipeError; runs code, so never for untrusted files."""
     path = Path(path)
     if not path.is_file():
-        raise RecipeError("{file}: there is no such file of methods", code="method.no_file", file=path.name)
+        raise RecipeError("{file}: no such file", code="method.no_file", file=path.name)
     before = dict(REGISTER)
     try:
         runpy.run_path(str(path))

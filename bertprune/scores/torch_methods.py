@@ -19,7 +19,9 @@ from .registry import method
 
 _DOCS = "https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.prune."
 
-Dim = Annotated[int, Field(description="The axis whose slices go: 0 for rows, 1 or -1 for columns of a matrix")]
+Dim = Annotated[
+    int, Field(description="The axis along which slices are pruned: 0 for rows, 1 or -1 for columns of a matrix")
+]
 Power = Annotated[
     int | float | Literal["fro", "nuc"], Field(description="The norm's power; inf for the largest absolute value")
 ]
@@ -27,8 +29,8 @@ Power = Annotated[
 
 @method("random_unstructured", title="Random entries", paper=_DOCS + "random_unstructured.html", scopes=("local",))
 def random_unstructured(weight: torch.Tensor, *, generator: torch.Generator, mask: torch.Tensor | None) -> torch.Tensor:
-    """Remove entries at random: the floor that every other method must beat."""
-    # torch draws for what is alive alone, in the tensor's dtype, and removes the largest draws: so does this.
+    """Remove entries at random: the baseline that every other method must beat."""
+    # As in torch: draw only for unmasked entries, in the tensor's dtype, and prune the largest draws.
     alive = weight.numel() if mask is None else int(torch.count_nonzero(mask))
     draws = torch.rand(alive, generator=generator, dtype=weight.dtype).neg_().to(weight.device)
     if mask is None:
@@ -52,7 +54,7 @@ def l1_unstructured(weight: NDArray[Any]) -> NDArray[Any]:
 )
 def random_structured(weight: torch.Tensor, *, generator: torch.Generator, dim: Dim = -1) -> torch.Tensor:
     """Remove whole slices along `dim` at random."""
-    # torch draws float32 whatever the tensor's dtype, and removes the smallest draws.
+    # As in torch: draw float32 whatever the tensor's dtype, and prune the smallest draws.
     return torch.rand(weight.shape[dim], generator=generator).to(weight.device)
 
 
@@ -60,6 +62,6 @@ def random_structured(weight: torch.Tensor, *, generator: torch.Generator, dim: 
 def ln_structured(weight: torch.Tensor, *, n: Power = 2, dim: Dim = -1) -> torch.Tensor:
     """Remove the slices along `dim` with the smallest Ln norm; in global scope raw norms are ranked together."""
     others = [axis for axis in range(weight.dim()) if axis != dim % weight.dim()]
-    # torch.norm, and not a faster equivalent: the choice must be torch's to the last bit.
+    # torch.norm, not a faster equivalent: the choice must equal torch's to the last bit.
     norms: torch.Tensor = torch.norm(weight, p=n, dim=others)
     return norms

@@ -125,7 +125,7 @@ def test_saved_loaded_and_continued(tiny_bert):
     )
 
 
-def test_training_moves_the_living_and_leaves_the_dead(tiny_bert):
+def test_training_updates_only_unmasked_weights(tiny_bert):
     bp.apply(tiny_bert, step())
     key = tiny_bert.get_submodule(KEY)
     before = key.weight_orig.detach().clone()
@@ -161,7 +161,7 @@ def test_baking_one_tensor_leaves_the_other(tiny_bert):
     assert type(hook) is prune.L1Unstructured and hook._tensor_name == "bias"
     bp.bake(tiny_bert)
     assert not prune.is_pruned(tiny_bert)
-    with pytest.raises(SelectionError, match="nothing that matches is pruned"):
+    with pytest.raises(SelectionError, match="no matching tensor is pruned"):
         bp.bake(tiny_bert, KEY)
 
 
@@ -208,15 +208,15 @@ def test_a_cancelled_run_leaves_the_model_as_it_was(tiny_bert):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "words"),
+    ("damage", "words"),
     [
         (lambda w: w.fill_(math.nan), r"pooler\.dense\.weight holds NaN or infinite values"),
         (lambda w: w[0].fill_(math.inf), r"pooler\.dense\.weight holds NaN or infinite values"),
     ],
 )
-def test_nan_and_infinite_weights_are_refused_by_name(tiny_bert, spoil, words):
+def test_nan_and_infinite_weights_are_refused_by_name(tiny_bert, damage, words):
     with torch.no_grad():
-        spoil(tiny_bert.pooler.dense.weight)
+        damage(tiny_bert.pooler.dense.weight)
     bp.apply(tiny_bert, step())  # elsewhere they do no harm
     for method in ("l1_unstructured", "random_unstructured", "ln_structured", "random_structured"):
         with pytest.raises(SelectionError, match=words):

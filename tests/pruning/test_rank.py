@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bertprune.errors import RecipeError
 from bertprune.pruning import rank
-from bertprune.pruning.rank import Scores, drop_lowest
+from bertprune.pruning.rank import TensorScores, drop_lowest
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 VALUES = {
@@ -25,7 +25,7 @@ VALUES = {
 
 def scores(name, values, alive=None, rule=None):
     """Make scores of which those in `alive`, or all, are alive."""
-    return Scores(name, values, values.numel() if alive is None else int(alive.sum()), alive, rule)
+    return TensorScores(name, values, values.numel() if alive is None else int(alive.sum()), alive, rule)
 
 
 def expected(sources, k):
@@ -110,7 +110,7 @@ def test_many_ties_leave_the_sample_nothing_to_bracket(name, share):
 
 
 @pytest.mark.parametrize("sigmas", [0.0, -3.0, -100.0])
-def test_a_bracket_that_misses_the_cut_costs_time_not_truth(monkeypatch, sigmas):
+def test_a_bracket_that_misses_the_cut_is_slower_but_exact(monkeypatch, sigmas):
     monkeypatch.setattr(rank, "SAMPLE", 10)
     monkeypatch.setattr(rank, "SIGMAS", sigmas)
     values = torch.randperm(1000, generator=torch.Generator().manual_seed(0)).float()

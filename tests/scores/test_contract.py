@@ -1,4 +1,4 @@
-"""What every registered method promises, whoever wrote it: each is tested in every scope that it works in."""
+"""What every registered method promises, tested in every scope that it works in."""
 
 import pytest
 import torch
@@ -100,7 +100,8 @@ def test_the_lowest_of_its_own_scores_are_pruned(name, scope):
     options = method.options().model_dump()
     scored = []
     for key, module in model().named_children():
-        scores = method.score(key, module.weight.detach(), mask=None, **options).flatten().double()
+        shape = tuple(module.weight.shape) if method.removes == "element" else (module.weight.shape[options["dim"]],)
+        scores = method.score(key, module.weight.detach(), shape, mask=None, **options).flatten().double()
         scored.append((scores, units(name, masks(one)[f"{key}.weight"])))
     groups = scored if scope == "local" else [tuple(torch.cat(parts) for parts in zip(*scored, strict=True))]
     for scores, kept in groups:
@@ -121,11 +122,11 @@ def test_of_equal_scores_the_first_are_pruned(name, scope):
 
 
 @EACH
-@pytest.mark.parametrize("spoilt", [float("nan"), float("inf")])
-def test_nan_and_infinite_weights_are_refused_by_name(name, spoilt):
+@pytest.mark.parametrize("damage", [float("nan"), float("inf")])
+def test_nan_and_infinite_weights_are_refused_by_name(name, damage):
     one = model()
     with torch.no_grad():
-        one[1].weight[2, 3] = spoilt
+        one[1].weight[2, 3] = damage
     with pytest.raises(BertpruneError, match=r"1\.weight holds NaN or infinite values"):
         bp.apply(one, step(name, METHODS[name].scopes[0], count=1))
     assert not hasattr(one[0], "weight_mask")
