@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, Note, shortened
 from .headers import TensorFact
-from .reading import first_line
+from .json_files import first_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -136,8 +136,8 @@ def build_config(
         return AutoConfig.for_model(model_type, **values), notes
     except Exception as error:
         raise CheckpointError(
-            "{name}: config.json does not fit model_type {model_type!r}: {why}",
-            code="checkpoint.config_does_not_fit", name=name, model_type=model_type, why=first_line(error),
+            "{name}: config.json does not fit model_type {model_type!r}: {reason}",
+            code="checkpoint.config_does_not_fit", name=name, model_type=model_type, reason=first_line(error),
         ) from None  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, shortened
-from .reading import first_line, parse_object, unreadable
+from .json_files import first_line, parse_object, unreadable
 
 LARGEST_HEADER = 4 * 1024 * 1024
 """In bytes; the format allows 100 MB, which takes minutes to read, and a model of 1,000 tensors has 0.1 MB."""
@@ -153,6 +153,6 @@ def _check_layout(path: Path) -> None:
             pass
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
-            "{file} is not a valid safetensors file: {why}",
-            code="checkpoint.not_safetensors", file=path.name, why=first_line(error),
+            "{file} is not a valid safetensors file: {reason}",
+            code="checkpoint.not_safetensors", file=path.name, reason=first_line(error),
         ) from None  # fmt: skip

@@ -8,16 +8,20 @@ from typing import Any, TypeVar
 from ..errors import CheckpointError, Message, shortened
 from ..parallel import Progress, silent
 from .headers import TensorFact, refuse_many, stored_tensor
-from .network import Transfer, Unreachable, bar_class, cached_ids, watched, with_timeout
-from .reading import first_line, folder_config, no_config, read_object
+from .json_files import first_line, folder_config, no_config, read_object
+from .network import (
+    CONNECT_TIMEOUT,
+    SMALL_FILE_TIMEOUT,
+    STALL_TIMEOUT,
+    Transfer,
+    Unreachable,
+    bar_class,
+    cached_ids,
+    watched,
+    with_timeout,
+)
 from .weights import NoWeightsFound, Read, Weights, folder_weights, refuse_larger, shard_names
 
-REACH = 2.5
-"""Seconds in which the Hub must have answered once; without an answer it counts as unreachable."""
-SMALL = 20.0
-"""Seconds for a config, headers or a tokenizer, once the Hub has answered."""
-PATIENCE = 15.0
-"""Seconds in which something must come while a large file is downloaded."""
 LARGEST_SMALL = 64 * 1024 * 1024
 """The largest config or tokenizer file that is downloaded, in bytes."""
 MOST_SHARDS = 64
@@ -58,7 +62,10 @@ class HubModel:
         if constants.HF_HUB_OFFLINE:
             raise self.unreachable(Message("offline mode is set", code="checkpoint.offline"))
         info = self.ask(
-            lambda: HfApi().model_info(self.hub_id, revision=self.revision, timeout=REACH, files_metadata=True), REACH
+            lambda: HfApi().model_info(
+                self.hub_id, revision=self.revision, timeout=CONNECT_TIMEOUT, files_metadata=True
+            ),
+            CONNECT_TIMEOUT,
         )
         self.sizes = {item.rfilename: item.size or 0 for item in info.siblings or []}
         return self.sizes
@@ -72,7 +79,7 @@ class HubModel:
                 "{name}: {file} is larger than {most} MiB, so it is not downloaded",
                 code="checkpoint.hub_file_too_large", name=self.hub_id, file=file, most=LARGEST_SMALL >> 20,
             )  # fmt: skip
-        return Path(self.ask(lambda: hf_hub_download(self.hub_id, file, revision=self.revision), SMALL))
+        return Path(self.ask(lambda: hf_hub_download(self.hub_id, file, revision=self.revision), SMALL_FILE_TIMEOUT))
 
     def fetch_large(self, file: str, progress: Progress = silent) -> Path:
         """Download one file of any size, for as long as data arrives; what `progress` raises ends it."""
@@ -88,9 +95,9 @@ class HubModel:
                 raise self.translated(error) from None
 
         try:
-            return watched(download, transfer, PATIENCE, lambda share: progress(share, f"downloading {file}"))
+            return watched(download, transfer, STALL_TIMEOUT, lambda share: progress(share, f"downloading {file}"))
         except TimeoutError:
-            why = Message("nothing received for {seconds:g} s", code="checkpoint.stalled", seconds=PATIENCE)
+            why = Message("nothing received for {seconds:g} s", code="checkpoint.stalled", seconds=STALL_TIMEOUT)
             raise self.unreachable(why) from None
 
     def ask(self, call: Callable[[], T], seconds: float) -> T:
@@ -127,8 +134,8 @@ class HubModel:
             )  # fmt: skip
         if isinstance(error, errors.SafetensorsParsingError):
             return CheckpointError(
-                "{name!r} has no valid safetensors file on the Hub: {why}",
-                code="checkpoint.hub_not_safetensors", name=name, why=first_line(error),
+                "{name!r} has no valid safetensors file on the Hub: {reason}",
+                code="checkpoint.hub_not_safetensors", name=name, reason=first_line(error),
             )  # fmt: skip
         return self.unreachable(first_line(error))
 
@@ -139,8 +146,8 @@ class HubModel:
             names = ", ".join(ids)
             known = Message("{known} (such as {names})", code="checkpoint.known_cached", known=known, names=names)
         return Unreachable(
-            "{name!r} is not fully cached, and the Hugging Face Hub cannot be reached ({why}); {known} can be used",
-            code="checkpoint.hub_unreachable", name=self.hub_id, why=why, known=known,
+            "{name!r} is not fully cached, and the Hugging Face Hub cannot be reached ({reason}); {known} can be used",
+            code="checkpoint.hub_unreachable", name=self.hub_id, reason=why, known=known,
         )  # fmt: skip
 
 
@@ -236,7 +243,7 @@ def _remote_header(model: HubModel, file: str) -> tuple[TensorFact, ...]:
     from huggingface_hub import HfApi
 
     header = model.ask(
-        lambda: HfApi().parse_safetensors_file_metadata(model.hub_id, file, revision=model.revision), SMALL
+        lambda: HfApi().parse_safetensors_file_metadata(model.hub_id, file, revision=model.revision), SMALL_FILE_TIMEOUT
     )
     refuse_many(file, len(header.tensors))
     return tuple(

@@ -15,7 +15,7 @@ from ..errors import CheckpointError, shortened
 from ..parallel import Progress, silent
 from ..seeded import IN_PLACE, Seeded, is_meta
 from .headers import TensorFact
-from .reading import first_line
+from .json_files import first_line
 from .weights import Read, Weights
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def _from_pretrained(
         raise
     except Exception as error:
         raise CheckpointError(
-            "{name}: {model} cannot be built from it: {why}",
-            code="checkpoint.cannot_build", name=name, model=cls.__name__, why=first_line(error),
+            "{name}: {model} cannot be built from it: {reason}",
+            code="checkpoint.cannot_build", name=name, model=cls.__name__, reason=first_line(error),
         ) from error  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from ..model.targets import every_target, targets_by_name
 from ..recipe import Recipe, Step
 from .checkpoint import Checkpoint
 from .headers import TensorFact
-from .reading import folder_config, read_object
+from .json_files import folder_config, read_object
 from .source import Source
 from .weights import MASKED_FILE, Read, SafetensorsWeights
 

@@ -1,4 +1,4 @@
-"""What talking to the Hub needs: an end to every wait, and progress without a bar on the terminal."""
+"""Timeouts for Hub calls, and their progress without a bar on the terminal."""
 
 import threading
 import time
@@ -10,6 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import CheckpointError
+
+CONNECT_TIMEOUT = 2.5
+"""Seconds in which the Hub must have answered once; without an answer it counts as unreachable."""
+SMALL_FILE_TIMEOUT = 20.0
+"""Seconds for a config, headers or a tokenizer, once the Hub has answered."""
+STALL_TIMEOUT = 15.0
+"""Seconds without data after which the download of a large file is given up."""
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ..errors import CheckpointError, shortened
+from ..errors import CheckpointError, Message, shortened
 from .headers import MOST_TENSORS, refuse_many
-from .reading import first_line, unreadable
+from .json_files import first_line, unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,8 +39,8 @@ def load_tensors(path: Path, device: str) -> "dict[str, Tensor]":
         raise unreadable(path.name, error) from None
     except Exception as error:
         raise CheckpointError(
-            "{file} cannot be read as a torch file of plain tensors (weights_only=True): {why}",
-            code="checkpoint.not_plain_tensors", file=path.name, why=_why(error),
+            "{file} cannot be read as a torch file of plain tensors (weights_only=True): {reason}",
+            code="checkpoint.not_plain_tensors", file=path.name, reason=_reason(error),
         ) from None  # fmt: skip
     if not isinstance(loaded, dict):
         raise CheckpointError(
@@ -96,23 +96,27 @@ def _load(path: Path, device: str) -> Any:
         return torch.load(old, map_location=device, weights_only=True)
 
 
-def _why(error: Exception) -> CheckpointError | str:
-    if isinstance(error, CheckpointError):
-        return error
+_OF_CODE = Message("it is damaged or holds code, which is never run", code="checkpoint.pickle_of_code")
+_OF_MORE = Message("it holds more than tensors by name", code="checkpoint.pickle_of_more")
+_TOO_MANY_ENTRIES = Message("it lists more files than a model has tensors", code="checkpoint.too_many_entries")
+_COMPRESSED = Message(
+    "its parts are compressed; torch.save stores them uncompressed", code="checkpoint.torch_file_compressed"
+)
+
+
+class _Refused(Exception):
+    """A file is not read, for the reason given."""
+
+    def __init__(self, reason: Message) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _reason(error: Exception) -> str | Message:
+    if isinstance(error, _Refused):
+        return error.reason
     # torch's own message advises to load the file anyway
-    return _foreign() if "weights_only" in str(error) else first_line(error)
-
-
-def _foreign() -> CheckpointError:
-    return CheckpointError("it is damaged or holds code, which is never run", code="checkpoint.pickle_of_code")
-
-
-def _not_only_tensors() -> CheckpointError:
-    return CheckpointError("it holds more than tensors by name", code="checkpoint.pickle_of_more")
-
-
-def _too_many_entries() -> CheckpointError:
-    return CheckpointError("it lists more files than a model has tensors", code="checkpoint.too_many_entries")
+    return _OF_CODE if "weights_only" in str(error) else first_line(error)
 
 
 class _OldFile(io.BufferedReader):
@@ -120,7 +124,7 @@ class _OldFile(io.BufferedReader):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > LONGEST_PICKLE:
-            raise _not_only_tensors()
+            raise _Refused(_OF_MORE)
         return super().read(size)
 
     def readline(self, size: int | None = -1, /) -> bytes:
@@ -136,7 +140,7 @@ class _ZipFile(io.BufferedReader):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > _LONGEST_DIRECTORY:
-            raise _too_many_entries()
+            raise _Refused(_TOO_MANY_ENTRIES)
         return super().read(size)
 
 
@@ -144,13 +148,11 @@ def _check_entries(path: Path) -> None:
     with _ZipFile(io.FileIO(path)) as file, zipfile.ZipFile(file) as opened:
         entries = opened.infolist()
     if len(entries) > 2 * MOST_TENSORS:
-        raise _too_many_entries()
+        raise _Refused(_TOO_MANY_ENTRIES)
     if any(entry.file_size > LONGEST_PICKLE for entry in entries if entry.filename.endswith("data.pkl")):
-        raise _not_only_tensors()
+        raise _Refused(_OF_MORE)
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise CheckpointError(
-            "its parts are compressed; torch.save stores them uncompressed", code="checkpoint.torch_file_compressed"
-        )
+        raise _Refused(_COMPRESSED)
 
 
 _CALLED = {
@@ -171,17 +173,17 @@ _POPPED = {"APPEND": 1, "SETITEM": 2, "BUILD": 1, "BINPERSID": 1, "REDUCE": 2, "
 
 
 def _check_pickle(source: IO[bytes] | bytes) -> None:
-    """Read one pickle without executing it; raises CheckpointError where it says more than it may."""
+    """Read one pickle without executing it; raises _Refused where it says more than it may."""
     machine = _KindMachine()
     try:
         for number, (instruction, given, _) in enumerate(pickletools.genops(source)):
             if number >= MOST_INSTRUCTIONS:
-                raise _not_only_tensors()
+                raise _Refused(_OF_MORE)
             machine.step(instruction.name, given)
-    except (CheckpointError, OSError):
+    except (_Refused, OSError):
         raise
     except Exception:  # pickletools and the machine fail in many ways on damaged input
-        raise _foreign() from None
+        raise _Refused(_OF_CODE) from None
 
 
 class _KindMachine:
@@ -213,9 +215,9 @@ class _KindMachine:
         elif name in _POPPED:
             at = len(self.stack) - _POPPED[name]
         else:
-            raise _foreign()
+            raise _Refused(_OF_CODE)
         if at < 0:
-            raise _foreign()
+            raise _Refused(_OF_CODE)
         operands = self.stack[at:]
         del self.stack[at:]
         return operands
@@ -223,12 +225,12 @@ class _KindMachine:
     def combine(self, name: str, operands: list[str]) -> None:
         """Push what an instruction makes of its operands, if it may."""
         if name in ("SETITEM", "SETITEMS") and set(operands[::2]) - {"key"}:
-            raise _not_only_tensors()
+            raise _Refused(_OF_MORE)
         if name == "BUILD" and [self.stack[-1], *operands] != ["dict", "dict"]:
-            raise _foreign()
+            raise _Refused(_OF_CODE)
         if name == "REDUCE":
             if operands[0] != "rebuild" and operands != ["ordered", "nothing"]:
-                raise _foreign()
+                raise _Refused(_OF_CODE)
             self.stack.append("dict" if operands[0] == "ordered" else "value")
         elif name in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "BINPERSID"):
             self.stack.append("value")
@@ -236,5 +238,5 @@ class _KindMachine:
 
 def _kind_of_global(named: str) -> str:
     if named not in _CALLED and not _NAMED.fullmatch(named):
-        raise _foreign()
+        raise _Refused(_OF_CODE)
     return _CALLED.get(named, "value")

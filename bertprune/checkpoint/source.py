@@ -8,8 +8,8 @@ from typing import Any
 
 from ..errors import CheckpointError, Message, Note, shortened
 from .hub import HubModel, hub_config_and_weights
-from .reading import folder_config
-from .tokenizer import fetch_tokenizer
+from .json_files import folder_config
+from .tokenizer_files import fetch_tokenizer
 from .weights import SINGLE, NoWeights, Weights, file_weights, folder_weights, refuse_larger, refuse_single_shard
 
 EMBEDDED = ("demo", "demo-mlm", "kobert-shape")
@@ -69,7 +69,9 @@ def find_source(given: str | Path, revision: str | None, *, local: bool = True, 
             "a revision ({revision!r}) is for Hub ids, and {name!r} is not one",
             code="checkpoint.revision_of_no_hub_id", revision=shortened(revision), name=_last(given),
         )  # fmt: skip
-    source = _embedded_source(str(given)) if path is None else _path_source(path)
+    if given == "kobert-shape":
+        return _random_source(given)
+    source = _path_source(path) if path is not None else _path_source(_embedded_folder(str(given)), str(given))
     refuse_larger(source.name, source.weights.bytes, largest)
     return source
 
@@ -90,19 +92,21 @@ def find_tokenizer(given: str | Path, *, local: bool = True) -> tuple[str, Path 
     return path.name, path
 
 
-def _embedded_source(name: str) -> Source:
-    if name == "kobert-shape":
-        note = Note(
-            "The configuration of monologg/kobert with random weights from a fixed seed; nothing in it was trained.",
-            code="note.kobert_shape",
-        )
-        return Source(name, dict(_KOBERT), NoWeights(), lambda: None, seed=KOBERT_SEED, notes=(note,))
+def _random_source(name: str) -> Source:
+    note = Note(
+        "The configuration of monologg/kobert with random weights from a fixed seed; nothing in it was trained.",
+        code="note.kobert_shape",
+    )
+    return Source(name, dict(_KOBERT), NoWeights(), lambda: None, seed=KOBERT_SEED, notes=(note,))
+
+
+def _embedded_folder(name: str) -> Path:
     if not _is_installed(name):
         raise CheckpointError(
             "{name!r} is not part of this installation; {known} can be used",
             code="checkpoint.not_installed", name=name, known=_known(),
         )  # fmt: skip
-    return _path_source(DEMO / _FOLDERS[name], name)
+    return DEMO / _FOLDERS[name]
 
 
 def _path_source(path: Path, name: str | None = None) -> Source:

@@ -4,16 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, Message, shortened
-from .hub import HubModel
-from .reading import first_line, read_object
+from .json_files import first_line, read_object
+from .source import find_tokenizer
+from .tokenizer_files import has_vocabulary, tokenizer_files
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 LARGEST = 24 * 1024 * 1024
 """The largest file of a tokenizer that is read, in bytes; 250,000 pieces, as the largest encoders have, take 17 MB."""
-_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "*.model")
-_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.*")
 _READ = {"vocab", "merges", "gguf_file", "tokenizer_object"}
 """Settings whose value transformers would read as a file, wherever it lies."""
 _ANOTHER = Message(
@@ -21,28 +20,15 @@ _ANOTHER = Message(
 )
 
 
-def tokenizer_files(folder: Path | None) -> tuple[Path, ...]:
-    """Return the tokenizer's files in a folder, sorted by name; code is never one of them."""
-    if folder is None:
-        return ()
-    found = {path for pattern in (*_VOCABULARIES, *_SETTINGS) for path in folder.glob(pattern)}
-    return tuple(sorted(path for path in found if path.is_file() and path.suffix != ".py"))
-
-
-def fetch_tokenizer(model: HubModel) -> Path | None:
-    """Return the local folder with a Hub model's tokenizer, downloaded if not cached; raises CheckpointError."""
-    folder = model.cached()
-    if folder is not None and _has_vocabulary(folder):
-        return folder
-    for file in model.list_files():
-        if "/" not in file and any(Path(file).match(pattern) for pattern in (*_VOCABULARIES, *_SETTINGS)):
-            folder = model.fetch(file).parent
-    return folder
+def open_tokenizer(given: str | Path, *, local: bool = True) -> "PreTrainedTokenizerBase":
+    """Load the tokenizer of a folder (where `local`), a Hub id or an embedded name. Raises CheckpointError."""
+    name, folder = find_tokenizer(given, local=local)
+    return load_tokenizer(folder, name)
 
 
 def load_tokenizer(folder: Path | None, name: str) -> "PreTrainedTokenizerBase":
     """Load the tokenizer of a folder; `name` names the checkpoint in errors. Raises CheckpointError."""
-    if folder is None or not _has_vocabulary(folder):
+    if folder is None or not has_vocabulary(folder):
         raise CheckpointError(
             "{name} has no tokenizer; {another}", code="checkpoint.no_tokenizer", name=name, another=_ANOTHER
         )
@@ -56,19 +42,14 @@ def load_tokenizer(folder: Path | None, name: str) -> "PreTrainedTokenizerBase":
         if ends_the_process(error):
             raise
         raise CheckpointError(
-            "{name}: its tokenizer cannot be read: {why}; {another}",
-            code="checkpoint.tokenizer_unreadable", name=name, why=first_line(error), another=_ANOTHER,
+            "{name}: its tokenizer cannot be read: {reason}; {another}",
+            code="checkpoint.tokenizer_unreadable", name=name, reason=first_line(error), another=_ANOTHER,
         ) from None  # fmt: skip
 
 
 def ends_the_process(error: BaseException) -> bool:
     """Tell whether an error must not be caught; a panic of the tokenizers' Rust may be, though it is no Exception."""
     return not isinstance(error, Exception) and type(error).__name__ != "PanicException"
-
-
-def _has_vocabulary(folder: Path) -> bool:
-    """Tell whether a folder holds a tokenizer, and not only its settings."""
-    return any(path.is_file() for pattern in _VOCABULARIES for path in folder.glob(pattern))
 
 
 def _refuse_large(folder: Path, name: str) -> None:

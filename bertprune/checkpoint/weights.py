@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..errors import CheckpointError, TooLargeError, shortened
 from ..parallel import Progress, silent
 from .headers import TensorFact, safetensors_header
+from .json_files import read_object, unreadable
 from .pickled import load_tensors, refuse_false_sizes
-from .reading import read_object, unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,6 @@ MASKED_FILE = "masked.safetensors"
 """The weight file of a masked export; no other loader looks for that name, so plain `from_pretrained` fails on it."""
 SINGLE = ("model.safetensors", "pytorch_model.bin")
 """The names of a weight file that holds the whole model."""
-_TORCH_SUFFIXES = (".bin", ".pt", ".pth")
 _SHARD = re.compile(r"[\w.-]{1,200}\.(safetensors|bin)")
 
 Read = Callable[[str], "Tensor"]
@@ -144,6 +143,13 @@ class TorchWeights:
             return torch.equal(read(one), read(other))
 
 
+_KINDS: dict[str, Callable[[tuple[Path, ...]], Weights]] = {
+    ".safetensors": SafetensorsWeights,
+    **dict.fromkeys((".bin", ".pt", ".pth"), TorchWeights),
+}
+"""What reads the files of each suffix."""
+
+
 def folder_weights(folder: Path, name: str) -> Weights:
     """Read the headers of a folder's weights, safetensors before torch files; raises CheckpointError."""
     if (folder / MASKED_FILE).exists() and not (folder / SINGLE[0]).exists():
@@ -152,12 +158,12 @@ def folder_weights(folder: Path, name: str) -> Weights:
         )
     for single in SINGLE:
         if (folder / single).is_file():
-            return file_weights(folder / single)
+            return _KINDS[Path(single).suffix]((folder / single,))
         if (index := folder / f"{single}.index.json").is_file():
             return _sharded_weights(index)
     lone = [path for path in sorted(folder.glob("*.safetensors")) if not path.name.startswith("adapter")]
     if len(lone) == 1:
-        return file_weights(lone[0])
+        return SafetensorsWeights((lone[0],))
     raise NoWeightsFound(
         "{name} has no weights; model.safetensors or pytorch_model.bin (or their shards with an index) is expected",
         code="checkpoint.no_weights", name=name,
@@ -166,10 +172,8 @@ def folder_weights(folder: Path, name: str) -> Weights:
 
 def file_weights(path: Path) -> Weights:
     """Read the header of one weight file; raises CheckpointError."""
-    if path.suffix == ".safetensors":
-        return SafetensorsWeights((path,))
-    if path.suffix in _TORCH_SUFFIXES:
-        return TorchWeights((path,))
+    if path.suffix in _KINDS:
+        return _KINDS[path.suffix]((path,))
     raise CheckpointError(
         "{file} is not a weight file; .safetensors, .bin, .pt or .pth is expected",
         code="checkpoint.not_a_weight_file", file=path.name,
@@ -222,8 +226,8 @@ def _sharded_weights(index: Path) -> Weights:
                 "{index} names the shard {file}, which is not there",
                 code="checkpoint.missing_shard", index=index.name, file=path.name,
             )  # fmt: skip
-    kind = SafetensorsWeights if all(path.suffix == ".safetensors" for path in paths) else TorchWeights
-    weights: Weights = kind(paths)
+    suffix = ".safetensors" if all(path.suffix == ".safetensors" for path in paths) else ".bin"
+    weights = _KINDS[suffix](paths)
     if lost := sorted(set(names) - {fact.name for fact in weights.tensors}):
         raise CheckpointError(
             "{index} names {tensor!r}, which no shard holds",

@@ -160,12 +160,13 @@ class Contents:
 
 def _tied_duplicates(model: nn.Module) -> frozenset[str]:
     """Name the tied tensors that transformers leaves out of a file and ties again when it loads."""
-    groups: dict[int, list[str]] = {}
-    for name, value in model.state_dict(keep_vars=True).items():
-        groups.setdefault(id(value), []).append(name)
     known = getattr(model, "all_tied_weights_keys", None) or {}
-    kept = {name for names in groups.values() for name in [n for n in names if n not in known] or names[:1]}
-    return frozenset(name for names in groups.values() for name in names if name not in kept)
+    duplicates: set[str] = set()
+    for target in every_target(model, shared_modules=True):
+        names = (target.name, *target.aliases)
+        kept = [name for name in names if name not in known] or names[:1]
+        duplicates.update(set(names).difference(kept))
+    return frozenset(duplicates)
 
 
 def _record(run: "PruningRun") -> dict[str, Any]:

@@ -59,8 +59,8 @@ def check_target(out: Path, overwrite: bool, sources: Sequence[Path] = ()) -> No
     except OSError as error:
         raise _not_writable(out, error) from None
     except ValueError as error:
-        sentence = "{out!r}: not a valid name for a folder ({why})"
-        raise ExportError(sentence, code="exports.bad_name", out=str(out), why=str(error)) from None
+        sentence = "{out!r}: not a valid name for a folder ({reason})"
+        raise ExportError(sentence, code="exports.bad_name", out=str(out), reason=str(error)) from None
 
 
 def _refuse_source(out: Path, sources: Sequence[Path]) -> None:
@@ -96,7 +96,7 @@ def _exported_files(folder: Path) -> set[str]:
 
 def _not_writable(out: Path, error: OSError) -> ExportError:
     reason = _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
-    return ExportError("{out}: cannot be written ({why})", code="exports.not_writable", out=str(out), why=reason)
+    return ExportError("{out}: cannot be written ({reason})", code="exports.not_writable", out=str(out), reason=reason)
 
 
 def _free_name_beside(out: Path) -> Path:

@@ -10,7 +10,7 @@ import numpy
 import pytest
 import torch
 from checkpoint_files import CONFIG
-from hub_stand import Stand, reach
+from fake_hub import FakeHub, reach
 from huggingface_hub import constants
 
 import bertprune as bp
@@ -66,9 +66,9 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def hub(monkeypatch) -> Iterator[Stand]:
+def hub(monkeypatch) -> Iterator[FakeHub]:
     """Give a Hub that works."""
-    stand = Stand()
-    reach(monkeypatch, stand.url)
-    yield stand
-    stand.close()
+    fake = FakeHub()
+    reach(monkeypatch, fake.url)
+    yield fake
+    fake.close()

@@ -1,10 +1,10 @@
-"""Models of the Hub: from the cache, or from a Hub that works (a stand-in on loopback)."""
+"""Models of the Hub: from the cache, or from a Hub that works (a fake one on loopback)."""
 
 import json
 
 import pytest
 from checkpoint_files import alike, contents
-from hub_stand import COMMIT
+from fake_hub import COMMIT
 from huggingface_hub import constants
 
 import bertprune as bp

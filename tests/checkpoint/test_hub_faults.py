@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from hub_stand import Stand, reach
+from fake_hub import FakeHub, reach
 from huggingface_hub import constants
 
 import bertprune as bp
@@ -41,7 +41,7 @@ def test_a_name_server_that_is_silent_is_given_up(monkeypatch, refused):
     answer = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *given, **more: answer.wait(30))
     try:
-        assert refused("org/tiny").values["why"].code == "checkpoint.no_answer"
+        assert refused("org/tiny").values["reason"].code == "checkpoint.no_answer"
     finally:
         answer.set()
 
@@ -49,7 +49,7 @@ def test_a_name_server_that_is_silent_is_given_up(monkeypatch, refused):
 def test_offline_mode_is_respected(hub, tiny_folder, monkeypatch, refused):
     hub.models["org/tiny"] = tiny_folder("BertModel")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert refused("org/tiny").values["why"].code == "checkpoint.offline"
+    assert refused("org/tiny").values["reason"].code == "checkpoint.offline"
     assert hub.asked == []
 
 
@@ -63,7 +63,7 @@ def test_a_wait_ends_even_where_the_call_does_not():
         network.with_timeout(5, lambda: 1 // 0)
 
 
-class Faulty(Stand):
+class Faulty(FakeHub):
     """A Hub that answers, and then fails in the middle of the weights."""
 
     def __init__(self, fault: str) -> None:
@@ -92,12 +92,12 @@ class Faulty(Stand):
 
 @pytest.fixture(params=["hangs", "cuts off"])
 def faulty(request, monkeypatch, cache) -> Iterator[Faulty]:
-    stand = Faulty(request.param)
-    reach(monkeypatch, stand.url)
+    fake = Faulty(request.param)
+    reach(monkeypatch, fake.url)
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 60)
-    monkeypatch.setattr(hub_module, "PATIENCE", 1.0)
-    yield stand
-    stand.close()
+    monkeypatch.setattr(hub_module, "STALL_TIMEOUT", 1.0)
+    yield fake
+    fake.close()
 
 
 def test_a_hub_that_fails_half_way_is_given_up_and_can_be_asked_again(faulty, tiny_folder, monkeypatch, refused):
@@ -106,18 +106,18 @@ def test_a_hub_that_fails_half_way_is_given_up_and_can_be_asked_again(faulty, ti
     assert refused(checkpoint.model).code == "checkpoint.hub_unreachable"
     assert not faulty.over.is_set()  # it was not the server that ended the wait
     faulty.over.set()
-    healthy = Stand()
+    healthy = FakeHub()
     healthy.models = faulty.models
     reach(monkeypatch, healthy.url)
-    monkeypatch.setattr(hub_module, "PATIENCE", 30.0)
+    monkeypatch.setattr(hub_module, "STALL_TIMEOUT", 30.0)
     assert checkpoint.model() is not None
     healthy.close()
 
 
 def test_waiting_for_a_hub_that_hangs_can_be_cancelled(monkeypatch, tiny_folder, cache):
-    stand = Faulty("hangs")
-    reach(monkeypatch, stand.url)
-    stand.models["org/tiny"] = tiny_folder("BertModel")
+    fake = Faulty("hangs")
+    reach(monkeypatch, fake.url)
+    fake.models["org/tiny"] = tiny_folder("BertModel")
     checkpoint = bp.Checkpoint.open("org/tiny")
 
     class Enough(Exception):
@@ -130,4 +130,4 @@ def test_waiting_for_a_hub_that_hangs_can_be_cancelled(monkeypatch, tiny_folder,
     with pytest.raises(Enough):
         checkpoint.model(progress=stop)
     assert time.monotonic() - started < 15  # the client itself would wait longer
-    stand.close()
+    fake.close()

@@ -34,7 +34,7 @@ def old_format(path: Path, pickled: bytes) -> None:
 
 def why(error) -> str:
     assert error.code == "checkpoint.not_plain_tensors"
-    return error.values["why"].code
+    return error.values["reason"].code
 
 
 def test_a_pickle_of_millions_of_instructions_is_refused(folder, refused):

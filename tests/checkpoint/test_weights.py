@@ -7,7 +7,7 @@ import torch
 from checkpoint_files import ENTRY, alike, contents, raw_safetensors, store, stored
 
 import bertprune as bp
-from bertprune.checkpoint.reading import first_line
+from bertprune.checkpoint.json_files import first_line
 from bertprune.errors import CheckpointError
 
 

@@ -11,20 +11,20 @@ from huggingface_hub import constants
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-class Stand:
-    """A stand-in for the Hub: folders by id, and what was asked of it."""
+class FakeHub:
+    """A fake Hub: folders by id, and what was asked of it."""
 
     def __init__(self) -> None:
         self.models: dict[str, Path] = {}
         self.asked: list[str] = []
-        stand = self
+        fake = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                stand.answer(self, body=True)
+                fake.answer(self, body=True)
 
             def do_HEAD(self) -> None:
-                stand.answer(self, body=False)
+                fake.answer(self, body=False)
 
             def log_message(self, *args: object) -> None:
                 """Say nothing."""
@@ -79,7 +79,7 @@ class Stand:
 
 
 def reach(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """Send whoever asks the Hub to this address."""
+    """Send all requests for the Hub to this address."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", url)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")

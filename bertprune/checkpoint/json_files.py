@@ -27,8 +27,8 @@ def first_line(error: BaseException) -> str:
 
 def unreadable(file: str, error: Exception) -> CheckpointError:
     """Return the error for a file that the system or its format's library cannot read."""
-    why = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
-    return CheckpointError("{file} cannot be read: {why}", code="checkpoint.unreadable", file=file, why=why)
+    reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+    return CheckpointError("{file} cannot be read: {reason}", code="checkpoint.unreadable", file=file, reason=reason)
 
 
 def folder_config(folder: Path, name: str) -> dict[str, Any]:
@@ -75,8 +75,10 @@ def parse_object(data: bytes, label: str) -> dict[str, Any]:
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
-        why = first_line(error)
-        raise CheckpointError("{file} is not JSON: {why}", code="checkpoint.not_json", file=label, why=why) from None
+        reason = first_line(error)
+        raise CheckpointError(
+            "{file} is not JSON: {reason}", code="checkpoint.not_json", file=label, reason=reason
+        ) from None
     if not isinstance(value, dict):
         raise CheckpointError(
             "{file} holds a {kind}; one JSON object is expected",

@@ -1,0 +1,32 @@
+"""Which files of a folder or of a Hub model are its tokenizer."""
+
+from pathlib import Path
+
+from .hub import HubModel
+
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "*.model")
+_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.*")
+
+
+def tokenizer_files(folder: Path | None) -> tuple[Path, ...]:
+    """Return the tokenizer's files in a folder, sorted by name; code is never one of them."""
+    if folder is None:
+        return ()
+    found = {path for pattern in (*_VOCABULARIES, *_SETTINGS) for path in folder.glob(pattern)}
+    return tuple(sorted(path for path in found if path.is_file() and path.suffix != ".py"))
+
+
+def fetch_tokenizer(model: HubModel) -> Path | None:
+    """Return the local folder with a Hub model's tokenizer, downloaded if not cached; raises CheckpointError."""
+    folder = model.cached()
+    if folder is not None and has_vocabulary(folder):
+        return folder
+    for file in model.list_files():
+        if "/" not in file and any(Path(file).match(pattern) for pattern in (*_VOCABULARIES, *_SETTINGS)):
+            folder = model.fetch(file).parent
+    return folder
+
+
+def has_vocabulary(folder: Path) -> bool:
+    """Tell whether a folder holds a tokenizer, and not only its settings."""
+    return any(path.is_file() for pattern in _VOCABULARIES for path in folder.glob(pattern))
