@@ -26,7 +26,7 @@ class Message:
 
 
 class Note(str):
-    """A remark in a report: a str of the English sentence that also has the code and the values of a message."""
+    """A message that is a str as well: a remark in a report, or a name that can be translated."""
 
     sentence: str
     code: str
@@ -134,6 +134,8 @@ def first_names(names: Iterable[object], most: int = 8) -> str | Message:
     """List the first names in one line of a message, and how many more there are."""
     listed = [str(name) for name in names]
     first = ", ".join(listed[:most])
+    if not listed:
+        return Message("none", code="no_names")
     if len(listed) <= most:
         return first
     return Message("{names} and {more} more", code="first_names", names=first, more=len(listed) - most)

@@ -1,4 +1,4 @@
-"""Parse the text of a recipe, which anybody may have written, into plain data, in bounded time."""
+"""Parse the text of a recipe, which may be hostile, into plain data in bounded time."""
 
 import json
 from typing import Any
@@ -8,10 +8,10 @@ import yaml
 from .errors import Message, RecipeError, shortened
 
 MAX_BYTES = 64_000
-"""No honest recipe is longer; a longer text is refused before it is parsed."""
+"""Characters; longer texts are refused before parsing."""
 MAX_DEPTH = 16
-"""No honest recipe is nested deeper; deeper YAML is refused where it gets there."""
-_LONG_NUMBER = Message("a number has more than 64 bits, which no recipe needs", code="yaml.long_number")
+"""Levels of nesting; parsing stops where YAML gets deeper."""
+_LONG_NUMBER = Message("a number has more than 64 bits; the limit is 64", code="yaml.long_number")
 
 
 def from_json(text: str) -> Any:
@@ -20,9 +20,7 @@ def from_json(text: str) -> Any:
     try:
         return _refuse_long_numbers(json.loads(text, object_pairs_hook=_once))
     except (ValueError, RecursionError) as error:
-        raise RecipeError(
-            "the recipe is not valid JSON: {problem}", code="recipe.json", problem=_problem(error)
-        ) from None
+        raise RecipeError("the recipe is not valid JSON: {reason}", code="recipe.json", reason=_reason(error)) from None
 
 
 def from_yaml(text: str) -> Any:
@@ -31,13 +29,11 @@ def from_yaml(text: str) -> Any:
     try:
         return _refuse_long_numbers(yaml.load(text, Loader=_Strict))
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        raise RecipeError(
-            "the recipe is not valid YAML: {problem}", code="recipe.yaml", problem=_problem(error)
-        ) from None
+        raise RecipeError("the recipe is not valid YAML: {reason}", code="recipe.yaml", reason=_reason(error)) from None
 
 
 def _once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    """Make a mapping; raises ValueError where it gives a key twice, as one of the two would be lost."""
+    """Make a mapping. Raises ValueError for a repeated key, one of whose values would be lost."""
     seen: set[str] = set()
     for key, _ in pairs:
         if str(key) in seen:
@@ -49,19 +45,19 @@ def _once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
 
 
 class _Strict(yaml.SafeLoader):  # type: ignore[misc]
-    """PyYAML's safe loader without sharing and typing of nodes, which recipes do not need and YAML bombs do."""
+    """PyYAML's safe loader, with anchors, aliases and tags refused, which YAML bombs are made of."""
 
     depth = 0
 
     def get_event(self) -> yaml.Event:
-        """Refuse an event that no recipe needs."""
+        """Refuse anchors, aliases, tags and deep nesting. Raises ValueError."""
         event = super().get_event()
         line = event.start_mark.line + 1
         self.depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if self.depth > MAX_DEPTH:  # the scanner's time grows with the square of the depth
             raise ValueError(
                 Message(
-                    "nested deeper than {most} levels, which no recipe needs (line {line})",
+                    "nested too deep; the limit is {most} levels (line {line})",
                     code="yaml.depth", most=MAX_DEPTH, line=line,
                 )
             )  # fmt: skip
@@ -74,7 +70,7 @@ class _Strict(yaml.SafeLoader):  # type: ignore[misc]
         return event
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Refuse merge keys, and keys that are given twice."""
+        """Refuse merge keys and repeated keys. Raises ValueError."""
         if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
             line = node.start_mark.line + 1
             raise ValueError(Message("merge keys are not allowed (line {line})", code="yaml.merge", line=line))
@@ -93,12 +89,12 @@ def _refuse_long_numbers(value: Any) -> Any:
 def _check_length(text: str) -> None:
     if len(text) > MAX_BYTES:
         raise RecipeError(
-            "the recipe is longer than {most:,} characters, which no recipe needs", code="recipe.long", most=MAX_BYTES
+            "the recipe is too long; the limit is {most:,} characters", code="recipe.long", most=MAX_BYTES
         )
 
 
-def _problem(error: Exception) -> str | Message:
-    """Say where and what, in one line; PyYAML's own words take several, and call the text "<unicode string>"."""
+def _reason(error: Exception) -> str | Message:
+    """Describe a parse error in one line; PyYAML does so in several, and calls the text "<unicode string>"."""
     if error.args and isinstance(error.args[0], Message):
         return error.args[0]
     if "integer string conversion" in str(error):  # Python's own limit, of thousands of digits
@@ -106,7 +102,7 @@ def _problem(error: Exception) -> str | Message:
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
         return Message(
-            "line {line}, column {column}: {problem}",
-            code="yaml.syntax", line=mark.line + 1, column=mark.column + 1, problem=getattr(error, "problem", ""),
+            "line {line}, column {column}: {reason}",
+            code="yaml.syntax", line=mark.line + 1, column=mark.column + 1, reason=getattr(error, "problem", ""),
         )  # fmt: skip
     return " ".join(str(error).split()).replace(' in "<unicode string>"', "")

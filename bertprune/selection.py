@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictStr
 
+from .errors import Message, shortened
 from .validation import FrozenModel
 
 Role = Literal[
@@ -59,9 +60,17 @@ class Selection(FrozenModel):
 
     def __str__(self) -> str:
         """Describe the selection in a few words, as the tables do."""
-        said = [
-            " ".join([name, ",".join(map(str, value))])
-            for name in ("roles", "layers", "types", "include", "exclude")
-            if (value := getattr(self, name))
-        ]
-        return "; ".join(said or ["everything"]) + ("" if self.tensor == "weight" else f"; tensor {self.tensor}")
+        conditions = _conditions(self) or ["everything"]
+        return "; ".join(conditions) + ("" if self.tensor == "weight" else f"; tensor {self.tensor}")
+
+
+def describe(selection: Selection) -> str | Message:
+    """Describe a selection in a message that can be translated."""
+    if not _conditions(selection):
+        return Message("every {tensor}", code="selection.every", tensor=shortened(selection.tensor))
+    return shortened(str(selection), 300)
+
+
+def _conditions(selection: Selection) -> list[str]:
+    fields = {name: getattr(selection, name) for name in ("roles", "layers", "types", "include", "exclude")}
+    return [f"{name} {','.join(map(str, value))}" for name, value in fields.items() if value]

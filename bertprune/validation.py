@@ -42,10 +42,10 @@ class FrozenModel(BaseModel, metaclass=_OneLine):
 
 def describe_problem(detail: Mapping[str, Any]) -> Message:
     """Turn one problem that pydantic found into a message, without its place; its code is `field.` and its type."""
-    if isinstance(said := getattr(detail.get("ctx", {}).get("error"), "args", (None,))[0], Message):
-        return said  # one of our own validators raised ValueError(Message(…))
+    if isinstance(message := getattr(detail.get("ctx", {}).get("error"), "args", (None,))[0], Message):
+        return message  # one of our own validators raised ValueError(Message(…))
     context = {key: value for key, value in detail.get("ctx", {}).items() if isinstance(value, str | int | float)}
-    return Message("{said}", code=f"field.{detail['type']}", said=detail["msg"].removeprefix("Input "), **context)
+    return Message("{text}", code=f"field.{detail['type']}", text=detail["msg"].removeprefix("Input "), **context)
 
 
 def _in_one_line(model: str, error: ValidationError) -> RecipeError:

@@ -15,7 +15,7 @@ from ..errors import BertpruneError
 from .options import MethodFiles, load_methods
 
 ROOT = Path(bertprune.__file__).parent.parent
-"""Where the page is in a source tree: beside the package. pip does not install it."""
+"""Where the page is in a source tree: next to the package. pip does not install it."""
 
 
 def app(
@@ -32,8 +32,8 @@ def app(
     try:
         start(host, port, not no_browser)
     except OSError as error:
-        sentence = "the page cannot listen on {host}, port {port}: {why}"
-        given = {"host": host or "this machine", "port": port or "any", "why": str(error)}
+        sentence = "the page cannot listen on {host}, port {port}: {reason}"
+        given = {"host": host or "this machine", "port": port or "any", "reason": str(error)}
         raise BertpruneError(sentence, code="cli.cannot_listen", **given) from None
 
 

@@ -1,7 +1,8 @@
-"""Find the columns of a table that hold the texts, their partners and their labels."""
+"""Find the columns of a table that hold the texts, second texts and labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 from ..errors import DataError, Message, Note, first_names, shortened
@@ -35,7 +36,7 @@ class Examples:
     labels: list[Any] | None
     label_column: str | None = None
     notes: tuple[str, ...] = ()
-    """Plain sentences on rows that were left out."""
+    """Sentences on rows that were left out."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -44,7 +45,7 @@ class Examples:
 def find_examples(
     table: Table, *, text: str | None = None, text_pair: str | None = None, label: str | None = None, scores: bool
 ) -> Examples:
-    """Find texts, partners and labels in the named columns, or else in those with a usual name.
+    """Find texts, second texts and labels in the named columns, or else in those with a usual name.
 
     With `scores`, pairs have their labels in a score column rather than in a label column where there are both.
     Rows without a text are left out, and a note counts them. Raises DataError.
@@ -53,10 +54,9 @@ def find_examples(
     notes = (
         [
             Note(
-                "only the first {most:,} {unit}s were read, and there are more",
+                "only the first {most:,} rows were read, and there are more",
                 code="note.first_rows",
                 most=len(table.rows),
-                unit=table.unit,
             )
         ]
         if table.more
@@ -137,19 +137,22 @@ def _without_blanks(table: Table, columns: Sequence[int]) -> tuple[Table, tuple[
     blank = {row for row, values in enumerate(table.rows) if any(_is_missing(values[one]) for one in columns)}
     if not blank:
         return table, ()
-    names = " or ".join(table.columns[one] for one in columns)
+    names = reduce(_either, (table.columns[one] for one in columns))
     if len(blank) == len(table.rows):
         raise DataError(
             "{name} has no texts: {column} is blank in every row", code="data.no_texts", name=table.name, column=names
         )
     note = Note(
-        "rows without {columns} left out: {blank:,} of {rows:,}, the first at {unit} {first:,}",
-        code="note.blank_rows", columns=names, blank=len(blank), rows=len(table.rows),
-        unit=table.unit, first=table.numbers[min(blank)],
+        "rows without {columns} left out: {blank:,} of {rows:,}, the first at {place}",
+        code="note.blank_rows", columns=names, blank=len(blank), rows=len(table.rows), place=table.place(min(blank)),
     )  # fmt: skip
     kept = [row for row in range(len(table.rows)) if row not in blank]
     rest = replace(table, rows=[table.rows[row] for row in kept], numbers=[table.numbers[row] for row in kept])
     return rest, (note,)
+
+
+def _either(one: str | Message, other: str) -> str | Message:
+    return Message("{one} or {other}", code="data.either_column", one=one, other=other)
 
 
 def _texts(table: Table, column: int) -> list[str]:

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from ..errors import DataError, Message, shortened
+from ..errors import DataError, Message, Note, shortened
 
 MAX_ROWS = 1_000_000
 """A source with more rows is read only when `limit` says how many of them."""
@@ -24,6 +24,8 @@ _KINDS = {".csv": "csv", ".tsv": "tsv", ".txt": "tsv", ".jsonl": "jsonl", ".ndjs
 _COLUMNS_BY_LENGTH = {1: ("text",), 2: ("text", "label"), 3: ("sentence1", "sentence2", "score")}
 
 Unit = Literal["line", "row", "item"]
+_DATA_FRAME = Note("the data frame", code="data.data_frame")
+_LIST = Note("the list", code="data.list")
 NumberedRows = Iterator[tuple[int, tuple[Any, ...]]]
 
 
@@ -69,7 +71,7 @@ def read_table(data: Any, limit: int | None = None) -> Table:
         table = _read_file(_SAMPLES_FILE if data == SAMPLES else Path(data), limit)
     elif hasattr(data, "itertuples") and hasattr(data, "columns"):
         columns = tuple(str(name) for name in data.columns)
-        table = _table("the data frame", columns, enumerate(data.itertuples(index=False, name=None), 1), "row", limit)
+        table = _table(_DATA_FRAME, columns, enumerate(data.itertuples(index=False, name=None), 1), "row", limit)
     elif isinstance(data, Iterable) and not isinstance(data, Mapping | bytes):
         table = _read_items(data, limit)
     else:
@@ -115,10 +117,10 @@ def _read_items(items: Iterable[Any], limit: int | None) -> Table:
     stream = iter(items)
     first = next(stream, None)
     if first is None:
-        return Table("the list", (), [], [], "item")
+        return Table(_LIST, (), [], [], "item")
     everything = chain([first], stream)
     if isinstance(first, Mapping):
-        return _read_records("the list", enumerate(everything, 1), "item", limit)
+        return _read_records(_LIST, enumerate(everything, 1), "item", limit)
     if isinstance(first, str):
         columns: tuple[str, ...] = ("text",)
     elif isinstance(first, tuple | list) and len(first) in _COLUMNS_BY_LENGTH:
@@ -127,10 +129,10 @@ def _read_items(items: Iterable[Any], limit: int | None) -> Table:
         raise DataError(
             "{place} is {value}: expected a text, (text, label), (text, text, score) or a dict",
             code="data.item_form",
-            place=place("the list", "item", 1),
+            place=place(_LIST, "item", 1),
             value=shortened(repr(first), 40),
         )
-    return _table("the list", columns, _same_form(everything, first), "item", limit)
+    return _table(_LIST, columns, _same_form(everything, first), "item", limit)
 
 
 def _same_form(items: Iterable[Any], first: Any) -> NumberedRows:
@@ -141,7 +143,7 @@ def _same_form(items: Iterable[Any], first: Any) -> NumberedRows:
             raise DataError(
                 "{place} is {value}: expected the same form as item 1",
                 code="data.mixed_items",
-                place=place("the list", "item", number),
+                place=place(_LIST, "item", number),
                 value=shortened(repr(item), 40),
             )
         yield number, (item,) if plain else tuple(item)

@@ -32,7 +32,7 @@ def score_masked_tokens(job: Job) -> Findings:
     masked = mask_tokens(encoded, job.models.tokenizer, job.seed)
     if not any(target != IGNORED for row in masked.features["targets"] for target in row):
         raise DataError(
-            "{data}: the tokenizer knows no token of these texts, so there is nothing to mask",
+            "{data}: the tokenizer has no token for these texts, so there is nothing to mask",
             code="evaluation.nothing_to_mask",
             data=job.examples.table.name,
         )

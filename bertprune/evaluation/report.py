@@ -199,7 +199,7 @@ class QualityReport:
                       before   after  difference     95 % interval  p
             accuracy          0.8750              0.6398 to 0.9650
             macro-F1          0.8667              0.6537 to 1.0000
-            note: only the first 16 lines were read, and there are more
+            note: only the first 16 rows were read, and there are more
         """
         names = self.after_name if self.before_name is None else f"{self.before_name} -> {self.after_name}"
         about = f"{self.task} on {self.examples:,} examples of {self.data_name}, {self.seconds['total']:.1f} s"

@@ -12,13 +12,15 @@ from transformers import PreTrainedTokenizerBase
 from ..data.batches import Encoded, logits, mean_embeddings
 from ..data.columns import Examples
 from ..data.tables import MAX_LINE, Table
-from ..errors import DataError, shortened
+from ..errors import DataError, Note, shortened
 from ..parallel import silent
 from ..text import aligned
 from .classification import class_names
 from .job import Head, Job, Model, Rows, open_models
 from .masked_lm import fill_blanks
 from .metrics import cosines
+
+_TEXT = Note("the text", code="evaluation.the_text")
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def try_text(
             value=shortened(repr(top)),
         )
     models = open_models(model, baseline, tokenizer)
-    examples = Examples(Table("the text", ("text",), [(text,)], [1], "item"), texts[:1], texts[1:] or None, None)
+    examples = Examples(Table(_TEXT, ("text",), [(text,)], [1], "item"), texts[:1], texts[1:] or None, None)
     job = Job(models, examples, seed=0, batch_size=1, max_length=max_length, progress=silent)
     head = models.head()
     found = _fill_blanks(job, top) if head == "language" else _ask(head, job)
@@ -269,7 +271,7 @@ def _compare_embeddings(job: Job) -> _Found:
         found.figures.append(Figure("embedding_cosine", None, float(cosines(before, after).mean())))
     if not found.figures:
         raise DataError(
-            "{model} has nothing to say about a single text: pass text_pair= or baseline=",
+            "{model} has no output for a single text: pass text_pair= or baseline=",
             code="evaluation.nothing_to_compare",
             model=job.models.after_name,
         )

@@ -26,7 +26,7 @@ _REASONS = {
 
 @contextmanager
 def atomic_folder(out: Path, overwrite: bool, sources: Sequence[Path] = ()) -> Iterator[Path]:
-    """Give a hidden folder beside `out` to write into; rename it to `out` if the block succeeds, else remove it.
+    """Give a hidden folder next to `out` to write into; rename it to `out` if the block succeeds, else remove it.
 
     A process killed inside the block leaves at most a folder named `.bertprune-…`. With `overwrite` an earlier export
     is moved aside first, and moved back if anything fails.
@@ -35,7 +35,7 @@ def atomic_folder(out: Path, overwrite: bool, sources: Sequence[Path] = ()) -> I
     """
     check_target(out, overwrite, sources)
     created: list[Path] = []
-    temporary = _free_name_beside(out)
+    temporary = _unused_name_next_to(out)
     try:
         created = _make_parents(out.parent)
         temporary.mkdir()
@@ -99,7 +99,7 @@ def _not_writable(out: Path, error: OSError) -> ExportError:
     return ExportError("{out}: cannot be written ({reason})", code="exports.not_writable", out=str(out), reason=reason)
 
 
-def _free_name_beside(out: Path) -> Path:
+def _unused_name_next_to(out: Path) -> Path:
     return out.parent / f"{_PREFIX}{secrets.token_hex(6)}"
 
 
@@ -124,7 +124,7 @@ def _replace(out: Path, new: Path) -> None:
     if not out.exists():
         new.rename(out)
         return
-    aside = _free_name_beside(out)
+    aside = _unused_name_next_to(out)
     out.rename(aside)
     try:
         new.rename(out)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from ..errors import SelectionError, first_names, shortened
-from ..selection import Selection
+from ..selection import Selection, describe
 from .families import Place, base_prefix, places
 from .globs import Globs
 from .names import full_name, pruned_names
@@ -87,7 +87,7 @@ def find_targets(model: nn.Module, selection: Selection, missing: Iterable[str] 
     chosen = tuple(target for target in matching if unavailable.isdisjoint((target.name, *target.aliases)))
     if chosen:
         return chosen
-    asked = shortened(str(selection), 300)
+    asked = describe(selection)
     if matching:
         raise SelectionError(
             "the selection ({selection}) matches only tensors that the checkpoint lacks: {tensors}",
@@ -195,7 +195,7 @@ def _require(asked: Iterable[Any], known: Iterable[Any], sentence: str, /, **val
     for one in asked:
         if one not in there:
             given = shortened(one) if isinstance(one, str) else one
-            raise SelectionError(sentence, given=given, known=first_names(sorted(there)) or "none", **values)
+            raise SelectionError(sentence, given=given, known=first_names(sorted(there)), **values)
 
 
 def _is_matrix(owner: Owner) -> bool:

@@ -91,7 +91,7 @@ class Method:
         # an option that may be of several types has a problem with each of them
         problems = list({d["msg"]: describe_problem(d) for d in details if d["loc"][0] == option}.values())
         for problem in problems[1:]:
-            problem.values["said"] = str(problem).removeprefix("should be ")
+            problem.values["text"] = str(problem).removeprefix("should be ")
         problem = reduce(_either, problems)
         return RecipeError(
             "{method}: option {option} {problem}, not {given!r}",

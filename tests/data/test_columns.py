@@ -69,7 +69,7 @@ def test_rows_without_a_text_are_left_out_and_counted(blank: Any) -> None:
     frame = {"text": ["x", blank, "y", blank], "label": [0, 1, 1, blank]}
     examples = find_examples(read_table(pd.DataFrame(frame)), scores=False)
     assert (examples.texts, examples.labels, examples.table.numbers) == (["x", "y"], [0, 1], [1, 3])
-    assert examples.notes == ("rows without text left out: 2 of 4, the first at row 2",)
+    assert examples.notes == ("rows without text left out: 2 of 4, the first at the data frame, row 2",)
     assert found({"text1": ["x", "y"], "text2": ["z", blank]}) == (["x"], ["z"], None)
 
 
@@ -89,7 +89,7 @@ def test_unusable_cells_are_named_by_row(frame: dict[str, Any], said: str) -> No
 
 def test_only_the_first_rows_leave_a_note() -> None:
     examples = find_examples(read_table(["a", "b", "c"], limit=2), scores=False)
-    assert examples.notes == ("only the first 2 items were read, and there are more",)
+    assert examples.notes == ("only the first 2 rows were read, and there are more",)
 
 
 @given(order=st.permutations(["id", "document", "label", "title", "sentence1"]))

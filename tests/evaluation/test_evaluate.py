@@ -147,7 +147,7 @@ def test_blank_rows_change_no_figure_and_are_noted(
     holed = bp.evaluate(pruned, data, baseline=classifier, tokenizer=tiny_tokenizer, batch_size=16)
     assert (dict(holed.scores), holed.examples) == (dict(report.scores), 120)
     assert [one.number for one in holed.changed] == [one.number + (one.number > 3) for one in report.changed]
-    note = "rows without text left out: 2 of 122, the first at item 4"
+    note = "rows without text left out: 2 of 122, the first at the list, item 4"
     assert holed.notes == (note,)
     assert f"note: {note}" in str(holed).splitlines()
 
