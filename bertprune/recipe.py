@@ -278,7 +278,7 @@ class Recipe(FrozenModel):
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise RecipeError(
-                "{file} cannot be read ({reason})", code="recipe.unreadable", file=path.name, reason=error.strerror
+                "{file} cannot be read: {reason}", code="recipe.unreadable", file=path.name, reason=error.strerror
             ) from None
         except UnicodeDecodeError:
             raise RecipeError(
