@@ -1,6 +1,7 @@
-"""Do the same to many tensors at once, a thread for each: NumPy and torch let other threads run while they compute.
+"""Map a function over tensors in threads, and types for progress.
 
-What reports progress is here as well; importing this module does not load torch.
+Threads help because NumPy and torch release the global interpreter lock while they compute. Importing this module
+does not load torch.
 """
 
 import threading
@@ -12,21 +13,21 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 Progress = Callable[[float, str], None]
-"""Called with the share done (0 to 1) and a few words; may raise to cancel, and then nothing is left half done."""
+"""Called with the share done (0 to 1) and a short description; may raise to cancel, which leaves no partial result."""
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 """`map_threaded` or `map_serially`."""
 
 THREAD_SIZE = 1 << 17
-"""Mean number of values of a tensor from which a thread pays off: with fewer, threads wait for each other."""
+"""Mean number of values per tensor from which threads are faster."""
 
 
 def silent(share: float, words: str) -> None:
-    """Report progress to nobody."""
+    """Ignore progress."""
 
 
 def choose_map(sizes: Iterable[int]) -> Map:
-    """Return `map_threaded`, or `map_serially` where tensors of these sizes (in values) are too small for threads."""
+    """Return `map_threaded`, or `map_serially` if tensors of these sizes (in values) are too small for threads."""
     known = list(sizes)
     return map_threaded if sum(known) >= THREAD_SIZE * max(2, len(known)) else map_serially
 
@@ -39,9 +40,8 @@ def map_serially(function: Callable[[Item], Result], items: Iterable[Item]) -> l
 def map_threaded(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """Return the results of `function` in order, as from `map`, computed by as many threads as torch uses.
 
-    A thread takes the next item when it is done with its last, one thread at a time: so `items` may be lazy, draw
-    from a generator, or be too much to hold at once. Where a call fails no more items are taken, and the first
-    failure in order is raised.
+    Threads fetch items one at a time, under a lock, so `items` may be a generator whose items do not fit into memory
+    together. After a failure no more items are fetched, and the first failure in order is raised.
     """
     import torch
 
@@ -50,8 +50,8 @@ def map_threaded(function: Callable[[Item], Result], items: Iterable[Item]) -> l
     failures: dict[int, BaseException] = {}
 
     def run(_: int) -> None:
-        while (taken := queue.take()) is not None:
-            number, item = taken
+        while (fetched := queue.fetch()) is not None:
+            number, item = fetched
             try:
                 results[number] = function(item)
             except BaseException as failure:  # of all that fail, the first in order is raised below
@@ -69,14 +69,14 @@ def map_threaded(function: Callable[[Item], Result], items: Iterable[Item]) -> l
 
 
 class _Queue(Generic[Item]):
-    """Numbered items, taken by one thread at a time, until there are no more or it is closed."""
+    """Numbered items, fetched by one thread at a time, until the last one or `close`."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self._items = enumerate(items)
         self._lock = threading.Lock()
         self._open = True
 
-    def take(self) -> tuple[int, Item] | None:
+    def fetch(self) -> tuple[int, Item] | None:
         with self._lock:
             return next(self._items, None) if self._open else None
 

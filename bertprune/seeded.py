@@ -1,7 +1,7 @@
-"""Random numbers from a seed of their own: torch's global random state is neither read nor touched.
+"""Random numbers from a given seed, without reading or changing torch's global random state.
 
-`manual_seed` and `fork_rng` change what every thread shares. A function mode belongs to its thread: each random call
-without a generator gets the one made here.
+`manual_seed` and `fork_rng` change a state that all threads share. A function mode belongs to one thread: it passes its
+generator to each random call that has none.
 """
 
 from collections.abc import Callable

@@ -20,11 +20,11 @@ Role = Literal[
     "pooler",
     "head",
 ]
-"""The parts that a transformer encoder of any known family is made of."""
+"""The parts of a transformer encoder of a known family."""
 
 
 def as_tuple(value: Any) -> Any:
-    """Accept a single name in place of a list of one."""
+    """Convert a single name to a tuple of one."""
     if isinstance(value, str | int) and not isinstance(value, bool):
         return (value,)
     return tuple(value) if isinstance(value, list) else value
@@ -59,7 +59,7 @@ class Selection(FrozenModel):
     """The parameter's name within its module."""
 
     def __str__(self) -> str:
-        """Describe the selection in a few words, as the tables do."""
+        """Describe the selection in one line, as tables show it."""
         conditions = _conditions(self) or ["everything"]
         return "; ".join(conditions) + ("" if self.tensor == "weight" else f"; tensor {self.tensor}")
 

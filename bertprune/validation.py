@@ -17,7 +17,7 @@ else:
 
 
 class _OneLine(ModelMetaclass):
-    """Turns pydantic's report into one line, at the outermost call only, where the whole location is known."""
+    """Raise pydantic's report as one line from the outermost call, which knows the whole location."""
 
     def __call__(cls, *args: Any, **data: Any) -> Any:
         try:
@@ -27,13 +27,13 @@ class _OneLine(ModelMetaclass):
 
 
 class FrozenModel(BaseModel, metaclass=_OneLine):
-    """Immutable, closed to unknown fields; raises a RecipeError of one line for input that does not fit."""
+    """An immutable model without unknown fields; invalid input raises a RecipeError of one line."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
     def model_validate(cls, obj: Any, **kwargs: Any) -> Self:
-        """Build one from plain data; see pydantic. Raises RecipeError."""
+        """Build the model from plain data; see pydantic. Raises RecipeError."""
         try:
             return super().model_validate(obj, **kwargs)
         except ValidationError as error:
@@ -41,7 +41,7 @@ class FrozenModel(BaseModel, metaclass=_OneLine):
 
 
 def describe_problem(detail: Mapping[str, Any]) -> Message:
-    """Turn one problem that pydantic found into a message, without its place; its code is `field.` and its type."""
+    """Convert one problem that pydantic found to a message without location; its code is `field.` and its type."""
     if isinstance(message := getattr(detail.get("ctx", {}).get("error"), "args", (None,))[0], Message):
         return message  # one of our own validators raised ValueError(Message(…))
     context = {key: value for key, value in detail.get("ctx", {}).items() if isinstance(value, str | int | float)}
@@ -49,9 +49,9 @@ def describe_problem(detail: Mapping[str, Any]) -> Message:
 
 
 def _in_one_line(model: str, error: ValidationError) -> RecipeError:
-    """Fold pydantic's report into one line: where, what is wrong, what was given."""
+    """Convert pydantic's report to one line: where, what is wrong, what was given."""
     details = error.errors(include_url=False)
-    problems = {str(problem): problem for problem in map(_placed, details[:_MOST_PROBLEMS])}
+    problems = {str(problem): problem for problem in map(_located, details[:_MOST_PROBLEMS])}
     if len(details) > _MOST_PROBLEMS:
         more = Message("and {more} more", code="recipe.more_problems", more=len(details) - _MOST_PROBLEMS)
         problems[str(more)] = more
@@ -61,8 +61,8 @@ def _in_one_line(model: str, error: ValidationError) -> RecipeError:
     return RecipeError("{model}: {problem}", code="recipe.invalid", model=model.lower(), problem=joined)
 
 
-def _placed(detail: Mapping[str, Any]) -> Message:
-    """Say where a problem is, and what was given there."""
+def _located(detail: Mapping[str, Any]) -> Message:
+    """Describe a problem with its location and the given value."""
     steps = (str(p) if isinstance(p, int) or p.isidentifier() else shortened(repr(p)) for p in detail["loc"])
     where, problem = ".".join(steps)[:200], describe_problem(detail)
     if where:

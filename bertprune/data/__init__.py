@@ -1,1 +1,1 @@
-"""What goes through a model: tables of texts, their columns and labels, batches."""
+"""The input of a model: tables of texts, their columns and labels, batches."""

@@ -1,4 +1,4 @@
-"""Tokenise texts, batch them by length and run a model on them, which is left as it was."""
+"""Tokenise texts, batch them by length and run a model on them without changing it."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ MAX_NUMBERS = 64_000_000
 
 _NO_LIMIT = 10**9
 _CHUNK = 64
-"""Texts that are tokenised between two chances to cancel: a tokenizer's patterns may be slow."""
+"""Texts per call of a tokenizer, which may be slow; between two calls the work can be cancelled."""
 _OFFSET_POSITIONS = {
     "roberta",
     "xlm-roberta",
@@ -45,7 +45,7 @@ class Encoded:
     padding: dict[str, int]
     """The value that each feature is padded with."""
     cut: int
-    """How many texts were longer than the model can read."""
+    """How many texts were longer than `max_length` tokens."""
 
     def __len__(self) -> int:
         return len(self.features["input_ids"])
@@ -104,7 +104,7 @@ def _is_longer(tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, 
 
 
 def token_limit(tokenizer: PreTrainedTokenizerBase, models: list[PreTrainedModel], asked: int | None) -> int:
-    """Return how many tokens all the models can read; `asked` can only lower it. Raises DataError."""
+    """Return the number of tokens that all models accept, or `asked` if it is smaller. Raises DataError."""
     most = min([_NO_LIMIT, tokenizer.model_max_length, *map(_positions, models)])
     if asked is None:
         return 512 if most == _NO_LIMIT else int(most)
@@ -127,7 +127,7 @@ def _positions(model: PreTrainedModel) -> int:
 
 
 def check_vocabulary(encoded: Encoded, model: PreTrainedModel, name: str) -> None:
-    """Refuse token ids that the model has no embedding for; `name` is the model's in the error. Raises DataError."""
+    """Refuse token ids without an embedding in the model, which errors call `name`. Raises DataError."""
     known = int(getattr(model.get_input_embeddings(), "num_embeddings", _NO_LIMIT))
     largest = max(max(ids, default=0) for ids in encoded.features["input_ids"])
     if largest >= known:
@@ -153,7 +153,7 @@ def run_in_batches(
 
     Examples of similar length share a batch, at most `batch_size` of them, and fewer where an output of `width`
     numbers per token would be too large. `on_batch` is called with the tokens of each batch, and may raise to cancel.
-    The model's training flags, pruned weights and the random state are left as they were.
+    The model's training flags, pruned weights and the random state do not change.
     """
     lengths = np.array([len(ids) for ids in encoded.features["input_ids"]])
     order = np.argsort(lengths, kind="stable")
@@ -182,7 +182,7 @@ def _split(
 
 
 def _pad(encoded: Encoded, chosen: NDArray[np.int64]) -> Batch:
-    # Twice as fast as the tokenizer's own pad, which knows neither our targets nor tokenizers without a padding token.
+    # Twice as fast as the tokenizer's own pad, which handles neither targets nor tokenizers without a padding token.
     ids = encoded.features["input_ids"]
     lengths = torch.tensor([len(ids[row]) for row in chosen])
     longest = int(lengths.max())
@@ -194,10 +194,10 @@ def _pad(encoded: Encoded, chosen: NDArray[np.int64]) -> Batch:
 
 
 def forward(model: PreTrainedModel, batch: Batch) -> Any:
-    """Call the model with those parts of the batch that it accepts."""
+    """Call the model with the parts of the batch that it accepts."""
     accepted = set(inspect.signature(model.forward).parameters)
     if getattr(model.config, "type_vocab_size", 2) < 2:
-        # RoBERTa has one segment only; a tokenizer that numbers two would point outside its table.
+        # RoBERTa has one segment only; a tokenizer that numbers two would index outside its table.
         accepted -= {"token_type_ids"}
     return model(**{name: value for name, value in batch.items() if name in accepted})
 
@@ -218,7 +218,7 @@ def mean_embeddings(model: PreTrainedModel, batch: Batch) -> Tensor:
 
 @contextmanager
 def _evaluation_mode(model: PreTrainedModel) -> Iterator[None]:
-    """Switch to evaluation and back; in inference mode pruning hooks rebuild `weight`, so it is put back as well."""
+    """Switch to evaluation mode and back; `weight` is restored too, since pruning hooks replace it in each pass."""
     training = [module for module in model.modules() if module.training]
     derived = [
         (vars(module), name, value)

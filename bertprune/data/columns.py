@@ -26,7 +26,7 @@ SCORE = ("score", "similarity_score", "similarity", "gold_score", "relatedness_s
 
 @dataclass(frozen=True)
 class Examples:
-    """Texts or pairs of texts, with their labels as they were written where there are some, in the source's order."""
+    """Texts or pairs of texts in the order of the source, with unconverted labels if there are any."""
 
     table: Table
     """The rows that have a text."""
@@ -47,7 +47,7 @@ def find_examples(
 ) -> Examples:
     """Find texts, second texts and labels in the named columns, or else in those with a usual name.
 
-    With `scores`, pairs have their labels in a score column rather than in a label column where there are both.
+    With `scores`, a score column is preferred to a label column for pairs.
     Rows without a text are left out, and a note counts them. Raises DataError.
     """
     first, second = _text_columns(table, text, text_pair)
@@ -97,7 +97,7 @@ def _text_columns(table: Table, text: str | None, text_pair: str | None) -> tupl
 
 
 def _usual(table: Table, names: Sequence[str]) -> int | None:
-    """Find the first of some usual names among the columns, whatever their case, blanks and dashes."""
+    """Find the first of some usual names among the columns; case, blanks and dashes are ignored."""
     plain = [column.strip().casefold().replace(" ", "_").replace("-", "_") for column in table.columns]
     return next((plain.index(name) for name in names if name in plain), None)
 
@@ -120,7 +120,7 @@ def _listed(columns: Sequence[str]) -> str | Message:
 
 
 def _not_empty(table: Table, column: int | None) -> int | None:
-    """Ignore a label column without a single value, as in test sets whose labels are kept secret."""
+    """Return the column, or None if it is empty, as in test sets without published labels."""
     empty = column is None or all(_is_missing(values[column]) for values in table.rows)
     return None if empty else column
 
@@ -133,7 +133,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _without_blanks(table: Table, columns: Sequence[int]) -> tuple[Table, tuple[str, ...]]:
-    """Leave out rows without a text, of which public data has a few, and return a note on them."""
+    """Leave out rows without a text, which public data sets contain, and return a note on them."""
     blank = {row for row, values in enumerate(table.rows) if any(_is_missing(values[one]) for one in columns)}
     if not blank:
         return table, ()

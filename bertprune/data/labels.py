@@ -1,4 +1,4 @@
-"""Convert labels as people write them to what a model predicts: class numbers or scores."""
+"""Convert labels to the output of a model: class numbers or scores."""
 
 import math
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from ..errors import DataError, first_names, shortened
 from .columns import Examples
 
 _BOOLS = {"false": 0, "true": 1}
-"""How spreadsheets and data frames write two classes."""
+"""Two classes as spreadsheets and data frames write them."""
 
 
 def class_numbers(examples: Examples, names: Mapping[int, str]) -> NDArray[np.int64]:
-    """Map every label to a class number: all by the model's class names, or else all by number.
+    """Convert every label to a class number: all by the model's class names, or all by number.
 
     Raises DataError with the unknown labels and the known classes.
     """
@@ -36,7 +36,7 @@ def class_numbers(examples: Examples, names: Mapping[int, str]) -> NDArray[np.in
 
 
 def _normalized(label: Any) -> str:
-    """Write a label as text, so that 1, 1.0, True and "1" are the same."""
+    """Convert a label to text; 1, 1.0, True and "1" give the same."""
     if isinstance(label, bool | np.bool_):
         return str(int(label))
     if isinstance(label, float | np.floating) and float(label).is_integer():
@@ -57,7 +57,7 @@ def _unknown_labels(examples: Examples, rows: list[int], names: Mapping[int, str
 
 
 def score_numbers(examples: Examples) -> NDArray[np.float64]:
-    """Read every label as a finite number, of whatever scale. Raises DataError."""
+    """Convert every label to a finite number of any scale. Raises DataError."""
     values = [_number(label) for label in examples.labels or []]
     for row, value in enumerate(values):
         if not math.isfinite(value):

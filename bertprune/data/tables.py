@@ -1,4 +1,4 @@
-"""Read examples from a file, a data frame or a list into one table that knows where each row came from."""
+"""Read examples from a file, a data frame or a list into one table with the position of each row in its source."""
 
 import csv
 import gzip
@@ -13,7 +13,7 @@ from typing import Any, Literal, TextIO
 from ..errors import DataError, Message, Note, shortened
 
 MAX_ROWS = 1_000_000
-"""A source with more rows is read only when `limit` says how many of them."""
+"""A source with more rows is read only with a `limit`."""
 
 MAX_LINE = 1_000_000
 """Characters; a longer line is refused before the rest of it is read."""
@@ -43,12 +43,12 @@ class Table:
     """Whether the source has rows after the last one that was read."""
 
     def place(self, row: int) -> Message:
-        """Name the place of a row in the source, for an error message."""
+        """Return the position of a row in the source, for a message."""
         return place(self.name, self.unit, self.numbers[row])
 
 
 def place(name: str, unit: Unit, number: int) -> Message:
-    """Name a place in a source, such as "reviews.csv, line 3"."""
+    """Return a position in a source, such as "reviews.csv, line 3"."""
     if unit == "line":
         return Message("{name}, line {number}", code="data.line", name=name, number=number)
     if unit == "row":
@@ -150,7 +150,7 @@ def _same_form(items: Iterable[Any], first: Any) -> NumberedRows:
 
 
 def _read_records(name: str, records: Iterator[tuple[int, Any]], unit: Unit, limit: int | None) -> Table:
-    """Put records under the union of their keys; where a record lacks a key, the value is None."""
+    """Read records into columns, one for each of their keys; a missing value is None."""
     kept = _table(name, (), ((number, (record,)) for number, record in records), unit, limit)
     for row, (record,) in enumerate(kept.rows):
         if not isinstance(record, Mapping):
@@ -176,7 +176,7 @@ def _read_file(path: Path, limit: int | None) -> Table:
             columns = tuple(column.strip() for column in next(rows, (1, ()))[1])
             return _table(name, columns, _full_rows(name, columns, rows), "line", limit)
     except FileNotFoundError:
-        raise DataError("{name}: there is no such file", code="data.no_file", name=name) from None
+        raise DataError("{name}: no such file", code="data.no_file", name=name) from None
     except UnicodeDecodeError:
         raise DataError("{name} is not UTF-8 text: save it as UTF-8", code="data.not_utf8", name=name) from None
     except (gzip.BadGzipFile, EOFError, zlib.error):

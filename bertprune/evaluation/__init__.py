@@ -1,1 +1,1 @@
-"""What pruning costs: the same inputs through the model before and after."""
+"""Evaluate what pruning costs, on the same inputs before and after."""

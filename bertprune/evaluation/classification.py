@@ -1,4 +1,4 @@
-"""Models that classify texts: accuracy, macro-F1, agreement, and which predictions changed."""
+"""Models that classify texts: accuracy, macro-F1, agreement and changed predictions."""
 
 from collections.abc import Mapping
 
@@ -42,7 +42,7 @@ def _scores(job: Job, labels: Classes, before: Rows | None, after: Rows, names: 
     if len(present) == 1:
         job.notes.append(
             Note(
-                "every label is {label!r}: accuracy says little, macro-F1 nothing",
+                "every label is {label!r}: accuracy and macro-F1 are not meaningful",
                 code="note.one_label", label=names[int(present[0])],
             )
         )  # fmt: skip

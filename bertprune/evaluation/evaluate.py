@@ -1,4 +1,4 @@
-"""`bp.evaluate`: what pruning cost, measured on the same inputs before and after."""
+"""`bp.evaluate`: measure what pruning costs, on the same inputs before and after."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -34,43 +34,49 @@ def evaluate(
     max_length: int | None = None,
     progress: Progress = silent,
 ) -> QualityReport:
-    """Measure what pruning cost, on the same inputs before and after.
+    """Measure what pruning costs, on the same inputs before and after.
 
-    What is measured follows from the model's head and the data:
+    The measures depend on the model's head and the data:
 
-    * classes: accuracy and macro-F1 where there are labels, agreement, and the predictions that changed;
+    * classes: accuracy and macro-F1 if there are labels, agreement, and the predictions that changed;
     * one output: Spearman's and Pearson's correlation with the scores;
     * masked-language models: the loss at 15 % of the tokens, the same ones for both models;
     * sentence pairs with scores: the correlations of the cosines of mean-pooled embeddings;
     * otherwise: the cosine between the embeddings before and after.
 
-    The models, their training flags and the global random state are left as they were.
+    The models, their training flags and the global random state are not changed.
 
     Args:
-        model (PruningRun, transformers model, Checkpoint, str or Path): The model to evaluate; a str is the name or
-            folder of a checkpoint. A run is compared with its own checkpoint.
-        data (str, Path, DataFrame or iterable): A .csv, .tsv, .txt (read as TSV) or .jsonl file in UTF-8, also
-            gzipped; "samples" for the Korean reviews that come with the package; a DataFrame; or an iterable of
-            texts, of (text, label), of (text, text, score) or of dicts. Rows without a text are left out, with a note.
-        baseline (as model): The model to compare with. Default: a run's own checkpoint, for anything else none; then
-            the scores of the model alone are reported.
-        tokenizer (tokenizer, str or Path): Replaces the checkpoint's tokenizer; required where models are passed as
-            objects. Default: the checkpoint's.
-        text (str): Column with the texts. Default: a column with a usual name, such as text or document.
-        text_pair (str): Column with second texts. Default: usual names, such as sentence1 and sentence2.
-        label (str): Column with labels or scores. Default: usual names, such as label or score.
-        limit (int): Number of rows to read, from the first. Default: all, which must be at most a million.
-        seed (int): Decides the bootstrap's resamples and the masked tokens. Default 0.
-        batch_size (int): Largest number of texts per batch. Default 64.
-        max_length (int): Tokens after which texts are cut, at least 3. Default: what both models can read.
-        progress (callable): Called with the share done, 0 to 1, and a few words; may raise to cancel.
+        model: The model to evaluate, a `PruningRun`, a transformers model, a `Checkpoint`, or the name or folder of one
+            as a string or Path.
+        data: A .csv, .tsv, .txt (read as TSV) or .jsonl file in UTF-8, also gzipped, as a string or Path; "samples",
+            Korean reviews in the package; a pandas DataFrame; or an iterable of texts, of (text, label), of
+            (text, text, score) or of dicts. Rows without a text are left out, with a note.
+        baseline: The model to compare with, of the same types as `model`; default None, the checkpoint of a run and
+            no comparison for other models.
+        tokenizer: A tokenizer, or its folder, Hub id or embedded name as a string or Path; default None, the
+            checkpoint's. Required if all models are objects.
+        text: A string, the column of the texts; default None, a usual name such as text or document.
+        text_pair: A string, the column of second texts; default None, usual names such as sentence1 and sentence2.
+        label: A string, the column of labels or scores; default None, a usual name such as label or score.
+        limit: An integer, the number of rows to read, from the first; default None, all, at most a million.
+        seed: An integer for the bootstrap's resamples and the masked tokens; default 0.
+        batch_size: An integer, the largest number of texts per batch; default 64.
+        max_length: An integer, the number of tokens after which texts are cut, at least 3; default None, the most that
+            both models accept.
+        progress: A function that is called with the share done (0 to 1) and a short description; it may raise to
+            cancel. Ignored by default.
 
     Returns:
-        A QualityReport: scores with 95 % intervals, the paired difference, and the predictions that changed.
+        A `QualityReport`: scores with 95 % intervals, the paired difference, and the predictions that changed.
 
     Raises:
         DataError: Data, columns, labels, options or a tokenizer do not fit.
         CheckpointError: A model cannot be read.
+
+    Warns:
+        MissingTensorsWarning: A checkpoint lacks tensors of its architecture; they are initialised from the seed of the
+            run, otherwise from 0.
 
     Source:
         Paired bootstrap over examples (Efron and Tibshirani, 1993), Wilson's interval for accuracy and McNemar's

@@ -26,7 +26,7 @@ IGNORED = -100
 
 
 def score_masked_tokens(job: Job) -> Findings:
-    """Mask the same tokens for both models and compare how well each predicts them."""
+    """Mask the same tokens for both models and compare their losses at them."""
     embed = job.models.before is not None
     encoded = job.encode(job.examples.texts, job.examples.pairs, passes=2 if embed else 1)
     masked = mask_tokens(encoded, job.models.tokenizer, job.seed)
@@ -43,9 +43,9 @@ def score_masked_tokens(job: Job) -> Findings:
 
 
 def mask_tokens(encoded: Encoded, tokenizer: PreTrainedTokenizerBase, seed: int) -> Encoded:
-    """Replace some tokens by the mask token and keep the original ones as the feature `targets`.
+    """Replace 15 % of the tokens by the mask token and keep the original ones as the feature `targets`.
 
-    The tokens of a text are chosen by the text and the seed alone. Raises DataError where there is no mask token.
+    Only the text and the seed decide which. Raises DataError if the tokenizer has no mask token.
     """
     if tokenizer.mask_token_id is None:
         raise DataError(
@@ -90,9 +90,9 @@ def _losses(model: PreTrainedModel, batch: Batch) -> Tensor:
 
 
 def fill_blanks(job: Job, encoded: Encoded, top: int) -> tuple[list[Candidates], list[Candidates]]:
-    """Return each model's `top` candidates for every mask token of one text, before (empty without it) and after.
+    """Return each model's `top` candidates for every mask token of one text: before (empty without a baseline), after.
 
-    Raises DataError where the text has no mask token.
+    Raises DataError if the text has no mask token.
     """
     positions = _mask_positions(job, encoded)
     top = min(top, *(int(model.config.vocab_size) for _, model in job.models.sides().values()))
@@ -135,7 +135,7 @@ def _mask_positions(job: Job, encoded: Encoded) -> list[int]:
 
 
 def _word(job: Job, number: int) -> str:
-    """Return the text of a token; parts of a character keep the vocabulary's spelling."""
+    """Return the text of a token, or its entry in the vocabulary if it is part of a character."""
     tokenizer = job.models.tokenizer
     word = tokenizer.decode([number]).strip()
     return word if word and "\ufffd" not in word else str(tokenizer.convert_ids_to_tokens(number))

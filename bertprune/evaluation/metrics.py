@@ -1,8 +1,8 @@
-"""Figures by scikit-learn and scipy, and how sure they are: the paired bootstrap over examples, and exact tests.
+"""Metrics by scikit-learn and scipy, with their confidence intervals: the paired bootstrap over examples, exact tests.
 
 A resample of n examples with replacement is a vector of how often each was drawn. A statistic therefore takes weights,
 for all resamples at once, and equal examples are drawn as one unit with a count (the same distribution, with far
-fewer numbers). Before and after are computed from the same weights, which is what makes their differences paired.
+fewer numbers). Before and after are computed from the same weights, so their differences are paired.
 """
 
 import warnings
@@ -23,14 +23,14 @@ Statistic = Callable[[Numbers], Numbers]
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 _CHUNK = 200_000
-"""Weights held at once: those that fit a processor's cache are handled several times faster."""
+"""Weights in memory at a time; fitting into the processor's cache makes it several times faster."""
 _ROUNDING = 1e-12
-"""A variance below this share of the whole sample's is zero but for rounding."""
+"""A variance below this share of the whole sample's is rounding error."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and the ends of its 95 % interval; NaN where it is not defined."""
+    """A figure and the ends of its 95 % interval; NaN if undefined."""
 
     value: float
     low: float
@@ -40,7 +40,7 @@ class Estimate:
         return self.value
 
 
-# scipy.stats.bootstrap takes 1.5 to 40 times as long: it copies the examples of every resample.
+# scipy.stats.bootstrap is 1.5 to 40 times slower: it copies the examples of every resample.
 def bootstrap(statistic: Statistic, counts: NDArray[np.int64], seed: int, resamples: int = RESAMPLES) -> Numbers:
     """Compute a statistic on resamples of the units, `(resamples, figures)`; the seed decides the resamples."""
     generator = np.random.default_rng(seed)
@@ -70,7 +70,7 @@ def percentiles(value: float, draws: Numbers) -> Estimate:
 
 
 def proportion(count: int, total: int) -> Estimate:
-    """Return a share with Wilson's interval, which unlike the bootstrap's keeps a width at 0 and 1."""
+    """Return a share with Wilson's interval, whose width unlike the bootstrap's is not 0 at 0 and 1."""
     ends = stats.binomtest(count, total).proportion_ci(CONFIDENCE, method="wilson")
     return Estimate(count / total, float(ends.low), float(ends.high))
 
@@ -91,14 +91,14 @@ def macro_f1(labels: Classes, predicted: Classes) -> float:
 
 
 def pearson(scores: Numbers, similarities: Numbers) -> float:
-    """Return Pearson's correlation; NaN where one side is constant."""
+    """Return Pearson's correlation; NaN if one side is constant."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.ConstantInputWarning)
         return float(stats.pearsonr(scores, similarities).statistic)
 
 
 def spearman(scores: Numbers, similarities: Numbers) -> float:
-    """Return Spearman's rank correlation; NaN where one side is constant."""
+    """Return Spearman's rank correlation; NaN if one side is constant."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.ConstantInputWarning)
         return float(stats.spearmanr(scores, similarities).statistic)
@@ -186,7 +186,7 @@ def _pearson(x: Numbers, y: Numbers) -> Statistic:
 
 
 def _ratio(covariance: Numbers, first: Numbers, second: Numbers) -> Numbers:
-    """Divide by the spread; NaN where a side is constant but for rounding."""
+    """Divide by the spread; NaN if a side is constant up to rounding."""
     varies = (first > _ROUNDING) & (second > _ROUNDING)
     spread = np.sqrt(np.where(varies, first * second, 1.0))
     return np.where(varies, covariance / spread, np.nan)

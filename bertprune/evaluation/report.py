@@ -1,4 +1,4 @@
-"""What an evaluation found, as data, as tables and as text."""
+"""The results of an evaluation as data, tables and text."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -51,10 +51,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Changed:
-    """An example whose predicted class is a different one after pruning.
+    """An example whose predicted class differs after pruning.
 
-    Each probability is the one that a model gives to its own prediction; `number` is the line, row or item of the
-    source, counted from 1.
+    Each probability is that of the model's own prediction; `number` is the line, row or item of the source, counted
+    from 1.
     """
 
     number: int
@@ -69,7 +69,7 @@ class Changed:
 
 @dataclass
 class Findings:
-    """What one kind of evaluation found; it becomes part of the report."""
+    """The results of one task, as part of the report."""
 
     scores: dict[str, Score] = field(default_factory=dict)
     fidelity: dict[str, Estimate] = field(default_factory=dict)
@@ -78,9 +78,9 @@ class Findings:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """Hold what `evaluate` found: scores of both models, how similar they are, and which predictions changed.
+    """Hold the results of `evaluate`: scores of both models, their similarity, and the changed predictions.
 
-    `report["accuracy"]` finds a score or a fidelity figure by name; it raises KeyError, with the names that there are.
+    `report["accuracy"]` finds a score or a fidelity figure by name; other names raise KeyError with the known ones.
     All intervals are 95 % intervals.
 
     Example:
@@ -99,18 +99,18 @@ class QualityReport:
     examples: int
     """Texts, or pairs of texts, scored by each model."""
     scores: Mapping[str, Score]
-    """accuracy, macro_f1, spearman, pearson, masked_lm_loss (nats per token): those that task and data allow."""
+    """accuracy, macro_f1, spearman, pearson, masked_lm_loss (nats per token), depending on task and data."""
     fidelity: Mapping[str, Estimate]
     """agreement (share of equal predictions), embedding_cosine (mean over examples): before against after."""
     changed: tuple[Changed, ...]
-    """In the order of the data; empty where nothing is classified."""
+    """In the order of the data; empty for other tasks than classification."""
     seconds: Mapping[str, float]
-    """before, after: time in each model; total: everything, reading and intervals included."""
+    """before, after: time in each model; total: the whole evaluation, with reading and intervals."""
     max_length: int
     """Tokens after which texts were cut."""
     seed: int
     notes: tuple[str, ...] = ()
-    """Plain sentences on what to know before trusting the figures."""
+    """Sentences on limits of the figures."""
 
     def __getitem__(self, name: str) -> Score | Estimate:
         found = self.scores.get(name) or self.fidelity.get(name)
@@ -185,8 +185,8 @@ class QualityReport:
         """Write the report as text: a headline, the figures in aligned columns, the notes, the changed predictions.
 
         Args:
-            changed (int): How many of the changed predictions to list, those first of which the model after pruning
-                is surest. Default 5.
+            changed: An integer, how many of the changed predictions to list, by descending probability after pruning;
+                default 5.
 
         Returns:
             Several lines of text.

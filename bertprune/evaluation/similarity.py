@@ -21,11 +21,11 @@ from .metrics import (
 from .report import Findings, Score
 
 LEAST = 3
-"""Pairs that a correlation needs to mean anything."""
+"""Least number of pairs for a correlation."""
 
 
 def score_pairs(job: Job) -> Findings:
-    """Embed both sentences of every pair and correlate the cosines with the scores, if there are some."""
+    """Embed both sentences of every pair and correlate the cosines with the scores, if any."""
     examples = job.examples
     known = None if examples.labels is None else _known_scores(job)
     encoded = job.encode([*examples.texts, *(examples.pairs or [])])
@@ -51,12 +51,12 @@ def score_regression(job: Job) -> Findings:
 
 
 def compare_embeddings(job: Job) -> Findings:
-    """Compare the embeddings before and after, where there is nothing to score."""
+    """Compare the embeddings before and after, without scores."""
     return Findings(fidelity=embedding_cosine(job, job.encode(job.examples.texts)))
 
 
 def embedding_cosine(job: Job, encoded: Encoded) -> dict[str, Estimate]:
-    """Embed the texts with both models and average the cosines; empty without a baseline or where sizes differ."""
+    """Embed the texts with both models and average the cosines; empty without a baseline or if sizes differ."""
     before, after = job.run(encoded, mean_embeddings)
     return {} if before is None else _mean_cosine(job, before, after)
 

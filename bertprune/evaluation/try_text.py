@@ -1,4 +1,4 @@
-"""`bp.try_text`: what a model answers to one text before and after pruning."""
+"""`bp.try_text`: the output of a model for one text before and after pruning."""
 
 from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
@@ -25,7 +25,7 @@ _TEXT = Note("the text", code="evaluation.the_text")
 
 @dataclass(frozen=True)
 class Guess:
-    """A class, or a word for a blank, and the probability that the model gives it."""
+    """A class, or a word for a blank, and its probability."""
 
     name: str
     probability: float
@@ -33,7 +33,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Answers:
-    """What both models answer to one question.
+    """The guesses of both models for one question.
 
     Classes are in the same order on both sides, by their probability before; the candidates for a blank are the best
     ones of each model.
@@ -45,7 +45,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Figure:
-    """A number that a model gives to the text; `before` is None without a baseline, and for `embedding_cosine`."""
+    """A number for the text; `before` is None without a baseline, and for `embedding_cosine`."""
 
     name: str
     """score (one output), similarity (cosine of the two texts), embedding_cosine (before against after)."""
@@ -55,7 +55,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class TextReport:
-    """Hold what `try_text` found.
+    """Hold the result of `try_text`: the guesses and figures of both models.
 
     Example:
         >>> import bertprune as bp
@@ -70,10 +70,10 @@ class TextReport:
     text: str
     text_pair: str | None
     answers: tuple[Answers, ...]
-    """One for a classifier, one per blank in the order of the text, none where the model gives only numbers."""
+    """One for a classifier, one per blank in the order of the text, none for models that return only numbers."""
     figures: tuple[Figure, ...]
     tokens: int
-    """Tokens that were read, special ones included."""
+    """Tokens of the model's input, special ones included."""
     max_length: int
     """Tokens after which texts are cut."""
     cut: bool
@@ -139,31 +139,35 @@ def try_text(
     top: int = 5,
     max_length: int | None = None,
 ) -> TextReport:
-    """Ask a model about one text, before and after pruning.
+    """Run a model on one text, before and after pruning.
 
-    Classifiers answer with the probability of every class, masked-language models with candidates for each mask token
-    in the text, regression heads with their output. Of other models the mean-pooled embeddings are compared: before
-    with after, and the text with `text_pair`. The models and the global random state are left as they were.
+    Classifiers give the probability of every class, masked-language models candidates for each mask token in the text,
+    regression heads their output. For other models the mean-pooled embeddings are compared: before with after, and the
+    text with `text_pair`. The models and the global random state are not changed.
 
     Args:
-        model (PruningRun, transformers model, Checkpoint, str or Path): The model to ask, as in `evaluate`; a run is
-            compared with its own checkpoint.
-        text (str): The text; for a masked-language model with the mask token where a word is to be filled in.
-        text_pair (str): A second text. Default: none.
-        baseline (as model): The model to compare with. Default: a run's own checkpoint, for anything else none.
-        tokenizer (tokenizer, str or Path): Replaces the checkpoint's tokenizer; required where models are passed as
-            objects. Default: the checkpoint's.
-        top (int): Number of candidates per mask token, 1 to 100. Default 5.
-        max_length (int): Tokens after which the text is cut, at least 3; the report says whether it was. Default:
-            what both models can read.
+        model: The model to run, a `PruningRun`, a transformers model, a `Checkpoint`, or the name or folder of one as a
+            string or Path.
+        text: A string, the text; for a masked-language model with the mask token in place of the words to predict.
+        text_pair: A string, a second text; default None.
+        baseline: The model to compare with, of the same types as `model`; default None, the checkpoint of a run and
+            no comparison for other models.
+        tokenizer: A tokenizer, or its folder, Hub id or embedded name as a string or Path; default None, the
+            checkpoint's. Required if all models are objects.
+        top: An integer, the number of candidates per mask token, 1 to 100; default 5.
+        max_length: An integer, the number of tokens after which the text is cut, at least 3; default None, the most
+            that both models accept.
 
     Returns:
-        A TextReport with the answers and figures of both models.
+        A `TextReport` with the answers and figures of both models.
 
     Raises:
-        DataError: The text is empty or lacks a mask token that is needed, an option is out of range, or there is no
-            tokenizer.
+        DataError: The text is empty or has no mask token, an option is out of range, or the tokenizer is missing.
         CheckpointError: A model cannot be read.
+
+    Warns:
+        MissingTensorsWarning: A checkpoint lacks tensors of its architecture; they are initialised from the seed of the
+            run, otherwise from 0.
 
     Example:
         >>> import bertprune as bp

@@ -1,4 +1,4 @@
-"""What differs between two snapshots: tensors added, removed or changed, and hooks."""
+"""The differences between two snapshots: tensors added, removed or changed, and hooks."""
 
 from collections import Counter
 from dataclasses import dataclass, fields
@@ -30,7 +30,7 @@ class Change:
         return tuple(name for name in names if getattr(self.before, name) != getattr(self.after, name))
 
     def describe(self) -> str:
-        """Write old and new values of the fields; how a tensor is saved follows from its kind and is left out."""
+        """Write old and new values of the fields; `persistent` is left out if the kind implies it."""
         return "; ".join(
             f"{_TITLES.get(name, name)}: {_short(getattr(self.before, name))} → {_short(getattr(self.after, name))}"
             for name in self.fields
@@ -47,7 +47,7 @@ class Change:
 class SnapshotDiff:
     """The differences between two snapshots, in the order of the model's modules.
 
-    Records hold at most four values of a tensor, so a change of other values does not show.
+    Records hold at most four values of a tensor, so a change of other values is not seen.
 
     Example:
         >>> import bertprune as bp

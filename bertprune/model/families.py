@@ -1,7 +1,7 @@
-"""Which part of the encoder each module is, for the model families listed here.
+"""The role of each module in the encoder, for the model families listed here.
 
-The family comes from the model's config (`config.model_type`), never from module names, so that a custom model with
-similar names is not mistaken for BERT.
+The family comes from the model's config (`config.model_type`), never from module names, since a custom model may
+have similar names.
 """
 
 import re
@@ -54,7 +54,7 @@ _LAYER = re.compile(r"(?:encoder|transformer)\.layer\.(\d+)(?:\.|$)")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a module is: its family, encoder layer (from zero) and role; None where it has no layer or role."""
+    """Where a module is: its family, encoder layer (from zero) and role; None for none."""
 
     family: str
     layer: int | None
@@ -77,7 +77,7 @@ def places(model: nn.Module) -> dict[str, Place]:
 
 
 def base_prefix(model: nn.Module) -> str:
-    """Return what precedes the base model's paths: "bert." in a BertForX, "" in a bare or unknown model."""
+    """Return the prefix of the base model's paths: "bert." in a BertForX, "" in a bare or unknown model."""
     base = _find_base(model)
     return base[0] if base else ""
 
@@ -93,7 +93,7 @@ def _place(path: str, prefix: str, family: str) -> Place:
 
 
 def _find_base(model: nn.Module) -> tuple[str, str] | None:
-    """Find the path prefix and the family of the base model; None where there is no known one, or several."""
+    """Find the path prefix and the family of the base model; None if none or several are known."""
     found: list[tuple[str, str]] = []
     for path, module in model.named_modules():
         inside = any(f"{path}.".startswith(prefix) for prefix, _ in found)

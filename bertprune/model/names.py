@@ -1,4 +1,4 @@
-"""Names in a model: full names of tensors, module paths as users type them, tensors that pruning has split."""
+"""Names in a model: full names of tensors, module paths that users type, tensors that pruning has split."""
 
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""Light records of a module's tensors and hooks, without the weights, and the line of text that shows each."""
+"""Records of a module's tensors and hooks without the weights, and a line of text for each."""
 
 import math
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class TensorRecord:
     requires_grad: bool
     grad_fn: str | None
     corner: tuple[float, ...]
-    """The first two and the last two values in row order; empty where none can be read (meta device)."""
+    """The first two and the last two values in row order; empty if they cannot be read (meta device)."""
     persistent: bool
     """Whether it is saved in the state_dict under this name."""
     alias_of: str | None = None

@@ -1,4 +1,4 @@
-"""What a model holds at one moment: parameters, buffers, derived tensors, hooks.
+"""The parameters, buffers, derived tensors and hooks of a model at one moment.
 
 torch's pruning turns one tensor into three: `weight_orig` (a parameter), `weight_mask` (a buffer) and `weight`, a plain
 attribute that the hook computes from the other two before every forward pass. A snapshot shows all three as such.
@@ -24,9 +24,9 @@ class Snapshot:
     hooks: tuple[HookRecord, ...]
     state_dict_keys: tuple[str, ...]
     modules: tuple[str, ...] = field(repr=False)
-    """Every module path, also of modules without tensors."""
+    """Every module path, including modules without tensors."""
     prefix: str = field(default="", repr=False)
-    """What precedes the base model's paths, such as "bert."."""
+    """The prefix of the base model's paths, such as "bert."."""
 
     @property
     def parameters(self) -> tuple[TensorRecord, ...]:
@@ -50,13 +50,13 @@ class Snapshot:
         """Return the part of the snapshot about one module alone, without its children.
 
         Args:
-            path: a string, the module's path, with or without the base-model prefix ("bert.").
+            path: A string, the module's path, with or without the base-model prefix ("bert.").
 
         Returns:
             A `Snapshot` of that module.
 
         Raises:
-            SelectionError: no module has this path; the message lists the nearest ones.
+            SelectionError: No module has this path; the message lists the nearest ones.
 
         Example:
             >>> import bertprune as bp, torch
@@ -74,7 +74,7 @@ class Snapshot:
         )
 
     def render(self) -> str:
-        """Write the records as aligned text, module by module; modules that hold nothing are left out.
+        """Write the records as aligned text, module by module; modules without tensors and hooks are left out.
 
         Returns:
             A string of several lines.
@@ -121,7 +121,7 @@ def snapshot(model: nn.Module) -> Snapshot:
     changed. Each owner of a tied tensor has a record, the later ones with `alias_of`.
 
     Args:
-        model: a `torch.nn.Module`.
+        model: A `torch.nn.Module`.
 
     Returns:
         A `Snapshot`.

@@ -1,4 +1,4 @@
-"""From a selection to the tensors of a model that it selects; each tied tensor is one target with several owners."""
+"""Find the tensors that a selection matches; a tied tensor is one target with several owners."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Owner(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The full name of the tensor at this owner, the one it has without pruning (`weight`)."""
+        """The full name of the tensor at this owner, without pruning's suffix (`weight`)."""
         return full_name(self.path, self.tensor)
 
     @property
@@ -39,9 +39,9 @@ class Target:
 
     owners: tuple[Owner, ...]
     parameter: nn.Parameter
-    """The dense values: `weight`, or `weight_orig` where it is pruned already."""
+    """The dense values: `weight`, or `weight_orig` if it is pruned."""
     mask: Tensor | None
-    """The mask of what is alive, where it is pruned already."""
+    """The mask at its first owner, if it is pruned."""
 
     @cached_property
     def name(self) -> str:
@@ -131,14 +131,14 @@ class _Matcher:
         return self.places.get(owner.path, Place("", None, None))
 
     def _is_named(self, owner: Owner) -> bool:
-        """Return whether a LayerNorm or the like is asked for, by its type or by a glob that ends in more than `*`."""
+        """Return whether a vector (LayerNorm) is selected by type, or by a glob that does not end in `*` alone."""
         if type(owner.module).__name__ in self.selection.types:
             return True
         specific = (glob for glob in self.selection.include if glob.rpartition(".")[2] != "*")
         return any(self.globs.match(glob, owner.path) for glob in specific)
 
     def _check_conditions(self, paths: Iterable[str]) -> None:
-        """Refuse a condition that no tensor meets: more likely a typing mistake than intended."""
+        """Refuse a condition that no tensor meets: it is probably a typing mistake."""
         asked, tensor = self.selection, shortened(self.selection.tensor)
         if not self.places and (asked.roles or asked.layers):
             raise SelectionError(
@@ -156,7 +156,7 @@ class _Matcher:
                 raise self._unmatched(glob, paths)
 
     def _unmatched(self, glob: str, paths: Iterable[str]) -> SelectionError:
-        """Say why a glob matches nothing: a container, a typing mistake, or neither."""
+        """Describe why a glob matches nothing: it names a container, is misspelt, or neither."""
         values = {"glob": shortened(glob), "tensor": shortened(self.selection.tensor)}
         container = next((path for path in paths if self.globs.match(glob, path)), None)
         if container and not glob.endswith("*"):
@@ -178,7 +178,7 @@ _CONTAINER = "{glob!r} matches no module with a {tensor}; {path} is a container:
 
 
 def _having(tensor: str, targets: tuple[Target, ...]) -> list[Target]:
-    """Return the targets that an owner calls by this name, such as `weight`. Raises SelectionError."""
+    """Return the targets that have this name, such as `weight`, at an owner. Raises SelectionError."""
     having = [target for target in targets if any(owner.tensor == tensor for owner in target.owners)]
     if not having:
         known = dict.fromkeys(owner.tensor for target in targets for owner in target.owners)
@@ -190,7 +190,7 @@ def _having(tensor: str, targets: tuple[Target, ...]) -> list[Target]:
 
 
 def _require(asked: Iterable[Any], known: Iterable[Any], sentence: str, /, **values: Any) -> None:
-    """Refuse the first thing asked for that is not among the known ones. Raises SelectionError."""
+    """Refuse an unknown value. Raises SelectionError with the known ones."""
     there = set(known) - {None}
     for one in asked:
         if one not in there:

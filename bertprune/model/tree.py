@@ -27,12 +27,12 @@ class ModuleNode:
     parameters: int
     """Parameters of this module and all below it, as a count of values; a tensor tied within it counts once."""
     share: float
-    """`parameters` over those of the whole model, also where the tree starts further down."""
+    """`parameters` over those of the whole model, also if the tree starts further down."""
     place: Place | None
     """Family, layer and role; None for the root and in models of unknown families."""
     children: tuple["ModuleNode", ...]
     prefix: str = field(default="", repr=False)
-    """What precedes the base model's paths, such as "bert."; `find` accepts paths without it."""
+    """The prefix of the base model's paths, such as "bert."; `find` accepts paths without it."""
 
     def walk(self) -> Iterator["ModuleNode"]:
         """Yield this node and all nodes below it, in the order of `named_modules`.
@@ -53,13 +53,13 @@ class ModuleNode:
         """Find a node below this one by its path.
 
         Args:
-            path: a string, the path from the model's root, with or without the base-model prefix ("bert.").
+            path: A string, the path from the model's root, with or without the base-model prefix ("bert.").
 
         Returns:
             The `ModuleNode` at that path.
 
         Raises:
-            SelectionError: no node has this path; the message lists the nearest ones.
+            SelectionError: No node has this path; the message lists the nearest ones.
 
         Example:
             >>> import bertprune as bp, torch
@@ -93,8 +93,8 @@ class ModuleNode:
         """Write the tree as an aligned text table.
 
         Args:
-            fold: a bool, whether identical numbered siblings become one line, as torch prints them; default True.
-            depth: an integer, how many levels below this node to show; default None, all of them.
+            fold: A bool, whether identical numbered siblings become one line, as torch prints them; default True.
+            depth: An integer, how many levels below this node to show; default None, all of them.
 
         Returns:
             A string of several lines: module, number of parameters, share of the whole model.
@@ -118,14 +118,14 @@ def tree(model: nn.Module, path: str = "") -> ModuleNode:
     tensor, `weight_orig` is the parameter that counts.
 
     Args:
-        model: a `torch.nn.Module`.
-        path: a string, the module to start from, with or without the base-model prefix; default "", the root.
+        model: A `torch.nn.Module`.
+        path: A string, the module to start from, with or without the base-model prefix; default "", the root.
 
     Returns:
         The `ModuleNode` of that module, with its children.
 
     Raises:
-        SelectionError: no module has this path; the message lists the nearest ones.
+        SelectionError: No module has this path; the message lists the nearest ones.
 
     Example:
         >>> import bertprune as bp
@@ -169,7 +169,7 @@ def _count(module: nn.Module, recurse: bool = True) -> int:
 
 
 def _shape(node: ModuleNode) -> tuple[object, ...]:
-    """Return what a reader sees of a node besides its own number."""
+    """Return everything that is printed of a node but its number."""
     below = tuple((child.name, _shape(child)) for child in node.children)
     return (node.type, node.extra, node.own_parameters, node.parameters, below)
 

@@ -1,4 +1,4 @@
-"""What all figures share: transparent figures, mid-grey text, and fonts that draw Korean on any machine."""
+"""Shared by all figures: transparent backgrounds, mid-grey text, and fonts with Korean letters on any machine."""
 
 import io
 
@@ -12,7 +12,7 @@ from pylopdf_fonts_ko import sans_path
 # Loaded by path from the package, so that Korean does not depend on the fonts of the machine.
 font_manager.fontManager.addfont(sans_path())
 FONTS = ["DejaVu Sans", "Noto Sans KR"]
-"""matplotlib takes each letter from the first of these that has it."""
+"""matplotlib draws each letter in the first of these fonts that has it."""
 
 GREY = "#7f8790"
 """Text, ticks and lines: readable on white and on near-black alike."""
@@ -39,19 +39,19 @@ LABELS = {
 
 
 def empty_figure(width: float, height: float) -> Figure:
-    """Create an empty figure, in inches, that belongs to no window and is not known to pyplot."""
+    """Create an empty figure, in inches, without a window and outside pyplot."""
     return Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="none")
 
 
 def figure_with_axes(width: float, height: float, left: float, bottom: float, top: float) -> tuple[Figure, Axes]:
-    """Create a figure with one pair of axes and fixed margins, in inches; computing them would take half the time."""
+    """Create a figure with one pair of axes and fixed margins, in inches; computing them takes as long as drawing."""
     figure = Figure(figsize=(width, height), dpi=120, facecolor="none")
     figure.subplots_adjust(left / width, bottom / height, 1 - 0.12 / width, 1 - top / height)
     return figure, figure.subplots()
 
 
 def fix_layout(figure: Figure) -> None:
-    """Compute the layout once and keep it; matplotlib would do so at each drawing, and saving draws twice."""
+    """Compute the layout once; matplotlib would do so at each drawing, and saving draws twice."""
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
         figure.set_layout_engine("none")
@@ -61,7 +61,7 @@ def png(figure: Figure) -> bytes:
     """Draw a figure as a PNG file of its whole size, without cropping.
 
     Args:
-        figure: a `matplotlib.figure.Figure`; its layout is fixed.
+        figure: A `matplotlib.figure.Figure`; its layout is fixed.
 
     Returns:
         The bytes of the file.
@@ -95,7 +95,7 @@ def style_axes(axes: Axes, title: str = "", x: str = "", y: str = "", pad: float
     axes.set_facecolor("none")
     axes.set_title(title, fontsize=9, pad=pad, x=1, ha="right", **style)
     axes.set_xlabel(x, fontsize=9, **style)
-    # Korean letters stand upright, English ones lie along the axis
+    # a Korean label is horizontal, an English one parallel to the axis
     upright = {} if y.isascii() else {"rotation": 0, "ha": "right", "va": "center"}
     axes.set_ylabel(y, fontsize=9, **style, **upright)
     axes.tick_params(colors=GREY, labelcolor=GREY, labelsize=8, labelfontfamily=FONTS, length=0)

@@ -1,4 +1,4 @@
-"""How two runs differ: what each of them masks in the same tensors, and what both mask."""
+"""Compare two runs: the values that each of them masks in the same tensors, and that both mask."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ class Reported(Protocol):
 
     @property
     def report(self) -> SparsityReport:
-        """What is masked, zero and alive."""
+        """The counts of masked, zero and alive values."""
 
     @property
     def masks(self) -> Mapping[str, Tensor]:
@@ -99,13 +99,13 @@ class Comparison:
         """Sum the counts of the targets by group, as `SparsityReport.by` does, for both sides.
 
         Args:
-            grouping: a string, "layer", "role", "module" or "type".
+            grouping: A string, "layer", "role", "module" or "type".
 
         Returns:
             A dict from group to a pair of `Count`; a side without the group has an empty count.
 
         Raises:
-            BertpruneError: there is no such grouping.
+            BertpruneError: The grouping is unknown.
 
         Example:
             >>> import bertprune as bp, torch
@@ -166,14 +166,14 @@ def compare(first: Reported | SparsityReport | nn.Module, second: Reported | Spa
     For runs and models the values that both sides mask are counted too; a report alone has no masks.
 
     Args:
-        first: a `PruningRun`, a `SparsityReport` or a `torch.nn.Module`.
-        second: the same.
+        first: A `PruningRun`, a `SparsityReport` or a `torch.nn.Module`.
+        second: The same.
 
     Returns:
         A `Comparison`.
 
     Raises:
-        BertpruneError: the two have no tensor in common.
+        BertpruneError: The two have no tensor in common.
 
     Example:
         >>> import bertprune as bp, torch
@@ -206,7 +206,7 @@ def _report(side: Reported | SparsityReport | nn.Module) -> SparsityReport:
 
 
 def _known_masks(report: SparsityReport, side: Reported | SparsityReport | nn.Module) -> dict[str, Tensor | None]:
-    """Map tensors to their masks: None where nothing is masked; left out where no single mask says what is."""
+    """Map tensors to their masks: None if nothing is masked; tensors with several masks are left out."""
     masks: Mapping[str, Tensor] = {}
     if isinstance(side, nn.Module):
         owners = [owner for target in every_target(side, shared_modules=True) for owner in target.owners]

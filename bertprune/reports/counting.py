@@ -1,4 +1,4 @@
-"""Count what is masked, zero and alive, tensor by tensor, in blocks and without copying a weight."""
+"""Count masked, zero and alive values, tensor by tensor, in blocks and without copying a weight."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from ..model.records import history
 from ..model.targets import Owner, Target
 
 BLOCK = 1 << 20
-"""Values per block: few enough for small temporaries, enough that threads rarely wait for each other."""
+"""Values per block: temporaries stay small, and threads rarely wait for each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class TensorSparsity:
 
 
 def count_target(target: Target, places: Mapping[str, Place]) -> TensorSparsity:
-    """Count one parameter under the masks of its owners. Raises BertpruneError where it has no values or odd masks."""
+    """Count one parameter under the masks of its owners. Raises BertpruneError."""
     first, place, masks = target.owners[0], _place(target, places), _masks(target)
     return TensorSparsity(
         name=target.name,
@@ -98,7 +98,7 @@ def count_target(target: Target, places: Mapping[str, Place]) -> TensorSparsity:
 
 
 def _place(target: Target, places: Mapping[str, Place]) -> Place | None:
-    """Prefer an owner inside the encoder: a decoder tied to the word embeddings counts as embeddings."""
+    """Prefer an owner inside the encoder: a decoder that is tied to the word embeddings counts as embeddings."""
     known = [places[owner.path] for owner in target.owners if owner.path in places]
     return next((place for place in known if place.role != "head"), known[0] if known else None)
 
@@ -110,7 +110,7 @@ def _steps(owner: Owner) -> tuple[str, ...]:
 
 
 def _masks(target: Target) -> list[Tensor]:
-    """Collect the different masks of the owners. Raises BertpruneError for what cannot be counted."""
+    """Collect the different masks of the owners. Raises BertpruneError for meta tensors and masks of another shape."""
     masks = list({id(mask): mask for owner in target.owners if (mask := owner.mask) is not None}.values())
     if any(tensor.is_meta for tensor in (target.parameter, *masks)):
         raise BertpruneError(
@@ -153,7 +153,7 @@ def count(weight: Tensor, masks: Sequence[Tensor] = ()) -> Count:
 
 
 def _reader(tensor: Tensor) -> Callable[[slice], NDArray[np.bool_]]:
-    """Return a function that says which values in some rows of a tensor are not zero.
+    """Return a function that marks the values in some rows of a tensor that are not zero.
 
     NumPy compares several times faster than torch, but has no bfloat16 and is slow with float16.
     """

@@ -36,16 +36,16 @@ def histogram(
     infinite values are left out.
 
     Args:
-        before: a tensor of any shape, the values before pruning.
-        mask: a tensor of the same shape, bool or number, 0 is removed; default None, all values are kept.
-        labels: a mapping of words to show instead of the English ones in `LABELS`; default None.
-        title: a string above the figure; default "", none.
+        before: A tensor of any shape, the values before pruning.
+        mask: A tensor of the same shape, bool or number, 0 is removed; default None, all values are kept.
+        labels: A mapping of words to show instead of the English ones in `LABELS`; default None.
+        title: A string above the figure; default "", none.
 
     Returns:
         A `matplotlib.figure.Figure` of 4.4 × 3.2 inches.
 
     Raises:
-        BertpruneError: the tensor has no values (empty, or on the meta device), or the mask has another shape.
+        BertpruneError: The tensor has no values (empty, or on the meta device), or the mask has another shape.
 
     Example:
         >>> import bertprune as bp, torch
@@ -76,16 +76,16 @@ def mask(mask: torch.Tensor, labels: Mapping[str, str] | None = None, title: str
     """Draw a mask with the removed values in colour: each value, or the removed share of blocks where it is large.
 
     Args:
-        mask: a tensor, bool or number, 0 is removed. A vector is drawn as one row; of more than two dimensions, all
+        mask: A tensor, bool or number, 0 is removed. A vector is drawn as one row; of more than two dimensions, all
             but the first are drawn side by side.
-        labels: a mapping of words to show instead of the English ones in `LABELS`; default None.
-        title: a string above the figure; default "", none.
+        labels: A mapping of words to show instead of the English ones in `LABELS`; default None.
+        title: A string above the figure; default "", none.
 
     Returns:
         A `matplotlib.figure.Figure` of 4.2 × 3.6 inches (1.7 high for a vector).
 
     Raises:
-        BertpruneError: the mask has no values (empty, or on the meta device).
+        BertpruneError: The mask has no values (empty, or on the meta device).
 
     Example:
         >>> import bertprune as bp, torch

@@ -1,4 +1,4 @@
-"""Sparsity, and the difference of two runs, as heatmaps of layer × role; and where their cells are."""
+"""Heatmaps of sparsity, and of the difference of two runs, by layer × role; and the positions of their cells."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from .counting import Count
 from .sparsity import SparsityReport
 
 _Grid = tuple[Sequence[Any], Sequence[Any], dict[tuple[Any, Any], float]]
-"""Names of rows and of columns, and the shares of the cells that exist."""
+"""Names of rows and of columns, and the shares by cell."""
 
 _Format = Callable[[float, int], str]
 """Writes a share with a number of digits after the point."""
@@ -33,8 +33,8 @@ def heatmap(report: SparsityReport, labels: Mapping[str, str] | None = None) -> 
     occur, at least ten percentage points.
 
     Args:
-        report: a `SparsityReport`.
-        labels: a mapping of words to show instead of the English ones in `LABELS`, and instead of roles such as
+        report: A `SparsityReport`.
+        labels: A mapping of words to show instead of the English ones in `LABELS`, and instead of roles such as
             "attention.key"; default None.
 
     Returns:
@@ -57,8 +57,8 @@ def difference(comparison: Comparison, labels: Mapping[str, str] | None = None) 
     The layout is that of `heatmap`; colours are symmetric around zero and span at least five points on each side.
 
     Args:
-        comparison: a `Comparison`.
-        labels: a mapping of words to show instead of the English ones in `LABELS`, and instead of roles; default None.
+        comparison: A `Comparison`.
+        labels: A mapping of words to show instead of the English ones in `LABELS`, and instead of roles; default None.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -75,11 +75,11 @@ def difference(comparison: Comparison, labels: Mapping[str, str] | None = None) 
 
 
 def cells(figure: Figure, of: SparsityReport | Comparison) -> dict[tuple[Any, Any], Box]:
-    """Return where each cell of a heatmap is in its picture, so that a page can make it clickable.
+    """Return the position of each cell of a heatmap in its picture, for example to make cells clickable.
 
     Args:
-        figure: a `matplotlib.figure.Figure` from `heatmap` or `difference`; its layout is fixed.
-        of: the `SparsityReport` or `Comparison` that the figure was drawn from.
+        figure: A `matplotlib.figure.Figure` from `heatmap` or `difference`; its layout is fixed.
+        of: The `SparsityReport` or `Comparison` that the figure was drawn from.
 
     Returns:
         A dict from the keys of `matrix` (module and tensor for models of unknown families) to boxes: left, top, width
@@ -168,7 +168,7 @@ def _draw_grid(axes: Axes, grid: _Grid, width: int, words: Mapping[str, str], wr
 
 
 def _faces(axes: Axes, shares: NDArray[Any]) -> list[Any]:
-    """List the colours of the cells that have a text."""
+    """Return the colours of the cells with a text."""
     drawn = axes.collections[0]
     return [drawn.cmap(drawn.norm(share)) for share in shares.flat if np.isfinite(share)]
 
@@ -182,7 +182,7 @@ def _row(row: int | str | None, words: Mapping[str, str]) -> str:
 
 
 def _span(shares: list[float], least: float = 0.1) -> tuple[float, float]:
-    """Spread the colours over the shares that occur, but not so far that nearly equal shares look different."""
+    """Return the range of the colours: that of the shares, but at least `least` wide."""
     low, high = min(shares), max(shares)
     missing = max(0.0, least - (high - low))
     low = max(0.0, low - missing / 2)

@@ -1,4 +1,4 @@
-"""How sparse a model is: per tensor, layer, role and in all, with masked values apart from plain zeros."""
+"""The sparsity of a model: per tensor, layer, role and in total, with masked values separate from zeros."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ _BLANK = ("", "", "", "", "", "")
 
 @dataclass(frozen=True)
 class SparsityReport:
-    """What is masked, zero and alive in a model. Targets are the tensors that have a mask.
+    """Hold the counts of masked, zero and alive values of a model. Targets are the tensors that have a mask.
 
     Example:
         >>> import bertprune as bp, torch
@@ -62,7 +62,7 @@ class SparsityReport:
 
     @cached_property
     def targets(self) -> tuple[TensorSparsity, ...]:
-        """The tensors that have a mask, even one that keeps everything."""
+        """The tensors that have a mask, including masks that keep every value."""
         return tuple(tensor for tensor in self.tensors if tensor.masks)
 
     @cached_property
@@ -79,14 +79,14 @@ class SparsityReport:
         """Sum the counts of the targets by group.
 
         Args:
-            grouping: a string, "layer", "role", "module" or "type".
+            grouping: A string, "layer", "role", "module" or "type".
 
         Returns:
             A dict from group to `Count`. Layers are integers from zero (None outside the layers) in order, roles are
             strings or None in the order embeddings to head; module paths and class names are in the model's order.
 
         Raises:
-            BertpruneError: there is no such grouping.
+            BertpruneError: The grouping is unknown.
 
         Example:
             >>> import bertprune as bp, torch
@@ -125,8 +125,9 @@ class SparsityReport:
         """Write the report as an aligned text table: each target, then by layer, by role, all targets, whole model.
 
         Args:
-            labels: a mapping of words to show instead of the English ones, such as {"tensor": "텐서"}; its keys are
-                those of `bertprune.reports.sparsity.LABELS`; default None, English.
+            labels: A mapping of words to show instead of the English ones, such as {"tensor": "텐서"}; default None.
+                Its keys are tensor, sparsity, masked, size, zero (the header), layer, role, outside, other (the
+                groups), targets, model (the totals), unpruned and tied (remarks).
 
         Returns:
             A string of several lines.
@@ -201,13 +202,13 @@ def sparsity(model: nn.Module) -> SparsityReport:
     none of them keeps it. Each weight is read once; the model is not changed.
 
     Args:
-        model: a `torch.nn.Module` on any device but meta.
+        model: A `torch.nn.Module` on any device but meta.
 
     Returns:
         A `SparsityReport`.
 
     Raises:
-        BertpruneError: a tensor is on the meta device, or a mask has another shape than its tensor.
+        BertpruneError: A tensor is on the meta device, or a mask has another shape than its tensor.
 
     Example:
         >>> import bertprune as bp
@@ -216,7 +217,7 @@ def sparsity(model: nn.Module) -> SparsityReport:
         Count(size=36864, masked=18432, zero=0)
     """
     targets, where = every_target(model, shared_modules=True), places(model)
-    # a thread for each large tensor; for small ones it would not pay off
+    # threads for large tensors only; for small ones they are slower
     large = [target for target in targets if target.parameter.numel() >= THREAD_SIZE]
     counted = map_threaded(lambda target: count_target(target, where), large)
     ready = dict(zip(map(id, large), counted, strict=True))
@@ -252,7 +253,7 @@ def _rows(report: SparsityReport, words: Mapping[str, str]) -> Iterator[tuple[st
 
 
 def _group(title: str, counts: Mapping[str, Count]) -> Iterator[tuple[str, ...]]:
-    """Write a grouping, unless it would only repeat the total."""
+    """Write a grouping; one with a single group would repeat the total and is left out."""
     if len(counts) > 1:
         yield _BLANK
         yield (title, *_BLANK[1:])

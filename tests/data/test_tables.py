@@ -149,7 +149,7 @@ def test_an_endless_line_is_refused(tmp_path: Path, name: str, monkeypatch: pyte
         ("a.tsv.gz", b"no gzip", "data.not_gzip", "a.tsv.gz is not a complete gzip file"),
         ("a.tsv.gz", gzip.compress(b"text\n" + b"x\n" * 999, mtime=0)[:-9], "data.not_gzip", "a.tsv.gz"),
         ("a.xlsx", b"PK\x03\x04", "data.unknown_suffix", "a.xlsx: expected a file name that ends in .csv"),
-        ("none.csv", None, "data.no_file", "none.csv: there is no such file"),
+        ("none.csv", None, "data.no_file", "none.csv: no such file"),
     ],
 )  # fmt: skip
 def test_wrong_files_get_one_line_without_their_folder(
