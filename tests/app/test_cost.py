@@ -100,7 +100,7 @@ def test_figures_come_with_texts_seconds_and_notes_in_korean(done: Done, tmp_pat
     view = cost.show_quality("ko", found)
     assert re.search(r"t\.csv의 문장 4개를 두 모델에 입력해 \d+\.\d초", view)
     assert "데이터가 더 있지만 앞의 5행만 읽었습니다" in view
-    assert "5행 가운데 1행이며, 처음은 3번째" in view
+    assert "5행 가운데 1행이며, 처음은 t.csv 3번째 줄입니다" in view
     assert "the first 5 rows were read" in cost.show_quality("en", found)
     assert len(found.quality.notes) == 3
     notes = re.findall(r'class="bp-note">(.*?)</p>', view)
