@@ -98,9 +98,13 @@ bp.Recipe.from_yaml('steps: [{method: l1_unstructured, fraction: 0.2}]').to_json
 """
 
 
-@pytest.mark.parametrize("code", [RECIPE, HELP, "import bertprune.parallel"], ids=["recipe", "help", "parallel"])
-def test_recipes_errors_and_help_load_nothing_heavy(code: str) -> None:
-    assert heavy_after(code) == []
+@pytest.mark.parametrize(
+    ("code", "loaded"),
+    [(RECIPE, []), (HELP, []), ("import bertprune.parallel", []), ("import bertprune.reports.sparsity", ["torch"])],
+    ids=["recipe", "help", "parallel", "sparsity"],
+)
+def test_only_what_is_needed_is_loaded(code: str, loaded: list[str]) -> None:
+    assert heavy_after(code) == loaded
 
 
 def test_the_probe_sees_what_is_heavy() -> None:

@@ -1,4 +1,4 @@
-"""Results come in order; items are taken one at a time; the first failure in order is raised."""
+"""Results come in order; items are fetched one at a time; the first failure in order is raised."""
 
 import threading
 import time
@@ -14,16 +14,16 @@ def test_results_come_in_the_order_of_the_items():
     assert map_threaded(lambda number: number, []) == []
 
 
-def test_items_are_taken_one_at_a_time_and_none_ahead():
-    """A generator may draw from torch's, and may yield what is too much to hold at once."""
-    inside, taken, done = threading.Lock(), [], []
+def test_items_are_fetched_one_at_a_time_and_none_ahead():
+    """A generator may use torch's random state, and its items may not fit into memory together."""
+    inside, fetched, done = threading.Lock(), [], []
 
     def items():
         for number in range(200):
             assert inside.acquire(blocking=False)
             time.sleep(0)
-            taken.append(number)
-            held.append(len(taken) - len(done))
+            fetched.append(number)
+            held.append(len(fetched) - len(done))
             inside.release()
             yield number
 
@@ -37,7 +37,7 @@ def test_as_many_threads_work_as_torch_has():
     map_threaded(lambda _: together.wait(), range(torch.get_num_threads()))
 
 
-def test_the_first_failure_in_order_is_raised_and_nothing_more_is_taken():
+def test_the_first_failure_in_order_is_raised_and_no_more_items_are_fetched():
     done = []
 
     def work(number):
@@ -67,6 +67,6 @@ def test_small_tensors_are_left_to_the_calling_thread():
     assert choose_map([THREAD_SIZE]) is choose_map([]) is map_serially
 
 
-def test_the_serial_map_takes_an_item_when_the_last_is_done():
+def test_the_serial_map_fetches_an_item_when_the_last_is_done():
     done = []
     assert map_serially(lambda number: done.append(number) or number, (len(done) for _ in range(5))) == [0, 1, 2, 3, 4]

@@ -164,8 +164,8 @@ class _Reader:
 
 
 def _count(module: nn.Module, recurse: bool = True) -> int:
-    """Count parameter values, each tensor once however many modules share it."""
-    return sum({id(p): 0 if is_lazy(p) else p.numel() for p in module.parameters(recurse)}.values())
+    """Count parameter values; `parameters` yields a tied tensor once."""
+    return sum(parameter.numel() for parameter in module.parameters(recurse) if not is_lazy(parameter))
 
 
 def _shape(node: ModuleNode) -> tuple[object, ...]:

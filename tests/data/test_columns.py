@@ -74,7 +74,7 @@ def test_rows_without_a_text_are_left_out_and_counted(blank: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "said"),
+    ("frame", "message"),
     [
         ({"text": ["", None], "label": [0, 1]}, "the data frame has no texts: text is blank in every row"),
         ({"text": ["x", "y"], "label": [1, " "]}, "the data frame, row 2 has no label"),
@@ -82,8 +82,8 @@ def test_rows_without_a_text_are_left_out_and_counted(blank: Any) -> None:
         ({"text": [3]}, "row 1: text is 3, expected a text"),
     ],
 )
-def test_unusable_cells_are_named_by_row(frame: dict[str, Any], said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_unusable_cells_are_named_by_row(frame: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
         found(frame)
 
 

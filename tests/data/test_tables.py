@@ -130,7 +130,7 @@ def test_an_endless_line_is_refused(tmp_path: Path, name: str, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "code", "said"),
+    ("name", "content", "code", "message"),
     [
         ("a.tsv", b"", "data.empty", "a.tsv has no examples"),
         ("a.csv", b"text,label\n", "data.empty", "a.csv"),
@@ -153,15 +153,15 @@ def test_an_endless_line_is_refused(tmp_path: Path, name: str, monkeypatch: pyte
     ],
 )  # fmt: skip
 def test_wrong_files_get_one_line_without_their_folder(
-    tmp_path: Path, name: str, content: bytes | None, code: str, said: str
+    tmp_path: Path, name: str, content: bytes | None, code: str, message: str
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError) as caught:
         read_table(tmp_path / name)
-    message = str(caught.value)
-    assert caught.value.code == code and said in message
-    assert str(tmp_path) not in message and "\n" not in message and len(message) < 400
+    text = str(caught.value)
+    assert caught.value.code == code and message in text
+    assert str(tmp_path) not in text and "\n" not in text and len(text) < 400
 
 
 def test_a_folder_is_not_a_table(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_null_bytes_in_a_csv_are_part_of_the_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         ([], "the list has no examples"),
         (pd.DataFrame({"text": []}), "the data frame has no examples"),
@@ -189,8 +189,8 @@ def test_null_bytes_in_a_csv_are_part_of_the_text(tmp_path: Path) -> None:
         (pd.DataFrame([["a", "b"]], columns=["text", "text"]), "the column 'text' more than once"),
     ],
 )
-def test_wrong_lists_and_frames_get_one_line(data: Any, said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_wrong_lists_and_frames_get_one_line(data: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
         read_table(data)
 
 

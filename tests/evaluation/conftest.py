@@ -1,4 +1,4 @@
-"""Models whose answers depend on the text, pruned by plain torch, and texts to ask them about."""
+"""Models whose outputs depend on the text, pruned by plain torch, and texts for them."""
 
 import copy
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def prune_half() -> Callable[[Any], Any]:
 
 @pytest.fixture
 def classifier(tiny_classifier: Any, tiny_tokenizer: Any, texts: list[str]) -> Any:
-    """Give a classifier that puts half of the texts into each class, and is sure of some."""
+    """Give a classifier that puts half of the texts into each class, some with high probability."""
     import torch
 
     with torch.no_grad():
@@ -62,5 +62,5 @@ def classifier(tiny_classifier: Any, tiny_tokenizer: Any, texts: list[str]) -> A
 
 @pytest.fixture
 def pruned(classifier: Any, prune_half: Callable[[Any], Any]) -> Any:
-    """Give the same classifier, pruned so hard that some predictions change."""
+    """Give the same classifier, pruned so much that some predictions change."""
     return prune_half(classifier)

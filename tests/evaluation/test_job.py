@@ -118,16 +118,6 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(
         bp.evaluate(small, DATA, tokenizer=tiny_tokenizer)
 
 
-def test_models_are_left_as_they_were(classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str]) -> None:
-    pruned.train()
-    derived = {name: module.weight for name, module in pruned.named_modules() if hasattr(module, "weight_mask")}
-    state = {name: value.clone() for name, value in pruned.state_dict().items()}
-    bp.evaluate(pruned, texts, baseline=classifier, tokenizer=tiny_tokenizer)
-    assert all(module.training for module in pruned.modules())
-    assert all(pruned.get_submodule(name).weight is weight for name, weight in derived.items())
-    assert all(torch.equal(value, state[name]) for name, value in pruned.state_dict().items())
-
-
 def test_the_global_random_state_is_neither_read_nor_changed(
     tiny_mlm: Any, prune_half: Callable[[Any], Any], tiny_tokenizer: Any, texts: list[str]
 ) -> None:
@@ -143,23 +133,6 @@ def test_the_global_random_state_is_neither_read_nor_changed(
     assert state() == before
     torch.rand(3)
     assert run() == first
-
-
-def test_a_cancelled_evaluation_leaves_the_model_in_training(
-    classifier: Any, tiny_tokenizer: Any, texts: list[str]
-) -> None:
-    classifier.train()
-    shares = []
-
-    def cancel(share: float, words: str) -> None:
-        shares.append(share)
-        if share > 0.3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        bp.evaluate(classifier, [(text, 0) for text in texts], tokenizer=tiny_tokenizer, batch_size=8, progress=cancel)
-    assert all(module.training for module in classifier.modules())
-    assert 0.3 < shares[-1] < 0.6
 
 
 def test_progress_rises_from_zero_to_one(tiny_mlm: Any, tiny_tokenizer: Any, texts: list[str]) -> None:

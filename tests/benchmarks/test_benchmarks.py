@@ -21,10 +21,11 @@ def script(name: str) -> Any:
 
 
 @pytest.fixture
-def reviews(tmp_path: Path, texts: list[str]) -> Path:
-    """Give a file of labelled texts."""
+def reviews(tmp_path: Path) -> Path:
+    """Give a file of 30 labelled texts of different lengths."""
     path = tmp_path / "reviews.tsv"
-    path.write_text("document\tlabel\n" + "".join(f"{text}\t{row % 2}\n" for row, text in enumerate(texts[:30])))
+    lines = [f"{'the film was good ' * (1 + row % 3)}\t{row % 2}\n" for row in range(30)]
+    path.write_text("document\tlabel\n" + "".join(lines))
     return path
 
 
