@@ -191,6 +191,15 @@ def tiny_fixture() -> Callable[..., Any]:
     return tiny
 
 
+@pytest.fixture
+def temporary_methods(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return a register of methods for this test alone: what is registered in it is forgotten afterwards."""
+    from bertprune.scores import methods, registry
+
+    monkeypatch.setattr(registry, "REGISTER", dict(methods()))
+    return registry.REGISTER
+
+
 @pytest.fixture(scope="session")
 def kobert() -> Iterator[Any]:
     """Return the checkpoint `kobert-shape`, opened once for all tests; do not change it."""

@@ -52,15 +52,7 @@ def problems(name: str, thing: Callable[..., Any]) -> list[str]:
     return found if text else [f"{name}: no docstring"]
 
 
-@pytest.fixture
-def unchanged_register(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the methods that an example registers."""
-    from bertprune.scores import registry
-
-    monkeypatch.setattr(registry, "REGISTER", dict(registry.methods()))
-
-
-@pytest.mark.usefixtures("unchanged_register")
+@pytest.mark.usefixtures("temporary_methods")
 @pytest.mark.parametrize("name", NAMES)
 def test_docstrings_show_examples_that_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -13,13 +13,10 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
-def unchanged_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def unchanged_state(temporary_methods: object) -> Iterator[None]:
     """Undo the methods that a page registers, and the seeds that it sets for plain torch."""
     import torch
 
-    from bertprune.scores import registry
-
-    monkeypatch.setattr(registry, "REGISTER", dict(registry.methods()))
     with torch.random.fork_rng(devices=[]):
         yield
 

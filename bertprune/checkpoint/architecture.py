@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CheckpointError, Note, shortened
+from ..errors import CheckpointError, Message, Note, shortened
 from .headers import TensorFact
 from .json_files import first_line
 
@@ -43,6 +43,7 @@ _IGNORED = {
     "transformers_weights",
     "distributed_config",
 }
+_UNKNOWN_METHOD = Message("unknown method", code="checkpoint.unknown_quantization")
 _BERT_TENSOR = re.compile(r"^(bert\.)?encoder\.layer\.0\.attention\.self\.query\.weight$")
 
 
@@ -69,20 +70,20 @@ def check_sizes(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str)
 def _check_size(value: Any, key: str, most: int, name: str) -> None:
     if type(value) is not int or value < 0:
         raise CheckpointError(
-            "{name}: config.json gives {key} as {given}; a whole number is expected",
+            "{name}: config.json gives {key} as {given}: expected a whole number",
             code="checkpoint.config_not_a_whole_number", name=name, key=key, given=shortened(repr(value)),
         )  # fmt: skip
     if value > most:
         raise _too_large(key, value, most, name)
     if value == 0 and key in _LENGTHS:
         raise CheckpointError(
-            "{name}: config.json gives {key} as 0; at least 1 is expected",
+            "{name}: config.json gives {key} as 0: expected at least 1",
             code="checkpoint.config_zero", name=name, key=key,
         )  # fmt: skip
 
 
 def _check_numbers(value: Any, name: str, key: str = "", depth: int = 0) -> None:
-    """Refuse numbers under any other key, nested or in a list, that would take for ever to build."""
+    """Refuse numbers under any other key, nested or in a list, that would take too long to build."""
     if depth > MOST_DEPTH:
         raise CheckpointError(
             "{name}: config.json is nested deeper than {most} levels; no model needs that",
@@ -126,7 +127,8 @@ def build_config(
         method = quantization.get("quant_method") if isinstance(quantization, dict) else None
         raise CheckpointError(
             "{name} is quantized ({method}); use the checkpoint it was made from",
-            code="checkpoint.quantized", name=name, method=shortened(repr(method or "unknown method")),
+            code="checkpoint.quantized", name=name,
+            method=shortened(repr(method)) if method else _UNKNOWN_METHOD,
         )  # fmt: skip
     model_type, notes = _model_type(raw, tensors, name)
     values = {key: value for key, value in raw.items() if key not in _IGNORED and not key.startswith("_")}
@@ -175,7 +177,7 @@ def _guess_model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name
             )
         ]
     raise CheckpointError(
-        "{name}: config.json gives neither model_type nor architectures; one of them is expected",
+        "{name}: config.json gives neither model_type nor architectures: expected one of them",
         code="checkpoint.no_model_type", name=name,
     )  # fmt: skip
 
@@ -224,9 +226,7 @@ def _class_notes(raw: dict[str, Any], wanted: str) -> list[Note]:
             )
         )
     if raw.get("auto_map"):
-        notes.append(
-            Note("config.json points to code of its own (auto_map), which is never run.", code="note.own_code")
-        )
+        notes.append(Note("config.json points to custom code (auto_map), which is never run.", code="note.own_code"))
     return notes
 
 
@@ -254,7 +254,7 @@ def _base_class(config: "PreTrainedConfig", name: str) -> "type[PreTrainedModel]
         found: Any = MODEL_MAPPING[type(config)]
     except KeyError:
         raise CheckpointError(
-            "{name}: model_type {model_type!r} has no base model; a class named in architectures is expected",
+            "{name}: model_type {model_type!r} has no base model: expected a class named in architectures",
             code="checkpoint.no_base_model", name=name, model_type=config.model_type,
         ) from None  # fmt: skip
     base: type[PreTrainedModel] = found[0] if isinstance(found, (tuple, list)) else found

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Checkpoint:
-    """Hold what one checkpoint is, and build models from it; the checkpoint itself is never written.
+    """Describe one checkpoint, and build models from it; the checkpoint itself is never written.
 
     Attributes:
         name: What the checkpoint is called: an embedded name, a folder's or file's name, or a Hub id. Never a path.
@@ -66,7 +66,10 @@ class Checkpoint:
                 code="checkpoint.nothing_of_the_model", name=self.name, model=self._class.__name__,
             )  # fmt: skip
         self.missing = self._layout.missing if source.seed is None else frozenset()
-        self.facts = self._facts((*source.notes, *config_notes, *class_notes, *self._layout_notes()))
+        notes = [*source.notes, *config_notes, *class_notes, *self._layout.notes()]
+        if self.missing:
+            notes.append(Note("{warning}.", code="note.missing_tensors", warning=self._missing_warning()))
+        self.facts = self._facts(tuple(notes))
         self._lock = threading.RLock()
         self._shared: tuple[int, nn.Module] | None = None
 
@@ -83,12 +86,12 @@ class Checkpoint:
 
         Args:
             source: What to open, one of: an embedded name ("demo", "demo-mlm", "kobert-shape"); a folder; a
-                .safetensors or torch file with its config.json beside it; a Hub id ("org/name",
+                .safetensors or torch file with its config.json next to it; a Hub id ("org/name",
                 "org/name@revision"), which comes from the local cache, without asking the Hub, where it is cached
                 in full. An open checkpoint is returned as it is.
             revision: A branch, tag or commit, for Hub ids only; the main branch by default.
-            local: Whether paths are accepted; True by default. With False the disk is not looked at, for sources
-                named by strangers.
+            local: Whether paths are accepted; True by default. With False no path is looked up, for sources
+                from untrusted users.
             largest: The most that the weight files may take, in bytes; larger ones are refused before they are
                 downloaded. No limit by default.
 
@@ -116,7 +119,7 @@ class Checkpoint:
             return source
         if not isinstance(source, (str, Path)):
             raise CheckpointError(
-                "a {kind} does not name a checkpoint; a name, a path or a Hub id is expected",
+                "a {kind} does not name a checkpoint: expected a name, a path or a Hub id",
                 code="checkpoint.wrong_type", kind=type(source).__name__,
             )  # fmt: skip
         opened = cls(find_source(source, revision, local=local, largest=largest))
@@ -144,6 +147,12 @@ class Checkpoint:
 
         Raises:
             CheckpointError: The weights cannot be downloaded or read.
+
+        Example:
+            >>> import bertprune as bp
+            >>> checkpoint = bp.Checkpoint.open("demo")
+            >>> checkpoint.model() is checkpoint.model()
+            True
         """
         from .loading import build, rebuild
 
@@ -191,7 +200,16 @@ class Checkpoint:
         return mine
 
     def release(self) -> None:
-        """Drop the shared model from memory; the next call of `model` builds it again."""
+        """Drop the shared model from memory; the next call of `model` builds it again.
+
+        Example:
+            >>> import bertprune as bp
+            >>> checkpoint = bp.Checkpoint.open("demo")
+            >>> model = checkpoint.model()
+            >>> checkpoint.release()
+            >>> checkpoint.model() is model
+            False
+        """
         with self._lock:
             self._shared = None
 
@@ -200,6 +218,11 @@ class Checkpoint:
 
         Args:
             name: The parameter's name in the model.
+
+        Example:
+            >>> import bertprune as bp
+            >>> bp.Checkpoint.open("demo").source_dtype("classifier.weight")
+            'float16'
         """
         return self._layout.stored_as.get(name, self.facts.dtype)
 
@@ -247,7 +270,7 @@ class Checkpoint:
         return f"Checkpoint({self.name!r}, {self.facts.architecture}, {self.facts.parameters:,} parameters)"
 
     def _effective(self, seed: int) -> int:
-        """Return the seed that counts: its own for a random checkpoint, and the same one where nothing is random."""
+        """Return the seed to use: its own for a random checkpoint, and the same one where nothing is random."""
         if self._source.seed is not None:
             return self._source.seed
         return seed if self.missing else 0
@@ -267,27 +290,6 @@ class Checkpoint:
             files=weights.files,
             notes=notes,
         )
-
-    def _layout_notes(self) -> list[Note]:
-        notes = []
-        if unexpected := self._layout.unexpected:
-            names = first_names((name[:100] for name in unexpected), most=5)
-            notes.append(
-                Note(
-                    "{count:,} stored tensors have no place in {model}: {names}.",
-                    code="note.unexpected_tensors", count=len(unexpected), model=self._class.__name__, names=names,
-                )
-            )  # fmt: skip
-        if self.missing:
-            notes.append(Note("{warning}.", code="note.missing_tensors", warning=self._missing_warning()))
-        if untied := sorted(self._layout.untied):
-            notes.append(
-                Note(
-                    "The config ties {names}, but the files hold other values for it; it is not tied.",
-                    code="note.untied", names=first_names(untied, most=5),
-                )
-            )  # fmt: skip
-        return notes
 
     def _missing_warning(self) -> MissingTensorsWarning:
         return MissingTensorsWarning(

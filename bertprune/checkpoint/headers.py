@@ -81,7 +81,7 @@ def main_dtype(tensors: tuple[TensorFact, ...]) -> str:
 
 
 def safetensors_header(path: Path) -> tuple[TensorFact, ...]:
-    """Read the header of a safetensors file and check that it can be true; raises CheckpointError.
+    """Read the header of a safetensors file and check that it is valid; raises CheckpointError.
 
     The format's own reader checks offsets, overlaps and lengths. It accepts a repeated name, keeping the last, and
     headers that take seconds and gigabytes, so these are refused here first.
@@ -108,7 +108,7 @@ def stored_tensor(file: str, name: str, entry: Any) -> TensorFact:
     tensor = shortened(name, 80)
     if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
         raise CheckpointError(
-            "{file}: {tensor!r} has no valid shape; a list of lengths is expected",
+            "{file}: {tensor!r} has no valid shape: expected a list of lengths",
             code="checkpoint.no_shape", file=file, tensor=tensor,
         )  # fmt: skip
     if len(shape) > MOST_DIMENSIONS:
@@ -132,7 +132,7 @@ def _raw_header(path: Path) -> bytes:
             length = int.from_bytes(file.read(8), "little")
             if size < 10 or length > size - 8:
                 raise CheckpointError(
-                    "{file} ends within its header; a whole safetensors file is expected",
+                    "{file} ends within its header: expected a whole safetensors file",
                     code="checkpoint.header_cut_off", file=path.name,
                 )  # fmt: skip
             if length > LARGEST_HEADER:

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face Hub: the local cache first, then the network, never waiting long for it."""
+"""Models of the Hugging Face Hub: the local cache first, then the network, always with a timeout."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,13 +25,13 @@ from .weights import NoWeightsFound, Read, Weights, folder_weights, refuse_large
 LARGEST_SMALL = 64 * 1024 * 1024
 """The largest config or tokenizer file that is downloaded, in bytes."""
 MOST_SHARDS = 64
-"""In how many files a model may lie: the header of each is requested."""
+"""The most shards of a model: the header of each is requested."""
 
 T = TypeVar("T")
 
 
 class HubModel:
-    """Stand for one model of the Hub: what is cached of it, and what can be downloaded."""
+    """Represent one model of the Hub: what is cached of it, and what can be downloaded."""
 
     def __init__(self, hub_id: str, revision: str, known: Message) -> None:
         """Check the form of the id; nothing is requested yet. Errors list what is `known` to work instead."""
@@ -44,7 +44,7 @@ class HubModel:
             validate_repo_id(hub_id)
         except HFValidationError:
             raise CheckpointError(
-                "{name!r} is neither a local path nor a Hub id (org/name); {known} can be used",
+                "{name!r} is neither a local path nor a Hub id (org/name); choose {known}",
                 code="checkpoint.not_a_hub_id", name=shortened(hub_id, 100), known=known,
             ) from None  # fmt: skip
 
@@ -82,7 +82,7 @@ class HubModel:
         return Path(self.ask(lambda: hf_hub_download(self.hub_id, file, revision=self.revision), SMALL_FILE_TIMEOUT))
 
     def fetch_large(self, file: str, progress: Progress = silent) -> Path:
-        """Download one file of any size, for as long as data arrives; what `progress` raises ends it."""
+        """Download one file of any size, for as long as data arrives; an exception from `progress` ends it."""
         from huggingface_hub import hf_hub_download
 
         transfer = Transfer()
@@ -97,16 +97,16 @@ class HubModel:
         try:
             return watched(download, transfer, STALL_TIMEOUT, lambda share: progress(share, f"downloading {file}"))
         except TimeoutError:
-            why = Message("nothing received for {seconds:g} s", code="checkpoint.stalled", seconds=STALL_TIMEOUT)
-            raise self.unreachable(why) from None
+            reason = Message("nothing received for {seconds:g} s", code="checkpoint.stalled", seconds=STALL_TIMEOUT)
+            raise self.unreachable(reason) from None
 
     def ask(self, call: Callable[[], T], seconds: float) -> T:
-        """Run a call to the Hub for at most so long, and turn its errors into ours."""
+        """Run a call to the Hub for at most `seconds`, and turn its errors into ours."""
         try:
             return with_timeout(seconds, call)
         except TimeoutError:
-            why = Message("no answer within {seconds:g} s", code="checkpoint.no_answer", seconds=seconds)
-            raise self.unreachable(why) from None
+            reason = Message("no answer within {seconds:g} s", code="checkpoint.no_answer", seconds=seconds)
+            raise self.unreachable(reason) from None
         except Exception as error:
             raise self.translated(error) from None
 
@@ -124,7 +124,7 @@ class HubModel:
             )  # fmt: skip
         if isinstance(error, errors.RepositoryNotFoundError):
             return CheckpointError(
-                "{name!r} is not on the Hub, or is private; {known} can be used",
+                "{name!r} is not on the Hub, or is private; choose {known}",
                 code="checkpoint.hub_not_found", name=name, known=known,
             )  # fmt: skip
         if isinstance(error, errors.RevisionNotFoundError):
@@ -139,15 +139,15 @@ class HubModel:
             )  # fmt: skip
         return self.unreachable(first_line(error))
 
-    def unreachable(self, why: str | Message) -> Unreachable:
+    def unreachable(self, reason: str | Message) -> Unreachable:
         """Return the error that says what can be used instead."""
         known = self.known
         if ids := cached_ids():
             names = ", ".join(ids)
             known = Message("{known} (such as {names})", code="checkpoint.known_cached", known=known, names=names)
         return Unreachable(
-            "{name!r} is not fully cached, and the Hugging Face Hub cannot be reached ({reason}); {known} can be used",
-            code="checkpoint.hub_unreachable", name=self.hub_id, reason=why, known=known,
+            "{name!r} is not fully cached, and the Hugging Face Hub cannot be reached ({reason}); choose {known}",
+            code="checkpoint.hub_unreachable", name=self.hub_id, reason=reason, known=known,
         )  # fmt: skip
 
 
@@ -179,13 +179,13 @@ def _torch_files(model: HubModel, sizes: dict[str, int]) -> list[str]:
         shards = sorted(name for name in sizes if name.startswith("pytorch_model-") and name.endswith(".bin"))
         return ["pytorch_model.bin.index.json", *shards]
     raise NoWeightsFound(
-        "{name} has no weights on the Hub; model.safetensors or pytorch_model.bin is expected",
+        "{name} has no weights on the Hub: expected model.safetensors or pytorch_model.bin",
         code="checkpoint.hub_no_weights", name=model.hub_id,
     )  # fmt: skip
 
 
 class RemoteWeights:
-    """Hold the headers of safetensors files that lie on the Hub; the files are downloaded when they are read."""
+    """Hold the headers of safetensors files that are on the Hub; the files are downloaded when they are read."""
 
     def __init__(self, model: HubModel, sizes: dict[str, int], largest: int | None = None) -> None:
         """Request the headers alone; raises CheckpointError."""
@@ -220,7 +220,7 @@ class RemoteWeights:
             yield read
 
     def same(self, one: str, other: str) -> bool:
-        """Believe the config that two stored tensors are tied: comparing them would download them."""
+        """Trust the config that two stored tensors are tied: comparing them would download them."""
         return True
 
 
@@ -254,5 +254,5 @@ def _remote_header(model: HubModel, file: str) -> tuple[TensorFact, ...]:
 
 def _snapshot(model: HubModel) -> Path:
     if (folder := model.cached()) is None:
-        raise model.unreachable(Message("the cache has been emptied since", code="checkpoint.cache_emptied"))
+        raise model.unreachable(Message("the cache was emptied meanwhile", code="checkpoint.cache_emptied"))
     return folder

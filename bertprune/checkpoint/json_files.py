@@ -6,14 +6,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, shortened
+from ..errors import CheckpointError, Message, shortened
 
 LARGEST_JSON = 2 * 1024 * 1024
 """In bytes; a config of today takes kilobytes."""
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][^\s'\"`,;:()\\/]+)+[\\/]?")
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str | Message:
     """Return the first line of an error's message, shortened, with every path cut to its last part.
 
     The last line is added where the first only announces it; a KeyError's message is only the key.
@@ -22,7 +22,9 @@ def first_line(error: BaseException) -> str:
     kept = (lines[0], *lines[1:][-1:]) if lines[0].endswith((":", "(")) else lines[:1]
     joined = " ".join(line.strip() for line in kept)
     text = _PATH.sub(lambda found: re.split(r"[\\/]", found[0].rstrip("\\/"))[-1], joined)
-    return shortened(f"{text} is not known" if isinstance(error, KeyError) else text, 200)
+    if isinstance(error, KeyError):
+        return Message("{key} is unknown", code="checkpoint.unknown_key", key=shortened(text, 180))
+    return shortened(text, 200)
 
 
 def unreadable(file: str, error: Exception) -> CheckpointError:
@@ -41,7 +43,7 @@ def folder_config(folder: Path, name: str) -> dict[str, Any]:
 def no_config(name: str) -> CheckpointError:
     """Return the error for weights without a config."""
     return CheckpointError(
-        "{name} has no config.json beside its weights; it says which class to build",
+        "{name} has no config.json next to its weights; it says which class to build",
         code="checkpoint.no_config", name=name,
     )  # fmt: skip
 
@@ -51,7 +53,7 @@ def read_object(path: Path, label: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise CheckpointError(
-                "{file} is larger than {most} MiB; a few kilobytes are expected",
+                "{file} is larger than {most} MiB: expected a few kilobytes",
                 code="checkpoint.json_too_large", file=label, most=LARGEST_JSON >> 20,
             )  # fmt: skip
         return parse_object(path.read_bytes(), label)
@@ -81,7 +83,7 @@ def parse_object(data: bytes, label: str) -> dict[str, Any]:
         ) from None
     if not isinstance(value, dict):
         raise CheckpointError(
-            "{file} holds a {kind}; one JSON object is expected",
+            "{file} holds a {kind}: expected one JSON object",
             code="checkpoint.not_an_object", file=label, kind=type(value).__name__,
         )  # fmt: skip
     return value

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from ..errors import CheckpointError, shortened
+from ..errors import CheckpointError, Note, first_names, shortened
 from ..parallel import Progress, silent
 from ..seeded import IN_PLACE, Seeded, is_meta
 from .headers import TensorFact
@@ -41,7 +41,28 @@ class Layout:
     stored_as: dict[str, str]
     """The dtype in the file, by the parameter's name in the model."""
     untied: frozenset[str]
-    """Names that the config ties and the files hold apart, with other values."""
+    """Names that the config ties and the files hold separately, with different values."""
+
+    def notes(self) -> list[Note]:
+        """Return what the user should know about it, except for missing tensors."""
+        notes = []
+        if self.unexpected:
+            names = first_names((name[:100] for name in self.unexpected), most=5)
+            notes.append(
+                Note(
+                    "{count:,} stored tensors are not used by {model}: {names}.",
+                    code="note.unexpected_tensors", count=len(self.unexpected), model=type(self.skeleton).__name__,
+                    names=names,
+                )
+            )  # fmt: skip
+        if self.untied:
+            notes.append(
+                Note(
+                    "The config ties {names}, but the files hold different values; it is not tied.",
+                    code="note.untied", names=first_names(sorted(self.untied), most=5),
+                )
+            )  # fmt: skip
+        return notes
 
 
 def lay_out(cls: "type[PreTrainedModel]", config: "PreTrainedConfig", weights: Weights, name: str) -> Layout:
@@ -111,7 +132,7 @@ def _from_pretrained(
 
 
 class _StoredTensor:
-    """Stand for one stored tensor in a state dict, read when transformers asks for it."""
+    """Represent one stored tensor in a state dict, read when transformers asks for it."""
 
     def __init__(self, fact: TensorFact, read: Read | None) -> None:
         """Remember where to read; without a reader there are shapes and no values."""
@@ -143,7 +164,7 @@ class _ShapesOnly(TorchFunctionMode):
     """Keep everything in this thread on the meta device: shapes without values, and nothing random."""
 
     def __init__(self) -> None:
-        """Begin to count calls: a config can ask for more modules than can be built in any time."""
+        """Count calls: a config can ask for more modules than can be built in reasonable time."""
         super().__init__()
         self.calls = 0
 
@@ -154,7 +175,7 @@ class _ShapesOnly(TorchFunctionMode):
         self.calls += 1
         if self.calls > MOST_CALLS:
             raise CheckpointError(
-                "config.json asks for more modules than any encoder has; smaller sizes are expected",
+                "config.json asks for more modules than any encoder has: expected smaller sizes",
                 code="checkpoint.too_many_modules",
             )
         kwargs = dict(kwargs or {})

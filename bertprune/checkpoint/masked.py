@@ -26,7 +26,7 @@ class MaskedWeights(SafetensorsWeights):
     """Show the dense tensors of a masked file under the names that they have in the model without hooks."""
 
     def __init__(self, path: Path) -> None:
-        """Read the header; raises CheckpointError where masks and tensors do not fit each other."""
+        """Read the header; raises CheckpointError where masks and tensors do not match."""
         super().__init__((path,))
         stored = {fact.name: fact for fact in self.tensors}
         masked = [name[:-5] for name in stored if name.endswith("_mask") and name[:-5] + "_orig" in stored]
@@ -88,7 +88,7 @@ def load(folder: str | Path) -> nn.Module:
         CheckpointError: The folder cannot be found, read or trusted.
 
     Warns:
-        MissingTensorsWarning: The checkpoint lacks tensors that its architecture expects; never for an export.
+        MissingTensorsWarning: The checkpoint lacks tensors that its architecture expects.
 
     Example:
         >>> import bertprune as bp
@@ -99,12 +99,12 @@ def load(folder: str | Path) -> nn.Module:
 
 
 def is_masked(folder: str | Path) -> bool:
-    """Tell whether a folder is a masked export."""
+    """Return whether a folder is a masked export."""
     return (Path(folder) / MASKED_FILE).is_file()
 
 
 def open_masked(folder: str | Path) -> MaskedFolder:
-    """Open a masked export; no code of it is run, and all it says is checked. Raises CheckpointError."""
+    """Open a masked export; no code in it is run, and everything in it is checked. Raises CheckpointError."""
     folder = Path(folder)
     name = folder.resolve().name
     report = read_object(folder / "report.json", f"{name}: report.json")
@@ -124,7 +124,7 @@ def _check_mask(stored: Mapping[str, TensorFact], name: str, file: str) -> None:
     mask, dense = stored[name + "_mask"], stored[name + "_orig"]
     if name in stored:
         raise CheckpointError(
-            "{file} holds {tensor!r} with a mask and without; once is expected",
+            "{file} holds {tensor!r} with a mask and without: expected once",
             code="checkpoint.masked_twice", file=file, tensor=shortened(name, 80),
         )  # fmt: skip
     if mask.shape != dense.shape or mask.dtype not in _MASK_DTYPES:

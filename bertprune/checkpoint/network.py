@@ -27,7 +27,7 @@ class Unreachable(CheckpointError):
 
 @dataclass
 class Transfer:
-    """How far a download is, and whether it was cancelled."""
+    """The progress of a download, and whether it was cancelled."""
 
     done: float = 0.0
     total: float = 0.0
@@ -35,12 +35,12 @@ class Transfer:
 
     @property
     def share(self) -> float:
-        """Return the share that is here, from 0 to 1."""
+        """Return the share that has arrived, from 0 to 1."""
         return min(1.0, self.done / self.total) if self.total else 0.0
 
 
 def bar_class(transfer: Transfer) -> Any:
-    """Make a progress bar class that shows nothing and records how much is here; it ends a cancelled download."""
+    """Make a progress bar class that shows nothing and records how much has arrived; it ends a cancelled download."""
     from huggingface_hub.utils.tqdm import tqdm
 
     class Bar(tqdm):
@@ -61,10 +61,10 @@ def with_timeout(seconds: float, call: Callable[[], T]) -> T:
     return _in_thread(call).result(seconds)
 
 
-def watched(call: Callable[[], T], transfer: Transfer, patience: float, report: Callable[[float], None]) -> T:
-    """Return what a download returns; raise TimeoutError when nothing comes for `patience` seconds.
+def watched(call: Callable[[], T], transfer: Transfer, seconds: float, report: Callable[[float], None]) -> T:
+    """Return what a download returns; raise TimeoutError when no data arrives for `seconds`.
 
-    The download runs in a thread of its own, so that what `report` raises ends the wait at once.
+    The download runs in a thread of its own, so that an exception from `report` ends the wait at once.
     """
     future = _in_thread(call)
     seen, since = -1.0, time.monotonic()
@@ -73,7 +73,7 @@ def watched(call: Callable[[], T], transfer: Transfer, patience: float, report: 
             if transfer.done != seen:
                 seen, since = transfer.done, time.monotonic()
                 report(transfer.share)
-            elif time.monotonic() - since > patience:
+            elif time.monotonic() - since > seconds:
                 raise TimeoutError
             wait([future], 0.05)
     except BaseException:

@@ -1,7 +1,8 @@
-"""Torch files, read with `weights_only=True`: tensors by name, and nothing that is expensive to make.
+"""Torch files, read with `weights_only=True`: tensors by name, and nothing that is expensive to build.
 
-With `weights_only=True` torch runs no code, and still does whatever else the pickle says: it makes an array of bytes
-of any length, and hashes keys, which never ends where tuples nest or numbers collide. So each pickle is checked first.
+With `weights_only=True` torch runs no code, but it does everything else that the pickle asks for: it allocates byte
+arrays of any length, and hashes keys, which never ends where tuples nest or numbers collide. So each pickle is checked
+first.
 """
 
 import io
@@ -44,7 +45,7 @@ def load_tensors(path: Path, device: str) -> "dict[str, Tensor]":
         ) from None  # fmt: skip
     if not isinstance(loaded, dict):
         raise CheckpointError(
-            "{file} holds a {kind}; a dict of tensors by name is expected",
+            "{file} holds a {kind}: expected a dict of tensors by name",
             code="checkpoint.not_a_dict", file=path.name, kind=type(loaded).__name__,
         )  # fmt: skip
     if not loaded:
@@ -55,7 +56,7 @@ def load_tensors(path: Path, device: str) -> "dict[str, Tensor]":
     for name, value in loaded.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             raise CheckpointError(
-                "{file}: {tensor!r} is a {kind}; a tensor is expected",
+                "{file}: {tensor!r} is a {kind}: expected a tensor",
                 code="checkpoint.not_a_tensor", file=path.name, tensor=shortened(str(name), 80),
                 kind=type(value).__name__,
             )  # fmt: skip
@@ -136,7 +137,7 @@ class _OldFile(io.BufferedReader):
 
 
 class _ZipFile(io.BufferedReader):
-    """A zip whose directory is not read where it is larger than that of any honest file."""
+    """A zip whose directory is not read where it is larger than that of any valid file."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > _LONGEST_DIRECTORY:
@@ -173,7 +174,7 @@ _POPPED = {"APPEND": 1, "SETITEM": 2, "BUILD": 1, "BINPERSID": 1, "REDUCE": 2, "
 
 
 def _check_pickle(source: IO[bytes] | bytes) -> None:
-    """Read one pickle without executing it; raises _Refused where it says more than it may."""
+    """Read one pickle without executing it; raises _Refused where it does more than is allowed."""
     machine = _KindMachine()
     try:
         for number, (instruction, given, _) in enumerate(pickletools.genops(source)):
@@ -223,7 +224,7 @@ class _KindMachine:
         return operands
 
     def combine(self, name: str, operands: list[str]) -> None:
-        """Push what an instruction makes of its operands, if it may."""
+        """Push the result of an instruction, if it is allowed."""
         if name in ("SETITEM", "SETITEMS") and set(operands[::2]) - {"key"}:
             raise _Refused(_OF_MORE)
         if name == "BUILD" and [self.stack[-1], *operands] != ["dict", "dict"]:

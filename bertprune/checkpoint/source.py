@@ -50,7 +50,7 @@ class Source:
 
 
 def default() -> str:
-    """Return the name of the checkpoint to begin with: the trained demo, or its stand-in where it is not there."""
+    """Return the name of the checkpoint to begin with: demo, or kobert-shape where that is not installed."""
     return "demo" if _is_installed("demo") else "kobert-shape"
 
 
@@ -58,7 +58,7 @@ def find_source(given: str | Path, revision: str | None, *, local: bool = True, 
     """Find what `given` names and read its config and headers; raises CheckpointError where it names nothing."""
     if isinstance(given, str) and (not given.strip() or "\0" in given):
         raise CheckpointError(
-            "{given!r} is not the name of a checkpoint; {known} can be used",
+            "{given!r} is not the name of a checkpoint; choose {known}",
             code="checkpoint.not_a_name", given=shortened(given), known=_known(local),
         )  # fmt: skip
     path = _path_of(given, local)
@@ -86,7 +86,7 @@ def find_tokenizer(given: str | Path, *, local: bool = True) -> tuple[str, Path 
         return hub_id, fetch_tokenizer(HubModel(hub_id, revision or "main", _known(local)))
     if not path.is_dir():
         raise CheckpointError(
-            "{name!r} is not a folder with a tokenizer; {known} can be used",
+            "{name!r} is not a folder with a tokenizer; choose {known}",
             code="checkpoint.no_tokenizer_folder", name=_last(path), known=_known(local),
         )  # fmt: skip
     return path.name, path
@@ -103,7 +103,7 @@ def _random_source(name: str) -> Source:
 def _embedded_folder(name: str) -> Path:
     if not _is_installed(name):
         raise CheckpointError(
-            "{name!r} is not part of this installation; {known} can be used",
+            "{name!r} is not part of this installation; choose {known}",
             code="checkpoint.not_installed", name=name, known=_known(),
         )  # fmt: skip
     return DEMO / _FOLDERS[name]
@@ -117,7 +117,7 @@ def _path_source(path: Path, name: str | None = None) -> Source:
         is_folder = is_file = False
     if not is_folder and not is_file:
         raise CheckpointError(
-            "{name!r} does not exist here; {known} can be used",
+            "{name!r} does not exist; choose {known}",
             code="checkpoint.not_found", name=_last(path), known=_known(),
         )  # fmt: skip
     folder = path if is_folder else path.parent
@@ -153,7 +153,7 @@ def _path_of(given: str | Path, local: bool) -> Path | None:
         if isinstance(given, str) and not _looks_like_path(given) and _HUB_ID.fullmatch(given):
             return None
         raise CheckpointError(
-            "{name!r} is not a Hub id (org/name), and paths are not accepted here; {known} can be used",
+            "{name!r} is not a Hub id (org/name), and paths are not accepted here; choose {known}",
             code="checkpoint.paths_not_accepted", name=_last(given), known=_known(local),
         )  # fmt: skip
     path = Path(given).expanduser() if str(given).startswith("~") else Path(given)
@@ -197,7 +197,8 @@ def _export_notes(folder: Path) -> tuple[str, ...]:
     if (folder / "recipe.yaml").is_file() and (folder / "report.json").is_file():
         return (
             Note(
-                "A baked export: pruned weights are zero here and cannot be told from other zeros.", code="note.baked"
+                "A baked export: pruned weights are zero here and cannot be distinguished from other zeros.",
+                code="note.baked",
             ),
         )
     return ()

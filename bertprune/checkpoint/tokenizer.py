@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LARGEST = 24 * 1024 * 1024
 """The largest file of a tokenizer that is read, in bytes; 250,000 pieces, as the largest encoders have, take 17 MB."""
 _READ = {"vocab", "merges", "gguf_file", "tokenizer_object"}
-"""Settings whose value transformers would read as a file, wherever it lies."""
+"""Settings whose value transformers would read as a file, anywhere on disk."""
 _ANOTHER = Message(
     "another one can be given: a folder, a Hub id, demo or demo-mlm", code="checkpoint.another_tokenizer"
 )
@@ -48,7 +48,7 @@ def load_tokenizer(folder: Path | None, name: str) -> "PreTrainedTokenizerBase":
 
 
 def ends_the_process(error: BaseException) -> bool:
-    """Tell whether an error must not be caught; a panic of the tokenizers' Rust may be, though it is no Exception."""
+    """Return whether an error must not be caught; a panic in the tokenizers' Rust code may be."""
     return not isinstance(error, Exception) and type(error).__name__ != "PanicException"
 
 
@@ -62,7 +62,7 @@ def _refuse_large(folder: Path, name: str) -> None:
 
 
 def _refuse_settings(folder: Path, name: str) -> None:
-    """Refuse settings that name a file or code, or that transformers does not survive; raises CheckpointError."""
+    """Refuse settings that name a file or code, or that crash transformers; raises CheckpointError."""
     path = folder / "tokenizer_config.json"
     settings = read_object(path, f"{name}: tokenizer_config.json") if path.is_file() else {}
     if named := sorted(key for key in _READ if isinstance(settings.get(key), str)):
@@ -73,7 +73,7 @@ def _refuse_settings(folder: Path, name: str) -> None:
     length = settings.get("model_max_length")
     if length is not None and type(length) not in (int, float):
         raise CheckpointError(
-            "{name}: tokenizer_config.json gives model_max_length as {given}; a number is expected",
+            "{name}: tokenizer_config.json gives model_max_length as {given}: expected a number",
             code="checkpoint.tokenizer_max_length", name=name, given=shortened(repr(length)),
         )  # fmt: skip
     wanted = settings.get("tokenizer_class")
@@ -92,7 +92,7 @@ def _refuse_settings(folder: Path, name: str) -> None:
 def _is_known(wanted: str) -> bool:
     import transformers
 
-    if not wanted.isidentifier() or wanted == "AutoTokenizer":  # which would look for itself for ever
+    if not wanted.isidentifier() or wanted == "AutoTokenizer":  # which would look for itself forever
         return False
     return isinstance(getattr(transformers, wanted, None), type)
 

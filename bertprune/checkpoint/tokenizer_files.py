@@ -28,5 +28,5 @@ def fetch_tokenizer(model: HubModel) -> Path | None:
 
 
 def has_vocabulary(folder: Path) -> bool:
-    """Tell whether a folder holds a tokenizer, and not only its settings."""
+    """Return whether a folder holds a tokenizer, and not only its settings."""
     return any(path.is_file() for pattern in _VOCABULARIES for path in folder.glob(pattern))

@@ -30,7 +30,7 @@ class NoWeightsFound(CheckpointError):
 
 
 class Weights(Protocol):
-    """Say what is stored, and read it."""
+    """Describe what is stored, and read it."""
 
     tensors: tuple[TensorFact, ...]
     files: tuple[str, ...]
@@ -47,11 +47,11 @@ class Weights(Protocol):
         """Return a context manager that gives a Read."""
 
     def same(self, one: str, other: str) -> bool:
-        """Tell whether two stored tensors hold the same values."""
+        """Return whether two stored tensors hold the same values."""
 
 
 class NoWeights:
-    """Stand for a checkpoint whose weights are all made on demand."""
+    """Represent a checkpoint whose weights are all made on demand."""
 
     tensors: tuple[TensorFact, ...] = ()
     files: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class NoWeights:
         yield nothing.__getitem__
 
     def same(self, one: str, other: str) -> bool:
-        """Tell whether two stored tensors are the same; there are none."""
+        """Return whether two stored tensors are the same; there are none."""
         return one == other
 
 
@@ -76,7 +76,7 @@ class SafetensorsWeights:
     """One or several safetensors files, opened for reading only while they are read."""
 
     def __init__(self, paths: tuple[Path, ...]) -> None:
-        """Read the headers; raises CheckpointError if one of them cannot be true."""
+        """Read the headers; raises CheckpointError if one of them is invalid."""
         self.paths = paths
         self.files, self.bytes = _names_and_bytes(paths)
         headers = {path: safetensors_header(path) for path in paths}
@@ -134,7 +134,7 @@ class TorchWeights:
         yield loaded.__getitem__
 
     def same(self, one: str, other: str) -> bool:
-        """Tell whether two names share one storage, or hold equal values."""
+        """Return whether two names share one storage, or hold equal values."""
         import torch
 
         if self._storage[one] == self._storage[other]:
@@ -165,7 +165,7 @@ def folder_weights(folder: Path, name: str) -> Weights:
     if len(lone) == 1:
         return SafetensorsWeights((lone[0],))
     raise NoWeightsFound(
-        "{name} has no weights; model.safetensors or pytorch_model.bin (or their shards with an index) is expected",
+        "{name} has no weights: expected model.safetensors or pytorch_model.bin (or their shards with an index)",
         code="checkpoint.no_weights", name=name,
     )  # fmt: skip
 
@@ -175,13 +175,13 @@ def file_weights(path: Path) -> Weights:
     if path.suffix in _KINDS:
         return _KINDS[path.suffix]((path,))
     raise CheckpointError(
-        "{file} is not a weight file; .safetensors, .bin, .pt or .pth is expected",
+        "{file} is not a weight file: expected .safetensors, .bin, .pt or .pth",
         code="checkpoint.not_a_weight_file", file=path.name,
     )  # fmt: skip
 
 
 def refuse_single_shard(path: Path) -> None:
-    """Refuse one shard of several, which is no whole model; raises CheckpointError."""
+    """Refuse one shard of several, which is not a whole model; raises CheckpointError."""
     for single in SINGLE:
         index = path.parent / f"{single}.index.json"
         if index.is_file() and path.name in shard_names(read_object(index, index.name), index.name).values():
@@ -205,13 +205,13 @@ def shard_names(index: dict[str, Any], label: str) -> dict[str, str]:
     names = index.get("weight_map")
     if not isinstance(names, dict) or not names:
         raise CheckpointError(
-            "{index} has no weight_map; a map from tensor to file name is expected",
+            "{index} has no weight_map: expected a map from tensor to file name",
             code="checkpoint.no_weight_map", index=label,
         )  # fmt: skip
     for file in names.values():
         if not isinstance(file, str) or not _SHARD.fullmatch(file):
             raise CheckpointError(
-                "{index} points to {file!r}; a .safetensors or .bin file in the same folder is expected",
+                "{index} points to {file!r}: expected a .safetensors or .bin file in the same folder",
                 code="checkpoint.bad_shard_name", index=label, file=str(file)[-60:],
             )  # fmt: skip
     return names
@@ -223,7 +223,7 @@ def _sharded_weights(index: Path) -> Weights:
     for path in paths:
         if not path.is_file():
             raise NoWeightsFound(
-                "{index} names the shard {file}, which is not there",
+                "{index} names the shard {file}, which does not exist",
                 code="checkpoint.missing_shard", index=index.name, file=path.name,
             )  # fmt: skip
     suffix = ".safetensors" if all(path.suffix == ".safetensors" for path in paths) else ".bin"

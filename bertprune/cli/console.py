@@ -60,13 +60,13 @@ def _finite(data: Any) -> Any:
 
 
 def print_note(text: str) -> None:
-    """Print a line for the person at the terminal that is not part of the output."""
+    """Print a note to stderr."""
     print(text, file=sys.stderr)
 
 
 @contextmanager
 def progress_bar(text: str) -> Iterator[Progress]:
-    """Draw a bar on stderr while the block runs, and wipe it after; draw nothing where stderr is not a terminal."""
+    """Draw a bar on stderr while the block runs, then remove it; draw nothing where stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield silent
         return

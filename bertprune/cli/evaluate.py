@@ -117,7 +117,7 @@ def _open_baseline(baseline: str | None) -> "bp.Checkpoint | MaskedFolder | None
 
 
 def _is_masked(opened: Any) -> bool:
-    """Tell a masked export, which the library takes as its bare model, from what it takes as it is."""
+    """Return whether a source is a masked export."""
     return opened is not None and not isinstance(opened, bp.Checkpoint | bp.PruningRun)
 
 

@@ -1,4 +1,4 @@
-"""Commands that show and change nothing: tree, inspect, report, methods."""
+"""Commands that only show: tree, inspect, report, methods."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, the flags of a recipe among them, and what they open."""
+"""Arguments and options that several commands share, including the flags of a recipe, and what they open."""
 
 import functools
 import inspect

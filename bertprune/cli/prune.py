@@ -87,7 +87,7 @@ def prune(
 def _check_outputs(out: Path | None, as_python: bool, ours: bool, json: bool) -> None:
     """Refuse flags that leave nothing to do or contradict each other. Raises ExportError."""
     if out is None and not as_python:
-        raise ExportError("no place to write: give --out DIR (or --as-python for a script only)", code="cli.no_out")
+        raise ExportError("no output folder: give --out DIR (or --as-python for a script only)", code="cli.no_out")
     if ours and not as_python:
         raise ExportError("--ours changes what --as-python prints; give both, or neither", code="cli.ours_alone")
     if json and as_python:
@@ -124,11 +124,11 @@ def _written(result: "ExportResult") -> dict[str, Any]:
 
 
 def _print_steps(run: "bp.PruningRun") -> None:
-    columns = ("step", "tensors", "alive before", "removed")
+    columns = ("step", "tensors", "alive before", "pruned")
     rows = [(done.step, len(done.tensors), f"{done.alive_before:,}", f"{done.removed:,}") for done in run.steps]
     Table.of(columns, rows, numbers=columns[1:]).print()
     total = run.report.total
-    print(f"masked {total.masked:,} of {total.size:,} in the pruned tensors ({percent(total.sparsity)})")
+    print(f"pruned {total.masked:,} of {total.size:,} weights in the selected tensors ({percent(total.sparsity)})")
 
 
 def _print_export(result: "ExportResult") -> None:

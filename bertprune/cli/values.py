@@ -1,4 +1,4 @@
-"""Parse the words of a command line into the values of a step."""
+"""Parse the arguments of a command line into the values of a step."""
 
 import json
 import math
@@ -31,7 +31,7 @@ def parse_names(given: Iterable[str], flag: str) -> tuple[str, ...]:
         found = [name.strip() for name in text.split(",") if name.strip()]
         if not found:
             # a flag that is left out means everything; an empty shell variable must not
-            raise _wrong(flag, text, "no name in it; name something, or leave the flag out", "cli.no_names")
+            raise _wrong(flag, text, "contains no names; give one or omit the flag", "cli.no_names")
         names |= dict.fromkeys(found)
     return tuple(names)
 
@@ -66,14 +66,14 @@ def parse_fraction(text: str | None) -> float | None:
 
 
 def parse_count(text: str | None) -> int | None:
-    """Read `--count`; the step checks that there are so many. Raises RecipeError."""
+    """Read `--count`; the step checks that there are as many. Raises RecipeError."""
     if text is None or re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
         return None if text is None else int(text)
     raise _wrong("--count", text, "not a whole number; give how many to prune (1 or more)", "cli.not_a_count")
 
 
 def parse_options(given: Iterable[str]) -> dict[str, Option]:
-    """Read `key=value` words: numbers, inf, true, false and null become values. Raises RecipeError."""
+    """Read `key=value` arguments: numbers, inf, true, false and null become values. Raises RecipeError."""
     options: dict[str, Option] = {}
     for text in given:
         key, equals, value = text.partition("=")
@@ -111,6 +111,6 @@ def _parse_quoted(text: str, key: str) -> str:
 
 
 def _wrong(flag: str, text: str | None, sentence: str, code: str, **values: object) -> RecipeError:
-    """Build the error for the words after a flag."""
+    """Build the error for the value of a flag."""
     given = shortened(str(text))
     return RecipeError("{flag} {given!r}: " + sentence, code=code, flag=flag, given=given, **values)

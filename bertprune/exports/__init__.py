@@ -1,1 +1,1 @@
-"""Write a run as a folder and load it again: written beside its target, read back, compared, renamed."""
+"""Write a run as a folder and load it again: written next to its target, read back, compared, renamed."""

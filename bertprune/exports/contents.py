@@ -129,7 +129,7 @@ class Contents:
         return "float" if self.record.get("mask_dtype") == "float" else "bool"
 
     def entries(self, form: Form) -> Iterator[Entry]:
-        """Yield every entry of the pruned model's state dict; masks hold for every name of a tied tensor."""
+        """Yield every entry of the pruned model's state dict; masks hold forevery name of a tied tensor."""
         model, masks = self.checkpoint.model(self.seed), self.masks
         named = {name: masks[t.name] for t in every_target(model) if t.name in masks for name in (t.name, *t.aliases)}
         for name, value in model.state_dict().items():

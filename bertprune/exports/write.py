@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..checkpoint import Checkpoint
 from ..checkpoint.loading import building, quietly
 from ..checkpoint.masked import is_masked, load, open_masked
-from ..errors import CheckpointError, ExportError
+from ..errors import CheckpointError, ExportError, Message, first_names
 from ..parallel import Progress, silent
 from ..runs.run import PruningRun
 from ..seeded import Seeded
@@ -25,6 +25,13 @@ from .card import card
 from .contents import WEIGHT_FILES, Contents, Form
 from .folder import atomic_folder, check_target
 
+_REPORTED = {
+    "missing_keys": Message("missing tensors", code="exports.missing_tensors"),
+    "unexpected_keys": Message("unexpected tensors", code="exports.unexpected_tensors"),
+    "mismatched_keys": Message("tensors of another shape", code="exports.mismatched_tensors"),
+}
+"""What transformers' report of loading may list."""
+_OTHER_REPORTS = Message("errors", code="exports.loading_errors")
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -48,11 +55,11 @@ class ExportResult:
 def export(
     run: PruningRun, out: str | Path, form: Form = "baked", overwrite: bool = False, progress: Progress = silent
 ) -> ExportResult:
-    """Write a run as a folder that is complete and verified, or not there at all.
+    """Write a run as a complete, verified folder, or write nothing.
 
-    The files are written to a hidden folder beside `out`, read back, compared with the run and only then renamed to
+    The files are written to a hidden folder next to `out`, read back, compared with the run and only then renamed to
     `out`. The folder holds config, weights, tokenizer, recipe, report and model card. Tensors have the source's dtype,
-    and the same run gives the same bytes. What the run computed is written, whatever was done to `run.model` since;
+    and the same run gives the same bytes. What the run computed is written, even if `run.model` was changed since;
     the run and its checkpoint are not changed.
 
     Args:
@@ -68,8 +75,9 @@ def export(
         that were compared.
 
     Raises:
-        ExportError: The form is unknown, the target cannot be used or written, or what was read back differs. There
-            is then nothing new at `out`.
+        ExportError: The form is unknown, the target cannot be used or written, or what was read back differs. In
+            that case `out` is unchanged.
+        CheckpointError: The weights of the run's checkpoint must be read again, and are gone or have changed.
 
     Example:
         >>> import tempfile
@@ -101,8 +109,8 @@ def check_form(name: str) -> Form:
     """Return the form of that name. Raises ExportError."""
     forms: dict[str, Form] = {form: form for form in WEIGHT_FILES}
     if name not in forms:
-        sentence = "form {form!r} is not known; choose {known}"
-        raise ExportError(sentence, code="exports.unknown_form", form=name, known=" or ".join(forms))
+        sentence = "form {form!r} is unknown; choose one of {known}"
+        raise ExportError(sentence, code="exports.unknown_form", form=name, known=first_names(forms))
     return forms[name]
 
 
@@ -169,7 +177,7 @@ def _verify(folder: Path, contents: Contents, form: Form, out: Path) -> int:
         back = _from_pretrained(folder, contents) if form == "baked" else load(folder)
         return _compare(back, contents, form)
     except (ExportError, CheckpointError) as error:
-        sentence = "{out}: {error}; nothing was kept"
+        sentence = "{out}: verification failed ({error}); nothing was written"
         raise ExportError(sentence, code="exports.not_verified", out=str(out), error=error) from None
 
 
@@ -181,7 +189,7 @@ def _from_pretrained(folder: Path, contents: Contents) -> nn.Module:
     for kind, names in info.items():
         if names:
             sentence = "{model} reports {kind}: {name}"
-            given = {"model": cls.__name__, "kind": kind.replace("_", " "), "name": min(map(str, names))}
+            given = {"model": cls.__name__, "kind": _REPORTED.get(kind, _OTHER_REPORTS), "name": min(map(str, names))}
             raise ExportError(sentence, code="exports.loading_report", **given)
     return model  # type: ignore[no-any-return]
 
@@ -190,7 +198,7 @@ def _compare(model: nn.Module, contents: Contents, form: Form) -> int:
     found = dict(model.state_dict())
     expected = {entry.name: entry for entry in contents.entries(form)}
     for name in sorted(expected.keys() - found.keys()):
-        raise ExportError("{name} was not read back", code="exports.tensor_lost", name=name)
+        raise ExportError("{name} is missing when read back", code="exports.tensor_lost", name=name)
     for name in sorted(found.keys() - expected.keys()):
         raise ExportError("{name} was read back, but never written", code="exports.tensor_added", name=name)
     for name, entry in expected.items():
@@ -198,7 +206,7 @@ def _compare(model: nn.Module, contents: Contents, form: Form) -> int:
         if value.dtype == torch.bool and contents.mask_dtype == "float":
             value = value.to(torch.float32)
         if not _same_bits(value, found[name]):
-            raise ExportError("{name} was not read back as it was", code="exports.tensor_changed", name=name)
+            raise ExportError("{name} differs when read back", code="exports.tensor_changed", name=name)
     return len(expected)
 
 

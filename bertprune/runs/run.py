@@ -26,20 +26,23 @@ from .script import script
 
 
 def preview(checkpoint: Checkpoint | str | Path, recipe: Recipe | Step | Mapping[str, Any]) -> Preview:
-    """Say what a recipe matches and how much it would prune, before any weight is read.
+    """Show what a recipe matches and how much it would prune, before any weight is read.
 
     Names, options and selections are checked against the model's shapes alone. Pure.
 
     Args:
-        checkpoint: a `Checkpoint`, or what `Checkpoint.open` accepts: a name, a path or a Hub id.
-        recipe: a `Recipe`, a single `Step`, or plain data of a recipe.
+        checkpoint: A `Checkpoint`, or what `Checkpoint.open` accepts: a name, a path or a Hub id.
+        recipe: A `Recipe`, a single `Step`, or plain data of a recipe.
 
     Returns:
         For each step its targets, their number of weights, and the least and the most that would be pruned.
 
     Raises:
-        CheckpointError: the checkpoint cannot be opened.
-        RecipeError: the recipe does not fit it.
+        CheckpointError: The checkpoint cannot be opened.
+        RecipeError: The recipe does not fit it.
+
+    Warns:
+        MissingTensorsWarning: The checkpoint, opened here, lacks tensors that its architecture expects.
 
     Example:
         >>> import bertprune as bp
@@ -65,21 +68,22 @@ def prune(
     The same checkpoint, recipe and seed give the same masks.
 
     Args:
-        checkpoint: a `Checkpoint`, or what `Checkpoint.open` accepts: a name, a path or a Hub id.
-        recipe: a `Recipe`, a single `Step`, or plain data of a recipe.
-        seed: seeds all random choices, from 0 to 2^63 - 1.
-        mask_dtype: the dtype of the masks on `run.model`: "bool", or "float" as torch makes them.
-        progress: called with the share done (0 to 1) and a few words; may raise to cancel.
+        checkpoint: A `Checkpoint`, or what `Checkpoint.open` accepts: a name, a path or a Hub id.
+        recipe: A `Recipe`, a single `Step`, or plain data of a recipe.
+        seed: An integer that seeds all random choices, from 0 to 2^63 - 1.
+        mask_dtype: The dtype of the masks on `run.model`: "bool", or "float" as torch makes them.
+        progress: A function called with the share done (0 to 1) and a few words; it may raise to cancel.
 
     Returns:
         The run: masks, report, snapshots before and after, and the pruned model when it is asked for.
 
     Raises:
-        CheckpointError: the checkpoint cannot be opened or read.
-        RecipeError: the recipe does not fit it.
+        CheckpointError: The checkpoint cannot be opened or read.
+        RecipeError: The recipe does not fit it.
 
     Warns:
-        NoEffectWarning: a step pruned nothing.
+        MissingTensorsWarning: The checkpoint, opened here, lacks tensors that its architecture expects.
+        NoEffectWarning: A step pruned nothing.
 
     Example:
         >>> import bertprune as bp
@@ -210,7 +214,7 @@ class PruningRun:
         """Write the run as a short script: in plain torch where that is possible, otherwise in bertprune.
 
         Args:
-            ours: whether to write it in bertprune in any case; default False.
+            ours: Whether to write it in bertprune in any case; default False.
 
         Returns:
             The script. Where it needs bertprune, a comment in it says why.

@@ -13,7 +13,7 @@ from ..recipe import Recipe
 
 _LAYER = re.compile(r"^(.*?\.)(\d+)(\..+)$")
 
-_TIES = "# Where entries or slices score the same at the cut, torch may prune other ones.\n"
+_TIES = "# Where entries or slices score the same at the cut, torch may break ties differently.\n"
 
 _HEAD = """\
 import torch
@@ -39,10 +39,9 @@ model = run.model
 
 
 def script(checkpoint: Checkpoint, recipe: Recipe, seed: int, ours: bool = False) -> str:
-    """Return a script that leaves the pruned model in `model`, without any path of this machine.
+    """Return a script that leaves the pruned model in `model`; it contains no path of this machine.
 
-    It is in plain torch where torch can do it, else in bertprune, with the reason; with `ours` always in bertprune.
-    torch breaks ties in its own way: of two weights with the same score at the cut, it may prune the other one.
+    It is in plain torch where that is possible, else in bertprune, with the reason; with `ours` always in bertprune.
     Raises RecipeError.
     """
     steps = match_steps(checkpoint.skeleton(), recipe, checkpoint.missing)
@@ -61,7 +60,7 @@ def _our_name(checkpoint: Checkpoint) -> str:
 
 
 def _head(checkpoint: Checkpoint, seed: int) -> str:
-    folder = checkpoint.name.removesuffix(".safetensors")  # from_pretrained takes no file
+    folder = checkpoint.name.removesuffix(".safetensors")  # from_pretrained needs a folder
     return _HEAD.format(
         architecture=checkpoint.facts.architecture,
         checkpoint=checkpoint.hub_id or f"path/to/{folder}",
@@ -71,7 +70,7 @@ def _head(checkpoint: Checkpoint, seed: int) -> str:
 
 
 def _why_not_torch(matched: MatchedStep) -> str | None:
-    """Say why plain torch cannot do a step; None where it can."""
+    """Return why plain torch cannot do a step, or None where it can."""
     if matched.method.name not in TORCH_METHODS:
         return f"{matched.method.name} is a method of your own, which a script must register first"
     if matched.step.scope == "global" and matched.method.removes == "slice":

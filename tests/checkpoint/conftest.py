@@ -58,7 +58,7 @@ def folder(tmp_path) -> Path:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch) -> Path:
-    """Keep the tests away from the cache of whoever runs them."""
+    """Give the tests a cache of their own."""
     folder = tmp_path / "cache"
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)

@@ -3,7 +3,6 @@
 import logging
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 
@@ -31,7 +30,7 @@ def test_a_closed_hub_is_given_up_and_what_is_cached_is_named(hub, tiny_folder, 
         port = closed.getsockname()[1]
     reach(monkeypatch, f"http://127.0.0.1:{port}")
     with caplog.at_level(logging.WARNING):
-        assert "(such as org/tiny) can be used" in str(refused("org/other"))
+        assert "(such as org/tiny)" in str(refused("org/other"))
     assert "Retrying" not in caplog.text
     assert bp.Checkpoint.open("org/tiny").load() is not None
 
@@ -126,8 +125,7 @@ def test_waiting_for_a_hub_that_hangs_can_be_cancelled(monkeypatch, tiny_folder,
     def stop(share: float, words: str) -> None:
         raise Enough
 
-    started = time.monotonic()
     with pytest.raises(Enough):
         checkpoint.model(progress=stop)
-    assert time.monotonic() - started < 15  # the client itself would wait longer
+    assert not fake.over.is_set()  # the wait ended although the download still hangs
     fake.close()

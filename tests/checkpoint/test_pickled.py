@@ -32,7 +32,7 @@ def old_format(path: Path, pickled: bytes) -> None:
     path.write_bytes(b"\x80\x02\x8a\x0a" + magic + b".\x80\x02M\xe9\x03.\x80\x02}." + pickled + b"\x80\x02].")
 
 
-def why(error) -> str:
+def reason(error) -> str:
     assert error.code == "checkpoint.not_plain_tensors"
     return error.values["reason"].code
 
@@ -42,19 +42,19 @@ def test_a_pickle_of_millions_of_instructions_is_refused(folder, refused):
     path = folder / "pytorch_model.bin"
     for content in (integers, b"\x80\x02" + b"]" * 600_000 + b"."):
         path.write_bytes(content)
-        assert why(refused(folder)) == "checkpoint.pickle_of_more"
+        assert reason(refused(folder)) == "checkpoint.pickle_of_more"
     zipped(path, integers)
-    assert why(refused(folder)) == "checkpoint.pickle_of_more"
+    assert reason(refused(folder)) == "checkpoint.pickle_of_more"
     zipped(path, bytes(2_000_000), method=zipfile.ZIP_DEFLATED)
-    assert why(refused(folder)) == "checkpoint.pickle_of_more"
+    assert reason(refused(folder)) == "checkpoint.pickle_of_more"
 
 
 def test_a_torch_file_of_very_many_entries_is_refused(folder, refused):
     zipped(folder / "pytorch_model.bin", b"", [str(number) for number in range(2 * MOST_TENSORS)])
-    assert why(refused(folder)) == "checkpoint.too_many_entries"
+    assert reason(refused(folder)) == "checkpoint.too_many_entries"
     long = [f"{number}" + "x" * 30_000 for number in range(150)]  # few entries, and a directory that is too long
     zipped(folder / "pytorch_model.bin", b"", long)
-    assert why(refused(folder)) == "checkpoint.too_many_entries"
+    assert reason(refused(folder)) == "checkpoint.too_many_entries"
 
 
 def text(word: bytes) -> bytes:
@@ -73,7 +73,7 @@ BYTES = b"c__builtin__\nbytearray\nJ\x00\x00\x00\x7f\x85R"
 STORAGE = b"ctorch.storage\nUntypedStorage\nJ\x00\x00\x00\x7f\x85R"
 TENSOR = b"ctorch\nFloatTensor\nJ\x00\x00\x00\x7f\x85\x81"
 EXPENSIVE = {
-    "a key that takes for ever to hash": (b"}" + NESTED + b"Ns.", "more"),
+    "a key that takes forever to hash": (b"}" + NESTED + b"Ns.", "more"),
     "the same among others": (b"}(" + NESTED + b"Nu.", "more"),
     "the same in a list of pairs": (ORDERED + b"]]" + NESTED + b"aNaa\x85R.", "code"),
     "the same as an attribute": (ORDERED + b")R]]" + NESTED + b"aNaab.", "code"),
@@ -90,9 +90,9 @@ EXPENSIVE = {
 def test_a_pickle_that_is_expensive_to_read_is_refused(folder, refused, case):
     pickled, expected = EXPENSIVE[case]
     zipped(folder / "pytorch_model.bin", b"\x80\x02" + pickled)
-    assert why(refused(folder)) == f"checkpoint.pickle_of_{expected}"
+    assert reason(refused(folder)) == f"checkpoint.pickle_of_{expected}"
     old_format(folder / "pytorch_model.bin", b"\x80\x02" + pickled)
-    assert why(refused(folder)) == f"checkpoint.pickle_of_{expected}"
+    assert reason(refused(folder)) == f"checkpoint.pickle_of_{expected}"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(folder, refused, legacy):
     harm = folder / "harmed"
     torch.save({"a": Harm(harm)}, folder / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
     error = refused(folder)
-    assert why(error) == "checkpoint.pickle_of_code"
+    assert reason(error) == "checkpoint.pickle_of_code"
     assert str(error).endswith("(weights_only=True): it is damaged or holds code, which is never run")
     assert not harm.exists()
 
@@ -131,7 +131,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(folder, refused, legacy):
 def test_a_bare_pickle_with_code_is_refused_and_not_run(folder, refused):
     harm = folder / "harmed"
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Harm(harm)))
-    assert why(refused(folder)) == "checkpoint.pickle_of_code"
+    assert reason(refused(folder)) == "checkpoint.pickle_of_code"
     assert not harm.exists()
 
 

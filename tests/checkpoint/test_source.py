@@ -36,8 +36,8 @@ def test_names_that_name_nothing_are_refused(refused, given, expected):
 def test_a_refused_name_comes_with_what_can_be_used(refused):
     known = ", ".join(EMBEDDED)
     assert str(refused("/x/nowhere")) == (
-        f"'nowhere' does not exist here; {known}, a local folder, a .safetensors file, "
-        "or the id of a cached Hub model can be used"
+        f"'nowhere' does not exist; choose {known}, a local folder, a .safetensors file, "
+        "or the id of a cached Hub model"
     )
 
 
@@ -76,7 +76,9 @@ def test_embedded_checkpoints_are_found_or_reported_as_absent(demo, tiny_folder,
     tiny_folder("BertForSequenceClassification").rename(demo / "sentiment")
     assert sources.default() == "demo"
     assert bp.Checkpoint.open("demo").name == "demo"
-    assert str(refused("demo-mlm")).startswith("'demo-mlm' is not part of this installation; demo, kobert-shape, ")
+    assert str(refused("demo-mlm")).startswith(
+        "'demo-mlm' is not part of this installation; choose demo, kobert-shape, "
+    )
 
 
 def test_a_tokenizer_can_be_named_by_itself(demo, tiny_folder, refused):

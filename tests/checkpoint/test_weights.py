@@ -49,7 +49,7 @@ def test_truncated_files_are_refused(tiny_folder, refused, size, pickled):
 
 def test_folders_without_weights_or_config_are_refused(tiny_folder, refused, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert str(refused(tmp_path / "empty")).startswith("empty has no weights; ")
+    assert str(refused(tmp_path / "empty")).startswith("empty has no weights: ")
     folder = tiny_folder("BertModel")
     (folder / "config.json").unlink()
     assert refused(folder).code == "checkpoint.no_config"
@@ -132,5 +132,5 @@ def test_reasons_show_one_line_and_no_path():
     assert first_line(OSError("C:\\Users\\me\\model.bin is not there")) == "model.bin is not there"
     assert first_line(ValueError("first\nsecond")) == "first"
     assert first_line(ValueError("it says:\nsomething\nthe end")) == "it says: the end"
-    assert first_line(KeyError("gelu2")) == "'gelu2' is not known"
+    assert str(first_line(KeyError("gelu2"))) == "'gelu2' is unknown"
     assert len(first_line(ValueError("x" * 1000))) == 200

@@ -58,7 +58,7 @@ def test_preview(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> No
 def test_prune_writes_a_folder_and_prints_its_files(cli: Callable[..., Any], here: Path) -> None:
     result = cli(f"prune tiny-0 {STEP} --out out")
     assert result.code == 0 and result.err == ""
-    assert "masked 512 of 2,048 in the pruned tensors (25.00%)" in result.out
+    assert "pruned 512 of 2,048 weights in the selected tensors (25.00%)" in result.out
     size = (here / "out" / "model.safetensors").stat().st_size
     assert f"  model.safetensors: {size:,} bytes" in result.out and "\x1b" not in result.out
     assert Recipe.load(here / "out" / "recipe.yaml") == Recipe(
@@ -166,14 +166,14 @@ def test_interrupted(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -
     assert not Path("out").exists()
 
 
-def test_a_bar_is_drawn_on_a_terminal_and_wiped(
+def test_a_bar_is_drawn_on_a_terminal_and_removed(
     cli: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     result = cli(f"prune tiny-0 {STEP} --out out")
-    assert result.code == 0 and "masked 512" in result.out
+    assert result.code == 0 and "pruned 512" in result.out
     assert "reading" in terminal.getvalue()
     assert "reading" not in result.out
 

@@ -94,10 +94,8 @@ def test_methods(cli: Callable[..., Any]) -> None:
     assert set(found["ln_structured"]["options"]) == {"n", "dim"}
 
 
-def test_methods_from_a_file(cli: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bertprune.scores import registry
-
-    monkeypatch.setattr(registry, "REGISTER", dict(registry.REGISTER))
+@pytest.mark.usefixtures("temporary_methods")
+def test_methods_from_a_file(cli: Callable[..., Any], here: Path) -> None:
     (here / "mine.py").write_text(
         "import bertprune as bp\n\n"
         "@bp.method('mine')\n"
@@ -107,7 +105,7 @@ def test_methods_from_a_file(cli: Callable[..., Any], here: Path, monkeypatch: p
     )
     assert "mine" in [method["name"] for method in cli("methods --methods mine.py --json").json]
     result = cli("prune tiny-0 --methods mine.py --method mine --option power=3.0 --count 4 --include *key --out out")
-    assert result.code == 0 and "masked 8 of 2,048" in result.out
+    assert result.code == 0 and "pruned 8 of 2,048" in result.out
     assert Recipe.load(here / "out" / "recipe.yaml").steps[0].options == {"power": 3.0}
 
 

@@ -40,4 +40,4 @@ def test_a_reader_that_leaves_early_is_no_error(tiny_folder: Callable[..., Path]
 def test_the_module_is_the_command(tmp_path: Path) -> None:
     done = python("-m", "bertprune", "tree", "./nowhere", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: 'nowhere' does not exist here") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: 'nowhere' does not exist; ") and done.stderr.count("\n") == 1

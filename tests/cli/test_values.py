@@ -1,4 +1,4 @@
-"""Words of a command line become values of a step."""
+"""Arguments of a command line become values of a step."""
 
 import math
 
@@ -68,7 +68,7 @@ def test_names_keep_their_order_without_duplicates() -> None:
 
 
 def test_a_flag_without_a_name_does_not_mean_everything() -> None:
-    with pytest.raises(RecipeError, match=r"^--type ' ,': no name"):
+    with pytest.raises(RecipeError, match=r"^--type ' ,': contains no names"):
         parse_names(["a", " ,"], "--type")
 
 

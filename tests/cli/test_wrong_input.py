@@ -20,7 +20,7 @@ LINES = {
     f"{KEYS} {L1} --fraction": "option '--fraction' requires an argument",
     "app --port 0": "invalid value for '--port': ",
     # the source
-    "tree ./nowhere": "'nowhere' does not exist here; ",
+    "tree ./nowhere": "'nowhere' does not exist; ",
     "tree tiny-0 --revision main": "revision … main … tiny-0",
     "tree tiny-0 encoder.layer.0.attention.sef": "encoder.layer.0.attention.sef … encoder.layer.0.attention.self",
     # the recipe
@@ -38,17 +38,17 @@ LINES = {
     f"{KEYS} --method ln_structured --count 1 --option n=two": "ln_structured: option n",
     f"{TINY} {L1} --count 1 --role attention.q": "roles.0 … 'attention.q'",
     # the target
-    f"prune tiny-0 {L1} --count 1": "no place to write: give --out DIR (or --as-python for a script only)",
+    f"prune tiny-0 {L1} --count 1": "no output folder: give --out DIR (or --as-python for a script only)",
     f"prune tiny-0 --out taken {L1} --count 1": "taken: already exists; ",
     f"prune tiny-0 --out tiny-0 --overwrite {L1} --count 1": "tiny-0: contains the source checkpoint, ",
-    f"{KEYS} {L1} --count 1 --form dense": "form 'dense' is not known; choose baked or masked",
+    f"{KEYS} {L1} --count 1 --form dense": "form 'dense' is unknown; choose one of baked, masked",
     f"{KEYS} {L1} --count 1 --seed -1": "a seed is an integer from 0 to 2^63 - 1, not -1",
     # the others
     "export tiny-0 out": "tiny-0: not a folder in masked form; `bertprune prune --form masked` writes one",
     "report tiny-0 --by colour": "--by 'colour': not a way to group; choose tensor, layer, role, module, type",
     "methods --methods odd.py": "odd.py: ZeroDivisionError: division by zero",
     "evaluate tiny-0": "missing option '--data' (see bertprune evaluate --help)",
-    "evaluate tiny-0 --data no.csv": "no.csv: there is no such file",
+    "evaluate tiny-0 --data no.csv": "no.csv: no such file",
 }
 
 

@@ -145,16 +145,20 @@ def test_another_seed_gives_other_bytes(tmp_path: Path, tiny_folder: Callable[..
 
 @pytest.mark.parametrize("form", ["baked", "masked"])
 @pytest.mark.usefixtures("unchanged_randomness")
-def test_the_run_and_its_source_stay_as_they_were(tmp_path: Path, pruned: Callable[..., Any], form: Any) -> None:
-    run = pruned()
+def test_the_run_and_its_source_stay_as_they_were(tmp_path: Path, tiny_folder: Callable[..., Path], form: Any) -> None:
+    folder = tiny_folder()
+    source, checkpoint = everything(folder), bp.Checkpoint.open(folder)
+    pristine = {name: value.clone() for name, value in checkpoint.model().state_dict().items()}
+    run = bp.prune(checkpoint, RECIPE)
     model = {name: value.clone() for name, value in run.model.state_dict().items()}
-    pristine = {name: value.clone() for name, value in run.checkpoint.model().state_dict().items()}
-    source = everything(tmp_path / "tiny-0")
     bp.export(run, tmp_path / "out", form)
-    assert everything(tmp_path / "tiny-0") == source
+    assert everything(folder) == source
     for kept, now in ((model, run.model), (pristine, run.checkpoint.model())):
         assert kept.keys() == now.state_dict().keys()
         assert all(torch.equal(value, now.state_dict()[name]) for name, value in kept.items())
+    with torch.no_grad():
+        next(run.model.parameters()).zero_()
+    assert all(torch.equal(value, checkpoint.model().state_dict()[name]) for name, value in pristine.items())
 
 
 def test_later_changes_of_the_runs_model_are_not_written(tmp_path: Path, pruned: Callable[..., Any]) -> None:

@@ -1,4 +1,4 @@
-"""Whatever goes wrong while an export is written, nothing half done gets its name."""
+"""If writing an export fails, no partial export is left."""
 
 import os
 import signal
@@ -78,9 +78,9 @@ def test_an_error_of_the_disk_is_one_line(
     for name in ("out", "new"):
         with pytest.raises(bp.BertpruneError) as caught:
             bp.export(run, tmp_path / name, overwrite=True)
-        said = str(caught.value)
-        assert said.startswith(f"{tmp_path / name}: cannot be written (") and words in said.lower()
-        assert "/.bertprune-" not in said
+        message = str(caught.value)
+        assert message.startswith(f"{tmp_path / name}: cannot be written (") and words in message.lower()
+        assert "/.bertprune-" not in message
     assert names(tmp_path) == ["out", "tiny-0"]
     bp.load(tmp_path / "out")
 
@@ -123,19 +123,23 @@ def _sign(tensors: dict[str, torch.Tensor]) -> None:
     tensors[name] = torch.where(zeros, -tensors[name], tensors[name])
 
 
-@pytest.mark.parametrize("spoil", [_flip, _lose, _add, _narrow, _sign])
+@pytest.mark.parametrize("damage", [_flip, _lose, _add, _narrow, _sign])
 def test_what_is_not_read_back_the_same_is_not_kept(
-    tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, spoil: Callable[..., None]
+    tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, damage: Callable[..., None]
 ) -> None:
     save = write.save_file
 
-    def spoilt(tensors: dict[str, torch.Tensor], path: Path, metadata: Any) -> None:
-        spoil(tensors)
+    def save_damaged(tensors: dict[str, torch.Tensor], path: Path, metadata: Any) -> None:
+        damage(tensors)
         save(tensors, path, metadata)
 
     run = pruned(bp.Step(method="l1_unstructured", fraction=0.5, select="*key"))
-    monkeypatch.setattr(write, "save_file", spoilt)
-    with pytest.raises(bp.BertpruneError, match=r"out: .*(not read back|reports|never written).*; nothing was kept"):
+    monkeypatch.setattr(write, "save_file", save_damaged)
+    found = r"(read back|reports|never written)"
+    with pytest.raises(
+        bp.BertpruneError,
+        match=r"out: verification failed \(.*" + found + r".*\); nothing was written",
+    ):
         bp.export(run, tmp_path / "out")
     assert names(tmp_path) == ["tiny-0"]
 
@@ -145,19 +149,19 @@ def test_a_mask_that_is_not_read_back_the_same_is_noticed(
 ) -> None:
     save = write.save_file
 
-    def spoilt(tensors: dict[str, torch.Tensor], path: Path, metadata: Any) -> None:
+    def save_damaged(tensors: dict[str, torch.Tensor], path: Path, metadata: Any) -> None:
         name = min(name for name in tensors if name.endswith("_mask"))
         save({**tensors, name: ~tensors[name]}, path, metadata)
 
     run = pruned()
-    monkeypatch.setattr(write, "save_file", spoilt)
-    with pytest.raises(bp.BertpruneError, match=r"out: .*_mask was not read back as it was"):
+    monkeypatch.setattr(write, "save_file", save_damaged)
+    with pytest.raises(bp.BertpruneError, match=r"out: .*_mask differs when read back"):
         bp.export(run, tmp_path / "out", "masked")
     assert names(tmp_path) == ["tiny-0"]
 
 
 def test_an_unknown_form_is_refused(tmp_path: Path, pruned: Callable[..., Any]) -> None:
-    with pytest.raises(bp.BertpruneError, match="form 'dense' is not known; choose baked or masked"):
+    with pytest.raises(bp.BertpruneError, match="form 'dense' is unknown; choose one of baked, masked"):
         bp.export(pruned(), tmp_path / "out", "dense")
 
 

@@ -148,17 +148,18 @@ def test_a_folder_is_not_overwritten_by_its_own_baked_form(tmp_path: Path, prune
     assert everything(tmp_path / "masked") == before
 
 
-def test_a_method_that_is_not_registered_keeps_its_name(back: Callable[..., Any]) -> None:
-    from bertprune.scores import registry
-
+def test_a_method_that_is_not_registered_keeps_its_name(
+    pruned: Callable[..., Any], tmp_path: Path, temporary_methods: dict[str, Any]
+) -> None:
     @bp.method("from_afar")
     def from_afar(weight: torch.Tensor) -> torch.Tensor:
         """Keep the largest."""
         return weight
 
-    try:
-        run, model = back(bp.Step(method="from_afar", fraction=0.2, select="*attention.self.key"))
-    finally:
-        del registry.REGISTER["from_afar"]
-    assert hooks_of(model) == hooks_of(run.model)
+    run = pruned(bp.Step(method="from_afar", fraction=0.2, select="*attention.self.key"))
+    bp.export(run, tmp_path / "masked", "masked")
+    expected = hooks_of(run.model)
+    del temporary_methods["from_afar"]
+    model = bp.load(tmp_path / "masked")
+    assert hooks_of(model) == expected
     assert hooks_of(model)[0].name == "FromAfar"

@@ -8,7 +8,6 @@ import torch
 from torch.nn.utils import prune as torch_prune
 
 import bertprune as bp
-from bertprune.scores import registry
 
 STEP = bp.Step(method="l1_unstructured", fraction=0.5, select="encoder.*")
 
@@ -91,8 +90,7 @@ def test_plain_torch_is_given_a_folder_where_a_file_was_opened(tiny_folder):
     assert "CHECKPOINT = 'path/to/mine.safetensors' " in run.as_python(ours=True)
 
 
-def test_the_script_uses_bertprune_for_methods_that_torch_lacks(tiny_folder, monkeypatch):
-    monkeypatch.setattr(registry, "REGISTER", dict(registry.methods()))
+def test_the_script_uses_bertprune_for_methods_that_torch_lacks(tiny_folder, temporary_methods):
     bp.method("renamed")(torch_prune.RandomUnstructured)
     run = bp.prune(tiny_folder(), bp.Step(method="renamed", fraction=0.2, select="*key"))
     assert "renamed is a method of your own" in run.as_python()
