@@ -5,7 +5,6 @@ values as well as an English sentence, so that a program can tell errors apart a
 """
 
 from collections.abc import Iterable
-from copyreg import __newobj__
 from typing import Any, Self
 
 
@@ -49,7 +48,7 @@ class _Raised(Message, Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let pickle rebuild the message from its attributes, without a call of `__init__`."""
-        return __newobj__, (type(self), *self.args), vars(self)
+        return type(self).__new__, (type(self), *self.args), vars(self)
 
 
 class BertpruneError(_Raised):

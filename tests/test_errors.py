@@ -47,6 +47,7 @@ def test_a_note_is_text_with_a_code():
 
 def test_long_lists_and_texts_are_shortened():
     assert first_names("abc") == "a, b, c"
+    assert str(first_names([])) == "none"
     more = first_names("abcd", most=3)
     assert isinstance(more, Message)
     assert (str(more), more.values["more"]) == ("a, b, c and 1 more", 1)

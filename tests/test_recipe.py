@@ -13,7 +13,7 @@ from torch.nn.utils import prune
 
 from bertprune.errors import RecipeError
 from bertprune.recipe import MAX_BYTES, Recipe, Step
-from bertprune.selection import Selection
+from bertprune.selection import Selection, describe
 
 words = st.text(min_size=1, max_size=12)
 names = st.lists(words, max_size=3).map(tuple)
@@ -252,6 +252,11 @@ def test_a_step_says_what_it_does() -> None:
     assert (
         str(Step(method="l1_unstructured", fraction=0.2, scope="global")) == "l1_unstructured 0.2 global on everything"
     )
+
+
+def test_a_selection_without_conditions_is_every_tensor_of_a_name() -> None:
+    assert str(describe(Selection(tensor="bias"))) == "every bias"
+    assert describe(Selection(layers=[0])) == "layers 0"
 
 
 def test_the_json_schema_describes_every_field() -> None:

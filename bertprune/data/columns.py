@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import Any
 
 from ..errors import DataError, Message, Note, first_names, shortened
@@ -137,7 +136,7 @@ def _without_blanks(table: Table, columns: Sequence[int]) -> tuple[Table, tuple[
     blank = {row for row, values in enumerate(table.rows) if any(_is_missing(values[one]) for one in columns)}
     if not blank:
         return table, ()
-    names = reduce(_either, (table.columns[one] for one in columns))
+    names = _either([table.columns[one] for one in columns])
     if len(blank) == len(table.rows):
         raise DataError(
             "{name} has no texts: {column} is blank in every row", code="data.no_texts", name=table.name, column=names
@@ -151,8 +150,11 @@ def _without_blanks(table: Table, columns: Sequence[int]) -> tuple[Table, tuple[
     return rest, (note,)
 
 
-def _either(one: str | Message, other: str) -> str | Message:
-    return Message("{one} or {other}", code="data.either_column", one=one, other=other)
+def _either(names: Sequence[str]) -> str | Message:
+    """List one name or two in a message."""
+    if len(names) == 1:
+        return names[0]
+    return Message("{one} or {other}", code="data.either_column", one=names[0], other=names[1])
 
 
 def _texts(table: Table, column: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""One evaluation: the models that are compared, and their outputs on the same batches."""
+"""One evaluation: the compared models and their outputs on the same batches."""
 
 import time
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checkpoint import Checkpoint
+from ..checkpoint.tokenizer import open_tokenizer
 from ..data.batches import Encoded, ModelOutput, check_vocabulary, encode, run_in_batches, token_limit
 from ..data.columns import Examples
 from ..errors import CheckpointError, DataError, Note, shortened
@@ -25,7 +26,7 @@ Rows = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ComparedModels:
-    """The model to evaluate, the one it is compared with if any, their names, and the tokenizer of both."""
+    """The model to evaluate, its baseline if any, their names, and the tokenizer of both."""
 
     after: PreTrainedModel
     before: PreTrainedModel | None
@@ -73,7 +74,7 @@ def _head(model: PreTrainedModel) -> Head:
 
 
 def open_models(model: Model, baseline: Model | None, tokenizer: Any) -> ComparedModels:
-    """Open what the caller gave; a run is compared with its own checkpoint. Raises DataError, CheckpointError."""
+    """Open the models and the tokenizer; a run's baseline is its checkpoint. Raises DataError or CheckpointError."""
     is_run = _is_run(model)
     seed = model.seed if is_run else 0
     baseline = model.checkpoint if is_run and baseline is None else baseline
@@ -85,12 +86,12 @@ def open_models(model: Model, baseline: Model | None, tokenizer: Any) -> Compare
 
 
 def _is_run(model: Any) -> bool:
-    """Recognise a run without importing runs; its `model` is not asked for, since that would build it."""
+    """Recognise a run without importing `runs`, and without reading `model`, which would build it."""
     return not isinstance(model, nn.Module) and all(hasattr(model, name) for name in ("checkpoint", "recipe", "seed"))
 
 
 def _open(role: str, source: Model, seed: int) -> tuple[PreTrainedModel, str, Checkpoint | None]:
-    """Return a model, its name for the report, and the checkpoint that it was built from if known."""
+    """Return a model, its name in the report, and the checkpoint that it was built from if known."""
     if isinstance(source, str | Path | Checkpoint):
         checkpoint = Checkpoint.open(source)
         return _checked(role, checkpoint.model(seed)), checkpoint.name, checkpoint
@@ -121,19 +122,20 @@ def _tokenizer(tokenizer: Any, checkpoint: Checkpoint | None) -> PreTrainedToken
             code="evaluation.tokenizer_type",
             type=type(tokenizer).__name__,
         )
-    if tokenizer is None and checkpoint is None:
-        raise DataError(
-            "a model that is passed as an object has no tokenizer: pass tokenizer=", code="evaluation.no_tokenizer"
-        )
     try:
-        # Any checkpoint can load another's tokenizer; kobert-shape is always there and reads no file.
-        return (checkpoint or Checkpoint.open("kobert-shape")).tokenizer(tokenizer)
+        if tokenizer is not None:
+            return open_tokenizer(tokenizer)
+        if checkpoint is not None:
+            return checkpoint.tokenizer()
     except CheckpointError as error:
         raise DataError("{error}", code="evaluation.tokenizer", error=error) from None
+    raise DataError(
+        "a model that is passed as an object has no tokenizer: pass tokenizer=", code="evaluation.no_tokenizer"
+    )
 
 
 class Job:
-    """The models and the examples of one evaluation, and how to run the models on the examples."""
+    """Runs the models of one evaluation on its examples, and collects notes and times."""
 
     def __init__(
         self,

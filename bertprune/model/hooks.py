@@ -10,7 +10,7 @@ from torch.nn.utils import prune
 
 from ..errors import RecipeError, SelectionError
 from ..recipe import Step
-from ..selection import Selection
+from ..selection import Selection, describe
 from .targets import Owner, Target, every_target, find_targets
 
 MaskDtype = Literal["bool", "float"]
@@ -98,7 +98,9 @@ def bake(model: nn.Module, select: Selection | str | Sequence[str] | None = None
         chosen = find_targets(model, select)
     pruned = [target for target in chosen if target.mask is not None]
     if select is not None and not pruned:
-        raise SelectionError("{select}: no matching tensor is pruned", code="selection.not_pruned", select=str(select))
+        raise SelectionError(
+            "{select}: no matching tensor is pruned", code="selection.not_pruned", select=describe(select)
+        )
     for target in pruned:
         for owner in target.owners:
             prune.remove(owner.module, owner.tensor)  # type: ignore[no-untyped-call]

@@ -70,7 +70,9 @@ def test_rows_without_a_text_are_left_out_and_counted(blank: Any) -> None:
     examples = find_examples(read_table(pd.DataFrame(frame)), scores=False)
     assert (examples.texts, examples.labels, examples.table.numbers) == (["x", "y"], [0, 1], [1, 3])
     assert examples.notes == ("rows without text left out: 2 of 4, the first at the data frame, row 2",)
-    assert found({"text1": ["x", "y"], "text2": ["z", blank]}) == (["x"], ["z"], None)
+    pairs = find_examples(read_table(pd.DataFrame({"text1": ["x", "y"], "text2": ["z", blank]})), scores=False)
+    assert (pairs.texts, pairs.pairs, pairs.labels) == (["x"], ["z"], None)
+    assert pairs.notes == ("rows without text1 or text2 left out: 1 of 2, the first at the data frame, row 2",)
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def test_a_frame_keeps_its_columns_whatever_its_index() -> None:
     table = read_table(pd.DataFrame({"text": ["a", "b"], "label": [0, 1]}, index=[7, 7]))
     assert (table.columns, table.rows) == (("text", "label"), [("a", 0), ("b", 1)])
     assert str(table.place(1)) == "the data frame, row 2"
+    assert table.place(1).values["name"].code == "data.data_frame"
 
 
 @pytest.mark.parametrize(
