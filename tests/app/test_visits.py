@@ -25,6 +25,11 @@ def prune(page: Any) -> None:
     expect(page.locator("#summary")).to_contain_text("Sparsity of the model")
 
 
+def figures(page: Any) -> Any:
+    """Give the figures of the summary, without what Gradio writes over them while it works."""
+    return page.locator("#summary dl")
+
+
 def use_yaml(page: Any, text: str) -> None:
     """Put a recipe into the field of YAML."""
     from playwright.sync_api import expect
@@ -46,12 +51,11 @@ def test_a_reload_brings_everything_back(visit: Callable[..., Any], tiny_zip: Ca
     page = visit()
     upload(page, tiny_zip("again"))
     prune(page)
-    summary = page.locator("#summary").inner_text()
+    summary = figures(page).text_content()
     visit.reload(page)
     expect(page.locator("#status").get_by_text("again-upload", exact=True)).to_be_visible()
     expect(page.get_by_role("tab", name="3 Before and after")).to_have_attribute("aria-selected", "true")
-    expect(page.locator("#summary")).to_have_text(re.compile("Sparsity of the model"))
-    assert page.locator("#summary").inner_text() == summary
+    expect(figures(page)).to_have_text(summary)
     tab(page, "2 Recipe")
     expect(page.locator("#steps li")).to_have_count(1)
     tab(page, "1 Model")
@@ -133,7 +137,7 @@ def test_cancelled_work_leaves_the_previous_result(visit: Callable[..., Any]) ->
     page.get_by_role("radio", name=re.compile("^kobert-shape")).check()
     expect(page.locator("#status").get_by_text("kobert-shape", exact=True)).to_be_visible()
     prune(page)
-    summary = page.locator("#summary").text_content()
+    summary = figures(page).text_content()
     use_yaml(page, SLOW)
     go = page.get_by_role("button", name="Prune", exact=True)
     go.click()
@@ -142,12 +146,12 @@ def test_cancelled_work_leaves_the_previous_result(visit: Callable[..., Any]) ->
     expect(toast(page)).to_contain_text("Nothing has changed")
     dismiss(page)
     expect(page.locator("#prune-progress")).not_to_contain_text("Pruning")
-    assert page.locator("#summary").text_content() == summary
+    expect(figures(page)).to_have_text(summary)
     expect(page.locator("#steps li")).to_have_count(30)
     choose_preset(page, "1. Key of the first layer")  # the page is free for other work
     expect(page.locator("#steps li")).to_have_count(1)
     go.click()
-    expect(page.locator("#summary")).not_to_have_text(summary)
+    expect(figures(page)).not_to_have_text(summary)
 
 
 def test_a_waiting_visitor_sees_the_place_in_the_queue_and_may_leave_it(visit: Callable[..., Any]) -> None:
