@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from .model.tree import tree as tree
     from .pruning.apply import apply as apply
     from .recipe import Recipe as Recipe
-    from .recipe import Step as Step
     from .reports import figures as figures
     from .reports.compare import Comparison as Comparison
     from .reports.compare import compare as compare
@@ -39,9 +38,11 @@ if TYPE_CHECKING:
     from .scores import method as method
     from .scores import methods as methods
     from .selection import Selection as Selection
+    from .step import Step as Step
 
 _HOMES = {
-    "recipe": ("Recipe", "Step"),
+    "recipe": ("Recipe",),
+    "step": ("Step",),
     "selection": ("Selection",),
     "checkpoint": ("Checkpoint",),
     "checkpoint.masked": ("load",),

@@ -6,118 +6,20 @@ back.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import (
-    BeforeValidator,
-    Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    field_serializer,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator
 
-from .errors import Message, RecipeError
+from .errors import RecipeError
 from .safe_yaml import MAX_BYTES, from_json, from_yaml
-from .selection import Selection, as_tuple
+from .selection import as_tuple
+from .step import Step
 from .validation import FrozenModel
 
-ScopeName = Literal["local", "global"]
-Option = StrictBool | StrictInt | StrictFloat | StrictStr | None
-
 _BREAKS = frozenset("\x85\u2028\u2029\ufeff")  # PyYAML folds them where it does not escape
-_INFINITIES = {"inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
-
-
-def _as_selection(value: Any) -> Any:
-    """Accept a glob, or a list of globs, in place of a selection that includes them."""
-    return {"include": value} if isinstance(value, str | list | tuple) else value
-
-
-class Step(FrozenModel):
-    """Describe one pruning step: a method, an amount, a scope and a selection.
-
-    Example:
-        >>> import bertprune as bp
-        >>> step = bp.Step(method="ln_structured", count=8, options={"dim": 1}, select="encoder.layer.0.*")
-        >>> print(step)
-        ln_structured 8 local, dim=1 on include encoder.layer.0.*
-    """
-
-    method: StrictStr = Field(min_length=1)
-    """A registered method's name; `bertprune.methods()` lists them."""
-    fraction: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
-    """The share to prune of what is still alive (0 < f ≤ 1); give this or `count`."""
-    count: Annotated[int, Field(strict=True, ge=1)] | None = None
-    """How many to prune: entries, or slices for structured methods; in each tensor (local) or in total (global)."""
-    scope: ScopeName = "local"
-    """`local`: each tensor is ranked by itself. `global`: all selected tensors are ranked together."""
-    select: Annotated[Selection, BeforeValidator(_as_selection)] = Selection()
-    """The tensors to prune; a glob or a list of globs is short for `Selection(include=…)`."""
-    options: Mapping[StrictStr, Option] = Field(default_factory=dict)
-    """The method's own options, checked against the method when the recipe is applied or previewed."""
-
-    @field_validator("options")
-    @classmethod
-    def _infinities_from_text(cls, options: Mapping[str, Option]) -> dict[str, Option]:
-        if any(isinstance(value, float) and math.isnan(value) for value in options.values()):
-            raise ValueError(Message("an option must not be NaN", code="field.nan_option"))
-        return {
-            key: _INFINITIES.get(value.lower(), value) if isinstance(value, str) else value
-            for key, value in sorted(options.items())
-        }
-
-    @field_serializer("options")
-    def _infinities_to_text(self, options: Mapping[str, Option]) -> dict[str, Option]:
-        infinite = (math.inf, -math.inf)
-        return {key: str(value) if value in infinite else value for key, value in options.items()}
-
-    @model_validator(mode="after")
-    def _one_amount(self) -> Self:
-        if (self.fraction is None) == (self.count is None):
-            raise ValueError(
-                Message(
-                    "give either fraction (0 < f ≤ 1) or count (an integer ≥ 1), and not both", code="field.one_amount"
-                )
-            )
-        return self
-
-    def __hash__(self) -> int:
-        return hash((self.method, self.fraction, self.count, self.scope, self.select, tuple(self.options.items())))
-
-    @property
-    def amount(self) -> int | float | None:
-        """The count or the fraction, whichever is given, as torch's functions take it."""
-        return self.fraction if self.count is None else self.count
-
-    def amount_of(self, alive: int) -> int:
-        """Compute how many entries or slices to prune, rounded as in torch (half to even).
-
-        Args:
-            alive: how many are alive, an integer.
-
-        Returns:
-            `count`, or `fraction` of `alive`, as an integer; `count` may be more than `alive`.
-
-        Example:
-            >>> import bertprune as bp
-            >>> bp.Step(method="l1_unstructured", fraction=0.3).amount_of(589_824)
-            176947
-        """
-        return self.count if self.count is not None else round((self.fraction or 0.0) * alive)
-
-    def __str__(self) -> str:
-        """Describe the step in one line, as the tables do."""
-        amount = f"{self.fraction:.4g}" if self.fraction is not None else f"{self.count:,}"
-        options = "".join(f", {key}={value}" for key, value in self.options.items())
-        return f"{self.method} {amount} {self.scope}{options} on {self.select}"
 
 
 class Recipe(FrozenModel):

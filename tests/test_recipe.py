@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from torch.nn.utils import prune
 
 from bertprune.errors import RecipeError
-from bertprune.recipe import MAX_BYTES, Recipe, Step
+from bertprune.recipe import MAX_BYTES, Recipe
 from bertprune.selection import Selection, describe
+from bertprune.step import Step
 
 words = st.text(min_size=1, max_size=12)
 names = st.lists(words, max_size=3).map(tuple)

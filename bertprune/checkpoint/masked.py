@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, RecipeError, shortened
 from ..model.hooks import MaskDtype, attach
 from ..model.targets import every_target, targets_by_name
-from ..recipe import Recipe, Step
+from ..recipe import Recipe
+from ..step import Step
 from .checkpoint import Checkpoint
 from .headers import TensorFact
 from .json_files import folder_config, read_object

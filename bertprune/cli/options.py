@@ -11,8 +11,9 @@ import typer
 import bertprune as bp
 
 from ..errors import RecipeError
-from ..recipe import Recipe, Step
+from ..recipe import Recipe
 from ..selection import Selection
+from ..step import Step
 from .values import parse_count, parse_fraction, parse_layers, parse_names, parse_options
 
 if TYPE_CHECKING:

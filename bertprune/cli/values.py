@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from ..errors import RecipeError, shortened
-from ..recipe import Option
+from ..step import Option
 
 MAX_LAYER = 999
 """No encoder is deeper; a larger number is a typing error."""

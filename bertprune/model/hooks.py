@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from ..errors import RecipeError, SelectionError
-from ..recipe import Step
 from ..selection import Selection, describe
+from ..step import Step
 from .targets import Owner, Target, every_target, find_targets
 
 MaskDtype = Literal["bool", "float"]

@@ -6,7 +6,8 @@ from torch import nn
 
 from ..model.hooks import MaskDtype, attach
 from ..parallel import Progress, silent
-from ..recipe import Recipe, Step
+from ..recipe import Recipe
+from ..step import Step
 from .decide import StepOutcome, decide
 
 

@@ -14,8 +14,9 @@ from torch.nn.utils.prune import PruningContainer
 from ..errors import NoEffectWarning, RecipeError, SelectionError
 from ..model.targets import Target
 from ..parallel import Progress, choose_map, silent
-from ..recipe import Recipe, Step
+from ..recipe import Recipe
 from ..seeded import Seeded
+from ..step import Step
 from .granularity import Groups
 from .rank import TensorScores, count_true
 from .steps import MatchedStep, match_steps

@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from ..recipe import Recipe, Step
+from ..recipe import Recipe
+from ..step import Step
 from .bounds import Bounds, Range
 from .steps import match_steps
 

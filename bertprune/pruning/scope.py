@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import Message, RecipeError
 from ..parallel import choose_map
-from ..recipe import Step
+from ..step import Step
 from .bounds import Bounds, Range
 from .granularity import Granularity, Groups
 from .rank import TensorScores, drop_lowest, drop_lowest_of_each

@@ -9,8 +9,9 @@ from torch import nn
 from ..errors import RecipeError
 from ..model.globs import MAX_GLOBS, count_globs
 from ..model.targets import Target, find_targets
-from ..recipe import Recipe, Step
+from ..recipe import Recipe
 from ..scores import Method, find_method
+from ..step import Step
 from .granularity import GRANULARITIES, Granularity
 from .scope import SCOPES, Scope
 

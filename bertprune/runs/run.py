@@ -20,8 +20,9 @@ from ..model.targets import targets_by_name
 from ..parallel import Progress, silent
 from ..pruning.decide import StepOutcome, decide
 from ..pruning.preview import Preview, preview_recipe
-from ..recipe import Recipe, Step
+from ..recipe import Recipe
 from ..reports.sparsity import SparsityReport, sparsity
+from ..step import Step
 from .script import script
 
 

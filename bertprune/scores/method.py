@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from torch.nn.utils.prune import BasePruningMethod
 
 from ..errors import Message, RecipeError
-from ..recipe import ScopeName, Step
+from ..step import ScopeName, Step
 from ..validation import describe_problem
 
 Removes = Literal["element", "slice"]

@@ -13,7 +13,7 @@ from typing import get_args
 
 from ..errors import BertpruneWarning, RecipeError
 from ..model.hooks import register_hook_class
-from ..recipe import ScopeName
+from ..step import ScopeName
 from .method import Method, Removes, Rule, options_model, refuse_unusable
 
 REGISTER: dict[str, Method] = {}

@@ -11,7 +11,8 @@ from torch.nn.utils import prune
 
 from bertprune.errors import RecipeError
 from bertprune.pruning.apply import apply
-from bertprune.recipe import Recipe, Step
+from bertprune.recipe import Recipe
+from bertprune.step import Step
 
 pytestmark = pytest.mark.filterwarnings("ignore::bertprune.errors.NoEffectWarning")
 
