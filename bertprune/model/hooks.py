@@ -24,6 +24,7 @@ TORCH_METHODS: Mapping[str, Callable[..., prune.BasePruningMethod]] = {
 """What makes torch's own hook for each of torch's own methods; it takes the amount and the step's options."""
 
 _HOOK_MAKERS = dict(TORCH_METHODS)
+_NORMS = ("fro", "nuc")
 
 
 class MaskHook(prune.CustomFromMask):
@@ -150,12 +151,24 @@ def _hook(step: Step, mask: Tensor, tensor: str) -> prune.BasePruningMethod:
     make = _HOOK_MAKERS.get(step.method)
     if make is None or step.scope != "local":
         return _named_hook("".join(part.capitalize() for part in step.method.split("_")), mask, tensor)
+    if step.method in TORCH_METHODS:
+        _check_torch_options(step)
     try:
         hook = make(amount=step.amount, **step.options)
     except (TypeError, ValueError) as error:
         raise RecipeError("{method}: {error}", code="method.failed", method=step.method, error=str(error)) from error
     hook._tensor_name = tensor
     return hook
+
+
+def _check_torch_options(step: Step) -> None:
+    """Refuse options that torch's classes accept, and fail on when they are used. Raises RecipeError."""
+    n, dim = step.options.get("n", 2), step.options.get("dim", -1)
+    if type(dim) is not int or (type(n) not in (int, float) and n not in _NORMS):
+        raise RecipeError(
+            "{method}: n must be a number, fro or nuc, and dim an integer, not {options}",
+            code="method.torch_options", method=step.method, options=dict(step.options),
+        )  # fmt: skip
 
 
 def _named_hook(name: str, mask: Tensor, tensor: str) -> MaskHook:

@@ -70,6 +70,12 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "other shape": (_set(".weight_mask", torch.ones(2).bool()), "checkpoint.mask_does_not_fit"),
     "float mask": (_set(".weight_mask", torch.ones(32, 32)), "checkpoint.mask_does_not_fit"),
     "twice": (_set(".weight", torch.ones(32, 32)), "checkpoint.masked_twice"),
+    "an option of another type": (
+        lambda folder: (folder / "recipe.yaml").write_text(
+            (folder / "recipe.yaml").read_text().replace("n: 2", "n: several")
+        ),
+        "method.torch_options",
+    ),
     "one more mask": (
         _tensors(lambda t: t.update({"x_orig": torch.ones(2), "x_mask": torch.ones(2).bool()})),
         "checkpoint.masked_history",
