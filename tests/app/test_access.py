@@ -12,8 +12,9 @@ from app.i18n import LANGUAGES, say
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 PANELS = ("tab_model", "tab_recipe", "tab_result", "tab_cost", "tab_take")
-SETTLED = "document.getAnimations().every((one) => !(one instanceof CSSTransition) || one.playState !== 'running')"
-"""Nothing fades any more: every colour is its last."""
+SETTLED = """document.getAnimations().every(
+  (one) => one.playState !== 'running' || one.effect.getComputedTiming().endTime === Infinity)"""
+"""Nothing fades any more, and no toast flies in: every colour is its last."""
 
 
 def findings(page: Any) -> list[str]:
