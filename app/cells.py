@@ -33,8 +33,8 @@ def cells_of(root: bp.ModuleNode) -> dict[Cell, list[str]]:
     found: dict[Cell, list[str]] = defaultdict(list)
     for node in root.walk():
         matrices = node.own_parameters and not node.children and "Norm" not in node.type
-        if matrices and node.place and node.place.role:
-            found[node.place.role, node.place.layer].append(node.path)
+        for role in node.place.roles if matrices and node.place else ():
+            found[role, node.place.layer].append(node.path)
     return dict(sorted(found.items(), key=lambda one: (ROLES.index(one[0][0]), -1 if one[0][1] is None else one[0][1])))
 
 

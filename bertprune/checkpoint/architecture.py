@@ -4,6 +4,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, Message, Note, shortened
+from ..model.family_tables import KNOWN_FAMILIES
 from .headers import TensorFact
 from .json_files import first_line
 
@@ -152,8 +153,8 @@ def _model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str)
     if not isinstance(given, str) or given not in CONFIG_MAPPING:
         raise CheckpointError(
             "{name}: config.json gives model_type {given}, which transformers does not know"
-            " (code that comes with a checkpoint is never run); bert, roberta, distilbert and electra are supported",
-            code="checkpoint.unknown_model_type", name=name, given=shortened(repr(given)),
+            " (code that comes with a checkpoint is never run); roles are known for {known}",
+            code="checkpoint.unknown_model_type", name=name, given=shortened(repr(given)), known=KNOWN_FAMILIES,
         )  # fmt: skip
     return given, []
 

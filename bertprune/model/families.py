@@ -1,55 +1,18 @@
-"""The role of each module in the encoder, for the model families listed here.
+"""The layer and the role of each module in an encoder, for the families in `family_tables`.
 
 The family comes from the model's config (`config.model_type`), never from module names, since a custom model may
 have similar names.
 """
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Any
 
 from torch import nn
 
-_BERT_ROLES = {
-    r"embeddings\.word_embeddings": "embeddings.word",
-    r"embeddings\.position_embeddings": "embeddings.position",
-    r"embeddings\.token_type_embeddings": "embeddings.token_type",
-    r"encoder\.layer\.\d+\.(cross)?attention\.self\.query": "attention.query",
-    r"encoder\.layer\.\d+\.(cross)?attention\.self\.key": "attention.key",
-    r"encoder\.layer\.\d+\.(cross)?attention\.self\.value": "attention.value",
-    r"encoder\.layer\.\d+\.(cross)?attention\.output\.dense": "attention.output",
-    r"encoder\.layer\.\d+\.intermediate\.dense": "ffn.intermediate",
-    r"encoder\.layer\.\d+\.output\.dense": "ffn.output",
-    r"pooler\.dense": "pooler",
-}
-_DISTILBERT_ROLES = {
-    r"embeddings\.word_embeddings": "embeddings.word",
-    r"embeddings\.position_embeddings": "embeddings.position",
-    r"transformer\.layer\.\d+\.attention\.q_lin": "attention.query",
-    r"transformer\.layer\.\d+\.attention\.k_lin": "attention.key",
-    r"transformer\.layer\.\d+\.attention\.v_lin": "attention.value",
-    r"transformer\.layer\.\d+\.attention\.out_lin": "attention.output",
-    r"transformer\.layer\.\d+\.ffn\.lin1": "ffn.intermediate",
-    r"transformer\.layer\.\d+\.ffn\.lin2": "ffn.output",
-}
-_ROLES = {
-    family: [(re.compile(pattern), role) for pattern, role in roles.items()]
-    for family, roles in {
-        "bert": _BERT_ROLES,
-        "roberta": _BERT_ROLES,
-        "distilbert": _DISTILBERT_ROLES,
-        "electra": _BERT_ROLES,
-    }.items()
-}
-_FAMILY_OF_TYPE = {
-    "bert": "bert",
-    "roberta": "roberta",
-    "xlm-roberta": "roberta",
-    "camembert": "roberta",
-    "distilbert": "distilbert",
-    "electra": "electra",
-}
-_LAYER = re.compile(r"(?:encoder|transformer)\.layer\.(\d+)(?:\.|$)")
+from .family_tables import FAMILIES, Family, Fused
+
+_FAMILY_OF_TYPE = {kind: family for family in FAMILIES for kind in family.types}
 
 
 @dataclass(frozen=True)
@@ -59,58 +22,124 @@ class Place:
     family: str
     layer: int | None
     role: str | None
+    """A fused projection has its roles joined by `+`; `roles` lists them."""
+    uses: int = 1
+    """How many layers of a forward pass share this one: 12 for the one layer of an ALBERT of twelve."""
+    repeats: int = 1
+    """How often the parts of a fused projection follow one another in its rows: once, or once for each head."""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles, several for a fused projection."""
+        return tuple(self.role.split("+")) if self.role else ()
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether the module holds several projections in one matrix."""
+        return len(self.roles) > 1
+
+    def rows(self, role: str, size: int) -> tuple[slice, ...]:
+        """Return which of `size` rows have a role: all, or those of its part of a fused projection."""
+        block = size // (len(self.roles) * self.repeats)
+        starts = range(self.roles.index(role) * block, size, block * len(self.roles))
+        return tuple(slice(start, start + block) for start in starts)
+
+
+@dataclass(frozen=True)
+class _Base:
+    """The base model that was found: its table, its config, and the prefix of its paths."""
+
+    prefix: str
+    family: Family
+    config: Any
 
 
 def places(model: nn.Module) -> dict[str, Place]:
-    """Map every module path of a BERT, RoBERTa, XLM-R, CamemBERT, DistilBERT or ELECTRA model to its place.
+    """Map every module path of a model of a known family to its place.
 
     Reads module names and the config only, so a model on the meta device works. Roles belong to the modules that
-    own weights (Linear, Embedding); containers, LayerNorms and ELECTRA's `embeddings_project` have a layer at most.
+    own weights (Linear, Embedding); containers, LayerNorms and projections of embeddings have a layer at most.
     Modules outside the base model have the role `head`; the root has no place. A custom model around exactly one
-    such encoder works too. Any other model gives an empty dict.
+    such encoder works too, and so do wrappers such as DataParallel. Any other model gives an empty dict.
     """
     base = _find_base(model)
     if base is None:
         return {}
-    paths = (path for path, _ in model.named_modules(remove_duplicate=False) if path)
-    return {path: _place(path, *base) for path in paths}
+    paths = [path for path, _ in model.named_modules(remove_duplicate=False) if path]
+    layers = [path for path in paths if _is_layer(path.removeprefix(base.prefix), base.family)]
+    numbers = {path: number for number, path in enumerate(layers)}
+    return {path: _place(path, base, numbers) for path in paths}
 
 
 def base_prefix(model: nn.Module) -> str:
     """Return the prefix of the base model's paths: "bert." in a BertForX, "" in a bare or unknown model."""
     base = _find_base(model)
-    return base[0] if base else ""
+    return base.prefix if base else ""
 
 
-@lru_cache(maxsize=4096)
-def _place(path: str, prefix: str, family: str) -> Place:
-    if not path.startswith(prefix):
-        return Place(family, None, None if prefix.startswith(path + ".") else "head")
-    inner = path.removeprefix(prefix)
-    layer = _LAYER.match(inner)
-    role = next((role for pattern, role in _ROLES[family] if pattern.fullmatch(inner)), None)
-    return Place(family, int(layer[1]) if layer else None, role)
+def _place(path: str, base: _Base, layers: Mapping[str, int]) -> Place:
+    family = base.family
+    if not path.startswith(base.prefix):
+        return Place(family.name, None, None if base.prefix.startswith(path + ".") else "head")
+    inner = path.removeprefix(base.prefix)
+    layer = base.prefix + ".".join(inner.split(".")[: family.layers.count(".") + 1])
+    if layer not in layers:
+        return Place(family.name, None, family.outside.get(inner))
+    number, role = layers[layer], family.in_layer.get(path[len(layer) + 1 :])
+    uses = _uses(base, number, len(layers))
+    if isinstance(role, Fused):
+        repeats = base.config.num_attention_heads if role.by_head else 1
+        return Place(family.name, number, "+".join(role.roles), uses, repeats)
+    return Place(family.name, number, role, uses)
 
 
-def _find_base(model: nn.Module) -> tuple[str, str] | None:
-    """Find the path prefix and the family of the base model; None if none or several are known."""
-    found: list[tuple[str, str]] = []
+def _is_layer(inner: str, family: Family) -> bool:
+    parts, wanted = inner.split("."), family.layers.split(".")
+    if len(parts) != len(wanted):
+        return False
+    return all(part.isdecimal() if want == "{}" else part == want for part, want in zip(parts, wanted, strict=True))
+
+
+def _uses(base: _Base, number: int, layers: int) -> int:
+    """Count how often a forward pass runs a layer; transformers spreads its passes evenly over the groups."""
+    if base.family.shared_by is None:
+        return 1
+    passes, groups = (int(getattr(base.config, key)) for key in base.family.shared_by)
+    group = number // max(1, layers // groups)
+    return sum(int(one / (passes / groups)) == group for one in range(passes))
+
+
+def _find_base(model: nn.Module) -> _Base | None:
+    """Find the base model; None if none or several are known."""
+    found: list[_Base] = []
     for path, module in model.named_modules():
-        inside = any(f"{path}.".startswith(prefix) for prefix, _ in found)
-        family = None if inside else _family(module)
-        if family is not None:
-            found.append((_inner_prefix(path, module), family))
+        inside = any(f"{path}.".startswith(base.prefix) for base in found)
+        base = None if inside else _base_of(path, module)
+        if base is not None:
+            found.append(base)
     return found[0] if len(found) == 1 else None
 
 
-def _family(module: nn.Module) -> str | None:
-    """Return the family of a pretrained model; its submodules have the config too, but no `base_model_prefix`."""
-    if not isinstance(getattr(module, "base_model_prefix", None), str):
+def _base_of(path: str, module: nn.Module) -> _Base | None:
+    """Return the base model in a pretrained model, if that is of a known family and is an encoder alone.
+
+    Its submodules have the config too, but no `base_model_prefix`, or no layers where the table expects them. The class
+    is asked, since wrappers pass the questions about their attributes on.
+    """
+    prefix, config = getattr(type(module), "base_model_prefix", None), getattr(module, "config", None)
+    family = _FAMILY_OF_TYPE.get(str(getattr(config, "model_type", None)))
+    if not isinstance(prefix, str) or family is None or getattr(config, "is_encoder_decoder", False):
         return None
-    return _FAMILY_OF_TYPE.get(str(getattr(getattr(module, "config", None), "model_type", None)))
+    parts = [path, prefix if prefix in module._modules else ""]
+    base = _Base("".join(f"{part}." for part in parts if part), family, config)
+    return base if _has_layers(module, parts[1], family) else None
 
 
-def _inner_prefix(path: str, module: nn.Module) -> str:
-    inner = str(module.base_model_prefix)
-    parts = [path, inner if inner in module._modules else ""]
-    return "".join(f"{part}." for part in parts if part)
+def _has_layers(module: nn.Module, inner: str, family: Family) -> bool:
+    """Return whether the container of the layers is where the table says."""
+    container = family.layers.partition(".{}")[0]
+    try:
+        module.get_submodule(f"{inner}.{container}" if inner else container)
+    except AttributeError:
+        return False
+    return True

@@ -1,16 +1,19 @@
 """Find the tensors that a selection matches; a tied tensor is one target with several owners."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import SelectionError, first_names, shortened
 from ..selection import Selection, describe
+from .direct_reads import reader_of
 from .families import Place, base_prefix, places
+from .family_tables import KNOWN_FAMILIES
 from .globs import Globs
 from .names import full_name, pruned_names
 
@@ -21,6 +24,8 @@ class Owner(NamedTuple):
     path: str
     module: nn.Module
     tensor: str
+    reader: nn.Module | None = None
+    """The parent, where it reads the tensor without calling the module, so that hooks of the module never run."""
 
     @property
     def name(self) -> str:
@@ -41,12 +46,36 @@ class Target:
     parameter: nn.Parameter
     """The dense values: `weight`, or `weight_orig` if it is pruned."""
     mask: Tensor | None
-    """The mask at its first owner, if it is pruned."""
+    """What its owners keep together: 0 where each has a mask that removes the value; None where one has none."""
+    role: str | None = None
+    """The role of the part that is meant, in a fused projection; None for the whole tensor."""
+    rows: tuple[slice, ...] = ()
+    """The rows of that part; empty for the whole tensor."""
 
     @cached_property
     def name(self) -> str:
         """The name at its first owner, in the order of `named_modules`."""
         return self.owners[0].name
+
+    @property
+    def label(self) -> str:
+        """The name, with the role of a part: `layers.0.attn.Wqkv.weight (attention.key)`."""
+        return f"{self.name} ({self.role})" if self.role else self.name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the tensor, or of the part that is meant."""
+        height = sum(rows.stop - rows.start for rows in self.rows)
+        return (height, *self.parameter.shape[1:]) if self.rows else tuple(self.parameter.shape)
+
+    def row_mask(self) -> Tensor | None:
+        """Mark the rows of the part that is meant, in the tensor's number of dimensions; None for the whole tensor."""
+        if not self.rows:
+            return None
+        marked = torch.zeros(len(self.parameter), dtype=torch.bool, device=self.parameter.device)
+        for rows in self.rows:
+            marked[rows] = True
+        return marked.view(-1, *[1] * (self.parameter.dim() - 1))
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -60,13 +89,25 @@ def every_target(model: nn.Module, *, shared_modules: bool = False) -> tuple[Tar
     With `shared_modules`, a module that the model holds at several paths is an owner at each of them.
     """
     found: dict[int, tuple[nn.Parameter, list[Owner]]] = {}
-    for path, module in model.named_modules(remove_duplicate=not shared_modules):
+    modules = dict(model.named_modules(remove_duplicate=not shared_modules))
+    for path, module in modules.items():
+        above, _, child = path.rpartition(".")
+        reader = reader_of(modules.get(above), child)
         names = {f"{local}_orig": local for local in pruned_names(module)}
         for key, parameter in module._parameters.items():
             if parameter is not None:
-                owner = Owner(path, module, names.get(key, key))
+                owner = Owner(path, module, names.get(key, key), reader)
                 found.setdefault(id(parameter), (parameter, []))[1].append(owner)
-    return tuple(Target(tuple(owners), parameter, owners[0].mask) for parameter, owners in found.values())
+    return tuple(Target(tuple(owners), parameter, _joint_mask(owners)) for parameter, owners in found.values())
+
+
+def _joint_mask(owners: list[Owner]) -> Tensor | None:
+    """Return the mask of all owners; where they differ, a value is kept that one of them keeps."""
+    masks = {id(mask): mask for mask in (owner.mask for owner in owners)}
+    if len(masks) == 1:
+        return masks.popitem()[1]
+    given = [mask for mask in masks.values() if mask is not None]
+    return reduce(torch.logical_or, given) if len(given) == len(masks) else None
 
 
 def targets_by_name(model: nn.Module) -> dict[str, Target]:
@@ -77,16 +118,18 @@ def targets_by_name(model: nn.Module) -> dict[str, Target]:
 def find_targets(model: nn.Module, selection: Selection, missing: Iterable[str] = ()) -> tuple[Target, ...]:
     """Return the targets that meet every condition of the selection, in the order of `named_modules`.
 
-    A tied tensor is selected if one of its owners meets the conditions, and left out if one of them is excluded.
-    `missing` names parameters that the checkpoint lacks; they are never selected. Meta tensors work too.
+    Where roles are asked for, a fused projection gives a target for each part that has one of them. A tied tensor is
+    selected if one of its owners meets the conditions, and left out if one of them is excluded. `missing` names
+    parameters that the checkpoint lacks; they are never selected. Meta tensors work too.
     Raises SelectionError where one of the conditions, or all of them together, match nothing.
     """
+    _refuse_adapters(model)
     matcher = _Matcher(model, selection)
     matching = [target for target in matcher.candidates if matcher.matches(target)]
     unavailable = frozenset(missing)
     chosen = tuple(target for target in matching if unavailable.isdisjoint((target.name, *target.aliases)))
     if chosen:
-        return chosen
+        return tuple(part for target in chosen for part in matcher.parts(target))
     asked = describe(selection)
     if matching:
         raise SelectionError(
@@ -116,11 +159,21 @@ class _Matcher:
             return False
         return any(self._meets_all(owner) for owner in target.owners)
 
+    def parts(self, target: Target) -> Iterator[Target]:
+        """Split a fused projection into the parts whose roles are asked for; others stay whole."""
+        place = self._place(target.owners[0])
+        if not self.selection.roles or not place.is_fused:
+            yield target
+            return
+        for role in place.roles:
+            if role in self.selection.roles:
+                yield replace(target, role=role, rows=place.rows(role, len(target.parameter)))
+
     def _meets_all(self, owner: Owner) -> bool:
         wanted, place = self.selection, self._place(owner)
         return (
             owner.tensor == wanted.tensor
-            and (not wanted.roles or place.role in wanted.roles)
+            and (not wanted.roles or not set(place.roles).isdisjoint(wanted.roles))
             and (not wanted.layers or place.layer in wanted.layers)
             and (not wanted.types or type(owner.module).__name__ in wanted.types)
             and (not wanted.include or any(self.globs.match(glob, owner.path) for glob in wanted.include))
@@ -142,12 +195,14 @@ class _Matcher:
         asked, tensor = self.selection, shortened(self.selection.tensor)
         if not self.places and (asked.roles or asked.layers):
             raise SelectionError(
-                "roles and layers are known for BERT, RoBERTa, DistilBERT and ELECTRA models only; "
+                "roles and layers are known for models with one encoder of these families: {families}; "
                 "select by type or by glob here",
-                code="selection.unknown_family",
-            )
+                code="selection.unknown_family", families=KNOWN_FAMILIES,
+            )  # fmt: skip
         found = [self._place(owner) for owner in self.owners]
-        _require(asked.roles, [place.role for place in found], _NO_ROLE, code="selection.unknown_role")
+        _require(
+            asked.roles, [role for place in found for role in place.roles], _NO_ROLE, code="selection.unknown_role"
+        )
         _require(asked.layers, [place.layer for place in found], _NO_LAYER, code="selection.unknown_layer")
         types = [type(owner.module).__name__ for owner in self.owners]
         _require(asked.types, types, _NO_TYPE, code="selection.unknown_type", tensor=tensor)
@@ -175,6 +230,16 @@ _NO_TYPE = "the model has no module of type {given!r} with a {tensor}; it has {k
 _UNMATCHED = "{glob!r} matches no module with a {tensor}; the model has {known}"
 _NEAR = "{glob!r} matches no module with a {tensor}; the nearest are {near}"
 _CONTAINER = "{glob!r} matches no module with a {tensor}; {path} is a container: {wider!r} matches what is inside"
+
+
+def _refuse_adapters(model: nn.Module) -> None:
+    """Refuse a model with adapters: merging them later would write over what pruning left. Raises SelectionError."""
+    for path, module in model.named_modules():
+        if type(module).__module__.startswith("peft."):
+            raise SelectionError(
+                "{module} is an adapter of peft; merge it into the weights first: model = model.merge_and_unload()",
+                code="selection.adapter", module=path or type(module).__name__,
+            )  # fmt: skip
 
 
 def _having(tensor: str, targets: tuple[Target, ...]) -> list[Target]:

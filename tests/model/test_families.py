@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+import bertprune as bp
+from bertprune.errors import SelectionError
 from bertprune.model.families import Place, base_prefix, places
+
+from .tiny_families import T5, build
 
 IN_A_LAYER = [
     "attention.key",
@@ -117,7 +121,43 @@ def test_a_custom_model_around_one_encoder_works(tiny):
 def test_unknown_models_have_no_places(tiny):
     lookalike = nn.ModuleDict({"encoder": nn.ModuleDict({"layer": nn.ModuleList([nn.Linear(2, 2)])})})
     two = Wrapper(question=tiny("BertModel"), passage=tiny("BertModel"))
-    albert = tiny("AlbertModel", embedding_size=8)
-    for model in (lookalike, two, albert):
+    fnet = tiny("FNetModel")
+    for model in (lookalike, two, fnet):
         assert places(model) == {}
         assert base_prefix(model) == ""
+
+
+def test_roles_are_found_in_a_wrapper_and_prune_what_it_wraps(tiny):
+    model = tiny("BertForSequenceClassification")
+    wrapped, inputs = nn.DataParallel(model), torch.tensor([[2, 7, 11]])
+    key = bp.Selection(roles="attention.key", layers=[1])
+    bp.apply(wrapped, bp.Step(method="l1_unstructured", fraction=0.5, select=key))
+    assert int(model.bert.encoder.layer[1].attention.self.key.weight_mask.sum()) == 512
+    assert torch.equal(wrapped(inputs)[0], model(inputs)[0])
+
+
+def test_a_wrapper_that_passes_questions_on_is_not_taken_for_the_model(tiny):
+    """Such as the one that `torch.compile` makes."""
+
+    class Passing(Wrapper):
+        def __getattr__(self, name):
+            return super().__getattr__(name) if name == "_orig_mod" else getattr(self._orig_mod, name)
+
+    wrapped = Passing(_orig_mod=tiny("BertForMaskedLM"))
+    assert base_prefix(wrapped) == "_orig_mod.bert."
+    assert places(wrapped)["_orig_mod.bert.encoder.layer.1.output.dense"] == Place("bert", 1, "ffn.output")
+
+
+def test_an_adapter_has_to_be_merged_first(tiny):
+    model = tiny("BertModel")
+    query = model.encoder.layer[0].attention.self.query
+    model.encoder.layer[0].attention.self.query = type("Linear", (Wrapper,), {"__module__": "peft.tuners.lora"})(
+        base_layer=query
+    )
+    with pytest.raises(SelectionError, match="merge_and_unload"):
+        bp.apply(model, bp.Step(method="l1_unstructured", fraction=0.5))
+
+
+@pytest.mark.parametrize("name", ["T5Model", "T5ForConditionalGeneration"])
+def test_a_model_with_a_decoder_has_no_places(name):
+    assert places(build(name, "T5Config", T5)) == {}

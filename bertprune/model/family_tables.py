@@ -1,0 +1,197 @@
+"""What the modules of each model family are for: one table a family, in plain module names.
+
+In `layers`, `{}` stands for a number. A role may stand on several modules of a layer: both inputs of a gated
+feed-forward part are `ffn.intermediate`, and projections of relative positions count with the projection they serve.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fused:
+    """The roles of a matrix that holds several projections, one below the other in its rows."""
+
+    roles: tuple[str, ...]
+    by_head: bool = False
+    """Whether each attention head has its own rows of every projection, instead of one projection after another."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """The table of one family."""
+
+    title: str
+    """What messages call it."""
+    name: str
+    types: tuple[str, ...]
+    """The `model_type` of transformers' configs."""
+    layers: str
+    """The path of a layer in the base model."""
+    in_layer: Mapping[str, str | Fused]
+    """Roles by path within a layer."""
+    outside: Mapping[str, str]
+    """Roles by path within the base model, outside the layers."""
+    shared_by: tuple[str, str] | None = None
+    """Where layers share their weights: the config's keys for how many layers there are, and how many groups."""
+
+
+_QKV = ("attention.query", "attention.key", "attention.value")
+_EMBEDDINGS = {
+    "embeddings.word_embeddings": "embeddings.word",
+    "embeddings.position_embeddings": "embeddings.position",
+    "embeddings.token_type_embeddings": "embeddings.token_type",
+}
+_FEED_FORWARD = {"intermediate.dense": "ffn.intermediate", "output.dense": "ffn.output"}
+_BERT_LAYER: dict[str, str | Fused] = {
+    f"{attention}.{part}": role
+    for attention in ("attention", "crossattention")
+    for part, role in {
+        "self.query": "attention.query",
+        "self.key": "attention.key",
+        "self.value": "attention.value",
+        "output.dense": "attention.output",
+    }.items()
+} | _FEED_FORWARD
+_BERT = {**_EMBEDDINGS, "pooler.dense": "pooler"}
+_GATED_LAYER = {
+    "self_attn.q_proj": "attention.query",
+    "self_attn.k_proj": "attention.key",
+    "self_attn.v_proj": "attention.value",
+    "self_attn.o_proj": "attention.output",
+    "mlp.gate_proj": "ffn.intermediate",
+    "mlp.up_proj": "ffn.intermediate",
+    "mlp.down_proj": "ffn.output",
+}
+
+FAMILIES = (
+    Family("BERT", "bert", ("bert",), "encoder.layer.{}", _BERT_LAYER, _BERT),
+    Family(
+        "RoBERTa, XLM-R, CamemBERT",
+        "roberta",
+        ("roberta", "xlm-roberta", "camembert"),
+        "encoder.layer.{}",
+        _BERT_LAYER,
+        _BERT,
+    ),
+    Family(
+        "DistilBERT",
+        "distilbert",
+        ("distilbert",),
+        "transformer.layer.{}",
+        {
+            "attention.q_lin": "attention.query",
+            "attention.k_lin": "attention.key",
+            "attention.v_lin": "attention.value",
+            "attention.out_lin": "attention.output",
+            "ffn.lin1": "ffn.intermediate",
+            "ffn.lin2": "ffn.output",
+        },
+        _EMBEDDINGS,
+    ),
+    Family("ELECTRA", "electra", ("electra",), "encoder.layer.{}", _BERT_LAYER, _EMBEDDINGS),
+    Family(
+        "ALBERT",
+        "albert",
+        ("albert",),
+        "encoder.albert_layer_groups.{}.albert_layers.{}",
+        {
+            "attention.query": "attention.query",
+            "attention.key": "attention.key",
+            "attention.value": "attention.value",
+            "attention.dense": "attention.output",
+            "ffn": "ffn.intermediate",
+            "ffn_output": "ffn.output",
+        },
+        {**_EMBEDDINGS, "pooler": "pooler"},
+        shared_by=("num_hidden_layers", "num_hidden_groups"),
+    ),
+    Family(
+        "MPNet",
+        "mpnet",
+        ("mpnet",),
+        "encoder.layer.{}",
+        {
+            "attention.attn.q": "attention.query",
+            "attention.attn.k": "attention.key",
+            "attention.attn.v": "attention.value",
+            "attention.attn.o": "attention.output",
+            **_FEED_FORWARD,
+        },
+        {**_BERT, "encoder.relative_attention_bias": "embeddings.position"},
+    ),
+    Family(
+        "DeBERTa",
+        "deberta",
+        ("deberta",),
+        "encoder.layer.{}",
+        {
+            "attention.self.in_proj": Fused(_QKV, by_head=True),
+            "attention.self.pos_proj": "attention.key",
+            "attention.self.pos_q_proj": "attention.query",
+            "attention.output.dense": "attention.output",
+            **_FEED_FORWARD,
+        },
+        {**_EMBEDDINGS, "encoder.rel_embeddings": "embeddings.position"},
+    ),
+    Family(
+        "DeBERTa v2 and v3",
+        "deberta-v2",
+        ("deberta-v2",),
+        "encoder.layer.{}",
+        {
+            "attention.self.query_proj": "attention.query",
+            "attention.self.key_proj": "attention.key",
+            "attention.self.value_proj": "attention.value",
+            "attention.self.pos_key_proj": "attention.key",
+            "attention.self.pos_query_proj": "attention.query",
+            "attention.output.dense": "attention.output",
+            **_FEED_FORWARD,
+        },
+        {**_EMBEDDINGS, "encoder.rel_embeddings": "embeddings.position"},
+    ),
+    Family(
+        "ModernBERT",
+        "modernbert",
+        ("modernbert",),
+        "layers.{}",
+        {
+            "attn.Wqkv": Fused(_QKV),
+            "attn.Wo": "attention.output",
+            "mlp.Wi": "ffn.intermediate",
+            "mlp.Wo": "ffn.output",
+        },
+        {"embeddings.tok_embeddings": "embeddings.word"},
+    ),
+    Family("NomicBERT", "nomic_bert", ("nomic_bert",), "layers.{}", _GATED_LAYER, _BERT),
+    Family("EuroBERT", "eurobert", ("eurobert",), "layers.{}", _GATED_LAYER, {"embed_tokens": "embeddings.word"}),
+    Family(
+        "RoFormer",
+        "roformer",
+        ("roformer",),
+        "encoder.layer.{}",
+        _BERT_LAYER,
+        {**_EMBEDDINGS, "encoder.embed_positions": "embeddings.position"},
+    ),
+    Family(
+        "the encoder of T5",
+        "t5",
+        ("t5",),
+        "encoder.block.{}",
+        {
+            "layer.0.SelfAttention.q": "attention.query",
+            "layer.0.SelfAttention.k": "attention.key",
+            "layer.0.SelfAttention.v": "attention.value",
+            "layer.0.SelfAttention.o": "attention.output",
+            "layer.0.SelfAttention.relative_attention_bias": "embeddings.position",
+            "layer.1.DenseReluDense.wi": "ffn.intermediate",
+            "layer.1.DenseReluDense.wi_0": "ffn.intermediate",
+            "layer.1.DenseReluDense.wi_1": "ffn.intermediate",
+            "layer.1.DenseReluDense.wo": "ffn.output",
+        },
+        {"shared": "embeddings.word", "encoder.embed_tokens": "embeddings.word"},
+    ),
+)
+
+KNOWN_FAMILIES = ", ".join(family.title for family in FAMILIES)
+"""What messages say of them."""
