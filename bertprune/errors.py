@@ -124,9 +124,18 @@ class MissingTensorsWarning(BertpruneWarning):
     """The checkpoint lacks tensors that its architecture expects; they were initialised from the seed."""
 
 
+class UntiedWarning(BertpruneWarning):
+    """A tied tensor became two, because its owners have different masks."""
+
+
 def shortened(text: str, most: int = 60) -> str:
     """Shorten outside text for one line of a message."""
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def kind_of(thing: object) -> str:
+    """Name the type of a thing that is not what was expected; a class itself is named as one."""
+    return f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
 
 
 def first_names(names: Iterable[object], most: int = 8) -> str | Message:

@@ -1,5 +1,6 @@
 """Put pruning hooks on a model and take them off. Nothing else in bertprune changes a model's modules."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Literal
@@ -8,12 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from ..errors import RecipeError, SelectionError
+from ..errors import RecipeError, SelectionError, UntiedWarning
 from ..selection import Selection, describe
 from ..step import Step
+from .direct_reads import drop_unused, keep_derived
+from .given import given_model
 from .targets import Owner, Target, every_target, find_targets
 
 MaskDtype = Literal["bool", "float"]
+Made = Step | str
+"""What made a hook: a step, or, where no step is known, the name of the hook's class."""
 
 TORCH_METHODS: Mapping[str, Callable[..., prune.BasePruningMethod]] = {
     "random_unstructured": prune.RandomUnstructured,
@@ -23,7 +28,8 @@ TORCH_METHODS: Mapping[str, Callable[..., prune.BasePruningMethod]] = {
 }
 """What makes torch's own hook for each of torch's own methods; it takes the amount and the step's options."""
 
-_HOOK_MAKERS = dict(TORCH_METHODS)
+HOOK_MAKERS = dict(TORCH_METHODS)
+"""What makes the hook after a local step, by method: a torch class, torch's own or a user's; others get a MaskHook."""
 _NORMS = ("fro", "nuc")
 
 
@@ -43,37 +49,33 @@ class MaskHook(prune.CustomFromMask):
         return _named_hook, (type(self).__name__, self.mask, self._tensor_name)
 
 
-def register_hook_class(method: str, hook: type[prune.BasePruningMethod]) -> None:
-    """Use a user's own torch class as the hook after local steps of the method of that name."""
-    _HOOK_MAKERS[method] = hook
-
-
 def attach(
     targets: Mapping[str, Target],
     masks: Mapping[str, Tensor],
-    history: Mapping[str, Sequence[Step]],
+    history: Mapping[str, Sequence[Made]],
     mask_dtype: MaskDtype = "bool",
     *,
     derive: bool = True,
 ) -> None:
     """Put masks, and the hooks of the steps that made them, on every owner of the targets, in place.
 
-    All by target name; the targets that have a history are changed. `derive=False` leaves the derived tensors
-    (`weight`) to the first forward pass, whose hook makes them anyway: enough for a model that is only counted.
+    All by target name; the targets that have a history are changed. An owner with a mask of its own keeps that too.
+    `derive=False` leaves the derived tensors (`weight`) to the first forward pass, whose hook makes them anyway: enough
+    for a model that is only counted. Everything is made before the first change, so that an error leaves the model
+    whole.
     """
-    for name, steps in history.items():
-        target, mask = targets[name], masks[name].contiguous()
-        stored = mask if mask_dtype == "bool" else mask.to(target.parameter.dtype)
-        with torch.enable_grad():
-            derived = target.parameter * stored if derive else None
-        for owner in target.owners:
-            _attach(owner, target, stored, [_hook(step, stored, owner.tensor) for step in steps], derived)
+    changes: list[Callable[[], None]] = []
+    for name, made in history.items():
+        changes += _changes(targets[name], masks[name].contiguous(), made, mask_dtype, derive)
+    for change in changes:
+        change()
 
 
 def bake(model: nn.Module, select: Selection | str | Sequence[str] | None = None) -> nn.Module:
     """Make pruning permanent, in place: masked values become zeros, masks and hooks are removed.
 
-    Tied tensors stay tied. Source: `torch.nn.utils.prune.remove`.
+    Outputs stay as they are. Tied tensors stay tied, except where torch has pruned only one of their owners further.
+    Source: `torch.nn.utils.prune.remove`.
 
     Args:
         model: a model pruned by bertprune or by plain torch.
@@ -85,6 +87,9 @@ def bake(model: nn.Module, select: Selection | str | Sequence[str] | None = None
     Raises:
         SelectionError: nothing that is selected is pruned.
 
+    Warns:
+        UntiedWarning: a tied tensor has different masks at its owners; baked, there is one tensor for each mask.
+
     Example:
         >>> import bertprune as bp, torch
         >>> layer = torch.nn.Linear(2, 2)
@@ -92,34 +97,127 @@ def bake(model: nn.Module, select: Selection | str | Sequence[str] | None = None
         >>> [name for name, _ in bp.bake(layer).named_parameters()]
         ['bias', 'weight']
     """
+    model = given_model(model, "bp.bake")
     if select is None:
         chosen = every_target(model)
     else:
         select = select if isinstance(select, Selection) else Selection(include=select)
         chosen = find_targets(model, select)
-    pruned = [target for target in chosen if target.mask is not None]
+        _refuse_parts(chosen)
+    pruned = [target for target in chosen if any(owner.mask is not None for owner in target.owners)]
     if select is not None and not pruned:
         raise SelectionError(
             "{select}: no matching tensor is pruned", code="selection.not_pruned", select=describe(select)
         )
-    for target in pruned:
-        for owner in target.owners:
-            prune.remove(owner.module, owner.tensor)  # type: ignore[no-untyped-call]
+    baked = [(target, _by_mask(target)) for target in pruned]
+    values = [[_masked(target.parameter, mask) for mask, _ in groups] for target, groups in baked]
+    for (target, groups), products in zip(baked, values, strict=True):
+        _bake(target, [owners for _, owners in groups], products)
     return model
 
 
-def _attach(
-    owner: Owner, target: Target, mask: Tensor, new: Sequence[prune.BasePruningMethod], derived: Tensor | None
-) -> None:
+def _refuse_parts(targets: Sequence[Target]) -> None:
+    """Refuse to bake a part of a fused projection: its mask is that of the whole tensor. Raises SelectionError."""
+    if part := next((target for target in targets if target.role), None):
+        raise SelectionError(
+            "{tensor} holds several projections, which can only be baked together; select it by type or by glob",
+            code="bake.part", tensor=part.name,
+        )  # fmt: skip
+
+
+def _bake(target: Target, groups: list[list[Owner]], values: list[Tensor]) -> None:
+    """Replace a tensor by its masked values; the first group of owners keeps the parameter, as in torch."""
+    target.parameter.data = values[0]
+    for owners, value in zip(groups, values, strict=True):
+        first = value is values[0]
+        parameter = target.parameter if first else nn.Parameter(value, target.parameter.requires_grad)
+        for owner in owners:
+            _unprune(owner, parameter)
+    if len(groups) > 1:
+        warning = UntiedWarning(
+            "{tensor} and {other} were one tensor under different masks; baked, they are two",
+            code="bake.untied", tensor=groups[0][0].name, other=groups[1][0].name,
+        )  # fmt: skip
+        warnings.warn(warning, stacklevel=3)
+
+
+def _by_mask(target: Target) -> list[tuple[Tensor | None, list[Owner]]]:
+    """Group the owners by the values of their masks; those without a mask, for whom nothing changes, come first."""
+    groups: list[tuple[Tensor | None, list[Owner]]] = []
+    for owner in target.owners:
+        mask = owner.mask
+        same = (owners for other, owners in groups if _same_mask(mask, other))
+        if (owners := next(same, None)) is None:
+            groups.append((mask, [owner]))
+        else:
+            owners.append(owner)
+    return sorted(groups, key=lambda group: group[0] is not None)
+
+
+def _same_mask(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is other or (one is not None and other is not None and torch.equal(one != 0, other != 0))
+
+
+def _masked(parameter: Tensor, mask: Tensor | None) -> Tensor:
+    dense = parameter.detach()
+    return dense if mask is None else dense * mask
+
+
+def _unprune(owner: Owner, parameter: nn.Parameter) -> None:
+    """Put a plain parameter in the place of a pruned tensor, as `torch.nn.utils.prune.remove` does."""
+    if owner.mask is None:
+        return
     module, tensor = owner.module, owner.tensor
+    _take_off(owner)
+    vars(module).pop(tensor, None)
+    del module._parameters[f"{tensor}_orig"], module._buffers[f"{tensor}_mask"]
+    module.register_parameter(tensor, parameter)
+    if owner.reader is not None:
+        drop_unused(owner.reader)
+
+
+def _changes(
+    target: Target, mask: Tensor, made: Sequence[Made], mask_dtype: MaskDtype, derive: bool
+) -> list[Callable[[], None]]:
+    """Make the masks, derived tensors and hooks of a target; return what puts them on each of its owners."""
+    one_mask = len({id(owner.mask) for owner in target.owners}) == 1
+    ready: dict[int, tuple[Tensor, Tensor | None]] = {}
+    changes: list[Callable[[], None]] = []
+    for owner in target.owners:
+        own = None if one_mask else owner.mask
+        if id(own) not in ready:
+            kept = mask if own is None else mask & (own != 0)
+            stored = kept if mask_dtype == "bool" else kept.to(target.parameter.dtype)
+            ready[id(own)] = stored, _derive(target.parameter, stored) if derive else None
+        stored, derived = ready[id(own)]
+        hooks = [_hook(one, stored, owner.tensor) for one in made]
+        changes.append(partial(_put, owner, target.parameter, stored, hooks, derived))
+    return changes
+
+
+def _derive(parameter: nn.Parameter, mask: Tensor) -> Tensor:
+    with torch.enable_grad():
+        return parameter * mask.to(parameter.device)  # a model on the meta device has masks all the same
+
+
+def _put(
+    owner: Owner,
+    parameter: nn.Parameter,
+    mask: Tensor,
+    new: Sequence[prune.BasePruningMethod],
+    derived: Tensor | None,
+) -> None:
+    module, tensor, is_new = owner.module, owner.tensor, owner.mask is None
     hook = _container([*_take_off(owner), *new])
-    if target.mask is None:
-        module.register_parameter(tensor + "_orig", target.parameter)
+    if is_new:
+        module.register_parameter(f"{tensor}_orig", parameter)
         del module._parameters[tensor]
-    module.register_buffer(tensor + "_mask", mask)
+    module.register_buffer(f"{tensor}_mask", mask)
     if derived is not None:
         setattr(module, tensor, derived)
     module.register_forward_pre_hook(hook)
+    if owner.reader is not None:
+        keep_derived(owner.reader)
 
 
 def _take_off(owner: Owner) -> list[prune.BasePruningMethod]:
@@ -146,16 +244,18 @@ def _container(hooks: Sequence[prune.BasePruningMethod]) -> prune.BasePruningMet
     return container
 
 
-def _hook(step: Step, mask: Tensor, tensor: str) -> prune.BasePruningMethod:
+def _hook(made: Made, mask: Tensor, tensor: str) -> prune.BasePruningMethod:
     """Return the hook for a step: a torch class after a local step of such a method, a named MaskHook elsewhere."""
-    make = _HOOK_MAKERS.get(step.method)
+    if isinstance(made, str):
+        return _named_hook(made, mask, tensor)
+    step, make = made, HOOK_MAKERS.get(made.method)
     if make is None or step.scope != "local":
         return _named_hook("".join(part.capitalize() for part in step.method.split("_")), mask, tensor)
-    if step.method in TORCH_METHODS:
+    if make is TORCH_METHODS.get(step.method):
         _check_torch_options(step)
     try:
         hook = make(amount=step.amount, **step.options)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # from a class that a user wrote
         raise RecipeError("{method}: {error}", code="method.failed", method=step.method, error=str(error)) from error
     hook._tensor_name = tensor
     return hook
