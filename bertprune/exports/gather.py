@@ -1,0 +1,252 @@
+"""Gather what an export consists of: from a run, a model that the user holds, or a checkpoint that is pruned already.
+
+One way for all: the values and masks as they are now, beside what the checkpoint and the recipe give.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..checkpoint import Checkpoint
+from ..checkpoint.masked import Pruning
+from ..errors import CheckpointError, ExportError
+from ..model.hooks import MaskDtype
+from ..model.state import State, state_of
+from ..model.targets import every_target
+from ..reports.sparsity import sparsity
+from ..runs.run import PruningRun
+from .contents import Contents, same_bits
+from .origin import Origin
+from .record import history_now, record_of_hooks, record_of_run
+
+_NOT_RECORD = ("form", "files", "source", "seed", "sparsity", "changed")
+"""Keys of `report.json` that every export writes again."""
+
+
+Exportable = PruningRun | nn.Module | Checkpoint | str | Path
+"""What can be exported: a run, a model with the checkpoint that it is like, or a pruned checkpoint."""
+
+
+def checkpoint_of(source: Exportable, like: Checkpoint | str | Path | None) -> Checkpoint:
+    """Return the checkpoint that gives an export its config, tokenizer and dtypes. Raises ExportError."""
+    if isinstance(source, nn.Module):
+        if like is None:
+            raise ExportError(
+                "a model does not know its config, tokenizer and dtypes: give the checkpoint that it came from, as in"
+                " bp.export(model, out, like=checkpoint)",
+                code="exports.no_like",
+            )
+        return Checkpoint.open(like)
+    if like is not None:
+        raise ExportError(
+            "like= is for a model; a {kind} knows its checkpoint", code="exports.like", kind=type(source).__name__
+        )
+    if isinstance(source, PruningRun):
+        return source.checkpoint
+    if isinstance(source, Checkpoint | str | Path):
+        return Checkpoint.open(source)
+    raise ExportError(
+        "a {kind} cannot be exported: expected a run (bp.prune), a model with like=checkpoint, or a pruned checkpoint",
+        code="exports.wrong_type", kind=type(source).__name__,
+    )  # fmt: skip
+
+
+def gather(source: Exportable, checkpoint: Checkpoint) -> Contents:
+    """Gather the contents of an export. Raises ExportError and CheckpointError."""
+    if isinstance(source, PruningRun):
+        return _of_run(source)
+    return _of_model(source, checkpoint) if isinstance(source, nn.Module) else _of_checkpoint(checkpoint)
+
+
+def _of_run(run: PruningRun) -> Contents:
+    """Gather the contents of a run: as it was computed, or its model as it is now if that was changed since.
+
+    Raises ExportError where the changed model cannot be written.
+    """
+    dense, masks = state_of(run.checkpoint.model(run.seed)).dense, _run_masks(run)
+    computed = Contents(
+        checkpoint=run.checkpoint,
+        dense=dense,
+        masks=masks,
+        ties=_ties(run.checkpoint.model(run.seed)),
+        origin=Origin.of(run.checkpoint),
+        sparsity=run.report,
+        record=record_of_run(run),
+        recipe=run.recipe,
+        seed=run.seed,
+    )
+    model = run.built()
+    return computed if model is None else _as_it_is_now(computed, model)
+
+
+def _of_model(model: nn.Module, like: Checkpoint) -> Contents:
+    """Gather the contents of a model that the user holds. Raises ExportError where it is not like the checkpoint."""
+    now, counted = _state_now(model, like), sparsity(model)
+    source = state_of(like.model())
+    mask_dtype: MaskDtype = "float" if any(m.dtype != torch.bool for m in state_of(model).masks.values()) else "bool"
+    return Contents(
+        checkpoint=like,
+        dense=now.dense,
+        masks=now.masks,
+        ties=_ties(model),
+        origin=Origin.of(like),
+        sparsity=counted,
+        record=record_of_hooks(counted, mask_dtype),
+        changed=_differing(source.dense, _as_bool(source.masks, like.name), now),
+    )
+
+
+def _of_checkpoint(checkpoint: Checkpoint) -> Contents:
+    """Gather the contents of a pruned checkpoint, as those of the run that made it. Raises CheckpointError."""
+    pruning = checkpoint.pruning
+    if pruning is None:
+        sentence = "{name} holds no masks: nothing is to be exported in another form; prune it first"
+        raise ExportError(sentence, code="exports.not_masked", name=checkpoint.name)
+    model = checkpoint.model()
+    # the sparsity is counted again: what the report says may not be what the file holds
+    state, counted = state_of(model), sparsity(model)
+    plain = Contents(
+        checkpoint=checkpoint,
+        dense=state.dense,
+        masks=_as_bool(state.masks, checkpoint.name),
+        ties=_ties(model),
+        origin=Origin.of(checkpoint),
+        sparsity=counted,
+        record=record_of_hooks(counted, pruning.mask_dtype),
+    )
+    return _as_reported(plain, pruning) if pruning.report else plain
+
+
+def _as_reported(contents: Contents, pruning: Pruning) -> Contents:
+    """Take over what the report of a masked export says of its making."""
+    name, report = contents.checkpoint.name, pruning.report
+    seed = report.get("seed")
+    if pruning.recipe is not None and type(seed) is not int:
+        sentence = "{name}: report.json has no seed; the export is damaged"
+        raise CheckpointError(sentence, code="exports.no_seed", name=name)
+    return replace(
+        contents,
+        origin=Origin.of_report(report.get("source"), name),
+        record={key: value for key, value in report.items() if key not in _NOT_RECORD},
+        recipe=pruning.recipe,
+        seed=seed if pruning.recipe is not None else None,
+        changed=_changed_before(report.get("changed"), contents.dense),
+    )
+
+
+def _changed_before(listed: Any, known: Mapping[str, Tensor]) -> tuple[str, ...]:
+    names = listed if isinstance(listed, list) else []
+    return tuple(name for name in names if isinstance(name, str) and name in known)
+
+
+def _as_it_is_now(computed: Contents, model: nn.Module) -> Contents:
+    """Return what was computed, or what the model holds now where that is something else."""
+    now = _state_now(model, computed.checkpoint)
+    changed = _differing(computed.dense, computed.masks, now)
+    if not changed:
+        return computed
+    counted, record = sparsity(model), computed.record
+    expected = {tensor.name: tensor.history for tensor in computed.sparsity.targets}
+    history = history_now(counted, record["history"], expected)
+    return replace(
+        computed,
+        dense=now.dense,
+        masks=now.masks,
+        ties=_ties(model),
+        sparsity=counted,
+        record={**record, "history": history},
+        changed=changed,
+    )
+
+
+def _run_masks(run: PruningRun) -> dict[str, Tensor]:
+    """Return the masks by every name of their tensors, those that the checkpoint came with too."""
+    masks: dict[str, Tensor] = {}
+    for target in every_target(run.checkpoint.model(run.seed), shared_modules=True):
+        mask = run.masks.get(target.name, target.mask)
+        if mask is not None:
+            masks |= dict.fromkeys((target.name, *target.aliases), mask != 0)
+    return masks
+
+
+def _state_now(model: nn.Module, like: Checkpoint) -> State:
+    """Return the state of a model as an export holds it: float32, on the CPU, masks of bool. Raises ExportError."""
+    _check_architecture(model, like)
+    state = state_of(model)
+    dense = {name: _plain(name, value) for name, value in state.dense.items()}
+    return State(dense, _as_bool(state.masks, type(model).__name__))
+
+
+def _check_architecture(model: nn.Module, like: Checkpoint) -> None:
+    expected = like.skeleton()
+    if type(model) is not type(expected):
+        raise ExportError(
+            "the model is a {kind}, and {name} holds a {expected}: pass that model, unwrapped",
+            code="exports.other_class", name=like.name, kind=type(model).__name__, expected=type(expected).__name__,
+        )  # fmt: skip
+    ours, theirs = (
+        {name: tuple(value.shape) for name, value in state_of(one).dense.items()} for one in (model, expected)
+    )
+    for name in sorted(ours.keys() | theirs.keys()):
+        if ours.get(name) != theirs.get(name):
+            raise ExportError(
+                "{tensor} has the shape {shape} in the model, {expected} in {name}: an export keeps the architecture",
+                code="exports.other_tensor", tensor=name, shape=ours.get(name), expected=theirs.get(name),
+                name=like.name,
+            )  # fmt: skip
+
+
+def _plain(name: str, value: Tensor) -> Tensor:
+    if value.is_meta:
+        raise ExportError("{tensor} is on the meta device and has no values", code="exports.meta", tensor=name)
+    value = value.detach().cpu()
+    if not value.is_floating_point() or value.dtype == torch.float32:
+        return value
+    plain = value.to(torch.float32)
+    if value.dtype == torch.float64 and not same_bits(plain.to(torch.float64), value):
+        raise ExportError(
+            "{tensor} holds float64 values that float32 cannot hold; call model.float() first, and measure that",
+            code="exports.float64", tensor=name,
+        )  # fmt: skip
+    return plain
+
+
+def _as_bool(masks: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Return masks as bool, one for all names of a tied tensor. Raises ExportError for other values than 0 and 1."""
+    ready: dict[int, Tensor] = {}
+    for tensor, mask in masks.items():
+        if id(mask) not in ready:
+            kept = mask.detach().cpu() != 0
+            if mask.dtype != torch.bool and not torch.equal(kept.to(mask.dtype), mask.detach().cpu()):
+                raise ExportError(
+                    "{name}: the mask of {tensor} holds other values than 0 and 1",
+                    code="exports.mask_values", name=name, tensor=tensor,
+                )  # fmt: skip
+            ready[id(mask)] = kept
+    return {tensor: ready[id(mask)] for tensor, mask in masks.items()}
+
+
+def _differing(dense: Mapping[str, Tensor], masks: Mapping[str, Tensor], now: State) -> tuple[str, ...]:
+    """Name the tensors whose values or masks are others now."""
+
+    def differs(name: str) -> bool:
+        one, other = masks.get(name), now.masks.get(name)
+        same_mask = one is other or (one is not None and other is not None and torch.equal(one, other))
+        return not same_mask or not same_bits(dense[name], now.dense[name])
+
+    return tuple(name for name in now.dense if differs(name))
+
+
+def _ties(model: nn.Module) -> tuple[tuple[str, ...], ...]:
+    """Group the names of each tied tensor, first the one that is stored, then those that transformers ties again."""
+    known = getattr(model, "all_tied_weights_keys", None) or {}
+    return tuple(_grouped(known, [target.name, *target.aliases]) for target in every_target(model, shared_modules=True))
+
+
+def _grouped(known: Mapping[str, Any], names: list[str]) -> tuple[str, ...]:
+    stored = [name for name in names if name not in known] or names[:1]
+    return (stored[0], *(name for name in names if name not in stored))

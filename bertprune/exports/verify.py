@@ -1,0 +1,65 @@
+"""Read an export back, as its users will, and compare every tensor."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..checkpoint.load import load
+from ..checkpoint.loading import building, quietly
+from ..checkpoint.sentence_modules import transformer_path
+from ..errors import CheckpointError, ExportError, Message
+from ..seeded import Seeded
+from .contents import Contents, Form, same_bits
+
+_REPORTED = {
+    "missing_keys": Message("missing tensors", code="exports.missing_tensors"),
+    "unexpected_keys": Message("unexpected tensors", code="exports.unexpected_tensors"),
+    "mismatched_keys": Message("tensors of another shape", code="exports.mismatched_tensors"),
+}
+"""What transformers' report of loading may list."""
+_OTHER_REPORTS = Message("errors", code="exports.loading_errors")
+
+
+def verify(folder: Path, contents: Contents, form: Form, out: Path) -> int:
+    """Reload the folder as its users will and compare every tensor; return how many there are. Raises ExportError."""
+    try:
+        back = _from_pretrained(folder, contents) if form == "baked" else load(folder)
+        return _compare(back, contents, form)
+    except (ExportError, CheckpointError) as error:
+        sentence = "{out}: verification failed ({error}); nothing was written"
+        raise ExportError(sentence, code="exports.not_verified", out=str(out), error=error) from None
+
+
+def _from_pretrained(folder: Path, contents: Contents) -> nn.Module:
+    """Load with the class that the config names, as someone without bertprune does. Raises ExportError."""
+    cls: Any = type(contents.checkpoint.skeleton())
+    with building, Seeded(contents.seed or 0), quietly():
+        path = transformer_of(folder)
+        model, info = cls.from_pretrained(path, dtype=torch.float32, output_loading_info=True, local_files_only=True)
+    for kind, names in info.items():
+        if names:
+            sentence = "{model} reports {kind}: {name}"
+            given = {"model": cls.__name__, "kind": _REPORTED.get(kind, _OTHER_REPORTS), "name": min(map(str, names))}
+            raise ExportError(sentence, code="exports.loading_report", **given)
+    return model  # type: ignore[no-any-return]
+
+
+def _compare(model: nn.Module, contents: Contents, form: Form) -> int:
+    found = dict(model.state_dict())
+    expected = {entry.name: entry for entry in contents.entries(form)}
+    for name in sorted(expected.keys() - found.keys()):
+        raise ExportError("{name} is missing when read back", code="exports.tensor_lost", name=name)
+    for name in sorted(found.keys() - expected.keys()):
+        raise ExportError("{name} was read back, but never written", code="exports.tensor_added", name=name)
+    for name, entry in expected.items():
+        read = found[name] != 0 if entry.is_mask else found[name]
+        if not same_bits(entry.value, read):
+            raise ExportError("{name} differs when read back", code="exports.tensor_changed", name=name)
+    return len(expected)
+
+
+def transformer_of(folder: Path) -> Path:
+    """Return where in an export config.json and the weights are."""
+    return folder / transformer_path(folder, folder.name)
