@@ -17,15 +17,17 @@ from .trouble import DISK_FULL
 
 _ALLOWED = re.compile(
     r"(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab"
+    r"|preprocessor_config|processor_config|modules|config_sentence_transformers|sentence_[\w-]{1,40}_config"
     r"|(model|pytorch_model)(-\d{5}-of-\d{5})?\.(safetensors|bin)\.index|masked|recipe|report)\.(json|txt|yaml)"
     r"|(model|pytorch_model|masked)(-\d{5}-of-\d{5})?\.(safetensors|bin)(\.index\.json)?"
     r"|vocab\.txt|merges\.txt|spiece\.model|sentencepiece\.bpe\.model|tokenizer\.model|recipe\.yaml"
 )
+_MODULES = re.compile(r"(\d{1,2}_\w{1,40}/){0,2}", re.ASCII)
+"""Folders of the modules within a checkpoint of sentence-transformers."""
 _IGNORED = re.compile(
     r"(__MACOSX/.*|.*/)?(\.[^/]*|README[^/]*\.md|LICENSE[^/]*|[^/]*\.md)$"
-    # files of sentence-transformers, the Trainer, other frameworks and authors beside a checkpoint: never unpacked
-    r"|([^/]+/)?((\d+_(Pooling|Normalize|Dense)|onnx|openvino)/[^/]+|(modules|data_config|trainer_state)\.json"
-    r"|config_sentence_transformers\.json|sentence_[a-z]+_config\.json|training_args\.bin"
+    # files of the Trainer, other frameworks and authors beside a checkpoint: never unpacked
+    r"|([^/]+/){0,3}((onnx|openvino)/[^/]+|(data_config|trainer_state)\.json|training_args\.bin"
     r"|(optimizer|scheduler)\.pt|rng_state\w*\.pth|tf_model\.h5|flax_model\.msgpack|rust_model\.ot"
     r"|(all|train|eval|test|predict)_results\.(json|txt)|tokenizer_\w+\.model"
     r"|[^/]*\.(py|onnx|log|csv|ipynb|png|jpe?g|svg|pdf))"
@@ -55,6 +57,8 @@ def take_upload(files: Sequence[str | Path], into: Path, settings: Settings) -> 
     given = [Path(file) for file in files]
     if not given:
         raise UploadError("nothing")
+    if odd := [path for path in given if not path.is_file()]:
+        raise UploadError("unreadable", name=_short(odd[0].name))
     paths = [path for path in given if not _IGNORED.fullmatch(path.name)] or given
     try:
         if len(paths) == 1 and paths[0].suffix.lower() == ".zip":
@@ -120,16 +124,24 @@ def _checked(opened: zipfile.ZipFile, settings: Settings) -> list[tuple[zipfile.
     files = [info for info in infos if not info.is_dir() and not _IGNORED.fullmatch(info.filename)]
     _check_size(sum(info.file_size for info in files), settings)
     _check_packing(None, sum(info.file_size for info in files), sum(info.compress_size for info in files))
-    folders = {str(PurePosixPath(info.filename).parent) for info in files}
-    if len(folders) > 1:
-        raise UploadError("folders", names=_few(sorted(folders)))
-    members = [(info, PurePosixPath(info.filename).name) for info in files]
+    members = _within_one_folder(files)
     names = [name for _, name in members]
     if len(set(names)) < len(names):
         raise UploadError("same_name_in_zip")
     for name in names:
         _check_name(name)
     return members
+
+
+def _within_one_folder(files: Sequence[zipfile.ZipInfo]) -> list[tuple[zipfile.ZipInfo, str]]:
+    """Name files by their path from the folder of the checkpoint, which may hold those of modules."""
+    paths = [PurePosixPath(info.filename) for info in files]
+    folders = sorted({path.parent for path in paths}, key=lambda folder: len(folder.parts))
+    root = folders[0] if folders else PurePosixPath()
+    inner = [folder for folder in folders if folder.is_relative_to(root)]
+    if len(inner) < len(folders) or not all(_MODULES.fullmatch(f"{one.relative_to(root)}/") for one in inner[1:]):
+        raise UploadError("folders", names=_few(sorted(map(str, folders))))
+    return [(info, str(path.relative_to(root))) for info, path in zip(files, paths, strict=True)]
 
 
 def _check_entry(info: zipfile.ZipInfo) -> None:
@@ -159,7 +171,7 @@ def _check_packing(name: str | None, size: int, packed: int) -> None:
 def _check_name(name: str) -> None:
     if name.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".7z", ".xz", ".bz2", ".rar")):
         raise UploadError("nested", name=_short(name))
-    if not _ALLOWED.fullmatch(name):
+    if not _ALLOWED.fullmatch(PurePosixPath(name).name):
         raise UploadError("foreign", name=_short(name))
 
 
@@ -174,7 +186,8 @@ def _check_size(total: int, settings: Settings) -> None:
 
 
 def _check_complete(folder: Path) -> None:
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    places = [place for place in (folder, *folder.glob("0_*")) if place.is_dir()]
+    names = {path.name for place in places for path in place.iterdir()}
     if "config.json" not in names:
         raise UploadError("no_config")
     if not any(name.endswith((".safetensors", ".bin")) for name in names):
@@ -184,6 +197,7 @@ def _check_complete(folder: Path) -> None:
 def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
     """Unpack one entry, and stop where it is longer than the directory says."""
     left = member.file_size
+    target.parent.mkdir(exist_ok=True, parents=True)
     with opened.open(member) as source, target.open("xb") as sink:
         while chunk := source.read(_CHUNK):
             left -= len(chunk)

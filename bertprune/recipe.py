@@ -14,6 +14,7 @@ import yaml
 from pydantic import BeforeValidator
 
 from .errors import RecipeError
+from .files import check_regular
 from .safe_yaml import MAX_BYTES, from_json, from_yaml
 from .selection import as_tuple
 from .step import Step
@@ -171,6 +172,7 @@ class Recipe(FrozenModel):
             True
         """
         path = Path(path)
+        check_regular(path, RecipeError)
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise RecipeError(

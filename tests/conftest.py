@@ -153,6 +153,58 @@ def tiny_folder(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture
+def sentence_folder(tiny_folder: Callable[..., Path]) -> Callable[..., Path]:
+    """Return a function that writes a tiny sentence-transformers folder as that library does: see `write`."""
+
+    def write(
+        pooling: Any = "mean",
+        dense: bool = False,
+        normalize: bool = False,
+        inside: str = "",
+        settings: dict[str, Any] | None = None,
+        pool: dict[str, Any] | None = None,
+        **tiny: Any,
+    ) -> Path:
+        """Write the transformer into the folder `inside`, and `settings` as config_sentence_transformers.json."""
+        from safetensors.torch import save_file
+
+        folder = tiny_folder(**{"model_cls": "BertModel", **tiny})
+        modes = [pooling] if isinstance(pooling, str) else pooling
+        kinds = ["Transformer", "Pooling", *["Dense"] * dense, *["Normalize"] * normalize]
+        paths = [inside, *(f"{at}_{kind}" for at, kind in enumerate(kinds[1:], 1))]
+        if inside:
+            files = list(folder.iterdir())
+            (folder / inside).mkdir()
+            for path in files:
+                path.rename(folder / inside / path.name)
+        given = {"embedding_dimension": 32, "pooling_mode": pooling, "include_prompt": True, **(pool or {})}
+        written = {"1_Pooling/config.json": given}
+        if dense:
+            linear = {"in_features": 32 * len(modes), "out_features": 8, "bias": True}
+            written["2_Dense/config.json"] = {**linear, "activation_function": "torch.nn.modules.activation.Tanh"}
+        for path in paths[1:]:
+            (folder / path).mkdir()
+        modules = zip(kinds, paths, strict=True)
+        listed = [
+            {"idx": at, "name": str(at), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for at, (kind, path) in enumerate(modules)
+        ]
+        written |= {"modules.json": listed, "config_sentence_transformers.json": settings or {}}
+        written[str(Path(inside, "sentence_bert_config.json"))] = {"max_seq_length": 12, "do_lower_case": False}
+        for name, content in written.items():
+            (folder / name).write_text(json.dumps(content))
+        if dense:
+            weights = make_model("BertModel", seed=5).state_dict()["encoder.layer.0.intermediate.dense.weight"]
+            wide = weights[:8].repeat(1, len(modes)).contiguous()
+            save_file(
+                {"linear.weight": wide * 9, "linear.bias": wide[:, 0] + 0.1}, folder / "2_Dense/model.safetensors"
+            )
+        return folder
+
+    return write
+
+
 def _as_pickle(folder: Path) -> None:
     """Turn the safetensors files of a folder into torch files of the old names."""
     import torch

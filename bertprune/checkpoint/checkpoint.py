@@ -10,10 +10,8 @@ from ..errors import CheckpointError, MissingTensorsWarning, Note, first_names
 from ..parallel import Progress, silent
 from .architecture import build_config, check_parameters, check_sizes, find_class
 from .headers import Facts, TensorFact, main_dtype
-from .network import Unreachable
 from .source import Source, find_source
 from .tokenizer import load_tokenizer, open_tokenizer
-from .tokenizer_files import tokenizer_files
 
 if TYPE_CHECKING:
     from torch import nn
@@ -254,16 +252,15 @@ class Checkpoint:
         """Return the local weight files; none where weights are made on demand or not downloaded yet."""
         return self._source.weights.paths
 
-    @property
-    def tokenizer_files(self) -> tuple[Path, ...]:
-        """Return the tokenizer's local files, to be copied into an export; never code.
+    def folder(self) -> Path | None:
+        """Return the local folder with its other files, downloaded if not cached; None where there is none.
 
-        There are none where the Hub cannot be reached for them: the weights can be exported all the same.
+        Example:
+            >>> import bertprune as bp
+            >>> bp.Checkpoint.open("demo").folder().name
+            'sentiment'
         """
-        try:
-            return tokenizer_files(self._source.tokenizer_folder())
-        except Unreachable:
-            return ()
+        return (self._source.home or self._source.tokenizer_folder)()
 
     def __repr__(self) -> str:
         """Show the name and the class."""

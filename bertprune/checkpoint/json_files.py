@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, Message, shortened
+from ..files import check_regular
 
 LARGEST_JSON = 2 * 1024 * 1024
 """In bytes; a config of today takes kilobytes."""
@@ -35,6 +36,7 @@ def unreadable(file: str, error: Exception) -> CheckpointError:
 
 def folder_config(folder: Path, name: str) -> dict[str, Any]:
     """Read config.json of a folder; raises CheckpointError."""
+    check_regular(folder / "config.json", CheckpointError)
     if not (folder / "config.json").is_file():
         raise no_config(name)
     return read_object(folder / "config.json", f"{name}: config.json")
@@ -50,20 +52,45 @@ def no_config(name: str) -> CheckpointError:
 
 def read_object(path: Path, label: str) -> dict[str, Any]:
     """Read a JSON file that must hold one object without repeated keys; `label` names it in errors."""
+    return parse_object(_bytes(path, label), label)
+
+
+def read_list(path: Path, label: str) -> list[Any]:
+    """Read a JSON file that must hold one list; `label` names it in errors."""
+    value = _parse(_bytes(path, label), label)
+    if not isinstance(value, list):
+        raise CheckpointError(
+            "{file} holds a {kind}: expected one JSON list",
+            code="checkpoint.not_a_list", file=label, kind=type(value).__name__,
+        )  # fmt: skip
+    return value
+
+
+def _bytes(path: Path, label: str) -> bytes:
+    check_regular(path, CheckpointError)
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise CheckpointError(
                 "{file} is larger than {most} MiB: expected a few kilobytes",
                 code="checkpoint.json_too_large", file=label, most=LARGEST_JSON >> 20,
             )  # fmt: skip
-        return parse_object(path.read_bytes(), label)
+        return path.read_bytes()
     except OSError as error:
         raise unreadable(label, error) from None
 
 
 def parse_object(data: bytes, label: str) -> dict[str, Any]:
     """Parse bytes as one JSON object without repeated keys, at any depth; `label` names them in errors."""
+    value = _parse(data, label)
+    if not isinstance(value, dict):
+        raise CheckpointError(
+            "{file} holds a {kind}: expected one JSON object",
+            code="checkpoint.not_an_object", file=label, kind=type(value).__name__,
+        )  # fmt: skip
+    return value
 
+
+def _parse(data: bytes, label: str) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
         if len(fields) < len(pairs):
@@ -75,15 +102,9 @@ def parse_object(data: bytes, label: str) -> dict[str, Any]:
         return fields
 
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=once)
+        return json.loads(data.decode("utf-8"), object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         reason = first_line(error)
         raise CheckpointError(
             "{file} is not JSON: {reason}", code="checkpoint.not_json", file=label, reason=reason
         ) from None
-    if not isinstance(value, dict):
-        raise CheckpointError(
-            "{file} holds a {kind}: expected one JSON object",
-            code="checkpoint.not_an_object", file=label, kind=type(value).__name__,
-        )  # fmt: skip
-    return value

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, Message, Note, shortened
+from ..files import check_regular
+from .companions import fetch_companions
 from .hub import HubModel, hub_config_and_weights
 from .json_files import folder_config
+from .sentence_modules import transformer_path
 from .tokenizer_files import fetch_tokenizer
 from .weights import SINGLE, NoWeights, Weights, file_weights, folder_weights, refuse_larger, refuse_single_shard
 
@@ -42,6 +45,8 @@ class Source:
     weights: Weights
     tokenizer_folder: Callable[[], Path | None]
     """Finds the local folder with the tokenizer's files; may download them."""
+    home: Callable[[], Path | None] | None = None
+    """Finds the local folder of everything that goes along with an export, where it is another; may download it."""
     hub_id: str | None = None
     revision: str | None = None
     seed: int | None = None
@@ -116,6 +121,7 @@ def _path_source(path: Path, name: str | None = None) -> Source:
     except (OSError, ValueError):
         is_folder = is_file = False
     if not is_folder and not is_file:
+        check_regular(path, CheckpointError)
         raise CheckpointError(
             "{name!r} does not exist; choose {known}",
             code="checkpoint.not_found", name=_last(path), known=_known(),
@@ -124,8 +130,10 @@ def _path_source(path: Path, name: str | None = None) -> Source:
     name = name or _last(folder if path.name in SINGLE else path)
     if is_file:
         refuse_single_shard(path)
-    weights = folder_weights(path, name) if is_folder else file_weights(path)
-    return Source(name, folder_config(folder, name), weights, lambda: folder, notes=_export_notes(folder))
+    inner = folder / transformer_path(path, name) if is_folder else folder
+    weights = folder_weights(inner, name) if is_folder else file_weights(path)
+    config, notes = folder_config(inner, name), _export_notes(folder)
+    return Source(name, config, weights, lambda: inner, home=lambda: folder, notes=notes)
 
 
 def _hub_source(given: str, revision: str | None, local: bool, largest: int | None) -> Source:
@@ -139,7 +147,10 @@ def _hub_source(given: str, revision: str | None, local: bool, largest: int | No
     model = HubModel(hub_id, wanted or "main", _known(local))
     config, weights = hub_config_and_weights(model, largest)
     refuse_larger(hub_id, weights.bytes, largest)
-    return Source(hub_id, config, weights, lambda: fetch_tokenizer(model), hub_id=hub_id, revision=wanted)
+    return Source(
+        hub_id, config, weights, lambda: fetch_tokenizer(model), home=lambda: fetch_companions(model),
+        hub_id=hub_id, revision=wanted,
+    )  # fmt: skip
 
 
 def _path_of(given: str | Path, local: bool) -> Path | None:

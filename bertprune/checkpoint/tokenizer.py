@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, Message, shortened
+from ..files import check_regular
 from .json_files import first_line, read_object
 from .source import find_tokenizer
 from .tokenizer_files import has_vocabulary, tokenizer_files
@@ -54,6 +55,7 @@ def ends_the_process(error: BaseException) -> bool:
 
 def _refuse_large(folder: Path, name: str) -> None:
     for file in tokenizer_files(folder):
+        check_regular(file, CheckpointError)
         if file.stat().st_size > LARGEST:
             raise CheckpointError(
                 "{name}: its {file} is larger than {most} MiB; {another}",

@@ -5,15 +5,29 @@ from pathlib import Path
 from .hub import HubModel
 
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "*.model")
-_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.*")
+_SETTINGS = (
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.*",
+    "bpe.codes",  # PhoBERT
+    "entity_vocab.json",  # LUKE
+    "word_shape.json",  # RoCBert, with the next
+    "word_pronunciation.json",
+)
 
 
 def tokenizer_files(folder: Path | None) -> tuple[Path, ...]:
     """Return the tokenizer's files in a folder, sorted by name; code is never one of them."""
     if folder is None:
         return ()
-    found = {path for pattern in (*_VOCABULARIES, *_SETTINGS) for path in folder.glob(pattern)}
-    return tuple(sorted(path for path in found if path.is_file() and path.suffix != ".py"))
+    return tuple(sorted(path for path in folder.iterdir() if is_tokenizer_file(path.name) and not path.is_dir()))
+
+
+def is_tokenizer_file(name: str) -> bool:
+    """Return whether a file is part of a tokenizer by its name; code is never one."""
+    known = any(Path(name).match(pattern) for pattern in (*_VOCABULARIES, *_SETTINGS))
+    return known and not name.endswith(".py")
 
 
 def fetch_tokenizer(model: HubModel) -> Path | None:
@@ -22,7 +36,7 @@ def fetch_tokenizer(model: HubModel) -> Path | None:
     if folder is not None and has_vocabulary(folder):
         return folder
     for file in model.list_files():
-        if "/" not in file and any(Path(file).match(pattern) for pattern in (*_VOCABULARIES, *_SETTINGS)):
+        if "/" not in file and is_tokenizer_file(file):
             folder = model.fetch(file).parent
     return folder
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import CheckpointError, TooLargeError, shortened
+from ..files import check_regular
 from ..parallel import Progress, silent
 from .headers import TensorFact, safetensors_header
 from .json_files import read_object, unreadable
@@ -237,6 +238,8 @@ def _sharded_weights(index: Path) -> Weights:
 
 
 def _names_and_bytes(paths: tuple[Path, ...]) -> tuple[tuple[str, ...], int]:
+    for path in paths:
+        check_regular(path, CheckpointError)
     return tuple(path.name for path in paths), sum(path.stat().st_size for path in paths)
 
 

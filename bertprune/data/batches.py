@@ -103,9 +103,14 @@ def _is_longer(tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, 
     return len(tokenised["input_ids"][0]) > max_length
 
 
-def token_limit(tokenizer: PreTrainedTokenizerBase, models: list[PreTrainedModel], asked: int | None) -> int:
-    """Return the number of tokens that all models accept, or `asked` if it is smaller. Raises DataError."""
-    most = min([_NO_LIMIT, tokenizer.model_max_length, *map(_positions, models)])
+def token_limit(
+    tokenizer: PreTrainedTokenizerBase, models: list[PreTrainedModel], asked: int | None, own: int | None = None
+) -> int:
+    """Return the number of tokens that all models accept, or `asked` if it is smaller. Raises DataError.
+
+    `own` is the limit of the models' folder; without one the tokenizer's holds.
+    """
+    most = min([_NO_LIMIT, own or tokenizer.model_max_length, *map(_positions, models)])
     if asked is None:
         return 512 if most == _NO_LIMIT else int(most)
     if isinstance(asked, bool) or not isinstance(asked, int) or not 3 <= asked <= most:
@@ -206,14 +211,6 @@ def logits(model: PreTrainedModel, batch: Batch) -> Tensor:
     """Return the raw outputs of a model with a head for whole texts, `(batch, classes)`."""
     output: Tensor = forward(model, batch).logits
     return output
-
-
-def mean_embeddings(model: PreTrainedModel, batch: Batch) -> Tensor:
-    """Return the mean of the last hidden states over all tokens but padding, `(batch, hidden)`."""
-    hidden = forward(model.base_model, batch).last_hidden_state.float()
-    mask = batch["attention_mask"][..., None].to(hidden.dtype)
-    mean: Tensor = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1e-9)
-    return mean
 
 
 @contextmanager

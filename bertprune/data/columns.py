@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import DataError, Message, Note, first_names, shortened
 from .tables import Table
 
-TEXT = ("text", "sentence", "document", "review", "content", "comment", "utterance")
+TEXT = ("text", "sentence", "document", "review", "content", "comment", "utterance", "문장", "텍스트", "리뷰", "내용")
 PAIRS = (
     ("sentence1", "sentence2"),
     ("sentence_1", "sentence_2"),
@@ -19,7 +19,7 @@ PAIRS = (
     ("premise", "hypothesis"),
     ("question1", "question2"),
 )
-LABEL = ("label", "labels", "sentiment", "target", "class", "category", "gold_label")
+LABEL = ("label", "labels", "sentiment", "target", "class", "category", "gold_label", "라벨", "레이블")
 SCORE = ("score", "similarity_score", "similarity", "gold_score", "relatedness_score")
 
 
@@ -86,7 +86,7 @@ def _text_columns(table: Table, text: str | None, text_pair: str | None) -> tupl
     if first is None:
         raise DataError(
             "{name} has no text column: expected one of {known}, or a pair such as sentence1 and sentence2; it has "
-            "{columns}; name yours with text= (--text)",
+            "{columns}; name yours with text= (--text), or put a line such as text,label on top if there is no header",
             code="data.no_text_column",
             name=table.name,
             known=", ".join(TEXT),

@@ -1,32 +1,25 @@
 """Read examples from a file, a data frame or a list into one table with the position of each row in its source."""
 
-import csv
 import gzip
-import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any
 
 from ..errors import DataError, Message, Note, shortened
+from .text_files import NumberedRows, Unit, full_rows, json_lines, kind_of, not_utf8, open_text, place, rows_of
 
 MAX_ROWS = 1_000_000
 """A source with more rows is read only with a `limit`."""
 
-MAX_LINE = 1_000_000
-"""Characters; a longer line is refused before the rest of it is read."""
-
 SAMPLES = "samples"
 _SAMPLES_FILE = Path(__file__).parent.parent / "demo" / "samples.csv"
-_KINDS = {".csv": "csv", ".tsv": "tsv", ".txt": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _COLUMNS_BY_LENGTH = {1: ("text",), 2: ("text", "label"), 3: ("sentence1", "sentence2", "score")}
 
-Unit = Literal["line", "row", "item"]
 _DATA_FRAME = Note("the data frame", code="data.data_frame")
 _LIST = Note("the list", code="data.list")
-NumberedRows = Iterator[tuple[int, tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
@@ -45,15 +38,6 @@ class Table:
     def place(self, row: int) -> Message:
         """Return the position of a row in the source, for a message."""
         return place(self.name, self.unit, self.numbers[row])
-
-
-def place(name: str, unit: Unit, number: int) -> Message:
-    """Return a position in a source, such as "reviews.csv, line 3"."""
-    if unit == "line":
-        return Message("{name}, line {number}", code="data.line", name=name, number=number)
-    if unit == "row":
-        return Message("{name}, row {number}", code="data.row", name=name, number=number)
-    return Message("{name}, item {number}", code="data.item", name=name, number=number)
 
 
 def read_table(data: Any, limit: int | None = None) -> Table:
@@ -89,7 +73,7 @@ def _table(name: str, columns: tuple[str, ...], rows: NumberedRows, unit: Unit, 
     twice = [column for column in dict.fromkeys(columns) if columns.count(column) > 1]
     if twice:
         raise DataError(
-            "{name} has the column {column!r} more than once: column names must be unique",
+            "{name} has the column {column!r} more than once: names must be unique, and the first line must be names",
             code="data.duplicate_column",
             name=name,
             column=shortened(twice[0]),
@@ -166,103 +150,20 @@ def _read_records(name: str, records: Iterator[tuple[int, Any]], unit: Unit, lim
 
 
 def _read_file(path: Path, limit: int | None) -> Table:
-    name, kind = path.name, _kind(path)
+    name, kind = path.name, kind_of(path)
     try:
-        opened = gzip.open if path.suffix.lower() == ".gz" else open
-        with opened(path, "rt", encoding="utf-8-sig", newline="" if kind == "csv" else "\n") as file:
+        with open_text(path, kind) as file:
             if kind == "jsonl":
-                return _read_records(name, _json_lines(name, file), "line", limit)
-            rows = _csv_rows(name, file) if kind == "csv" and not _is_really_tsv(file) else _tsv_rows(name, file)
+                return _read_records(name, json_lines(name, file), "line", limit)
+            rows = rows_of(name, file, kind)
             columns = tuple(column.strip() for column in next(rows, (1, ()))[1])
-            return _table(name, columns, _full_rows(name, columns, rows), "line", limit)
+            return _table(name, columns, full_rows(name, columns, rows), "line", limit)
     except FileNotFoundError:
         raise DataError("{name}: no such file", code="data.no_file", name=name) from None
     except UnicodeDecodeError:
-        raise DataError("{name} is not UTF-8 text: save it as UTF-8", code="data.not_utf8", name=name) from None
+        raise not_utf8(name) from None
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DataError("{name} is not a complete gzip file", code="data.not_gzip", name=name) from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise DataError("{name} cannot be read: {reason}", code="data.unreadable", name=name, reason=reason) from None
-
-
-def _kind(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    if path.is_dir():
-        raise DataError("{name} is a folder: expected a CSV, TSV or JSONL file", code="data.is_folder", name=path.name)
-    if not suffixes or suffixes[-1] not in _KINDS:
-        raise DataError(
-            "{name}: expected a file name that ends in .csv, .tsv, .txt (read as TSV) or .jsonl",
-            code="data.unknown_suffix",
-            name=path.name,
-        )
-    return _KINDS[suffixes[-1]]
-
-
-def _lines(name: str, file: TextIO) -> Iterator[str]:
-    number = 0
-    while line := file.readline(MAX_LINE + 1):
-        number += 1
-        if len(line) > MAX_LINE:
-            where = place(name, "line", number)
-            raise DataError(
-                "{place} has more than {most:,} characters", code="data.long_line", place=where, most=MAX_LINE
-            )
-        yield line
-
-
-def _is_really_tsv(file: TextIO) -> bool:
-    """Look at the header: some public data sets give TSV files the suffix .csv."""
-    header = file.readline(MAX_LINE)
-    file.seek(0)
-    return "\t" in header and "," not in header
-
-
-def _csv_rows(name: str, file: TextIO) -> NumberedRows:
-    reader = csv.reader(_lines(name, file), strict=True)
-    start = 1
-    try:
-        for row in reader:
-            yield start, tuple(row)
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(
-            "{place}: {reason}; is a quote not closed?",
-            code="data.csv_syntax",
-            place=place(name, "line", reader.line_num),
-            reason=str(error),
-        ) from None
-
-
-def _tsv_rows(name: str, file: TextIO) -> NumberedRows:
-    """Split at tabs only: quotes are part of the text."""
-    return ((number, tuple(line.rstrip("\r\n").split("\t"))) for number, line in enumerate(_lines(name, file), 1))
-
-
-def _full_rows(name: str, columns: tuple[str, ...], rows: NumberedRows) -> NumberedRows:
-    """Skip empty lines, and refuse rows that have more or fewer fields than the header."""
-    for number, row in rows:
-        if row in ((), ("",)):
-            continue
-        if len(row) != len(columns):
-            raise DataError(
-                "{place} has {found} fields: expected {expected}, as in the header, line 1",
-                code="data.field_count",
-                place=place(name, "line", number),
-                found=len(row),
-                expected=len(columns),
-            )
-        yield number, row
-
-
-def _json_lines(name: str, file: TextIO) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(_lines(name, file), 1):
-        if not line.strip():
-            continue
-        try:
-            yield number, json.loads(line)
-        except (ValueError, RecursionError):
-            where = place(name, "line", number)
-            raise DataError(
-                "{place} is not JSON: expected one object per line", code="data.not_json", place=where
-            ) from None

@@ -17,7 +17,7 @@ from .similarity import embedding_cosine
 
 def score_classes(job: Job) -> Findings:
     """Compare the predicted classes with the labels, and those of both models with each other."""
-    examples, names = job.examples, class_names(job.models.after)
+    examples, names = job.examples, class_names(job.models.after.model)
     labels = None if examples.labels is None else class_numbers(examples, names)
     embed = labels is None and job.models.before is not None
     encoded = job.encode(examples.texts, examples.pairs, passes=2 if embed else 1)

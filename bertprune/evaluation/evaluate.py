@@ -13,8 +13,9 @@ from ..data.tables import read_table
 from ..errors import DataError, Note
 from ..parallel import Progress, silent
 from .classification import score_classes
-from .job import Job, Model, open_models
+from .job import Job
 from .masked_lm import score_masked_tokens
+from .models import Model, open_models
 from .report import Findings, QualityReport, Task
 from .similarity import compare_embeddings, score_pairs, score_regression
 
@@ -41,8 +42,12 @@ def evaluate(
     * classes: accuracy and macro-F1 if there are labels, agreement, and the predictions that changed;
     * one output: Spearman's and Pearson's correlation with the scores;
     * masked-language models: the loss at 15 % of the tokens, the same ones for both models;
-    * sentence pairs with scores: the correlations of the cosines of mean-pooled embeddings;
+    * sentence pairs with scores: the correlations of the cosines of their embeddings;
     * otherwise: the cosine between the embeddings before and after.
+
+    The embeddings are those of the folder's own modules (a sentence-transformers folder: pooling, dense layers,
+    normalisation, prompt, longest text), otherwise the mean over the tokens; a note says which. Models for other tasks
+    and several labels per text are refused.
 
     The models, their training flags and the global random state are not changed.
 
@@ -111,7 +116,7 @@ def _choose_task(job: Job) -> tuple[Task, Callable[[Job], Findings]]:
     if examples.pairs is not None and (examples.labels is not None or head == "embedding"):
         return "similarity", score_pairs
     if examples.labels is not None:
-        name = type(job.models.after).__name__
+        name = type(job.models.after.model).__name__
         job.notes.append(
             Note(
                 "{model} has no classes: {column!r} is not used",
@@ -128,16 +133,16 @@ def _report(task: Task, job: Job, findings: Findings, seconds: float) -> Quality
             "{data} has no labels to score {model} by: pass baseline= (--baseline) to compare it with another model",
             code="evaluation.no_labels",
             data=data_name,
-            model=models.after_name,
+            model=models.after.name,
         )
-    if models.before is models.after:
+    if models.before is not None and models.before.model is models.after.model:
         job.notes.append(
             Note("model and baseline are the same object: pruning it in place changed both", code="note.same_object")
         )
     return QualityReport(
         task=task,
-        before_name=models.before_name,
-        after_name=models.after_name,
+        before_name=None if models.before is None else models.before.name,
+        after_name=models.after.name,
         data_name=data_name,
         examples=len(job.examples),
         scores=MappingProxyType(findings.scores),

@@ -1,137 +1,19 @@
 """One evaluation: the compared models and their outputs on the same batches."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..checkpoint import Checkpoint
-from ..checkpoint.tokenizer import open_tokenizer
 from ..data.batches import Encoded, ModelOutput, check_vocabulary, encode, run_in_batches, token_limit
 from ..data.columns import Examples
-from ..errors import CheckpointError, DataError, Note, shortened
+from ..errors import DataError, Note, shortened
 from ..parallel import Progress
+from .models import ComparedModels
 
-Model = Any
-"""A PruningRun, a transformers model, a Checkpoint, or the name or folder of one."""
-Head = Literal["classification", "regression", "language", "embedding"]
 Rows = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ComparedModels:
-    """The model to evaluate, its baseline if any, their names, and the tokenizer of both."""
-
-    after: PreTrainedModel
-    before: PreTrainedModel | None
-    after_name: str
-    before_name: str | None
-    tokenizer: PreTrainedTokenizerBase
-
-    def sides(self) -> dict[str, tuple[str, PreTrainedModel]]:
-        """Return name and model of each side, before and after, in the order in which they run."""
-        after = {"after": (self.after_name, self.after)}
-        return after if self.before is None else {"before": (str(self.before_name), self.before)} | after
-
-    def head(self) -> Head:
-        """Return the kind of both models' head.
-
-        Raises DataError where the heads or their classes differ, or where a text can have several labels.
-        """
-        head = _head(self.after)
-        if self.before is None:
-            return head
-        same_classes = head != "classification" or self.before.config.id2label == self.after.config.id2label
-        if _head(self.before) != head or not same_classes:
-            raise DataError(
-                "baseline is a {before}, model a {after}: expected the same head and the same classes",
-                code="evaluation.different_heads",
-                before=type(self.before).__name__,
-                after=type(self.after).__name__,
-            )
-        return head
-
-
-def _head(model: PreTrainedModel) -> Head:
-    name = type(model).__name__
-    if name.endswith("ForMaskedLM"):
-        return "language"
-    if not name.endswith("ForSequenceClassification"):
-        return "embedding"
-    if model.config.problem_type == "multi_label_classification":
-        raise DataError(
-            "{model} gives a text several labels: evaluation supports one class or one number per text",
-            code="evaluation.multi_label",
-            model=name,
-        )
-    return "regression" if model.config.num_labels == 1 else "classification"
-
-
-def open_models(model: Model, baseline: Model | None, tokenizer: Any) -> ComparedModels:
-    """Open the models and the tokenizer; a run's baseline is its checkpoint. Raises DataError or CheckpointError."""
-    is_run = _is_run(model)
-    seed = model.seed if is_run else 0
-    baseline = model.checkpoint if is_run and baseline is None else baseline
-    after, after_name, checkpoint = _open("model", model, seed)
-    if baseline is None:
-        return ComparedModels(after, None, after_name, None, _tokenizer(tokenizer, checkpoint))
-    before, before_name, other = _open("baseline", baseline, seed)
-    return ComparedModels(after, before, after_name, before_name, _tokenizer(tokenizer, checkpoint or other))
-
-
-def _is_run(model: Any) -> bool:
-    """Recognise a run without importing `runs`, and without reading `model`, which would build it."""
-    return not isinstance(model, nn.Module) and all(hasattr(model, name) for name in ("checkpoint", "recipe", "seed"))
-
-
-def _open(role: str, source: Model, seed: int) -> tuple[PreTrainedModel, str, Checkpoint | None]:
-    """Return a model, its name in the report, and the checkpoint that it was built from if known."""
-    if isinstance(source, str | Path | Checkpoint):
-        checkpoint = Checkpoint.open(source)
-        return _checked(role, checkpoint.model(seed)), checkpoint.name, checkpoint
-    if _is_run(source):
-        return _checked(role, source.model), f"{source.checkpoint.name}, pruned", source.checkpoint
-    return _checked(role, source), type(source).__name__, None
-
-
-def _checked(role: str, model: Any) -> PreTrainedModel:
-    if not isinstance(model, PreTrainedModel):
-        raise DataError(
-            "{role} is of type {type}: expected a transformers model, a run or a checkpoint",
-            code="evaluation.model_type",
-            role=role,
-            type=type(model).__name__,
-        )
-    if any(parameter.is_meta for parameter in model.parameters()):
-        raise DataError("{role} is on the meta device: load its weights first", code="evaluation.on_meta", role=role)
-    return model
-
-
-def _tokenizer(tokenizer: Any, checkpoint: Checkpoint | None) -> PreTrainedTokenizerBase:
-    if isinstance(tokenizer, PreTrainedTokenizerBase):
-        return tokenizer
-    if tokenizer is not None and not isinstance(tokenizer, str | Path):
-        raise DataError(
-            "tokenizer is of type {type}: expected a tokenizer, a folder or a name",
-            code="evaluation.tokenizer_type",
-            type=type(tokenizer).__name__,
-        )
-    try:
-        if tokenizer is not None:
-            return open_tokenizer(tokenizer)
-        if checkpoint is not None:
-            return checkpoint.tokenizer()
-    except CheckpointError as error:
-        raise DataError("{error}", code="evaluation.tokenizer", error=error) from None
-    raise DataError(
-        "a model that is passed as an object has no tokenizer: pass tokenizer=", code="evaluation.no_tokenizer"
-    )
 
 
 class Job:
@@ -151,7 +33,8 @@ class Job:
         _check_whole("batch_size", batch_size, 1)
         _check_whole("seed", seed, 0)
         self.models, self.examples, self.seed = models, examples, seed
-        self.max_length = token_limit(models.tokenizer, [model for _, model in models.sides().values()], max_length)
+        transformers, own = [side.model for side in models.sides().values()], models.embedding.max_length
+        self.max_length = token_limit(models.tokenizer, transformers, max_length, own)
         self.seconds = {"before": 0.0, "after": 0.0}
         self.notes = list(examples.notes)
         self._batch_size, self._progress = batch_size, progress
@@ -162,8 +45,8 @@ class Job:
         words = f"tokenising {len(texts):,} texts"
         self._progress(0.0, words)
         encoded = encode(self.models.tokenizer, texts, pairs, self.max_length, lambda: self._progress(0.0, words))
-        for name, model in self.models.sides().values():
-            check_vocabulary(encoded, model, name)
+        for side in self.models.sides().values():
+            check_vocabulary(encoded, side.model, side.name)
         if encoded.cut:
             self.notes.append(
                 Note(
@@ -179,16 +62,39 @@ class Job:
 
         `width` is that of `run_in_batches`. Raises DataError for outputs that are not finite.
         """
+        return self._run(encoded, dict.fromkeys(self.models.sides(), output), width)
+
+    def encode_for_embedding(self, texts: list[str]) -> Encoded:
+        """Tokenise texts as the models were trained to embed them, with their prompt. Raises DataError."""
+        return self.encode(self.models.embedding.prepared(texts))
+
+    def embed(self, encoded: Encoded) -> tuple[Rows | None, Rows]:
+        """Run both models and return an embedding of each text, as `run` does."""
+        outputs: dict[str, ModelOutput] = {}
+        for name, side in self.models.sides().items():
+            embedding = self.models.embedding_of(side)
+            outputs[name] = partial(embedding, prompt_tokens=self._prompt_tokens())
+        return self._run(encoded, outputs)
+
+    def _prompt_tokens(self) -> int:
+        """Return how many tokens a prompt takes, the special ones before it included."""
+        prompt, tokenizer = self.models.embedding.prompt, self.models.tokenizer
+        if not prompt:
+            return 0
+        ids = encode(tokenizer, [prompt], None, self.max_length).features["input_ids"][0]
+        return len(ids) - (bool(ids) and ids[-1] in tokenizer.all_special_ids)
+
+    def _run(self, encoded: Encoded, outputs: Mapping[str, ModelOutput], width: int = 1) -> tuple[Rows | None, Rows]:
         rows: dict[str, Rows] = {}
-        for side, (name, model) in self.models.sides().items():
-            words = f"{'baseline' if side == 'before' else 'model'}: {len(encoded):,} texts"
-            widest = max(width, 4 * int(getattr(model.config, "hidden_size", 1)))
+        for name, side in self.models.sides().items():
+            words = f"{'baseline' if name == 'before' else 'model'}: {len(encoded):,} texts"
+            widest = max(width, 4 * int(getattr(side.model.config, "hidden_size", 1)))
             start = time.perf_counter()
-            rows[side] = run_in_batches(
-                model, encoded, output, self._batch_size, widest, partial(self._count_tokens, words)
+            rows[name] = run_in_batches(
+                side.model, encoded, outputs[name], self._batch_size, widest, partial(self._count_tokens, words)
             )
-            self.seconds[side] += time.perf_counter() - start
-            _check_finite(name, rows[side])
+            self.seconds[name] += time.perf_counter() - start
+            _check_finite(side.name, rows[name])
         return rows.get("before"), rows["after"]
 
     def _count_tokens(self, words: str, tokens: int) -> None:

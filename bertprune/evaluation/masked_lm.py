@@ -71,7 +71,7 @@ def _choose(ids: np.ndarray, special: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _loss(job: Job, masked: Encoded) -> Score:
-    vocabulary = max(int(model.config.vocab_size) for _, model in job.models.sides().values())
+    vocabulary = max(int(side.model.config.vocab_size) for side in job.models.sides().values())
     outputs = [rows for rows in job.run(masked, _losses, vocabulary) if rows is not None]
     count = outputs[0][:, 1]
     statistic = weighted_ratio([rows[:, 0] for rows in outputs], count)
@@ -95,7 +95,7 @@ def fill_blanks(job: Job, encoded: Encoded, top: int) -> tuple[list[Candidates],
     Raises DataError if the text has no mask token.
     """
     positions = _mask_positions(job, encoded)
-    top = min(top, *(int(model.config.vocab_size) for _, model in job.models.sides().values()))
+    top = min(top, *(int(side.model.config.vocab_size) for side in job.models.sides().values()))
 
     def best(model: PreTrainedModel, batch: Batch) -> Tensor:
         """Return the candidates' ids and probabilities for each blank, `(1, blanks * 2 * top)`."""

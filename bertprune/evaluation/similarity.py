@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.batches import Encoded, logits, mean_embeddings
+from ..data.batches import Encoded, logits
 from ..data.labels import score_numbers
 from ..errors import DataError, Note
 from .job import Job
@@ -28,8 +28,9 @@ def score_pairs(job: Job) -> Findings:
     """Embed both sentences of every pair and correlate the cosines with the scores, if any."""
     examples = job.examples
     known = None if examples.labels is None else _known_scores(job)
-    encoded = job.encode([*examples.texts, *(examples.pairs or [])])
-    before, after = job.run(encoded, mean_embeddings)
+    encoded = job.encode_for_embedding([*examples.texts, *(examples.pairs or [])])
+    before, after = job.embed(encoded)
+    job.notes += job.models.embedding_notes()
     findings = Findings()
     if known is not None:
         similarities = [cosines(*np.split(rows, 2)) for rows in (before, after) if rows is not None]
@@ -52,12 +53,13 @@ def score_regression(job: Job) -> Findings:
 
 def compare_embeddings(job: Job) -> Findings:
     """Compare the embeddings before and after, without scores."""
-    return Findings(fidelity=embedding_cosine(job, job.encode(job.examples.texts)))
+    job.notes += job.models.embedding_notes()
+    return Findings(fidelity=embedding_cosine(job, job.encode_for_embedding(job.examples.texts)))
 
 
 def embedding_cosine(job: Job, encoded: Encoded) -> dict[str, Estimate]:
     """Embed the texts with both models and average the cosines; empty without a baseline or if sizes differ."""
-    before, after = job.run(encoded, mean_embeddings)
+    before, after = job.embed(encoded)
     return {} if before is None else _mean_cosine(job, before, after)
 
 

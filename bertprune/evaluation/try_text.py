@@ -9,16 +9,18 @@ import numpy as np
 from scipy.special import softmax
 from transformers import PreTrainedTokenizerBase
 
-from ..data.batches import Encoded, logits, mean_embeddings
+from ..data.batches import Encoded, logits
 from ..data.columns import Examples
-from ..data.tables import MAX_LINE, Table
+from ..data.tables import Table
+from ..data.text_files import MAX_LINE
 from ..errors import DataError, Note, shortened
 from ..parallel import silent
 from ..text import aligned
 from .classification import class_names
-from .job import Head, Job, Model, Rows, open_models
+from .job import Job, Rows
 from .masked_lm import fill_blanks
 from .metrics import cosines
+from .models import Head, Model, open_models
 
 _TEXT = Note("the text", code="evaluation.the_text")
 
@@ -78,6 +80,8 @@ class TextReport:
     """Tokens after which texts are cut."""
     cut: bool
     """Whether the text was longer than that."""
+    notes: tuple[str, ...] = ()
+    """How the embeddings are made, where there are any."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values.
@@ -105,6 +109,7 @@ class TextReport:
         """
         lines = [f"{self.before_name} -> {self.after_name}" if self.before_name else self.after_name]
         lines += [f"note: the text was cut to {self.max_length:,} tokens"] if self.cut else []
+        lines += [f"note: {note}" for note in self.notes]
         sides = ("before", "after") if self.before_name else ("after",)
         for number, answers in enumerate(self.answers, 1):
             blanks = self.task == "language"
@@ -142,8 +147,8 @@ def try_text(
     """Run a model on one text, before and after pruning.
 
     Classifiers give the probability of every class, masked-language models candidates for each mask token in the text,
-    regression heads their output. For other models the mean-pooled embeddings are compared: before with after, and the
-    text with `text_pair`. The models and the global random state are not changed.
+    regression heads their output. For other models the embeddings are compared: before with after, and the text with
+    `text_pair`; they are made as `evaluate` makes them. The models and the global random state are not changed.
 
     Args:
         model: The model to run, a `PruningRun`, a transformers model, a `Checkpoint`, or the name or folder of one as a
@@ -190,8 +195,8 @@ def try_text(
     found = _fill_blanks(job, top) if head == "language" else _ask(head, job)
     return TextReport(
         task=head,
-        before_name=models.before_name,
-        after_name=models.after_name,
+        before_name=None if models.before is None else models.before.name,
+        after_name=models.after.name,
         text=text,
         text_pair=text_pair,
         answers=tuple(found.answers),
@@ -199,6 +204,7 @@ def try_text(
         tokens=sum(map(len, found.encoded.features["input_ids"])),
         max_length=job.max_length,
         cut=found.encoded.cut > 0,
+        notes=tuple(models.embedding_notes()) if head == "embedding" else (),
     )
 
 
@@ -245,7 +251,7 @@ def _ask(head: Literal["classification", "regression", "embedding"], job: Job) -
         old = None if before is None else float(before[0, 0])
         return _Found(encoded, figures=[Figure("score", old, float(after[0, 0]))])
     order = np.argsort(-(after if before is None else before)[0], kind="stable")
-    names = class_names(job.models.after)
+    names = class_names(job.models.after.model)
 
     def guesses(rows: Rows) -> tuple[Guess, ...]:
         probabilities = softmax(rows[0])
@@ -265,8 +271,8 @@ def _guesses(candidates: list[tuple[str, float]]) -> tuple[Guess, ...]:
 
 
 def _compare_embeddings(job: Job) -> _Found:
-    encoded = job.encode([*job.examples.texts, *(job.examples.pairs or [])])
-    before, after = job.run(encoded, mean_embeddings)
+    encoded = job.encode_for_embedding([*job.examples.texts, *(job.examples.pairs or [])])
+    before, after = job.embed(encoded)
     found = _Found(encoded)
     if len(after) == 2:
         old = None if before is None else _similarity(before)
@@ -277,7 +283,7 @@ def _compare_embeddings(job: Job) -> _Found:
         raise DataError(
             "{model} has no output for a single text: pass text_pair= or baseline=",
             code="evaluation.nothing_to_compare",
-            model=job.models.after_name,
+            model=job.models.after.name,
         )
     return found
 

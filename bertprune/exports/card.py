@@ -10,14 +10,17 @@ from ..text import markdown
 from .contents import WEIGHT_FILES, Contents, Form, Origin
 
 
-def card(contents: Contents, form: Form, size: int) -> str:
-    """Write the model card as Markdown with front matter; `size` is that of the weight file in bytes."""
+def card(contents: Contents, form: Form, size: int, embeds: bool = False) -> str:
+    """Write the model card as Markdown with front matter; `size` is that of the weight file in bytes.
+
+    `embeds` says that the folder is one of sentence-transformers.
+    """
     origin = contents.origin
     parts = [
-        _front_matter(origin),
+        _front_matter(origin, "sentence-transformers" if embeds else "transformers"),
         f"# {_code(origin.name)}, pruned",
         _summary(contents),
-        f"## How to load it\n\n{_load_baked(origin) if form == 'baked' else _load_masked()}",
+        f"## How to load it\n\n{_load_baked(origin, embeds) if form == 'baked' else _load_masked()}",
         f"## How it was made\n\nSeed {contents.seed}, and this recipe (`recipe.yaml`):\n\n"
         + _fenced(contents.recipe.to_yaml(), "yaml"),
         f"## Sparsity\n\n{_sparsity(contents)}",
@@ -26,9 +29,9 @@ def card(contents: Contents, form: Form, size: int) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(origin: Origin) -> str:
+def _front_matter(origin: Origin, library: str) -> str:
     tags = ["bertprune", "pruning", origin.model_type]
-    data = ModelCardData(base_model=origin.hub_id, library_name="transformers", tags=tags)
+    data = ModelCardData(base_model=origin.hub_id, library_name=library, tags=tags)
     return f"---\n{data.to_yaml()}\n---"
 
 
@@ -42,7 +45,14 @@ def _summary(contents: Contents) -> str:
     )
 
 
-def _load_baked(origin: Origin) -> str:
+def _load_baked(origin: Origin, embeds: bool) -> str:
+    if embeds:
+        code = (
+            "from sentence_transformers import SentenceTransformer\n\n"
+            'model = SentenceTransformer("path/to/this/folder")'
+        )
+        text = "Only sentence-transformers is needed; the removed weights are plain zeros."
+        return f"{text}\n\n{_fenced(code, 'python')}"
     half = origin.dtype in ("float16", "bfloat16")
     dtype = ', dtype="float32"' if half else ""
     code = (

@@ -80,15 +80,27 @@ def _refuse_existing(out: Path, overwrite: bool) -> None:
     if not overwrite:
         sentence = "{out}: already exists; choose another name, or overwrite it (overwrite=True, --overwrite)"
         raise ExportError(sentence, code="exports.target_exists", out=str(out))
-    if other := sorted({path.name for path in out.iterdir()} - _exported_files(out)):
+    if other := sorted(files_in(out).keys() - _exported_files(out)):
         sentence = "{out}: contains {files}, not written by an export; choose another name"
         raise ExportError(sentence, code="exports.target_has_files", out=str(out), files=first_names(other, most=1))
 
 
+def files_in(folder: Path) -> dict[str, Path]:
+    """Return what is in a folder, by its path from there: files, links, and empty folders. Raises OSError."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        inner = files_in(path) if path.is_dir() and not path.is_symlink() else {}
+        found |= {f"{path.name}/{name}": at for name, at in inner.items()} or {path.name: path}
+    return found
+
+
 def _exported_files(folder: Path) -> set[str]:
     """Return the files that our report lists; none where there is no report of ours."""
+    report_file = folder / "report.json"
     try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        if not report_file.is_file():
+            return set()
+        report = json.loads(report_file.read_text(encoding="utf-8"))
         return set(report["files"]) if REPORT_KEY in report else set()
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return set()

@@ -15,15 +15,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
+from ..checkpoint.companions import companion_files
 from ..checkpoint.loading import building, quietly
 from ..checkpoint.masked import is_masked, load, open_masked
+from ..checkpoint.sentence_modules import is_sentence_folder, transformer_path
 from ..errors import CheckpointError, ExportError, Message, first_names
 from ..parallel import Progress, silent
 from ..runs.run import PruningRun
 from ..seeded import Seeded
 from .card import card
 from .contents import WEIGHT_FILES, Contents, Form
-from .folder import atomic_folder, check_target
+from .folder import atomic_folder, check_target, files_in
 
 _REPORTED = {
     "missing_keys": Message("missing tensors", code="exports.missing_tensors"),
@@ -120,23 +122,40 @@ def _export(contents: Contents, out: Path, form: Form, overwrite: bool, progress
         _write(folder, contents, form)
         progress(0.6, "reading it back")
         checked = _verify(folder, contents, form, out)
-        files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+        files = {name: path.stat().st_size for name, path in files_in(folder).items()}
         progress(0.95, f"moving it to {out.name}")
     progress(1.0, f"wrote {out.name}")
     return ExportResult(out, form, files, checked)
 
 
 def _write(folder: Path, contents: Contents, form: Form) -> None:
-    config, weights = folder / "config.json", folder / WEIGHT_FILES[form]
+    _copy_companions(contents.checkpoint, folder)
+    inner = _transformer_of(folder)
+    inner.mkdir(exist_ok=True)
+    config, weights = inner / "config.json", inner / WEIGHT_FILES[form]
     config.write_text(_config(contents.checkpoint), encoding="utf-8")
     _write_tensors(weights, contents.tensors(form))
     shutil.copymode(config, weights)  # safetensors makes its files readable by their owner alone
-    for path in contents.checkpoint.tokenizer_files:
-        shutil.copyfile(path, folder / path.name)
     (folder / "recipe.yaml").write_text(contents.recipe.to_yaml(), encoding="utf-8")
-    (folder / "README.md").write_text(card(contents, form, weights.stat().st_size), encoding="utf-8")
-    files = sorted({path.name for path in folder.iterdir()} | {"report.json"})
+    (folder / "README.md").write_text(
+        card(contents, form, weights.stat().st_size, is_sentence_folder(folder)), encoding="utf-8"
+    )
+    files = sorted({*files_in(folder), "report.json"})
     (folder / "report.json").write_text(_report(contents, form, files), encoding="utf-8")
+
+
+def _copy_companions(checkpoint: Checkpoint, folder: Path) -> None:
+    """Copy what gives the same answers beside the weights: the tokenizer, settings, the modules of an embedding."""
+    source = checkpoint.folder()
+    files = {} if source is None else companion_files(source, checkpoint.name)
+    for name, path in files.items():
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        shutil.copyfile(path, folder / name)
+
+
+def _transformer_of(folder: Path) -> Path:
+    """Return where in an export config.json and the weights are."""
+    return folder / transformer_path(folder, folder.name)
 
 
 def _config(checkpoint: Checkpoint) -> str:
@@ -185,7 +204,8 @@ def _from_pretrained(folder: Path, contents: Contents) -> nn.Module:
     """Load with the class that the config names, as someone without bertprune does. Raises ExportError."""
     cls: Any = type(contents.checkpoint.skeleton())
     with building, Seeded(contents.seed), quietly():
-        model, info = cls.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, local_files_only=True)
+        path = _transformer_of(folder)
+        model, info = cls.from_pretrained(path, dtype=torch.float32, output_loading_info=True, local_files_only=True)
     for kind, names in info.items():
         if names:
             sentence = "{model} reports {kind}: {name}"

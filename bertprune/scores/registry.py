@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import get_args
 
 from ..errors import BertpruneWarning, RecipeError
+from ..files import check_regular
 from ..model.hooks import register_hook_class
 from ..step import ScopeName
 from .method import Method, Removes, Rule, options_model, refuse_unusable
@@ -129,6 +130,7 @@ def load_entry_points() -> None:
 def load_file(path: str | Path) -> None:
     """Run a Python file that registers methods. Raises RecipeError; runs code, so never for untrusted files."""
     path = Path(path)
+    check_regular(path, RecipeError)
     if not path.is_file():
         raise RecipeError("{file}: no such file", code="method.no_file", file=path.name)
     before = dict(REGISTER)

@@ -1,5 +1,6 @@
 """Uploads: a checkpoint is accepted, everything else is refused before a byte is unpacked."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -37,11 +38,37 @@ def test_readmes_and_hidden_files_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "my-bert/"])
 def test_files_of_other_software_beside_a_checkpoint_are_left_out(tmp_path: Path, prefix: str) -> None:
-    names = ("1_Pooling/config.json", "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
-    names += ("data_config.json", "training_args.bin", "optimizer.pt", "tf_model.h5", "onnx/model.onnx")
+    names = ("data_config.json", "training_args.bin", "optimizer.pt", "tf_model.h5", "onnx/model.onnx")
     names += ("tokenization_kobert.py", "tokenizer_78b3253a26.model", "eval_results.txt", "loss.png", "train.log")
     files = {prefix + name: content for name, content in (GOOD | dict.fromkeys(names, b"x")).items()}
     assert taken(take_upload([zipped(tmp_path, files)], tmp_path / "in", Settings())) == GOOD
+
+
+@pytest.mark.parametrize("prefix", ["", "my-bert/"])
+@pytest.mark.parametrize("inside", ["", "0_Transformer/"])
+def test_a_folder_of_sentence_transformers_keeps_its_modules(tmp_path: Path, prefix: str, inside: str) -> None:
+    modules = ("modules.json", "config_sentence_transformers.json", "1_Pooling/config.json", "2_Dense/config.json")
+    modules += ("2_Dense/model.safetensors", f"{inside}sentence_xlm-roberta_config.json")
+    files = {inside + name: content for name, content in GOOD.items()} | dict.fromkeys(modules, b"x")
+    left_out = {"1_Pooling/pool.py": b"x", "onnx/model.onnx": b"x", "2_Normalize/": b""}
+    archive = zipped(tmp_path, {prefix + name: content for name, content in (files | left_out).items()})
+    into = take_upload([archive], tmp_path / "in", Settings())
+    assert {str(path.relative_to(into)): path.read_bytes() for path in into.rglob("*") if path.is_file()} == files
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["1_Pooling/deep/er/config.json", "1_A/2_B/3_C/config.json", "a/config.json", "_1/config.json", "1_/vocab.txt"],
+)
+def test_other_folders_within_a_checkpoint_are_refused(tmp_path: Path, other: str) -> None:
+    with pytest.raises(UploadError, match="several folders"):
+        take_upload([zipped(tmp_path, GOOD | {other: b"x"})], tmp_path / "in", Settings())
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(UploadError, match=r"'config\.json' is not a readable"):
+        take_upload([tmp_path / "config.json"], tmp_path / "in", Settings())
 
 
 def test_single_files_are_accepted_and_a_lone_safetensors_is_the_model(tmp_path: Path) -> None:

@@ -44,14 +44,15 @@ class FakeHub:
         if parts[:2] == ["api", "models"]:
             self._info(to, "/".join(parts[2:4]), parts[5] if len(parts) > 5 else "main")
         else:
-            self._file(to, "/".join(parts[:2]), parts[-1], body)
+            self._file(to, "/".join(parts[:2]), "/".join(parts[4:]), body)
 
     def _info(self, to: BaseHTTPRequestHandler, hub_id: str, revision: str) -> None:
         folder = self.models.get(hub_id)
         if folder is None or revision not in ("main", "v1", COMMIT):
             self._send(to, 404, {"X-Error-Code": "RepoNotFound" if folder is None else "RevisionNotFound"})
             return
-        files = [{"rfilename": path.name, "size": path.stat().st_size} for path in sorted(folder.iterdir())]
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        files = [{"rfilename": str(path.relative_to(folder)), "size": path.stat().st_size} for path in paths]
         info = json.dumps({"id": hub_id, "sha": COMMIT, "siblings": files}).encode()
         self._send(to, 200, {"Content-Type": "application/json"}, info)
 
@@ -61,7 +62,7 @@ class FakeHub:
             self._send(to, 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
             return
         data, status = path.read_bytes(), 200
-        headers = {"ETag": f'"{len(data)}-{name}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        headers = {"ETag": f'"{len(data)}-{name.replace("/", "-")}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
         if "Range" in to.headers:
             first, _, last = to.headers["Range"].removeprefix("bytes=").partition("-")
             end = min(int(last) if last else len(data) - 1, len(data) - 1)

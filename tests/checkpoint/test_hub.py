@@ -8,8 +8,9 @@ from fake_hub import COMMIT
 from huggingface_hub import constants
 
 import bertprune as bp
+from bertprune.checkpoint.companions import companion_files
 from bertprune.checkpoint.hub import LARGEST_SMALL
-from bertprune.errors import TooLargeError
+from bertprune.errors import BertpruneWarning, TooLargeError
 
 
 @pytest.mark.parametrize("sharded", [False, True])
@@ -37,7 +38,6 @@ def test_what_is_cached_is_used_without_asking(hub, tiny_folder, monkeypatch):
     again = bp.Checkpoint.open("org/tiny")
     assert alike(again.load(), bp.Checkpoint.open(folder).load())
     assert len(again.tokenizer()) == 97
-    assert {path.name for path in again.tokenizer_files} == {"tokenizer.json", "tokenizer_config.json"}
     assert hub.asked == []
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert alike(bp.Checkpoint.open("org/tiny").load(), again.load())
@@ -113,8 +113,32 @@ def test_an_export_is_possible_without_a_tokenizer_that_cannot_be_downloaded(hub
     checkpoint = bp.Checkpoint.open("org/tiny")
     checkpoint.load()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert checkpoint.tokenizer_files == ()
+    with pytest.warns(BertpruneWarning, match="cannot be asked whether more files"):
+        assert companion_files(checkpoint.folder(), "tiny") == {}
     assert refused(checkpoint.tokenizer).code == "checkpoint.hub_unreachable"
+
+
+def test_the_modules_of_an_embedding_model_are_downloaded_once(hub, sentence_folder, tmp_path):
+    folder = hub.models["org/tiny"] = sentence_folder("cls", dense=True)
+    run = bp.prune("org/tiny", bp.Recipe(steps=[]))
+    result = bp.export(run, tmp_path / "out")
+    ours = {"README.md", "recipe.yaml", "report.json"}
+    assert set(result.files) - ours == {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    hub.asked.clear()
+    bp.export(run, tmp_path / "again")
+    assert bp.evaluate(run, ["good"]).notes[0].startswith("org/tiny embeds texts by its own modules: cls pooling")
+    assert hub.asked == []
+
+
+def test_modules_that_are_known_and_cannot_be_downloaded_are_not_left_out(
+    hub, sentence_folder, refused, monkeypatch, cache
+):
+    hub.models["org/tiny"] = sentence_folder(dense=True)
+    checkpoint = bp.Checkpoint.open("org/tiny")
+    snapshot = checkpoint.folder()
+    (snapshot / "2_Dense" / "config.json").unlink()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert refused(checkpoint.folder).code == "checkpoint.hub_unreachable"
 
 
 def test_loading_writes_nothing_into_the_cache(hub, tiny_folder, cache):

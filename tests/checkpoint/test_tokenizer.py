@@ -107,30 +107,8 @@ def test_a_broken_tokenizer_is_one_clear_error(tiny_folder, refused, text):
     assert refused(bp.Checkpoint.open(folder).tokenizer).code == "checkpoint.tokenizer_unreadable"
 
 
-def test_files_to_copy_are_the_tokenizers_and_never_code(tiny_folder):
-    folder = tiny_folder("BertModel", tokenizer=False)
-    wanted = {
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "added_tokens.json",
-        "vocab.txt",
-        "vocab.json",
-        "merges.txt",
-        "spiece.model",
-        "sentencepiece.bpe.model",
-        "chat_template.jinja",
-    }
-    for name in (*wanted, "tokenization_kobert.py", "chat_template.py", "README.md", "training_args.bin"):
-        (folder / name).write_text("{}")
-    found = bp.Checkpoint.open(folder).tokenizer_files
-    assert {path.name for path in found} == wanted
-    assert list(found) == sorted(found)
-    assert all(path.parent == folder for path in found)
-
-
 def test_kobert_shape_has_no_tokenizer(kobert, refused):
-    assert kobert.tokenizer_files == ()
+    assert kobert.folder() is None
     assert refused(kobert.tokenizer).code == "checkpoint.no_tokenizer"
 
 

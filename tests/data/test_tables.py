@@ -1,5 +1,6 @@
 """Files, frames and lists become one table, or one clear error."""
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertprune.data import tables
+from bertprune.data import tables, text_files
 from bertprune.data.tables import read_table
 from bertprune.errors import DataError
 
@@ -123,7 +124,7 @@ def test_a_huge_source_needs_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl.gz"])
 def test_an_endless_line_is_refused(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "MAX_LINE", 10)
+    monkeypatch.setattr(text_files, "MAX_LINE", 10)
     content = ("{}\n" if name == "a.jsonl.gz" else "text\n").encode() + b"a" * 11
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     with pytest.raises(DataError, match="line 2 has more than 10 characters"):
@@ -137,7 +138,8 @@ def test_an_endless_line_is_refused(tmp_path: Path, name: str, monkeypatch: pyte
         ("a.csv", b"text,label\n", "data.empty", "a.csv"),
         ("a.jsonl", b"\n\n", "data.empty", "a.jsonl"),
         ("a.tsv", "document\n좋아요\n".encode("cp949"), "data.not_utf8", "a.tsv is not UTF-8 text: save it as UTF-8"),
-        ("a.csv", "text\nx\n".encode("utf-16"), "data.not_utf8", "a.csv"),
+        ("a.csv", "text\nx\n".encode("utf-16-le"), "data.not_utf8", "a.csv"),
+        ("a.csv", "document,label\n좋아요,1\n".encode("cp949"), "data.not_utf8", "(CSV UTF-8 in Excel)"),
         ("a.tsv", b"a\tb\nx\n", "data.field_count", "a.tsv, line 2 has 1 fields: expected 2, as in the header, line 1"),
         ("a.csv", b"a,b\nx,y\nx,y,z\n", "data.field_count", "a.csv, line 3 has 3 fields"),
         ("a.csv", b"text,label\n\"x,1\n" + b"x,1\n" * 9, "data.csv_syntax", "a.csv, line 11: "),
@@ -165,10 +167,32 @@ def test_wrong_files_get_one_line_without_their_folder(
     assert str(tmp_path) not in text and "\n" not in text and len(text) < 400
 
 
-def test_a_folder_is_not_a_table(tmp_path: Path) -> None:
-    (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(DataError, match=r"^folder\.csv is a folder"):
-        read_table(tmp_path / "folder.csv")
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt.gz", "a.jsonl"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_encodings_with_a_mark_and_both_line_ends_are_read(tmp_path: Path, name: str, encoding: str, end: str) -> None:
+    separator = "," if name == "a.csv" else "\t"
+    lines = ['{"text": "좋아요", "label": "1"}'] if "json" in name else [f"text{separator}label", f"좋아요{separator}1"]
+    content = "".join(line + end for line in lines).encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    table = read_table(tmp_path / name)
+    assert (table.columns, table.rows) == (("text", "label"), [("좋아요", "1")])
+
+
+@given(
+    rows=st.lists(st.tuples(*[st.text(st.sampled_from('ab,;\t"\n 가'), min_size=1)] * 2), min_size=1, max_size=5),
+    separator=st.sampled_from(",;"),
+)
+def test_a_csv_is_read_as_it_was_written(rows: list[tuple[str, str]], separator: str, tmp_path_factory: Any) -> None:
+    path = tmp_path_factory.mktemp("csv") / "a.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file, delimiter=separator).writerows([("document", "label"), *rows])
+    assert read_table(path).rows == rows
+
+
+def test_a_tsv_whose_header_is_quoted_is_quoted_throughout(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, "a.tsv", '"text"\t"label"\n"so ""good"",\tyes"\t"1"\n'))
+    assert (table.columns, table.rows) == (("text", "label"), [('so "good",\tyes', "1")])
 
 
 def test_null_bytes_in_a_csv_are_part_of_the_text(tmp_path: Path) -> None:

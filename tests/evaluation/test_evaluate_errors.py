@@ -47,7 +47,7 @@ def test_a_correlation_needs_scores_that_differ(tiny_bert: Any, tiny_tokenizer: 
 
 def test_constant_outputs_have_no_correlation(tiny_bert: Any, tiny_tokenizer: Any) -> None:
     report = bp.evaluate(tiny_bert, [("good", "bad", score) for score in range(4)], tokenizer=tiny_tokenizer)
-    assert report.notes == ("a model gives every example the same number: there is nothing to correlate",)
+    assert report.notes[-1] == "a model gives every example the same number: there is nothing to correlate"
     assert report.to_dict()["scores"]["spearman"]["after"]["value"] is None
 
 

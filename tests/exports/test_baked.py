@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 import bertprune as bp
+from bertprune.checkpoint.companions import companion_files
 
 from .conftest import RECIPE, WORDS
 
@@ -72,7 +73,7 @@ def test_without_bertprune_it_gives_the_runs_outputs(tmp_path: Path, pruned: Cal
 def test_the_files_of_the_folder(tmp_path: Path, pruned: Callable[..., Any]) -> None:
     run = pruned()
     result = bp.export(run, tmp_path / "out")
-    tokenizer = {path.name for path in run.checkpoint.tokenizer_files}
+    tokenizer = set(companion_files(run.checkpoint.folder(), "tiny"))
     ours = {"config.json", "model.safetensors", "recipe.yaml", "report.json", "README.md"}
     assert set(result.files) == {path.name for path in (tmp_path / "out").iterdir()} == ours | tokenizer
     assert {"tokenizer.json", "tokenizer_config.json"} <= tokenizer

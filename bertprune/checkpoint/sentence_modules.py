@@ -1,0 +1,64 @@
+"""The modules of a sentence-transformers folder: a transformer, and what makes one embedding of its tokens."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError, shortened
+from .json_files import read_list
+
+MODULES_FILE = "modules.json"
+SETTINGS_FILE = "config_sentence_transformers.json"
+MOST_MODULES = 64
+_PATH = re.compile(r"[\w-][\w.-]{0,99}(/[\w-][\w.-]{0,99}){0,3}")
+
+
+@dataclass(frozen=True)
+class SentenceModule:
+    """One entry of modules.json."""
+
+    kind: str
+    """The class without its package, such as "Pooling"."""
+    path: str
+    """Its folder within the whole, such as "1_Pooling"; empty for the whole itself."""
+
+
+def is_sentence_folder(folder: Path) -> bool:
+    """Return whether a folder is one of sentence-transformers."""
+    return (folder / MODULES_FILE).exists()
+
+
+def read_modules(folder: Path, name: str) -> tuple[SentenceModule, ...]:
+    """Read the modules of a folder, the transformer first; none where it is a plain one. Raises CheckpointError."""
+    if not is_sentence_folder(folder):
+        return ()
+    label = f"{name}: {MODULES_FILE}"
+    entries = read_list(folder / MODULES_FILE, label)
+    if not 1 <= len(entries) <= MOST_MODULES:
+        raise CheckpointError(
+            "{file} lists {count:,} modules: expected 1 to {most}",
+            code="checkpoint.module_count", file=label, count=len(entries), most=MOST_MODULES,
+        )  # fmt: skip
+    return tuple(_module(entry, label) for entry in entries)
+
+
+def transformer_path(folder: Path, name: str) -> str:
+    """Return where in a folder its transformer is: empty for the folder itself. Raises CheckpointError."""
+    modules = read_modules(folder, name)
+    return modules[0].path if modules else ""
+
+
+def _module(entry: Any, label: str) -> SentenceModule:
+    kind, path = (entry.get("type"), entry.get("path")) if isinstance(entry, dict) else (None, None)
+    if not isinstance(kind, str) or not isinstance(path, str):
+        raise CheckpointError(
+            "{file} describes a module by {entry}: expected its type and its path",
+            code="checkpoint.module_entry", file=label, entry=shortened(repr(entry)),
+        )  # fmt: skip
+    if path and not _PATH.fullmatch(path):
+        raise CheckpointError(
+            "{file} points to {path!r}: expected a folder within its own",
+            code="checkpoint.module_path", file=label, path=shortened(path),
+        )  # fmt: skip
+    return SentenceModule(kind.rpartition(".")[2], path)

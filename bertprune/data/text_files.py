@@ -1,0 +1,146 @@
+"""Text files as people have them: which encoding, which separator, and the number of the line that a row begins at."""
+
+import csv
+import gzip
+import json
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedIOBase, TextIOWrapper
+from pathlib import Path
+from typing import Any, Literal, TextIO, cast
+
+from ..errors import DataError, Message
+from ..files import check_regular
+
+MAX_LINE = 1_000_000
+"""Characters; a longer line is refused before the rest of it is read."""
+
+Kind = Literal["csv", "tsv", "jsonl"]
+Unit = Literal["line", "row", "item"]
+NumberedRows = Iterator[tuple[int, tuple[Any, ...]]]
+
+_KINDS: dict[str, Kind] = {".csv": "csv", ".tsv": "tsv", ".txt": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_UTF16 = (BOM_UTF16_LE, BOM_UTF16_BE)
+_SEPARATORS = ",\t;"
+"""Of a CSV file, the likeliest first: some data sets call TSV files so, and some spreadsheets write semicolons."""
+
+
+def place(name: str, unit: Unit, number: int) -> Message:
+    """Return a position in a source, such as "reviews.csv, line 3"."""
+    if unit == "line":
+        return Message("{name}, line {number}", code="data.line", name=name, number=number)
+    if unit == "row":
+        return Message("{name}, row {number}", code="data.row", name=name, number=number)
+    return Message("{name}, item {number}", code="data.item", name=name, number=number)
+
+
+def kind_of(path: Path) -> Kind:
+    """Return what a file's name says that it is. Raises DataError, for what is not a regular file too."""
+    check_regular(path, DataError)
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    if not suffixes or suffixes[-1] not in _KINDS:
+        raise DataError(
+            "{name}: expected a file name that ends in .csv, .tsv, .txt (read as TSV) or .jsonl",
+            code="data.unknown_suffix",
+            name=path.name,
+        )
+    return _KINDS[suffixes[-1]]
+
+
+@contextmanager
+def open_text(path: Path, kind: Kind) -> Iterator[TextIO]:
+    """Open a file in UTF-8, or in UTF-16 if it begins with that encoding's mark, also gzipped."""
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    with opened(path, "rb") as stream:
+        encoding = "utf-16" if stream.peek(2)[:2] in _UTF16 else "utf-8-sig"
+        newline = "" if kind == "csv" else "\n"
+        with TextIOWrapper(cast(BufferedIOBase, stream), encoding=encoding, newline=newline) as file:
+            yield file
+
+
+def rows_of(name: str, file: TextIO, kind: Kind) -> NumberedRows:
+    """Yield the rows of a CSV or TSV file, the header first, each with the line that it begins at."""
+    header = file.readline(MAX_LINE)
+    file.seek(0)
+    if "\0" in header:  # UTF-16 without its mark
+        raise not_utf8(name)
+    separator = "\t" if kind == "tsv" else next((one for one in _SEPARATORS if _splits(header, one)), ",")
+    if separator == "\t" and not header.startswith('"'):
+        return _unquoted_rows(name, file)
+    return _quoted_rows(name, file, separator)
+
+
+def _splits(header: str, separator: str) -> bool:
+    return len(next(csv.reader([header], delimiter=separator), ())) > 1
+
+
+def _lines(name: str, file: TextIO) -> Iterator[str]:
+    number = 0
+    while line := file.readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE:
+            where = place(name, "line", number)
+            raise DataError(
+                "{place} has more than {most:,} characters", code="data.long_line", place=where, most=MAX_LINE
+            )
+        yield line
+
+
+def not_utf8(name: str) -> DataError:
+    """Return the error for text in another encoding, such as CP949, which cannot be told from others."""
+    return DataError(
+        "{name} is not UTF-8 text: save it as UTF-8 (CSV UTF-8 in Excel)",
+        code="data.not_utf8", name=name,
+    )  # fmt: skip
+
+
+def _quoted_rows(name: str, file: TextIO, separator: str) -> NumberedRows:
+    reader = csv.reader(_lines(name, file), strict=True, delimiter=separator)
+    start = 1
+    try:
+        for row in reader:
+            yield start, tuple(row)
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            "{place}: {reason}; is a quote not closed?",
+            code="data.csv_syntax",
+            place=place(name, "line", reader.line_num),
+            reason=str(error),
+        ) from None
+
+
+def _unquoted_rows(name: str, file: TextIO) -> NumberedRows:
+    """Split at tabs only: quotes are part of the text."""
+    return ((number, tuple(line.rstrip("\r\n").split("\t"))) for number, line in enumerate(_lines(name, file), 1))
+
+
+def full_rows(name: str, columns: tuple[str, ...], rows: NumberedRows) -> NumberedRows:
+    """Skip empty lines, and refuse rows that have more or fewer fields than the header. Raises DataError."""
+    for number, row in rows:
+        if row in ((), ("",)):
+            continue
+        if len(row) != len(columns):
+            raise DataError(
+                "{place} has {found} fields: expected {expected}, as in the header, line 1",
+                code="data.field_count",
+                place=place(name, "line", number),
+                found=len(row),
+                expected=len(columns),
+            )
+        yield number, row
+
+
+def json_lines(name: str, file: TextIO) -> Iterator[tuple[int, Any]]:
+    """Yield the value of every line that is not blank. Raises DataError."""
+    for number, line in enumerate(_lines(name, file), 1):
+        if not line.strip():
+            continue
+        try:
+            yield number, json.loads(line)
+        except (ValueError, RecursionError):
+            where = place(name, "line", number)
+            raise DataError(
+                "{place} is not JSON: expected one object per line", code="data.not_json", place=where
+            ) from None

@@ -1,0 +1,188 @@
+"""The models of one evaluation: opened, named, and what kind of output they have."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ..checkpoint import Checkpoint
+from ..checkpoint.tokenizer import open_tokenizer
+from ..data.embedding import MEAN, Embedding
+from ..data.embedding_folder import read_embedding
+from ..errors import CheckpointError, DataError, Message, Note
+
+Model = Any
+"""A PruningRun, a transformers model, a Checkpoint, or the name or folder of one."""
+Head = Literal["classification", "regression", "language", "embedding"]
+
+_OTHER_HEADS = {
+    "ForTokenClassification": Message("a label for each token", code="evaluation.token_labels"),
+    "ForQuestionAnswering": Message("a span of the text", code="evaluation.spans"),
+    "ForMultipleChoice": Message("a choice among several texts", code="evaluation.choices"),
+    "LMHead": Message("the next word", code="evaluation.next_word"),
+    "ForCausalLM": Message("the next word", code="evaluation.next_word"),
+}
+_ANOTHER_OUTPUT = Message("another kind of output", code="evaluation.another_output")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the compared models: its name in the report, and how it embeds a text."""
+
+    name: str
+    model: PreTrainedModel
+    embedding: Embedding | None
+    """None for a model that is passed as an object, which has no folder to ask."""
+
+
+@dataclass(frozen=True)
+class ComparedModels:
+    """The model to evaluate, its baseline if any, and the tokenizer of both."""
+
+    after: Side
+    before: Side | None
+    tokenizer: PreTrainedTokenizerBase
+
+    def sides(self) -> dict[str, Side]:
+        """Return each side, before and after, in the order in which they run."""
+        return {"after": self.after} if self.before is None else {"before": self.before, "after": self.after}
+
+    def head(self) -> Head:
+        """Return the kind of both models' head.
+
+        Raises DataError where the heads or their classes differ, or where there is no measure for them.
+        """
+        after = self.after.model
+        head = self._head_of(self.after)
+        if self.before is None:
+            return head
+        before = self.before.model
+        same_classes = head != "classification" or before.config.id2label == after.config.id2label
+        if self._head_of(self.before) != head or not same_classes:
+            raise DataError(
+                "baseline is a {before}, model a {after}: expected the same head and the same classes",
+                code="evaluation.different_heads",
+                before=type(before).__name__,
+                after=type(after).__name__,
+            )
+        return head
+
+    def _head_of(self, side: Side) -> Head:
+        """Return the head by a model's class, unless its folder says that it embeds texts."""
+        return "embedding" if self.embedding_of(side).source is not None else head_of(side.model)
+
+    def embedding_of(self, side: Side) -> Embedding:
+        """Return how a side embeds texts; a model without a folder does as the other side."""
+        known = (one.embedding for one in (side, self.after, self.before) if one is not None)
+        return next((one for one in known if one is not None), MEAN)
+
+    @property
+    def embedding(self) -> Embedding:
+        """Return how the evaluated model embeds texts: its prompt and limit hold for both."""
+        return self.embedding_of(self.after)
+
+    def embedding_notes(self) -> list[Note]:
+        """Say how the models embed texts, once where both do it alike."""
+        notes = {str(note): note for side in self.sides().values() for note in self.embedding_of(side).notes()}
+        return list(notes.values())
+
+
+def head_of(model: PreTrainedModel) -> Head:
+    """Return the kind of a model's head by its class. Raises DataError where there is no measure for it."""
+    name = type(model).__name__
+    if name.endswith("ForMaskedLM"):
+        return "language"
+    if name.endswith("ForSequenceClassification"):
+        return _kind_of_classifier(model)
+    if re.search("For[A-Z]|LMHead|DoubleHeads", name) and not name.endswith("ForPreTraining"):
+        output = next((words for part, words in _OTHER_HEADS.items() if part in name), _ANOTHER_OUTPUT)
+        raise DataError(
+            "{model} answers with {output}; evaluation measures one class or number per text, masked words and "
+            "embeddings: score this model with a metric of its own task",
+            code="evaluation.other_head",
+            model=name,
+            output=output,
+        )
+    return "embedding"
+
+
+def _kind_of_classifier(model: PreTrainedModel) -> Head:
+    if model.config.problem_type == "multi_label_classification":
+        raise DataError(
+            "{model} gives a text several labels; evaluation supports one class or one number per text: "
+            "score this model with a metric of its own task",
+            code="evaluation.multi_label",
+            model=type(model).__name__,
+        )
+    return "regression" if model.config.num_labels == 1 else "classification"
+
+
+def open_models(model: Model, baseline: Model | None, tokenizer: Any) -> ComparedModels:
+    """Open the models and the tokenizer; a run's baseline is its checkpoint. Raises DataError or CheckpointError."""
+    is_run = _is_run(model)
+    seed = model.seed if is_run else 0
+    baseline = model.checkpoint if is_run and baseline is None else baseline
+    after, checkpoint = _open("model", model, seed)
+    before, other = (None, None) if baseline is None else _open("baseline", baseline, seed)
+    return ComparedModels(after, before, _tokenizer(tokenizer, checkpoint or other))
+
+
+def _is_run(model: Any) -> bool:
+    """Recognise a run without importing `runs`, and without reading `model`, which would build it."""
+    return not isinstance(model, nn.Module) and all(hasattr(model, name) for name in ("checkpoint", "recipe", "seed"))
+
+
+def _open(role: str, source: Model, seed: int) -> tuple[Side, Checkpoint | None]:
+    """Return a model with its name in the report, and the checkpoint that it was built from if known."""
+    if isinstance(source, str | Path | Checkpoint):
+        checkpoint = Checkpoint.open(source)
+        model = _checked(role, checkpoint.model(seed))
+        return Side(checkpoint.name, model, _embedding(checkpoint, model)), checkpoint
+    if _is_run(source):
+        checkpoint, model = source.checkpoint, _checked(role, source.model)
+        return Side(f"{checkpoint.name}, pruned", model, _embedding(checkpoint, model)), checkpoint
+    return Side(type(source).__name__, _checked(role, source), None), None
+
+
+def _embedding(checkpoint: Checkpoint, model: PreTrainedModel) -> Embedding:
+    """Return how a checkpoint embeds texts; a classifier does not, so that its folder need not be asked."""
+    if type(model).__name__.endswith("ForSequenceClassification"):
+        return MEAN
+    return read_embedding(checkpoint.folder(), checkpoint.name, int(getattr(model.config, "hidden_size", 0)))
+
+
+def _checked(role: str, model: Any) -> PreTrainedModel:
+    if not isinstance(model, PreTrainedModel):
+        raise DataError(
+            "{role} is of type {type}: expected a transformers model, a run or a checkpoint",
+            code="evaluation.model_type",
+            role=role,
+            type=type(model).__name__,
+        )
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise DataError("{role} is on the meta device: load its weights first", code="evaluation.on_meta", role=role)
+    return model
+
+
+def _tokenizer(tokenizer: Any, checkpoint: Checkpoint | None) -> PreTrainedTokenizerBase:
+    if isinstance(tokenizer, PreTrainedTokenizerBase):
+        return tokenizer
+    if tokenizer is not None and not isinstance(tokenizer, str | Path):
+        raise DataError(
+            "tokenizer is of type {type}: expected a tokenizer, a folder or a name",
+            code="evaluation.tokenizer_type",
+            type=type(tokenizer).__name__,
+        )
+    try:
+        if tokenizer is not None:
+            return open_tokenizer(tokenizer)
+        if checkpoint is not None:
+            return checkpoint.tokenizer()
+    except CheckpointError as error:
+        raise DataError("{error}", code="evaluation.tokenizer", error=error) from None
+    raise DataError(
+        "a model that is passed as an object has no tokenizer: pass tokenizer=", code="evaluation.no_tokenizer"
+    )

@@ -1,0 +1,29 @@
+"""What may be read as a file: a regular one, since a pipe or a device can keep its reader waiting for ever."""
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from .errors import BertpruneError, Message
+
+_KINDS: tuple[tuple[Callable[[int], bool], Message], ...] = (
+    (stat.S_ISDIR, Message("a folder", code="files.folder")),
+    (stat.S_ISFIFO, Message("a named pipe", code="files.pipe")),
+    (stat.S_ISSOCK, Message("a socket", code="files.socket")),
+)
+_DEVICE = Message("a device", code="files.device")
+
+
+def check_regular(path: Path, error: type[BertpruneError]) -> None:
+    """Refuse what exists and is not a regular file, before anything waits for it. A link counts as what it leads to.
+
+    What cannot be looked at is left to the reader, who knows how to say so. Raises `error`.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return
+    if stat.S_ISREG(mode):
+        return
+    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), _DEVICE)
+    raise error("{file} is {kind}: expected a regular file", code="files.not_regular", file=path.name, kind=kind)
