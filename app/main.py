@@ -16,6 +16,7 @@ os.environ.setdefault("DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from app import folders, memory, warm  # noqa: E402
+from app.listen import place_to_listen  # noqa: E402
 from app.settings import Settings  # noqa: E402
 
 _SESSIONS = 500
@@ -28,7 +29,10 @@ def main(host: str | None = None, port: int | None = None, open_browser: bool = 
     """Serve the page and return its address; with `block`, serve until interrupted.
 
     A hosted page listens at every address on the port that its host names; a local one only on this machine.
+    Raises OSError where it cannot listen.
     """
+    settings = Settings.from_environment()
+    host, port = place_to_listen(host or ("0.0.0.0" if settings.hosted else "127.0.0.1"), port)
     memory.share_heaps()
     for name in ("GRADIO_TEMP_DIR", "TORCHINDUCTOR_CACHE_DIR"):  # removed when the page stops
         os.environ.setdefault(name, str(folders.place() / name.lower()))
@@ -40,14 +44,13 @@ def main(host: str | None = None, port: int | None = None, open_browser: bool = 
     from app.session import Shelf
     from app.theme import static, theme
 
-    settings = Settings.from_environment()
     shelf = Shelf(settings)
     shelf.keep_tidying(_TIDYING)
     page = ui.build(settings, shelf)
     page.queue(default_concurrency_limit=8, max_size=settings.max_queue)
     _, address, _ = page.launch(
-        server_name=host or ("0.0.0.0" if settings.hosted else "127.0.0.1"),
-        server_port=port or None,
+        server_name=host,
+        server_port=port,
         inbrowser=open_browser and not settings.hosted,
         prevent_thread_lock=True,
         theme=theme(),
@@ -71,4 +74,7 @@ def main(host: str | None = None, port: int | None = None, open_browser: bool = 
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as error:
+        sys.exit(f"error: the page cannot start: {error.strerror or error}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..parallel import Progress, silent
 from ..text import aligned
+from .streams import is_unicode
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,12 @@ class Table:
 
 def print_json(data: Any) -> None:
     """Print one JSON document; infinities, which JSON lacks, become text."""
-    print(json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False))
+    print(json.dumps(_finite(data), indent=2, ensure_ascii=not is_unicode(sys.stdout), allow_nan=False))
+
+
+def print_script(text: str) -> None:
+    """Print a Python script; where stdout is not in UTF-8, as Python files are, its letters are escaped."""
+    print(text if is_unicode(sys.stdout) else text.encode("ascii", "backslashreplace").decode(), end="")
 
 
 def _finite(data: Any) -> Any:

@@ -1,6 +1,5 @@
 """Run the command line; anything wrong with the input becomes one line on stderr and exit code 2."""
 
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,26 +13,31 @@ import bertprune
 from ..errors import BertpruneError, BertpruneWarning
 from . import evaluate, inspect, page, prune
 from .console import print_note
+from .streams import Stream, safe_streams
 
 # typer's and click's usage errors share one base class, which older typers take from click and newer ones define
 _UsageError: Any = typer.BadParameter.__mro__[2]
 
 _ABOUT = "Prune BERT and its relatives: choose, mask, rank, report, evaluate, export."
 _SOURCES = "SOURCE is demo, demo-mlm, kobert-shape, a folder, a .safetensors file beside its config.json, or a Hub id."
-_WRONG_INPUT, _INTERRUPTED = 2, 130
+_NOT_WRITTEN, _WRONG_INPUT, _INTERRUPTED = 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 2 wrong input, 130 interrupted."""
-    with _one_line_warnings():
-        try:
-            code = _run(None if arguments is None else list(arguments))
-            sys.stdout.flush()
-            return code
-        except BrokenPipeError:
-            # the reader, such as `head`, closed the pipe; without this Python complains again at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
+    """Run one command and return its exit code: 0 done, 1 output not written, 2 wrong input, 130 interrupted."""
+    with safe_streams() as out, _one_line_warnings():
+        code = _run(None if arguments is None else list(arguments))
+        return code or _check_written(out)
+
+
+def _check_written(out: Stream) -> int:
+    """Say where output was lost, and return the exit code; a reader that leaves, such as `head`, needs no words."""
+    out.flush()
+    if out.error is None:
+        return 0
+    if not isinstance(out.error, BrokenPipeError):
+        print_note(f"error: stdout: {out.error.strerror or out.error}")
+    return _NOT_WRITTEN
 
 
 def _run(arguments: list[str] | None) -> int:

@@ -33,7 +33,7 @@ def app(
         start(host, port, not no_browser)
     except OSError as error:
         sentence = "the page cannot listen on {host}, port {port}: {reason}"
-        given = {"host": host or "this machine", "port": port or "any", "reason": str(error)}
+        given = {"host": host or "this machine", "port": port or "any", "reason": error.strerror or str(error)}
         raise BertpruneError(sentence, code="cli.cannot_listen", **given) from None
 
 

@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,20 +25,36 @@ def python(*arguments: Any, **rest: Any) -> Any:
     return subprocess.run([sys.executable, *arguments], env=env, capture_output=True, text=True, timeout=250, **rest)
 
 
+def shell(line: str) -> Any:
+    """Run a line of a shell whose $0 is Python."""
+    return subprocess.run(["sh", "-c", line, sys.executable], capture_output=True, text=True, timeout=250, cwd=ROOT)
+
+
 def test_help_and_wrong_flags_cost_no_torch() -> None:
     done = python("-c", LIGHT)
     assert done.stderr.splitlines()[-1] == "[0, 0, 0, 2] set()", done.stderr
 
 
-def test_a_reader_that_leaves_early_is_no_error(tiny_folder: Callable[..., Path]) -> None:
-    source = tiny_folder()
+@pytest.mark.parametrize(
+    ("redirected", "said"),
+    [
+        (">/dev/full", "error: stdout: No space left on device\n"),
+        (">&-", "error: stdout: Bad file descriptor\n"),
+        (">&- 2>&-", ""),
+    ],
+)
+def test_a_process_whose_output_is_lost_ends_with_exit_code_1(redirected: str, said: str) -> None:
+    done = shell(f'"$0" -m bertprune --help {redirected}')
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
     code = "import os, sys; r, w = os.pipe(); os.close(r); os.dup2(w, 1); from bertprune.cli import main; "
-    code += f"sys.exit(main(['tree', {str(source)!r}]))"
-    done = python("-c", code)
+    done = python("-c", code + "sys.exit(main(['--help']))")
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_the_module_is_the_command(tmp_path: Path) -> None:
-    done = python("-m", "bertprune", "tree", "./nowhere", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: 'nowhere' does not exist; ") and done.stderr.count("\n") == 1
+def test_no_file_that_is_opened_gets_the_number_of_a_closed_stream() -> None:
+    code = "from bertprune.cli.streams import safe_streams; import os, sys\n"
+    code += "with safe_streams(): sys.exit(os.open(os.devnull, os.O_RDONLY))"
+    assert shell(f'"$0" -c "{code}" <&- >&- 2>&-').returncode == 3
