@@ -5,6 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ..i18n import say
+from ..i18n.errors import translate_error
 from .cost import figure_name
 from .html import joined, note, table, tag
 from .result import bar
@@ -19,6 +20,7 @@ def text_view(language: str, report: Any) -> Markup:
         parts.append(_blank(language, number, answers) if report.task == "language" else _classes(language, answers))
     if report.figures:
         parts.append(_figures(language, report.figures))
+    parts += [note(translate_error(language, one)) for one in report.notes]
     return joined(parts)
 
 

@@ -59,7 +59,7 @@ def test_pruned_it_gives_what_plain_torch_gives(
     assert not np.allclose(ours, loaded(folder).float().encode(TEXTS), atol=1e-3)
 
 
-@pytest.mark.parametrize("inside", [""])
+@pytest.mark.parametrize("inside", ["", "0_Transformer"])
 def test_every_form_keeps_the_layout_and_can_be_replaced(
     inside: str, sentence_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
