@@ -6,21 +6,24 @@ back.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BeforeValidator
 
-from .errors import RecipeError
+from .errors import RecipeError, kind_of, shortened
 from .files import check_regular
-from .safe_yaml import MAX_BYTES, from_json, from_yaml
+from .safe_yaml import MAX_BYTES, Dumper, from_json, from_yaml
 from .selection import as_tuple
 from .step import Step
 from .validation import FrozenModel
 
 _BREAKS = frozenset("\x85\u2028\u2029\ufeff")  # PyYAML folds them where it does not escape
+
+
+_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 class Recipe(FrozenModel):
@@ -40,17 +43,18 @@ class Recipe(FrozenModel):
     steps: Annotated[tuple[Step, ...], BeforeValidator(as_tuple)] = ()
 
     @classmethod
-    def of(cls, recipe: "Recipe | Step | Mapping[str, Any]") -> "Recipe":
+    def of(cls, recipe: "RecipeLike") -> "Recipe":
         """Build a recipe from what functions accept as one.
 
         Args:
-            recipe: a `Recipe`, which is returned as it is; a single `Step`; or a mapping with `steps`, as in YAML.
+            recipe: A `Recipe`, which is returned as it is; a single `Step`; a list of steps; plain data of a recipe or
+                a step, as in YAML; or the path of a .yaml, .yml or .json file.
 
         Returns:
             The recipe.
 
         Raises:
-            RecipeError: it is none of these, or does not fit the recipe's format.
+            RecipeError: It is none of these, cannot be read, or does not fit the recipe's format.
 
         Example:
             >>> import bertprune as bp
@@ -59,11 +63,21 @@ class Recipe(FrozenModel):
         """
         if isinstance(recipe, Recipe):
             return recipe
-        if isinstance(recipe, Step):
-            return cls(steps=(recipe,))
+        if isinstance(recipe, Step | list | tuple):
+            return cls(steps=recipe)
         if isinstance(recipe, Mapping):
-            return cls.model_validate(dict(recipe))
-        raise RecipeError("a recipe is a Recipe or a Step, not {kind}", code="recipe.kind", kind=type(recipe).__name__)
+            return cls.model_validate({"steps": [dict(recipe)]} if "method" in recipe else dict(recipe))
+        if isinstance(recipe, Path) or (isinstance(recipe, str) and recipe.endswith(_SUFFIXES)):
+            return cls.load(recipe)
+        if isinstance(recipe, str):
+            raise RecipeError(
+                "{given!r} is not a recipe; bp.Recipe.from_yaml reads YAML, bp.Step(method=…, fraction=…) is a step",
+                code="recipe.text", given=shortened(recipe),
+            )  # fmt: skip
+        raise RecipeError(
+            "a recipe is a Recipe, a Step, a list of steps or the path of a file, not {kind}",
+            code="recipe.kind", kind=kind_of(recipe),
+        )  # fmt: skip
 
     def to_json(self) -> str:
         """Write the recipe as JSON; fields that have their default are left out.
@@ -93,7 +107,7 @@ class Recipe(FrozenModel):
               fraction: 0.2
         """
         readable = _BREAKS.isdisjoint(self.to_json())
-        return str(yaml.safe_dump(self._plain(), sort_keys=False, allow_unicode=readable))
+        return str(yaml.dump(self._plain(), Dumper=Dumper, sort_keys=False, allow_unicode=readable))
 
     def _plain(self) -> dict[str, Any]:
         plain = {"version": self.version, **self.model_dump(mode="json", exclude_defaults=True)}
@@ -107,13 +121,13 @@ class Recipe(FrozenModel):
         """Read a recipe from JSON.
 
         Args:
-            text: the JSON text, at most 64 kB.
+            text: The JSON text, at most 64 kB.
 
         Returns:
             The recipe.
 
         Raises:
-            RecipeError: the text is not a recipe; the message names the line or the field.
+            RecipeError: The text is not a recipe; the message names the line or the field.
 
         Example:
             >>> import bertprune as bp
@@ -127,13 +141,13 @@ class Recipe(FrozenModel):
         """Read a recipe from YAML without anchors and tags.
 
         Args:
-            text: the YAML text, at most 64 kB.
+            text: The YAML text, at most 64 kB.
 
         Returns:
             The recipe.
 
         Raises:
-            RecipeError: the text is not a recipe; the message names the line or the field.
+            RecipeError: The text is not a recipe; the message names the line or the field.
 
         Example:
             >>> import bertprune as bp
@@ -156,13 +170,13 @@ class Recipe(FrozenModel):
         """Read a recipe from a file.
 
         Args:
-            path: the file in UTF-8; JSON where its name ends in `.json`, otherwise YAML.
+            path: The file in UTF-8; JSON where its name ends in `.json`, otherwise YAML.
 
         Returns:
             The recipe.
 
         Raises:
-            RecipeError: the file cannot be read, or is not a recipe.
+            RecipeError: The file cannot be read, or is not a recipe.
 
         Example:
             >>> import bertprune as bp
@@ -171,7 +185,7 @@ class Recipe(FrozenModel):
             >>> bp.Recipe.load("recipe.yaml") == recipe
             True
         """
-        path = Path(path)
+        path = _path(path)
         check_regular(path, RecipeError)
         try:
             if path.stat().st_size > MAX_BYTES:
@@ -180,13 +194,13 @@ class Recipe(FrozenModel):
                     code="recipe.large_file", file=path.name, most=MAX_BYTES,
                 )  # fmt: skip
             text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise RecipeError(
-                "{file} cannot be read: {reason}", code="recipe.unreadable", file=path.name, reason=error.strerror
-            ) from None
         except UnicodeDecodeError:
             raise RecipeError(
                 "{file} is not UTF-8 text; save it in that encoding", code="recipe.encoding", file=path.name
+            ) from None
+        except (OSError, ValueError) as error:
+            raise RecipeError(
+                "{file} cannot be read: {reason}", code="recipe.unreadable", file=_name(path), reason=_reason(error)
             ) from None
         try:
             return cls.from_json(text) if path.suffix == ".json" else cls.from_yaml(text)
@@ -197,11 +211,38 @@ class Recipe(FrozenModel):
         """Write the recipe to a file.
 
         Args:
-            path: the file; JSON is written where its name ends in `.json`, otherwise YAML.
+            path: The file; JSON is written where its name ends in `.json`, otherwise YAML.
+
+        Raises:
+            RecipeError: The file cannot be written.
 
         Example:
             >>> import bertprune as bp
             >>> bp.Recipe(steps=[bp.Step(method="l1_unstructured", fraction=0.2)]).save("recipe.json")
         """
-        path = Path(path)
-        path.write_text(self.to_json() if path.suffix == ".json" else self.to_yaml(), encoding="utf-8")
+        path = _path(path)
+        text = self.to_json() if path.suffix == ".json" else self.to_yaml()
+        try:
+            path.write_text(text, encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise RecipeError(
+                "{file} cannot be written: {reason}", code="recipe.unwritable", file=_name(path), reason=_reason(error)
+            ) from None
+
+
+RecipeLike = Recipe | Step | Sequence[Step | Mapping[str, Any]] | Mapping[str, Any] | str | Path
+"""What functions accept as a recipe."""
+
+
+def _path(given: Any) -> Path:
+    if not isinstance(given, str | Path):
+        raise RecipeError("a recipe's file is named by a path, not {kind}", code="recipe.path", kind=kind_of(given))
+    return Path(given)
+
+
+def _name(path: Path) -> str:
+    return shortened(path.name.encode("utf-8", "replace").decode())
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,7 +1,12 @@
-"""Parse the text of a recipe, which may be hostile, into plain data in bounded time."""
+"""Parse the text of a recipe, which may be hostile, into plain data in bounded time.
+
+YAML reads some plain words otherwise than most people: `010` as 8, `1:30` as 90, `yes` as a bool, `5e-1` as text.
+Numbers that have one meaning are read as numbers here; words that have several are refused, with what to write instead.
+"""
 
 import json
-from typing import Any
+import re
+from typing import Any, ClassVar
 
 import yaml
 
@@ -11,6 +16,8 @@ MAX_BYTES = 64_000
 """Characters; longer texts are refused before parsing."""
 MAX_DEPTH = 16
 """Levels of nesting; parsing stops where YAML gets deeper."""
+_DECIMAL = Message("a plain decimal number", code="yaml.decimal")
+_WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false", "none": "null", "~": "null"}
 _LONG_NUMBER = Message("a number has more than 64 bits; the limit is 64", code="yaml.long_number")
 
 
@@ -44,9 +51,42 @@ def _once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     return dict(pairs)
 
 
+def plainer(text: str) -> str | Message | None:
+    """Return what to write instead of a word that is read in several ways; None where it is read in one."""
+    if not _UNCLEAR.match(text):
+        return None
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    if ":" in text or len(text) > 20:  # base 60, or too long to convert
+        return _DECIMAL
+    digits = text.replace("_", "")
+    sign, bare = digits[: -len(digits.lstrip("+-"))], digits.lstrip("+-")
+    return sign + (str(int(bare, 0)) if bare[1:2].isalpha() else bare.lstrip("0") or "0")
+
+
+_UNCLEAR = re.compile(
+    r"""( (?i: yes | no | on | off | none ) | ~
+    | [-+]? ( 0\d+ | 0[xX][\da-fA-F_]+ | 0[oO][0-7_]+ | 0[bB][01_]+ | \d[\d_]* (:[0-5]?\d)+ (\.[\d_]*)?
+            | \d+_[\d_]* (\.[\d_]*)? ([eE][-+]?\d+)? )
+    )\Z""",
+    re.ASCII | re.VERBOSE,
+)
+_PLAIN = {
+    "null": r"(null|Null|NULL|)\Z",
+    "bool": r"(true|True|TRUE|false|False|FALSE)\Z",
+    "int": r"[-+]?(0|[1-9]\d*)\Z",
+    "float": r"([-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z",
+    "merge": r"<<\Z",
+}
+_UNCLEAR_TAG = "unclear"
+_RESOLVERS = [(_UNCLEAR_TAG, _UNCLEAR)]
+_RESOLVERS += [(f"tag:yaml.org,2002:{name}", re.compile(pattern, re.ASCII)) for name, pattern in _PLAIN.items()]
+
+
 class _Strict(yaml.SafeLoader):  # type: ignore[misc]
     """PyYAML's safe loader, with anchors, aliases and tags refused, which YAML bombs are made of."""
 
+    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {None: _RESOLVERS}
     depth = 0
 
     def get_event(self) -> yaml.Event:
@@ -77,6 +117,25 @@ class _Strict(yaml.SafeLoader):  # type: ignore[misc]
         _once([(key.value, None) for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
 
 
+def _refuse_unclear(loader: _Strict, node: yaml.ScalarNode) -> None:
+    given, line = shortened(node.value), node.start_mark.line + 1
+    raise ValueError(
+        Message(
+            "{given!r} can be read in several ways (line {line}); write {plainer}, or put it in quotes if it is text",
+            code="yaml.unclear", given=given, line=line, plainer=plainer(node.value),
+        )
+    )  # fmt: skip
+
+
+_Strict.add_constructor(_UNCLEAR_TAG, _refuse_unclear)
+
+
+class Dumper(yaml.SafeDumper):  # type: ignore[misc]
+    """PyYAML's safe dumper, which also quotes what `from_yaml` would not read as text."""
+
+    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {**yaml.SafeDumper.yaml_implicit_resolvers, None: _RESOLVERS}
+
+
 def _refuse_long_numbers(value: Any) -> Any:
     """Return plain data as it is. Raises ValueError for a whole number of more than 64 bits."""
     if isinstance(value, int) and abs(value) >= 2**64:
@@ -86,7 +145,12 @@ def _refuse_long_numbers(value: Any) -> Any:
     return value
 
 
-def _check_length(text: str) -> None:
+def _check_length(text: Any) -> None:
+    if not isinstance(text, str):
+        raise RecipeError(
+            "the text of a recipe is a string, not {kind}; Recipe.load reads a file",
+            code="recipe.no_text", kind=type(text).__name__,
+        )  # fmt: skip
     if len(text) > MAX_BYTES:
         raise RecipeError(
             "the recipe is too long; the limit is {most:,} characters", code="recipe.long", most=MAX_BYTES

@@ -24,8 +24,8 @@ Role = Literal[
 
 
 def as_tuple(value: Any) -> Any:
-    """Convert a single name to a tuple of one."""
-    if isinstance(value, str | int) and not isinstance(value, bool):
+    """Convert a single one to a tuple of one."""
+    if isinstance(value, str | int | FrozenModel) and not isinstance(value, bool):
         return (value,)
     return tuple(value) if isinstance(value, list) else value
 
@@ -46,7 +46,7 @@ class Selection(FrozenModel):
     """
 
     roles: Annotated[tuple[Role, ...], BeforeValidator(as_tuple)] = ()
-    """Parts of the encoder, such as `attention.query`; known for BERT, RoBERTa, DistilBERT and ELECTRA."""
+    """Parts of the encoder, such as `attention.query`, known for the encoder families that the README lists."""
     layers: Annotated[tuple[LayerNumber, ...], BeforeValidator(as_tuple)] = ()
     """Encoder layers, counted from zero."""
     types: Names = ()

@@ -20,8 +20,14 @@ class _OneLine(ModelMetaclass):
     """Raise pydantic's report as one line from the outermost call, which knows the whole location."""
 
     def __call__(cls, *args: Any, **data: Any) -> Any:
+        if args:
+            fields: Mapping[str, Any] = cls.model_fields  # type: ignore[attr-defined]
+            raise RecipeError(
+                "{model} takes its fields by name: {fields}",
+                code="recipe.positional", model=cls.__name__, fields=", ".join(fields),
+            )  # fmt: skip
         try:
-            return super().__call__(*args, **data)
+            return super().__call__(**data)
         except ValidationError as error:
             raise _in_one_line(cls.__name__, error) from None
 

@@ -246,8 +246,11 @@ def tiny_fixture() -> Callable[..., Any]:
 @pytest.fixture
 def temporary_methods(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Return a register of methods for this test alone: what is registered in it is forgotten afterwards."""
+    from bertprune.model.hooks import HOOK_MAKERS
     from bertprune.scores import methods, registry
 
+    for method, maker in HOOK_MAKERS.items():
+        monkeypatch.setitem(HOOK_MAKERS, method, maker)
     monkeypatch.setattr(registry, "REGISTER", dict(methods()))
     return registry.REGISTER
 

@@ -4,8 +4,10 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
-from ..errors import RecipeError, shortened
+from ..errors import BertpruneError, RecipeError, shortened
+from ..safe_yaml import plainer
 from ..step import Option
 
 MAX_LAYER = 999
@@ -22,6 +24,19 @@ _WORDS: dict[str, Option] = {
     "-inf": -math.inf,
     "-infinity": -math.inf,
 }
+
+
+def parse_source(given: str) -> str:
+    """Replace a leading `~`, which shells leave in `--out=~/x`, by the home folder. Raises BertpruneError."""
+    try:
+        return str(Path(given).expanduser()) if given.startswith("~") else given
+    except RuntimeError:
+        raise BertpruneError("{path}: no such user", code="cli.no_user", path=given) from None
+
+
+def parse_path(given: str) -> Path:
+    """Read a path, as `parse_source` does. Raises BertpruneError."""
+    return Path(parse_source(given))
 
 
 def parse_names(given: Iterable[str], flag: str) -> tuple[str, ...]:
@@ -90,6 +105,9 @@ def parse_value(text: str, key: str) -> Option:
     """Read one value as JSON does, with more ways to write infinity; anything else is text. Raises RecipeError."""
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
+    if (instead := plainer(text)) is not None:
+        wrong = "can be read in several ways; write {plainer}, or put it in quotes if it is text"
+        raise _wrong("--option", f"{key}={text}", wrong, "cli.unclear_value", plainer=instead)
     if re.fullmatch(r"[+-]?\d+", text, re.ASCII):
         return int(text)
     if re.fullmatch(r"[+-]?(\d+\.\d*|\.?\d+)([eE][+-]?\d+)?", text, re.ASCII):

@@ -12,6 +12,7 @@ from torch import nn
 
 from ..text import aligned
 from .families import base_prefix
+from .given import given_model
 from .names import find_path
 from .records import HookRecord, Kind, TensorRecord, hook_records, tensor_records
 
@@ -136,6 +137,7 @@ def snapshot(model: nn.Module) -> Snapshot:
         >>> seen.hooks[0].name
         'L1Unstructured'
     """
+    model = given_model(model, "bp.snapshot")
     modules = dict(model.named_modules(remove_duplicate=False))
     first: dict[int, str] = {}
     return Snapshot(

@@ -8,6 +8,7 @@ from torch.nn.parameter import is_lazy
 
 from ..text import aligned
 from .families import Place, base_prefix, places
+from .given import given_model
 from .names import find_path
 
 _Row = tuple[str, str, str]
@@ -134,6 +135,7 @@ def tree(model: nn.Module, path: str = "") -> ModuleNode:
         >>> key.path, key.parameters, key.place.role
         ('bert.encoder.layer.0.attention.self.key', 37056, 'attention.key')
     """
+    model = given_model(model, "bp.tree")
     modules = dict(model.named_modules(remove_duplicate=False))
     prefix = base_prefix(model)
     path = find_path(path, modules, prefix)
@@ -179,12 +181,18 @@ def _lines(run: tuple[ModuleNode, ...], label: str, level: int, fold: bool, dept
     total, share = sum(one.parameters for one in run), sum(one.share for one in run)
     extra = f"({node.extra})" if node.extra and "\n" not in node.extra else ""
     each = f", {node.parameters:,} each" if len(run) > 1 and total else ""
-    text = "  " * level + label + extra + each
+    text = "  " * level + label + extra + each + _shared(node)
     yield (text, f"{total:,}", f"{share:.1%}") if total else (text, "", "")
     if depth is not None and level >= depth:
         return
     for below in node.groups() if fold else [(child,) for child in node.children]:
         yield from _lines(below, _label(below), level + 1, fold, depth)
+
+
+def _shared(node: ModuleNode) -> str:
+    """Say at a layer, such as ALBERT's, that several layers of a forward pass share it."""
+    is_shared_layer = node.place is not None and node.place.uses > 1 and node.name.isdecimal()
+    return f", shared by {node.place.uses} layers" if node.place and is_shared_layer else ""
 
 
 def _label(run: tuple[ModuleNode, ...]) -> str:

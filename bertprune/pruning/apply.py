@@ -4,16 +4,19 @@ from collections.abc import Iterable
 
 from torch import nn
 
+from ..errors import SelectionError, shortened
+from ..model.given import given_model
 from ..model.hooks import MaskDtype, attach
+from ..model.targets import every_target
 from ..parallel import Progress, silent
-from ..recipe import Recipe
-from ..step import Step
+from ..recipe import Recipe, RecipeLike
 from .decide import StepOutcome, decide
+from .steps import check_mask_dtype
 
 
 def apply(
     model: nn.Module,
-    recipe: Recipe | Step,
+    recipe: RecipeLike,
     seed: int = 0,
     *,
     missing: Iterable[str] = (),
@@ -26,21 +29,22 @@ def apply(
     pre-hook. All steps are decided before the first change, so a refused recipe leaves the model as it was.
 
     Args:
-        model: any module with values (not on the meta device); already pruned tensors are pruned further.
-        recipe: a `Recipe`, or a single `Step`.
-        seed: seeds all random choices, from 0 to 2^63 - 1; the global random state is not touched.
-        missing: names of parameters that must not be pruned.
+        model: Any module with values (not on the meta device); already pruned tensors are pruned further.
+        recipe: A `Recipe`, or whatever `Recipe.of` takes for one: a step, a list of steps, plain data, a file's path.
+        seed: Seeds all random choices, from 0 to 2^63 - 1; the global random state is not touched.
+        missing: Names of parameters that must not be pruned; each must be there.
         mask_dtype: "bool", or "float" for masks of the weights' dtype, as torch makes them.
-        progress: called with the share done (0 to 1) and a few words; may raise to cancel.
+        progress: Called with the share done (0 to 1) and a few words; may raise to cancel.
 
     Returns:
         What each step did, in entries and, for structured methods, in slices.
 
     Raises:
-        RecipeError: the recipe does not fit the model.
+        RecipeError: The recipe does not fit the model.
+        BertpruneError: The model is none.
 
     Warns:
-        NoEffectWarning: a step pruned nothing.
+        NoEffectWarning: A step pruned nothing.
 
     Example:
         >>> import bertprune as bp, torch
@@ -52,6 +56,20 @@ def apply(
         >>> [name for name, _ in model[0].named_buffers()]
         ['weight_mask']
     """
-    decision = decide(model, Recipe.of(recipe), seed, frozenset(missing), progress)
+    model = given_model(model, "bp.apply")
+    check_mask_dtype(mask_dtype)
+    decision = decide(model, Recipe.of(recipe), seed, _protected(model, missing), progress)
     attach(decision.targets, decision.masks, decision.history, mask_dtype)
     return tuple(decision.outcomes)
+
+
+def _protected(model: nn.Module, names: Iterable[str]) -> frozenset[str]:
+    """Return the names that must not be pruned. Raises SelectionError where the model has no such parameter."""
+    protected = frozenset([names] if isinstance(names, str) else names or ())
+    known = {owner.name for target in every_target(model) for owner in target.owners}
+    for name in sorted(map(str, protected - known)):
+        raise SelectionError(
+            "missing names {name!r}, and the model has no such parameter",
+            code="selection.unknown_missing", name=shortened(name, 80),
+        )  # fmt: skip
+    return protected

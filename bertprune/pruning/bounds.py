@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from ..model.targets import Target
+
 Range = tuple[int, int]
 """The least and the most."""
 
@@ -47,3 +49,39 @@ class Bounds:
         low = min(high, max(slices[0], self.alive[0] - left * size))
         self.lose_entries(low, high)
         return low, high
+
+
+class Ledger:
+    """The bounds of every tensor, and of every part of a fused projection, from step to step."""
+
+    def __init__(self) -> None:
+        """Start before the first step."""
+        self._bounds: dict[tuple[str, str | None], Bounds] = {}
+
+    def of(self, target: Target) -> Bounds:
+        """Return the bounds of a tensor or a part; where steps take now the one, now the other, they are wide."""
+        key = target.name, target.role
+        own = self._bounds.get(key)
+        others = [bounds for at, bounds in self._bounds.items() if at != key and _overlap(at, key)]
+        if own is None or others:
+            self._bounds[key] = _untouched(target)
+            if others:
+                alive = self._bounds[key].alive[0]
+                lost = [math.prod(one.shape) - one.alive[0] for one in (*others, *([own] if own else []))]
+                self._bounds[key].lose_entries(alive - own.alive[1] if own else 0, sum(lost))
+        return self._bounds[key]
+
+
+def _overlap(one: tuple[str, str | None], other: tuple[str, str | None]) -> bool:
+    return one[0] == other[0] and None in (one[1], other[1])
+
+
+def _untouched(target: Target) -> Bounds:
+    """Return the bounds before the first step, which are exact: a model may be pruned already."""
+    bounds = Bounds(target.shape)
+    if target.mask is not None:
+        rows = target.row_mask()
+        kept = target.mask != 0 if rows is None else (target.mask != 0) & rows
+        masked = math.prod(target.shape) - int(kept.count_nonzero())
+        bounds.lose_entries(masked, masked)
+    return bounds

@@ -9,17 +9,16 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.prune import PruningContainer
 
-from ..errors import NoEffectWarning, RecipeError, SelectionError
+from ..errors import NoEffectWarning, SelectionError
 from ..model.targets import Target
 from ..parallel import Progress, choose_map, silent
 from ..recipe import Recipe
-from ..seeded import Seeded
+from ..scores import make_mask
 from ..step import Step
 from .granularity import Groups
 from .rank import TensorScores, count_true
-from .steps import MatchedStep, match_steps
+from .steps import MatchedStep, check_seed, match_steps, naming_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,36 +75,37 @@ def decide(
 
     Pure: neither the model nor the global random state is touched. Raises RecipeError.
     """
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-        raise RecipeError("a seed is an integer from 0 to 2^63 - 1, not {seed!r}", code="recipe.seed", seed=seed)
+    check_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     steps = match_steps(model, recipe, missing)
     _refuse_unprunable({target.name: target.parameter for step in steps for target in step.targets})
     decision = Decision()
     for number, matched in enumerate(steps):
         progress(number / len(steps), str(matched.step))
+        for name in dict.fromkeys(target.name for target in matched.targets):
+            decision.history.setdefault(name, []).append(matched.step)
         for target in matched.targets:
             decision.targets[target.name] = target
-            decision.history.setdefault(target.name, []).append(matched.step)
             if target.mask is not None and target.name not in decision.masks:
                 decision.masks[target.name] = target.mask != 0
-        decision.outcomes.append(_run(matched, decision.masks, generator))
+        with naming_step(recipe, number + 1):
+            decision.outcomes.append(_run(matched, decision.masks, generator))
     progress(1.0, "masks computed")
     return decision
 
 
 def _run(matched: MatchedStep, masks: dict[str, Tensor], generator: torch.Generator) -> StepOutcome:
     """Run one step, score × granularity × scope, and replace its targets' masks in `masks`."""
-    targets, before = matched.targets, _count_alive(matched.targets, masks)
+    targets, before, old = matched.targets, _count_alive(matched.targets, masks), dict(masks)
     slices: list[tuple[int, int] | tuple[()]] = [()] * len(targets)
     if matched.method.makes_masks:
         _mask_by_torch_class(matched, masks, generator)
     else:
         pairs = zip(targets, before, strict=True)
-        groups = [matched.granularity.groups(target, masks.get(target.name), alive) for target, alive in pairs]
-        kept = matched.scope.choose(matched.step, groups, partial(_score, matched, generator))
+        groups = [matched.granularity.groups(target, _current(target, masks), alive) for target, alive in pairs]
+        kept = matched.scope.choose(matched.step, groups, matched.places, partial(_score, matched, generator))
         for target, group, keep in zip(targets, groups, kept, strict=True):
-            masks[target.name] = group.mask(keep)
+            _replace(target, group.mask(keep), masks)
         if not matched.granularity.single:
             counts = zip(groups, kept, strict=True)
             slices = [(group.alive, group.alive - count_true(keep)) for group, keep in counts]
@@ -113,12 +113,29 @@ def _run(matched: MatchedStep, masks: dict[str, Tensor], generator: torch.Genera
     results = zip(targets, before, after, slices, strict=True)
     outcome = StepOutcome(
         matched.step,
-        tuple(TensorOutcome(t.name, t.parameter.numel(), n, n - left, *counts) for t, n, left, counts in results),
+        tuple(TensorOutcome(t.name, math.prod(t.shape), n, n - left, *counts) for t, n, left, counts in results),
     )
-    if outcome.removed == 0:
-        warning = NoEffectWarning("{step} pruned nothing", code="prune.no_effect", step=str(matched.step))
+    if warning := _why_useless(outcome, targets, old, masks):
         warnings.warn(warning, stacklevel=2)
     return outcome
+
+
+def _why_useless(
+    outcome: StepOutcome, targets: Sequence[Target], old: Mapping[str, Tensor], new: Mapping[str, Tensor]
+) -> NoEffectWarning | None:
+    """Return the warning for a step that changes no output: it removes nothing, or only what is zero already."""
+    if outcome.removed == 0:
+        return NoEffectWarning("{step} pruned nothing", code="prune.no_effect", step=str(outcome.step))
+    if any(_loses_values(target, old.get(target.name), new[target.name]) for target in targets):
+        return None
+    return NoEffectWarning(
+        "{step} pruned only values that are zero already", code="prune.only_zeros", step=str(outcome.step)
+    )
+
+
+def _loses_values(target: Target, old: Tensor | None, new: Tensor) -> bool:
+    lost = ~new if old is None else old & ~new
+    return bool((lost & (target.parameter.detach() != 0)).any())
 
 
 def _score(matched: MatchedStep, generator: torch.Generator, group: Groups, pruned: int) -> TensorScores:
@@ -132,27 +149,35 @@ def _mask_by_torch_class(matched: MatchedStep, masks: dict[str, Tensor], generat
     seed = int(torch.randint(2**62, (), generator=generator))
     for target in matched.targets:
         weight = target.parameter.detach()
-        mask = masks.get(target.name)
+        mask = _current(target, masks)
         old = torch.ones_like(weight, dtype=torch.bool) if mask is None else mask
-        hook = matched.method.rule(amount=matched.step.amount, **matched.options)
-        hook._tensor_name = target.owners[0].tensor
-        try:
-            with Seeded(seed):
-                new = PruningContainer(hook).compute_mask(weight * old, old)  # type: ignore[no-untyped-call]
-        except (ValueError, TypeError, AttributeError, IndexError, AssertionError) as error:
-            raise RecipeError(
-                "{method}: {tensor}: {error}",
-                code="method.failed_on", method=matched.method.name, tensor=target.name, error=str(error),
-            ) from error  # fmt: skip
-        masks[target.name] = (new != 0) & old
+        new = make_mask(matched.method, target.label, matched.step, matched.options, weight, old, seed)
+        _replace(target, new, masks)
 
 
 def _count_alive(targets: Sequence[Target], masks: Mapping[str, Tensor]) -> list[int]:
     def count(target: Target) -> int:
-        return count_true(masks[target.name]) if target.name in masks else target.parameter.numel()
+        mask = _current(target, masks) if target.name in masks else None
+        return math.prod(target.shape) if mask is None else count_true(mask)
 
     sizes = (mask.numel() for target in targets if (mask := masks.get(target.name)) is not None)
     return choose_map(sizes)(count, targets)
+
+
+def _current(target: Target, masks: Mapping[str, Tensor]) -> Tensor | None:
+    """Return what a step may prune of a tensor: what is alive, in the rows that are meant; None for everything."""
+    mask, rows = masks.get(target.name), target.row_mask()
+    if rows is None:
+        return mask
+    return rows.expand(target.parameter.shape).contiguous() if mask is None else mask & rows
+
+
+def _replace(target: Target, mask: Tensor, masks: dict[str, Tensor]) -> None:
+    """Put a step's mask, which keeps nothing outside the rows that are meant, in the place of the one before."""
+    rows, old = target.row_mask(), masks.get(target.name)
+    if rows is not None:
+        mask = mask | (~rows if old is None else old & ~rows)
+    masks[target.name] = mask
 
 
 def _refuse_unprunable(tensors: Mapping[str, Tensor]) -> None:
@@ -161,11 +186,6 @@ def _refuse_unprunable(tensors: Mapping[str, Tensor]) -> None:
             raise SelectionError(
                 "{tensor} is on the meta device and has no values to prune; load the weights first",
                 code="prune.meta", tensor=name,
-            )  # fmt: skip
-        if not values.is_floating_point() or values.is_quantized or values.layout != torch.strided:
-            raise SelectionError(
-                "{tensor} holds {dtype} values; only dense floating-point tensors can be pruned",
-                code="prune.dtype", tensor=name, dtype=str(values.dtype),
             )  # fmt: skip
     finite = choose_map(values.numel() for values in tensors.values())(_is_finite, tensors.values())
     for name, is_finite in zip(tensors, finite, strict=True):

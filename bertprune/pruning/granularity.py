@@ -5,7 +5,7 @@ that a granularity is one class to add here, and its name in `scores/method.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -13,17 +13,13 @@ from torch import Tensor
 
 from ..errors import Message, RecipeError
 from ..model.targets import Target
-from ..scores import Method
+from ..scores import Method, score, score_pieces
 from .bounds import Bounds, Range
 from .rank import TensorScores
 
 
 class Groups(Protocol):
     """The groups of one tensor that may be pruned."""
-
-    @property
-    def where(self) -> str | Message:
-        """What a message calls them."""
 
     @property
     def alive(self) -> int:
@@ -43,12 +39,11 @@ class Granularity(Protocol):
     """What is pruned together."""
 
     @property
-    def noun(self) -> Message:
-        """What a message calls groups, in the plural."""
-
-    @property
     def single(self) -> bool:
         """Whether each group is one entry."""
+
+    def where(self, tensor: str) -> str | Message:
+        """Return what a message calls the groups of the tensor of that name."""
 
     def check(self, method: str, target: Target) -> None:
         """Refuse a target that has no such groups. Raises RecipeError."""
@@ -69,8 +64,11 @@ class Granularity(Protocol):
 class Elements:
     """Single entries. Source: torch's unstructured methods."""
 
-    noun = Message("entries", code="prune.entries")
     single = True
+
+    def where(self, tensor: str) -> str:
+        """Name the tensor."""
+        return tensor
 
     def check(self, method: str, target: Target) -> None:
         """Accept every tensor."""
@@ -105,29 +103,24 @@ class ElementGroups:
     current: Tensor | None
     alive: int
 
-    @property
-    def where(self) -> str | Message:
-        """Name the tensor."""
-        return self.target.name
-
     def scores(self, method: Method, options: Mapping[str, Any], generator: torch.Generator) -> TensorScores:
         """Score every entry: piece by piece where the method allows it, at once elsewhere."""
         weight = self.target.parameter.detach()
         if method.elementwise:
-            return self._of(weight, method.piecewise(self.target.name, options))
+            rule = score_pieces(method, self.target.label, options)
+            return replace(self._of(weight, method.name), rule=rule, doubted=not method.built_in)
         living = weight if self.current is None else weight * self.current
-        scores = method.score(
-            self.target.name, living, tuple(weight.shape), generator=generator, mask=self.current, **options
-        )
-        return self._of(scores, None)
+        shape = tuple(weight.shape)
+        scores = score(method, self.target.label, living, shape, generator=generator, mask=self.current, **options)
+        return self._of(scores, method.name)
 
     def unscored(self) -> TensorScores:
         """Return the weights as they are."""
-        return self._of(self.target.parameter.detach(), None)
+        return self._of(self.target.parameter.detach(), "unscored")
 
-    def _of(self, values: Tensor, rule: Callable[[Any], Any] | None) -> TensorScores:
+    def _of(self, values: Tensor, method: str) -> TensorScores:
         flat = None if self.current is None else self.current.reshape(-1)
-        return TensorScores(self.target.name, values.reshape(-1), self.alive, flat, rule)
+        return TensorScores(f"{method}: {self.target.label}", values.reshape(-1), self.alive, flat)
 
     def mask(self, keep: Tensor) -> Tensor:
         """Give the tensor's shape to what is kept."""
@@ -142,7 +135,10 @@ class Slices:
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Take the axis from a method's option `dim`."""
         self.dim: int = options.get("dim", 0)
-        self.noun = Message("slices along dim {dim}", code="prune.slices", dim=self.dim)
+
+    def where(self, tensor: str) -> Message:
+        """Name the tensor and the axis."""
+        return Message("{tensor} (slices along dim {dim})", code="prune.in_slices", tensor=tensor, dim=self.dim)
 
     def check(self, method: str, target: Target) -> None:
         """Refuse vectors, and axes that a tensor does not have. Raises RecipeError."""
@@ -192,7 +188,6 @@ class SliceGroups:
     def __init__(self, target: Target, mask: Tensor | None, dim: int) -> None:
         """Find the slices."""
         self.target, self.current, self.dim = target, mask, dim
-        self.where = Message("{tensor} (slices along dim {dim})", code="prune.in_slices", tensor=target.name, dim=dim)
         shape = target.parameter.shape
         if mask is None:
             self.places = torch.arange(shape[dim], device=target.parameter.device)
@@ -209,8 +204,8 @@ class SliceGroups:
             mask = mask.index_select(self.dim, self.places)
         if self.alive < weight.shape[self.dim]:
             weight = weight.index_select(self.dim, self.places)
-        scores = method.score(self.target.name, weight, (self.alive,), generator=generator, mask=mask, **options)
-        return TensorScores(self.target.name, scores, self.alive)
+        scores = score(method, self.target.label, weight, (self.alive,), generator=generator, mask=mask, **options)
+        return TensorScores(f"{method.name}: {self.target.label}", scores, self.alive)
 
     def unscored(self) -> TensorScores:
         """Return scores without values."""

@@ -1,5 +1,6 @@
 """How much a recipe would prune: exact where counts decide it, a range where steps overlap. Reads no weight."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -7,8 +8,8 @@ from torch import nn
 
 from ..recipe import Recipe
 from ..step import Step
-from .bounds import Bounds, Range
-from .steps import match_steps
+from .bounds import Bounds, Ledger, Range
+from .steps import match_steps, naming_step
 
 
 @dataclass(frozen=True)
@@ -42,24 +43,26 @@ class Preview:
 def preview_recipe(model: nn.Module, recipe: Recipe, missing: frozenset[str] = frozenset()) -> Preview:
     """Check a recipe against a model, on the meta device too, and bound what each step would prune.
 
-    Pure; reads no weight and counts nothing as pruned before the first step. Raises RecipeError.
+    Pure; reads no weight, only the masks of a model that is pruned already. Raises RecipeError.
     """
-    bounds: dict[str, Bounds] = {}
-    totals: dict[frozenset[str], Range] = {}
+    bounds = Ledger()
+    totals: dict[frozenset[tuple[str, str | None]], Range] = {}
     """Entries alive in the tensors of a step together: tighter bounds than the sum of the tensors' own."""
     previews = []
-    for matched in match_steps(model, recipe, missing):
-        names = tuple(target.name for target in matched.targets)
-        tensors = [bounds.setdefault(t.name, Bounds(t.parameter.shape)) for t in matched.targets]
-        together = frozenset(names)
+    for number, matched in enumerate(match_steps(model, recipe, missing), start=1):
+        names = tuple(target.label for target in matched.targets)
+        tensors = [bounds.of(target) for target in matched.targets]
+        together = frozenset((target.name, target.role) for target in matched.targets)
         alive = totals.get(together) or (sum(b.alive[0] for b in tensors), sum(b.alive[1] for b in tensors))
         if matched.method.makes_masks:
             removed = _anything(tensors)
         else:
-            removed = matched.scope.preview(matched.step, matched.granularity, tensors, alive)
-        totals = {others: total for others, total in totals.items() if others.isdisjoint(together)}
+            with naming_step(recipe, number):
+                removed = matched.scope.preview(matched.step, matched.granularity, tensors, matched.places, alive)
+        touched = {target.name for target in matched.targets}
+        totals = {others: total for others, total in totals.items() if touched.isdisjoint(name for name, _ in others)}
         totals[together] = (alive[0] - removed[1], alive[1] - removed[0])
-        weights = sum(target.parameter.numel() for target in matched.targets)
+        weights = sum(math.prod(target.shape) for target in matched.targets)
         previews.append(StepPreview(matched.step, names, weights, removed))
     return Preview(tuple(previews))
 

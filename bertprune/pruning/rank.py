@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import RecipeError
+from ..errors import RecipeError, first_names
 from ..parallel import Map, choose_map, map_serially
 
 Array = NDArray[Any]
@@ -30,6 +30,8 @@ SAMPLE = 1 << 17
 """So many scores, or fewer, are ranked without a sample."""
 SIGMAS = 4.0
 """How far the bracket reaches: it misses the cut about once in ten thousand times, which costs a second pass."""
+_ROUNDS = 4
+"""No scores need more brackets than this, if they are the same each time they are computed."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class TensorScores:
     """Which of them are alive: bool, flat; None where all are."""
     rule: Callable[[Array], Array] | None = None
     """Takes and returns float32 or float64, whatever the dtype of the values; each score depends on its value alone."""
+    doubted: bool = False
+    """Whether the rule may break that promise, so that what is dropped has to be counted."""
 
     def of(self, values: Tensor, dtype: torch.dtype) -> Array:
         """Score some of the values."""
@@ -67,7 +71,8 @@ def drop_lowest(tensors: Sequence[TensorScores], k: int, mapper: Map | None = No
     """Return one bool mask a tensor, flat: False for what was masked before and for the k lowest scores of the rest.
 
     Exactly k are dropped. Of equal scores at the cut the first are, in the order of the tensors and of positions.
-    `mapper` is chosen by the sizes unless given. Pure. Raises RecipeError where a score that has to be ranked is NaN.
+    `mapper` is chosen by the sizes unless given. Pure. Raises RecipeError where a score that has to be ranked is NaN,
+    or a rule gives other scores when it is called again.
     """
     sizes = [scores.values.numel() for scores in tensors]
     alive = sum(scores.count for scores in tensors)
@@ -81,6 +86,8 @@ def drop_lowest(tensors: Sequence[TensorScores], k: int, mapper: Map | None = No
         masks = np.split(mask, np.cumsum(sizes)[:-1])
     else:
         masks = _cut(tensors, k, alive, dtype, mapper or choose_map(sizes))
+    if any(scores.doubted for scores in tensors) and alive - sum(map(np.count_nonzero, masks)) != k:
+        raise _unsteady(tensors)
     return [torch.from_numpy(mask).to(scores.values.device) for scores, mask in zip(tensors, masks, strict=True)]
 
 
@@ -129,7 +136,7 @@ def _refuse_nan(tensor: TensorScores, found: bool) -> None:
 def _cut(tensors: Sequence[TensorScores], k: int, alive: int, dtype: torch.dtype, mapper: Map) -> list[Array]:
     """Find the k-th lowest score; drop what is below it, and the first of its ties."""
     low, high = _bracket(tensors, k, alive, dtype, mapper)
-    while True:
+    for _ in range(_ROUNDS):
         edge = low
         if low < high:
             parts = mapper(partial(_split, dtype=dtype, low=low, high=high), tensors)
@@ -143,6 +150,14 @@ def _cut(tensors: Sequence[TensorScores], k: int, alive: int, dtype: torch.dtype
             jobs = zip(tensors, _shares(k - below, ties), strict=True)
             return mapper(partial(_drop_below, dtype=dtype, cut=edge), jobs)
         low, high = (-math.inf, edge) if k <= below else (edge, math.inf)
+    raise _unsteady(tensors)
+
+
+def _unsteady(tensors: Sequence[TensorScores]) -> RecipeError:
+    return RecipeError(
+        "{tensors}: the scores differ from call to call; a score must follow from its value alone",
+        code="prune.unsteady_scores", tensors=first_names(tensor.name for tensor in tensors),
+    )  # fmt: skip
 
 
 def _bracket(

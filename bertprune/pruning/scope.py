@@ -18,12 +18,14 @@ from .rank import TensorScores, drop_lowest, drop_lowest_of_each
 
 ScoreGroups = Callable[[Groups, int], TensorScores]
 """Scores the groups of one tensor, given how many are pruned in this tensor or in all."""
+Places = Sequence[str | Message]
+"""What messages call the tensors."""
 
 
 class Scope(Protocol):
     """Who is compared with whom."""
 
-    def choose(self, step: Step, groups: Sequence[Groups], score: ScoreGroups) -> list[Tensor]:
+    def choose(self, step: Step, groups: Sequence[Groups], places: Places, score: ScoreGroups) -> list[Tensor]:
         """Rank the groups of all tensors; return, tensor by tensor, which scores are kept.
 
         Exactly the step's amount of the groups that are alive is dropped. `score` is called for one tensor after
@@ -31,7 +33,9 @@ class Scope(Protocol):
         the method fails.
         """
 
-    def preview(self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], alive: Range) -> Range:
+    def preview(
+        self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], places: Places, alive: Range
+    ) -> Range:
         """Return the least and the most entries that the step would remove, and take them from the bounds.
 
         `alive` are the bounds of the entries of all tensors together. Raises RecipeError where there are not enough.
@@ -41,9 +45,9 @@ class Scope(Protocol):
 class Local:
     """Each tensor by itself."""
 
-    def choose(self, step: Step, groups: Sequence[Groups], score: ScoreGroups) -> list[Tensor]:
+    def choose(self, step: Step, groups: Sequence[Groups], places: Places, score: ScoreGroups) -> list[Tensor]:
         """Drop the step's amount from every tensor."""
-        amounts = [_amount(step, group.alive, group.where) for group in groups]
+        amounts = [_amount(step, group.alive, where) for group, where in zip(groups, places, strict=True)]
 
         def scored() -> Iterator[tuple[TensorScores, int]]:
             for group, amount in zip(groups, amounts, strict=True):
@@ -51,11 +55,13 @@ class Local:
 
         return drop_lowest_of_each(scored(), choose_map(group.alive for group in groups))
 
-    def preview(self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], alive: Range) -> Range:
+    def preview(
+        self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], places: Places, alive: Range
+    ) -> Range:
         """Add up what each tensor would lose."""
         removed = [
-            granularity.lose(tensor, _amount_bounds(step, granularity.alive(tensor), granularity.noun))
-            for tensor in tensors
+            granularity.lose(tensor, _amount_bounds(step, granularity.alive(tensor), where))
+            for tensor, where in zip(tensors, places, strict=True)
         ]
         low, high = sum(least for least, _ in removed), sum(most for _, most in removed)
         if granularity.single and step.fraction is not None:
@@ -69,20 +75,23 @@ class Local:
 class Global:
     """All tensors together."""
 
-    def choose(self, step: Step, groups: Sequence[Groups], score: ScoreGroups) -> list[Tensor]:
+    def choose(self, step: Step, groups: Sequence[Groups], places: Places, score: ScoreGroups) -> list[Tensor]:
         """Drop the step's amount from all tensors, wherever the lowest scores are."""
-        everywhere = Message("all selected tensors together", code="prune.everywhere")
-        amount = _amount(step, sum(group.alive for group in groups), everywhere)
+        amount = _amount(step, sum(group.alive for group in groups), _EVERYWHERE)
         return drop_lowest([score(group, amount) for group in groups], amount)
 
-    def preview(self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], alive: Range) -> Range:
+    def preview(
+        self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], places: Places, alive: Range
+    ) -> Range:
         """Bound what the tensors would lose together."""
         groups = alive
         if not granularity.single:
             each = [granularity.alive(tensor) for tensor in tensors]
             groups = (sum(least for least, _ in each), sum(most for _, most in each))
-        return granularity.lose_among(tensors, _amount_bounds(step, groups, granularity.noun), alive)
+        return granularity.lose_among(tensors, _amount_bounds(step, groups, _EVERYWHERE), alive)
 
+
+_EVERYWHERE = Message("all selected tensors together", code="prune.everywhere")
 
 SCOPES: Mapping[str, Scope] = {"local": Local(), "global": Global()}
 """By the name that a step gives."""
@@ -90,19 +99,13 @@ SCOPES: Mapping[str, Scope] = {"local": Local(), "global": Global()}
 
 def _amount(step: Step, alive: int, where: str | Message) -> int:
     """Return how many groups a step removes of those that are alive. Raises RecipeError where there are not enough."""
-    amount = step.amount_of(alive)
-    if amount > alive:
+    if step.count is not None and step.count > alive:
         raise RecipeError(
-            "{method}: {amount:,} would be pruned, but only {alive:,} are alive in {where}",
-            code="prune.not_enough", method=step.method, amount=amount, alive=alive, where=where,
+            "{method}: {amount:,} would be pruned, but no more than {alive:,} are alive in {where}",
+            code="prune.not_enough", method=step.method, amount=step.count, alive=alive, where=where,
         )  # fmt: skip
-    return amount
+    return step.amount_of(alive)
 
 
-def _amount_bounds(step: Step, alive: Range, noun: Message) -> Range:
-    if step.count is not None and step.count > alive[1]:
-        raise RecipeError(
-            "{method}: {amount:,} would be pruned, but only {alive:,} {noun} can be alive",
-            code="prune.never_enough", method=step.method, amount=step.count, alive=alive[1], noun=noun,
-        )  # fmt: skip
-    return step.amount_of(alive[0]), step.amount_of(alive[1])
+def _amount_bounds(step: Step, alive: Range, where: str | Message) -> Range:
+    return step.amount_of(alive[0]), _amount(step, alive[1], where)

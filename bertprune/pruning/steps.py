@@ -1,16 +1,19 @@
 """Match the steps of a recipe with a model, and refuse what cannot run before any weight is read."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
+import torch
 from torch import nn
 
-from ..errors import RecipeError
+from ..errors import Message, RecipeError, SelectionError
 from ..model.globs import MAX_GLOBS, count_globs
+from ..model.hooks import MaskDtype
 from ..model.targets import Target, find_targets
 from ..recipe import Recipe
-from ..scores import Method, find_method
+from ..scores import Method, find_method, make_hook
 from ..step import Step
 from .granularity import GRANULARITIES, Granularity
 from .scope import SCOPES, Scope
@@ -29,6 +32,26 @@ class MatchedStep:
     scope: Scope
     targets: tuple[Target, ...]
 
+    @property
+    def places(self) -> list[str | Message]:
+        """What messages call the targets."""
+        return [self.granularity.where(target.label) for target in self.targets]
+
+
+def check_seed(seed: Any) -> None:
+    """Refuse what is not a seed. Raises RecipeError."""
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise RecipeError("a seed is an integer from 0 to 2^63 - 1, not {seed!r}", code="recipe.seed", seed=seed)
+
+
+def check_mask_dtype(name: Any) -> None:
+    """Refuse an unknown dtype of masks. Raises RecipeError."""
+    if name not in get_args(MaskDtype):
+        raise RecipeError(
+            "mask_dtype must be {known}, not {given!r}",
+            code="recipe.mask_dtype", known=" or ".join(get_args(MaskDtype)), given=name,
+        )  # fmt: skip
+
 
 def match_steps(model: nn.Module, recipe: Recipe, missing: frozenset[str] = frozenset()) -> list[MatchedStep]:
     """Check every step against the model: names, options, selections, shapes. Reads no weight.
@@ -38,13 +61,20 @@ def match_steps(model: nn.Module, recipe: Recipe, missing: frozenset[str] = froz
     _refuse_many_globs(recipe.steps)
     matched = []
     for number, step in enumerate(recipe.steps, start=1):
-        try:
+        with naming_step(recipe, number):
             matched.append(_match(model, step, missing))
-        except RecipeError as error:
-            if len(recipe.steps) == 1:
-                raise
-            raise error.within("step {number}: {error}", code="recipe.step", number=number) from None
     return matched
+
+
+@contextmanager
+def naming_step(recipe: Recipe, number: int) -> Iterator[None]:
+    """Say in an error from inside in which of several steps it happened. Raises RecipeError."""
+    try:
+        yield
+    except RecipeError as error:
+        if len(recipe.steps) == 1:
+            raise
+        raise error.within("step {number}: {error}", code="recipe.step", number=number) from error.__cause__
 
 
 def _match(model: nn.Module, step: Step, missing: frozenset[str]) -> MatchedStep:
@@ -53,8 +83,31 @@ def _match(model: nn.Module, step: Step, missing: frozenset[str]) -> MatchedStep
     granularity = GRANULARITIES[method.removes](options)
     targets = find_targets(model, step.select, missing)
     for target in targets:
+        _refuse_no_floats(target)
         granularity.check(method.name, target)
-    return MatchedStep(step, method, options, granularity, SCOPES[step.scope], targets)
+    if method.makes_masks:
+        make_hook(method, targets[0].label, step, options)
+    matched = MatchedStep(step, method, options, granularity, SCOPES[step.scope], targets)
+    if method.built_in and not method.elementwise and not method.draws:
+        _try_on_shapes(matched)
+    return matched
+
+
+def _refuse_no_floats(target: Target) -> None:
+    values = target.parameter
+    if not values.is_floating_point() or values.is_quantized or values.layout != torch.strided:
+        raise SelectionError(
+            "{tensor} holds {dtype} values; only dense floating-point tensors can be pruned",
+            code="prune.dtype", tensor=target.label, dtype=str(values.dtype),
+        )  # fmt: skip
+
+
+def _try_on_shapes(matched: MatchedStep) -> None:
+    """Call a function of ours with shapes alone, one of each: some of torch's norms exist for some shapes only."""
+    for target in {target.parameter.shape: target for target in reversed(matched.targets)}.values():
+        empty = nn.Parameter(torch.empty_like(target.parameter, device="meta"), requires_grad=False)
+        groups = matched.granularity.groups(replace(target, parameter=empty, mask=None), None, empty.numel())
+        groups.scores(matched.method, matched.options, torch.Generator())
 
 
 def _refuse_many_globs(steps: Sequence[Step]) -> None:

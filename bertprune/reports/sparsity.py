@@ -10,6 +10,7 @@ from torch import nn
 
 from ..errors import BertpruneError, shortened
 from ..model.families import places
+from ..model.given import given_model
 from ..model.targets import every_target
 from ..parallel import THREAD_SIZE, map_threaded
 from ..selection import Role
@@ -216,6 +217,7 @@ def sparsity(model: nn.Module) -> SparsityReport:
         >>> bp.sparsity(run.model).total
         Count(size=36864, masked=18432, zero=0)
     """
+    model = given_model(model, "bp.sparsity")
     targets, where = every_target(model, shared_modules=True), places(model)
     # threads for large tensors only; for small ones they are slower
     large = [target for target in targets if target.parameter.numel() >= THREAD_SIZE]

@@ -1,11 +1,9 @@
 """A run: a pure function of a checkpoint, a recipe and a seed."""
 
-import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
+from ..model.copies import twin
 from ..model.diff import SnapshotDiff, diff
 from ..model.hooks import MaskDtype, attach
 from ..model.snapshot import Snapshot, snapshot
@@ -20,20 +19,26 @@ from ..model.targets import targets_by_name
 from ..parallel import Progress, silent
 from ..pruning.decide import StepOutcome, decide
 from ..pruning.preview import Preview, preview_recipe
-from ..recipe import Recipe
+from ..pruning.steps import check_mask_dtype, check_seed
+from ..recipe import Recipe, RecipeLike
 from ..reports.sparsity import SparsityReport, sparsity
 from ..step import Step
 from .script import script
 
 
-def preview(checkpoint: Checkpoint | str | Path, recipe: Recipe | Step | Mapping[str, Any]) -> Preview:
+def preview(
+    checkpoint: Checkpoint | str | Path, recipe: RecipeLike, seed: int = 0, *, mask_dtype: MaskDtype = "bool"
+) -> Preview:
     """Show what a recipe matches and how much it would prune, before any weight is read.
 
-    Names, options and selections are checked against the model's shapes alone. Pure.
+    Whatever `prune` would refuse without looking at the values is refused here: the arguments, and names, options,
+    selections and amounts against the model's shapes. Pure.
 
     Args:
         checkpoint: A `Checkpoint`, or what `Checkpoint.open` accepts: a name, a path or a Hub id.
-        recipe: A `Recipe`, a single `Step`, or plain data of a recipe.
+        recipe: A `Recipe`, or whatever `Recipe.of` takes for one: a step, a list of steps, plain data, a file's path.
+        seed: As for `prune`; checked, and of no influence.
+        mask_dtype: As for `prune`; checked, and of no influence.
 
     Returns:
         For each step its targets, their number of weights, and the least and the most that would be pruned.
@@ -52,13 +57,15 @@ def preview(checkpoint: Checkpoint | str | Path, recipe: Recipe | Step | Mapping
         >>> len(seen.targets), seen.weights, seen.removed
         (4, 147456, (44236, 44236))
     """
-    opened = Checkpoint.open(checkpoint)
-    return preview_recipe(opened.skeleton(), Recipe.of(recipe), opened.missing)
+    opened, recipe = Checkpoint.open(checkpoint), Recipe.of(recipe)
+    check_seed(seed)
+    check_mask_dtype(mask_dtype)
+    return preview_recipe(opened.skeleton(), recipe, opened.missing)
 
 
 def prune(
     checkpoint: Checkpoint | str | Path,
-    recipe: Recipe | Step | Mapping[str, Any],
+    recipe: RecipeLike,
     seed: int = 0,
     *,
     mask_dtype: MaskDtype = "bool",
@@ -70,7 +77,7 @@ def prune(
 
     Args:
         checkpoint: A `Checkpoint`, or what `Checkpoint.open` accepts: a name, a path or a Hub id.
-        recipe: A `Recipe`, a single `Step`, or plain data of a recipe.
+        recipe: A `Recipe`, or whatever `Recipe.of` takes for one: a step, a list of steps, plain data, a file's path.
         seed: An integer that seeds all random choices, from 0 to 2^63 - 1.
         mask_dtype: The dtype of the masks on `run.model`: "bool", or "float" as torch makes them.
         progress: A function called with the share done (0 to 1) and a few words; it may raise to cancel.
@@ -93,11 +100,13 @@ def prune(
         '30.00%'
     """
     opened, recipe = Checkpoint.open(checkpoint), Recipe.of(recipe)
+    check_seed(seed)
+    check_mask_dtype(mask_dtype)
     progress(0.0, f"loading {opened.name}")
     pristine = opened.model(seed, lambda share, words: progress(0.1 * share, words))
     decision = decide(pristine, recipe, seed, opened.missing, lambda share, words: progress(0.1 + 0.7 * share, words))
     progress(0.8, "counting what is left")
-    counted = _twin(pristine)
+    counted = twin(pristine)
     attach(targets_by_name(counted), decision.masks, decision.history, mask_dtype, derive=False)
     run = PruningRun(
         checkpoint=opened,
@@ -157,6 +166,9 @@ class PackedMasks(Mapping[str, Tensor]):
 class PruningRun:
     """Hold the result of pruning a checkpoint by a recipe: packed masks, a report, and the pruned model on demand.
 
+    Masks, report and snapshots tell what the recipe did. The model is yours: where you train it, prune it further or
+    bake it, `evaluate`, `export` and `sparsity(run.model)` look at it as it is then.
+
     Example:
         >>> import bertprune as bp
         >>> run = bp.prune("demo", bp.Step(method="l1_unstructured", fraction=0.5, select="*.layer.0.*.query"))
@@ -189,7 +201,7 @@ class PruningRun:
     @cached_property
     def after(self) -> Snapshot:
         """The model with its hooks on, before any forward pass."""
-        pruned = _twin(self.checkpoint.model(self.seed))
+        pruned = twin(self.checkpoint.model(self.seed))
         attach(targets_by_name(pruned), self.masks, self.history, self.mask_dtype)
         return snapshot(pruned)
 
@@ -207,8 +219,19 @@ class PruningRun:
             self._model = model
         return self._model
 
+    def built(self) -> nn.Module | None:
+        """Return the model as it is now if it has been built, without building it; None otherwise.
+
+        Example:
+            >>> import bertprune as bp
+            >>> run = bp.prune("demo", bp.Step(method="l1_unstructured", fraction=0.5, select="*.query"))
+            >>> run.built() is None, run.model is run.built()
+            (True, True)
+        """
+        return self._model
+
     def release(self) -> None:
-        """Drop the model from memory; the masks stay, and `model` builds it again when it is next used."""
+        """Drop the model and what you changed in it; `model` builds it again as the recipe left it."""
         self._model = None
 
     def as_python(self, ours: bool = False) -> str:
@@ -227,9 +250,3 @@ class PruningRun:
             True
         """
         return script(self.checkpoint, self.recipe, self.seed, ours)
-
-
-def _twin(model: nn.Module) -> nn.Module:
-    """Copy the modules but none of the tensors, so that hooks can be put on without touching the original."""
-    tensors = [*model.parameters(), *model.buffers()]
-    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})

@@ -71,10 +71,12 @@ def _head(checkpoint: Checkpoint, seed: int) -> str:
 
 def _why_not_torch(matched: MatchedStep) -> str | None:
     """Return why plain torch cannot do a step, or None where it can."""
-    if matched.method.name not in TORCH_METHODS:
+    if not matched.method.built_in or matched.method.name not in TORCH_METHODS:
         return f"{matched.method.name} is a method of your own, which a script must register first"
     if matched.step.scope == "global" and matched.method.removes == "slice":
         return "torch does not rank slices of several tensors together"
+    if any(target.role for target in matched.targets):
+        return "torch does not prune a part of a tensor"
     tied = next((target for target in matched.targets if target.aliases), None)
     return f"torch would untie {tied.name} from {tied.aliases[0]}" if tied else None
 

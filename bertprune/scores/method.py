@@ -1,27 +1,22 @@
 """What a method is: a scoring function, what it prunes together, and its options."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from pathlib import PurePath
 from typing import Any, Literal, TypeVar, get_type_hints
 
-import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from torch.nn.utils.prune import BasePruningMethod
 
-from ..errors import Message, RecipeError
+from ..errors import Message, RecipeError, shortened
 from ..step import ScopeName, Step
 from ..validation import describe_problem
 
 Removes = Literal["element", "slice"]
-_NEEDED_OPTIONS: Mapping[str, str] = {"slice": "dim"}
-"""The option that a granularity needs of its methods."""
-
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 
-_FROM_ENGINE = {"generator", "mask", "amount"}
+FROM_ENGINE = frozenset({"generator", "mask", "amount"})
 """Keyword arguments that the engine fills in; every other one is an option of the method."""
 
 
@@ -47,6 +42,8 @@ class Method:
     """The scoring function, or a subclass of torch's BasePruningMethod."""
     elementwise: bool
     """Whether the score of an entry depends on that entry alone: the rule then takes pieces, as NumPy arrays."""
+    replaces: str | None = None
+    """Where the method is defined in whose place this one was put; None where the name was free."""
 
     @property
     def makes_masks(self) -> bool:
@@ -56,11 +53,27 @@ class Method:
     @property
     def draws(self) -> bool:
         """Whether the rule asks for random numbers."""
-        return "generator" in self._parameters
+        return "generator" in self.parameters
 
     @cached_property
-    def _parameters(self) -> frozenset[str]:
+    def parameters(self) -> frozenset[str]:
+        """The names of the rule's arguments."""
         return frozenset(inspect.signature(self.rule).parameters)
+
+    @property
+    def place(self) -> str:
+        """The module that defines the rule; the whole path of a file that was loaded by its path."""
+        return self.rule.__module__ or "__main__"  # code that is run without a module has none
+
+    @property
+    def defined_in(self) -> str:
+        """The module or the file that defines the rule, without folders."""
+        return PurePath(self.place).name
+
+    @property
+    def built_in(self) -> bool:
+        """Whether the method comes with bertprune."""
+        return self.place.startswith(f"{__package__}.")
 
     def check_options(self, step: Step) -> dict[str, Any]:
         """Return the step's options with defaults filled in. Raises RecipeError, also for a scope it cannot do."""
@@ -73,6 +86,11 @@ class Method:
             return self.options(**step.options).model_dump()
         except ValidationError as error:
             raise self._refused_option(error) from None
+        except Exception as error:  # from a check that the method's author wrote
+            raise RecipeError(
+                "{method}: its options cannot be checked: {error}",
+                code="method.options_failed", method=self.name, error=describe_exception(error),
+            ) from error  # fmt: skip
 
     def _refused_option(self, error: ValidationError) -> RecipeError:
         details = error.errors(include_url=False)
@@ -98,47 +116,11 @@ class Method:
             code="method.option", method=self.name, option=option, problem=problem, given=first["input"],
         )  # fmt: skip
 
-    def score(self, tensor: str, weight: torch.Tensor, shape: tuple[int, ...], **arguments: Any) -> torch.Tensor:
-        """Call the rule on the tensor of that name, with those of the arguments that it asks for.
 
-        `shape` is the shape that the scores must have: one for each group of the granularity.
-
-        Raises RecipeError where the rule fails, or returns anything but a tensor of numbers of the right shape.
-        """
-        with self._naming(tensor):
-            scores = self.rule(weight, **{key: arguments[key] for key in arguments if key in self._parameters})
-        if not isinstance(scores, torch.Tensor) or scores.is_complex() or scores.dtype == torch.bool:
-            found = scores.dtype if isinstance(scores, torch.Tensor) else type(scores).__name__
-            raise RecipeError(
-                "{method}: scores of {tensor} must be a tensor of real numbers, not {found}",
-                code="method.scores", method=self.name, tensor=tensor, found=str(found),
-            )  # fmt: skip
-        if tuple(scores.shape) != shape:
-            raise RecipeError(
-                "{method}: scores of {tensor} must have the shape {shape}, not {found}",
-                code="method.shape", method=self.name, tensor=tensor, shape=shape, found=tuple(scores.shape),
-            )  # fmt: skip
-        return scores.detach()
-
-    def piecewise(self, tensor: str, options: Mapping[str, Any]) -> Callable[[Any], Any]:
-        """Return an elementwise rule for pieces of the tensor of that name. It raises RecipeError where it fails."""
-
-        def scores(piece: Any) -> Any:
-            with self._naming(tensor):
-                return self.rule(piece, **options)
-
-        return scores
-
-    @contextmanager
-    def _naming(self, tensor: str) -> Iterator[None]:
-        """Turn what the rule raises into one line that names the method and the tensor."""
-        try:
-            yield
-        except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError) as error:
-            raise RecipeError(
-                "{method}: {tensor}: {error}",
-                code="method.failed_on", method=self.name, tensor=tensor, error=str(error).splitlines()[0],
-            ) from error  # fmt: skip
+def describe_exception(error: BaseException) -> str:
+    """Describe an exception from somebody else's code in one line: its type, and the first line of its message."""
+    kind, lines = type(error).__name__, str(error).strip().splitlines()
+    return shortened(f"{kind}: {lines[0]}" if lines else kind, 300)
 
 
 def _either(one: Message, other: Message) -> Message:
@@ -155,26 +137,9 @@ def options_model(name: str, rule: Callable[..., Any]) -> type[BaseModel]:
             ... if parameter.default is parameter.empty else parameter.default,
         )
         for parameter in list(inspect.signature(init).parameters.values())[1:]
-        if parameter.name not in _FROM_ENGINE
-        and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        if parameter.name not in FROM_ENGINE and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
     }
+    if hidden := next((field for field in fields if field.startswith("_")), None):  # pydantic would drop it unseen
+        raise ValueError(f"{hidden} begins with an underscore")
     config = ConfigDict(strict=True, extra="forbid", frozen=True)
     return create_model(f"{name}_options", __config__=config, **fields)
-
-
-def refuse_unusable(new: Method) -> None:
-    """Refuse what could never run, at registration rather than in the middle of a run."""
-    if not new.name.isidentifier():
-        raise RecipeError("a method's name must be an identifier, not {name!r}", code="method.name", name=new.name)
-    is_torch_class = new.makes_masks and issubclass(new.rule, BasePruningMethod)  # type: ignore[arg-type]
-    if new.makes_masks and not (is_torch_class and "amount" in inspect.signature(new.rule).parameters):
-        raise RecipeError(
-            "{method}: a class must derive from torch's BasePruningMethod and take `amount`",
-            code="method.class", method=new.name,
-        )  # fmt: skip
-    needed = _NEEDED_OPTIONS.get(new.removes)
-    if needed and not new.makes_masks and needed not in inspect.signature(new.rule).parameters:
-        raise RecipeError(
-            "{method}: a method that removes {removes}s needs a keyword argument `{option}`",
-            code="method.needed_option", method=new.name, removes=new.removes, option=needed,
-        )  # fmt: skip

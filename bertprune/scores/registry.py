@@ -3,19 +3,22 @@
 import inspect
 import runpy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace as changed
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
-from typing import get_args
+from typing import Any, get_args
 
-from ..errors import BertpruneWarning, RecipeError
+from ..errors import BertpruneWarning, RecipeError, shortened
 from ..files import check_regular
-from ..model.hooks import register_hook_class
+from ..model.hooks import HOOK_MAKERS
 from ..step import ScopeName
-from .method import Method, Removes, Rule, options_model, refuse_unusable
+from .method import Method, Removes, Rule, describe_exception, options_model
+from .usable import check_combination, check_name, check_rule, check_words
 
 REGISTER: dict[str, Method] = {}
 
@@ -28,29 +31,32 @@ def method(
     title: str | None = None,
     scopes: tuple[ScopeName, ...] | None = None,
     elementwise: bool = False,
+    replace: bool = False,
 ) -> Callable[[Rule], Rule]:
     """Register a pruning method; the keyword arguments of the decorated function become its options.
 
     The function is called as `rule(weight, *, …)` and returns scores: the larger, the more worth keeping. It may ask
     for `generator` (a `torch.Generator`, the only source of randomness to use) and `mask` (bool, the weight's shape,
-    what is alive; masked entries of `weight` are zero). A subclass of torch's `BasePruningMethod` that takes `amount`
-    may be decorated instead; it works in local scope.
+    what is alive; masked entries of `weight` are zero). What it is given is read-only. A subclass of torch's
+    `BasePruningMethod` that takes `amount` may be decorated instead; it works in local scope.
 
     Args:
-        name: the name that steps give, an identifier.
+        name: The name that steps give, an identifier.
         removes: "element" for one score an entry (the weight's shape), or "slice" for one score for each index along
             the option `dim`; the weight then comes without the slices that are already pruned.
-        paper: where the method comes from; shown in lists and model cards.
-        title: the name for people; made from `name` by default.
+        paper: Where the method comes from; shown in lists and model cards.
+        title: The name for people; made from `name` by default.
         scopes: "local", "global" or both; both by default.
-        elementwise: scores depend on their own entry alone: the function gets flat pieces of the weight as NumPy
+        elementwise: Scores depend on their own entry alone: the function gets flat pieces of the weight as NumPy
             arrays (float32 or float64), and options only, which is many times faster.
+        replace: Whether to take the place of a method of this name that is defined elsewhere, torch's four included;
+            reports and model cards say so. By default that is refused. A module may always define its own again.
 
     Returns:
         A decorator that returns the function as it is.
 
     Raises:
-        RecipeError: the method could never run.
+        RecipeError: The method could never run, or its name is taken; the register is then as it was.
 
     Example:
         >>> import bertprune as bp
@@ -61,34 +67,79 @@ def method(
         >>> bp.methods()["distance_from_one"].summary
         'Remove the entries nearest to one.'
     """
+    check_name(name)
+    check_words(name, removes, scopes, {"paper": paper, "title": title})
 
     def register(rule: Rule) -> Rule:
-        doc = inspect.getdoc(rule) or ""
+        check_rule(name, rule)
         new = Method(
             name=name,
             title=title or name.replace("_", " ").capitalize(),
-            summary=" ".join(doc.split("\n\n")[0].split()),
+            summary=" ".join((inspect.getdoc(rule) or "").split("\n\n")[0].split()),
             paper=paper,
             removes=removes,
-            scopes=scopes or (("local",) if inspect.isclass(rule) else get_args(ScopeName)),
-            options=options_model(name, rule),
+            scopes=tuple(scopes or (("local",) if inspect.isclass(rule) else get_args(ScopeName))),
+            options=_options(name, rule),
             rule=rule,
             elementwise=elementwise,
         )
-        refuse_unusable(new)
-        REGISTER[name] = new
-        if inspect.isclass(rule):
-            register_hook_class(name, rule)  # type: ignore[arg-type]
+        check_combination(new)
+        _add(new, replace)
         return rule
 
     return register
+
+
+def _options(name: str, rule: Any) -> Any:
+    try:
+        return options_model(name, rule)
+    except Exception as error:  # annotations are code of the method's author
+        raise RecipeError(
+            "{method}: its arguments cannot be options: {error}",
+            code="method.arguments", method=name, error=describe_exception(error),
+        ) from error  # fmt: skip
+
+
+def _add(new: Method, replace: bool) -> None:
+    """Put a method into the register. Raises RecipeError where it would replace another one unasked."""
+    old = REGISTER.get(new.name)
+    if old is not None and old.place == new.place:
+        new = changed(new, replaces=old.replaces)
+    elif old is not None and not replace:
+        raise RecipeError(
+            "{method} is a method already, defined in {place}; choose another name, or say replace=True",
+            code="method.taken", method=new.name, place=old.defined_in,
+        )  # fmt: skip
+    elif old is not None:
+        new = changed(new, replaces=old.defined_in)
+    REGISTER[new.name] = new
+    if new.makes_masks:
+        HOOK_MAKERS[new.name] = new.rule
+    elif not new.built_in:
+        HOOK_MAKERS.pop(new.name, None)
+
+
+@contextmanager
+def _all_or_nothing() -> Iterator[None]:
+    """Take back what was registered inside where an error ends it."""
+    registers: tuple[dict[str, Any], ...] = (REGISTER, HOOK_MAKERS)
+    before = [(known, dict(known)) for known in registers]
+    try:
+        yield
+    except BaseException:
+        for known, old in before:
+            for name in known.keys() - old.keys():
+                del known[name]
+            known.update(old)
+        raise
 
 
 def methods() -> Mapping[str, Method]:
     """Return every registered method by its name, including those that installed packages bring.
 
     Returns:
-        A read-only mapping; a `Method` has `title`, `summary`, `paper`, `removes`, `scopes` and `options`.
+        A read-only mapping; a `Method` has `title`, `summary`, `paper`, `removes`, `scopes`, `options`, `defined_in`,
+        and in `replaces` where the method is defined whose place it took.
 
     Example:
         >>> import bertprune as bp
@@ -105,12 +156,13 @@ def find_method(name: str) -> Method:
     if name in known:
         return known[name]
     listed = ", ".join(sorted(known))
-    if near := get_close_matches(name, known, n=1):
+    given = shortened(name)
+    if near := get_close_matches(given, known, n=1):
         raise RecipeError(
             "unknown method {name!r}; did you mean {near}? known: {known}",
-            code="method.misspelt", name=name, near=near[0], known=listed,
+            code="method.misspelt", name=given, near=near[0], known=listed,
         )  # fmt: skip
-    raise RecipeError("unknown method {name!r}; known: {known}", code="method.unknown", name=name, known=listed)
+    raise RecipeError("unknown method {name!r}; known: {known}", code="method.unknown", name=given, known=listed)
 
 
 @cache
@@ -118,31 +170,35 @@ def load_entry_points() -> None:
     """Import what installed packages declare under the entry point group `bertprune.methods`, once."""
     for point in entry_points(group="bertprune.methods"):
         try:
-            point.load()
+            with _all_or_nothing():
+                point.load()
         except Exception as error:  # somebody else's package: it must not take ours down with it
             said = BertpruneWarning(
                 "cannot load the methods of {package}: {error}",
-                code="method.plugin", package=point.value, error=str(error),
+                code="method.plugin", package=point.value, error=describe_exception(error),
             )  # fmt: skip
             warnings.warn(said, stacklevel=2)
 
 
 def load_file(path: str | Path) -> None:
-    """Run a Python file that registers methods. Raises RecipeError; runs code, so never for untrusted files."""
+    """Run a Python file that registers methods. Raises RecipeError; runs code, so never for untrusted files.
+
+    Where it fails, none of its methods stays.
+    """
     path = Path(path)
     check_regular(path, RecipeError)
     if not path.is_file():
         raise RecipeError("{file}: no such file", code="method.no_file", file=path.name)
     before = dict(REGISTER)
     try:
-        runpy.run_path(str(path))
-    except RecipeError:
-        raise
+        with _all_or_nothing():
+            runpy.run_path(str(path), run_name=str(path.resolve()))  # which makes it the rules' `__module__`
+    except RecipeError as error:
+        raise error.within("{file}: {error}", code="method.in_file", file=path.name) from None
     except (Exception, SystemExit) as error:
         raise RecipeError(
-            "{file}: {kind}: {error}",
-            code="method.file_failed", file=path.name, kind=type(error).__name__, error=str(error),
-        ) from error  # fmt: skip
+            "{file}: {error}", code="method.file_failed", file=path.name, error=describe_exception(error)
+        ) from error
     if before == REGISTER:
         raise RecipeError(
             "{file} registers no method; decorate a scoring function with @bp.method(NAME)",

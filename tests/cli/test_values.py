@@ -41,13 +41,24 @@ def test_wrong_layers_are_named(given: str) -> None:
         ("fro", "fro"),
         ("", ""),
         ('"2"', "2"),
-        ("1_000", "1_000"),
+        ("5e-1", 0.5),
+        ("+3", 3),
+        ('"010"', "010"),
         ("nan", "nan"),
     ],
 )
 def test_values(text: str, value: object) -> None:
     parsed = parse_value(text, "n")
     assert (parsed, type(parsed)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [("010", "10"), ("0x10", "16"), ("1:30", "a plain decimal number"), ("yes", "true"), ("~", "null"), ("1_0", "10")],
+)
+def test_values_with_several_meanings_are_refused(text: str, instead: str) -> None:
+    with pytest.raises(RecipeError, match=f"^--option 'n={text}': can be read in several ways; write {instead}, or"):
+        parse_value(text, "n")
 
 
 @pytest.mark.parametrize("given", ["n", "=2", "n=[1]", 'n="x'])

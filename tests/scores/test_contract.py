@@ -6,6 +6,7 @@ from torch import nn
 
 import bertprune as bp
 from bertprune.errors import BertpruneError
+from bertprune.scores import score
 
 METHODS = bp.methods()
 EACH = pytest.mark.parametrize("name", METHODS)
@@ -101,7 +102,7 @@ def test_the_lowest_of_its_own_scores_are_pruned(name, scope):
     scored = []
     for key, module in model().named_children():
         shape = tuple(module.weight.shape) if method.removes == "element" else (module.weight.shape[options["dim"]],)
-        scores = method.score(key, module.weight.detach(), shape, mask=None, **options).flatten().double()
+        scores = score(method, key, module.weight.detach(), shape, mask=None, **options).flatten().double()
         scored.append((scores, units(name, masks(one)[f"{key}.weight"])))
     groups = scored if scope == "local" else [tuple(torch.cat(parts) for parts in zip(*scored, strict=True))]
     for scores, kept in groups:

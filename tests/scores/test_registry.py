@@ -12,12 +12,7 @@ import bertprune as bp
 from bertprune.errors import BertpruneWarning, RecipeError
 from bertprune.scores import registry
 
-
-@pytest.fixture
-def register(monkeypatch):
-    """Give a register that forgets what the test adds."""
-    monkeypatch.setattr(registry, "REGISTER", dict(registry.REGISTER))
-    return registry.REGISTER
+pytestmark = pytest.mark.usefixtures("temporary_methods")
 
 
 def matrix():
@@ -34,7 +29,7 @@ def test_torchs_own_are_there_with_words_and_sources():
     assert known["random_unstructured"].scopes == ("local",)
 
 
-def test_ten_lines_make_a_method(register):
+def test_ten_lines_make_a_method():
     @bp.method("far_from_mean", paper="https://example.org/far")
     def far_from_mean(weight: torch.Tensor, *, power: Annotated[float, Field(gt=0)] = 2.0) -> torch.Tensor:
         """Remove the entries nearest to the mean of their tensor."""
@@ -53,7 +48,7 @@ def test_ten_lines_make_a_method(register):
     assert method.options.model_json_schema()["properties"]["power"]["exclusiveMinimum"] == 0
 
 
-def test_slices_and_the_run_s_generator(register):
+def test_slices_and_the_run_s_generator():
     @bp.method("noisy_rows", removes="slice")
     def noisy_rows(weight: torch.Tensor, *, generator: torch.Generator, dim: int = 0) -> torch.Tensor:
         """Remove rows at random."""
@@ -67,7 +62,7 @@ def test_slices_and_the_run_s_generator(register):
     assert not torch.equal(first[0].weight_mask, other[0].weight_mask)
 
 
-def test_a_subclass_of_torchs_base_class(register):
+def test_a_subclass_of_torchs_base_class():
     @bp.method("every_other")
     class EveryOther(prune.BasePruningMethod):
         """Remove entries at random, as many as asked."""
@@ -119,21 +114,21 @@ def test_wrong_steps_get_one_clear_line(step, words):
         bp.apply(matrix(), bp.Step(count=1, **step))
 
 
-def test_bad_methods_are_refused_when_they_register(register):
+def test_bad_methods_are_refused_when_they_register():
     with pytest.raises(RecipeError, match="needs a keyword argument `dim`"):
         bp.method("no_dim", removes="slice")(lambda weight: weight)
     with pytest.raises(RecipeError, match="must be an identifier"):
         bp.method("not a name")(lambda weight: weight)
-    with pytest.raises(RecipeError, match="derive from torch's BasePruningMethod and take `amount`"):
+    with pytest.raises(RecipeError, match="derive from torch's BasePruningMethod, have compute_mask"):
         bp.method("identity")(prune.Identity)
 
 
-def test_bad_scores_are_refused_by_name(register):
+def test_bad_scores_are_refused_by_name():
     bp.method("wrong_shape")(lambda weight: weight[0])
     bp.method("not_numbers")(lambda weight: weight > 0)
     bp.method("nan_score")(lambda weight: weight * float("nan"))
     for name, words in [
-        ("wrong_shape", r"scores of 0\.weight must have the shape \(4, 6\), not \(6,\)"),
+        ("wrong_shape", r"wrong_shape: what it returns for 0\.weight must have the shape \(4, 6\), not \(6,\)"),
         ("not_numbers", r"must be a tensor of real numbers, not torch\.bool"),
         ("nan_score", r"0\.weight: a score is NaN"),
     ]:
@@ -143,7 +138,7 @@ def test_bad_scores_are_refused_by_name(register):
         assert not prune.is_pruned(model)
 
 
-def test_methods_from_a_file(register, tmp_path):
+def test_methods_from_a_file(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(
         "import bertprune as bp\n\n@bp.method('mine')\ndef mine(weight):\n    'Mine.'\n    return weight.abs()\n"
@@ -151,7 +146,7 @@ def test_methods_from_a_file(register, tmp_path):
     registry.load_file(file)
     assert bp.methods()["mine"].summary == "Mine."
     file.write_text("1 / 0")
-    with pytest.raises(RecipeError, match=r"^mine\.py: ZeroDivisionError"):
+    with pytest.raises(RecipeError, match=r"^mine\.py: ZeroDivisionError: division by zero$"):
         registry.load_file(file)
     file.write_text("raise SystemExit(0)")
     with pytest.raises(RecipeError, match=r"^mine\.py: SystemExit: 0"):
@@ -171,3 +166,170 @@ def test_a_broken_plugin_is_left_out_with_a_warning(monkeypatch):
     registry.load_entry_points.cache_clear()
     with pytest.warns(BertpruneWarning, match="cannot load the methods of no_such_package_anywhere"):
         assert "l1_unstructured" in bp.methods()
+
+
+def scoring(weight):
+    """Score by magnitude."""
+    return weight.abs()
+
+
+def needs_three(weight, *, n: "NoSuchType" = 3):  # noqa: F821
+    """Carry a hint that cannot be resolved."""
+    return weight
+
+
+def none():
+    """Take nothing."""
+
+
+def positional(weight, n, /):
+    """Take an option by position."""
+    return weight
+
+
+class Abstract(prune.BasePruningMethod):
+    """Lack compute_mask."""
+
+    def __init__(self, amount):
+        self.amount = amount
+
+
+class Whole(Abstract):
+    """Mask nothing."""
+
+    PRUNING_TYPE = "unstructured"
+
+    def compute_mask(self, t, default_mask):
+        return default_mask
+
+
+REFUSED = {
+    "name": (("not a name",), {}, scoring),
+    "number as name": ((3,), {}, scoring),
+    "no brackets": ((scoring,), {}, scoring),
+    "removes": (("bad",), {"removes": "row"}, scoring),
+    "scope": (("bad",), {"scopes": ("rows",)}, scoring),
+    "scope as text": (("bad",), {"scopes": "local"}, scoring),
+    "no scope": (("bad",), {"scopes": ()}, scoring),
+    "paper": (("bad",), {"paper": 3}, scoring),
+    "hint": (("bad",), {}, needs_three),
+    "nothing to score": (("bad",), {}, none),
+    "positional option": (("bad",), {}, positional),
+    "no function": (("bad",), {}, torch.abs),
+    "number": (("bad",), {}, 3),
+    "private option": (("bad",), {}, lambda weight, *, _n=1: weight),
+    "no dim": (("bad",), {"removes": "slice"}, scoring),
+    "elementwise slices": (("bad",), {"removes": "slice", "elementwise": True}, lambda weight, *, dim=0: weight),
+    "elementwise draws": (("bad",), {"elementwise": True}, lambda weight, *, generator: weight),
+    "elementwise class": (("bad",), {"elementwise": True}, Whole),
+    "global class": (("bad",), {"scopes": ("local", "global")}, Whole),
+    "abstract class": (("bad",), {}, Abstract),
+    "other class": (("bad",), {}, dict),
+    "built-in": (("l1_unstructured",), {}, scoring),
+    "built-in as class": (("ln_structured",), {}, Whole),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_refused_registration_is_one_line_and_leaves_no_trace(case, temporary_methods):
+    names, settings, rule = REFUSED[case]
+    before = dict(temporary_methods)
+    with pytest.raises(RecipeError) as caught:
+        bp.method(*names, **settings)(rule)
+    assert "\n" not in str(caught.value)
+    assert temporary_methods == before
+    model = matrix()
+    bp.apply(model, bp.Step(method="l1_unstructured", fraction=0.5))
+    assert [type(hook) for hook in model[0]._forward_pre_hooks.values()] == [prune.L1Unstructured]
+
+
+def test_brackets_that_are_forgotten_are_asked_for():
+    with pytest.raises(RecipeError, match=r"^@bp\.method needs a name: write @bp\.method\('scoring'\)$"):
+        bp.method(scoring)
+
+
+def test_a_module_may_define_its_own_again():
+    bp.method("mine")(lambda weight: weight)
+    bp.method("mine")(scoring)
+    assert bp.methods()["mine"].rule is scoring and bp.methods()["mine"].replaces is None
+
+
+def test_a_built_in_is_replaced_only_when_asked_for_and_says_so(tiny_folder):
+    with pytest.raises(RecipeError, match=r"l1_unstructured is a method already, defined in bertprune\.scores\.torch"):
+        bp.method("l1_unstructured")(scoring)
+
+    @bp.method("l1_unstructured", replace=True)
+    def reversed_l1(weight):
+        """Remove the largest."""
+        return -weight.abs()
+
+    found = bp.methods()["l1_unstructured"]
+    assert (found.replaces, found.defined_in) == ("bertprune.scores.torch_methods", __name__)
+    step = bp.Step(method="l1_unstructured", count=3, select="pooler.dense")
+    run = bp.prune(tiny_folder("BertModel"), step)
+    dense = run.model.pooler.dense
+    assert dense.weight_orig[~dense.weight_mask].abs().min() >= dense.weight_orig[dense.weight_mask].abs().max()
+    (hook,) = dense._forward_pre_hooks.values()
+    assert type(hook) is not prune.L1Unstructured and isinstance(hook, prune.CustomFromMask)
+    assert "from torch.nn.utils import prune" not in run.as_python()  # torch's l1 is another one
+    bp.method("l1_unstructured")(scoring)  # from the same module, so it stays a replacement
+    assert bp.methods()["l1_unstructured"].replaces == "bertprune.scores.torch_methods"
+
+
+def test_a_function_in_the_place_of_a_class_does_not_keep_its_hook():
+    bp.method("whole")(Whole)
+    bp.method("whole")(scoring)
+    model = matrix()
+    bp.apply(model, bp.Step(method="whole", count=2))
+    (hook,) = model[0]._forward_pre_hooks.values()
+    assert not isinstance(hook, Whole)
+
+
+FILE = """
+import bertprune as bp
+
+@bp.method({name!r}{settings})
+def rule(weight):
+    'From a file.'
+    return weight.abs()
+{rest}
+"""
+
+
+def test_a_file_replaces_nothing_unseen_and_leaves_all_or_nothing(temporary_methods, tmp_path):
+    def load(name, settings="", rest="", file="mine.py"):
+        path = tmp_path / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(FILE.format(name=name, settings=settings, rest=rest))
+        registry.load_file(path)
+
+    before = dict(temporary_methods)
+    for name, rest in [("l1_unstructured", ""), ("fresh", "1 / 0"), ("fresh", "raise KeyboardInterrupt")]:
+        with pytest.raises((RecipeError, KeyboardInterrupt)):
+            load(name, rest=rest)
+        assert temporary_methods == before
+    load("fresh")
+    load("fresh")  # the same file once more
+    with pytest.raises(RecipeError, match=r"^mine\.py: fresh is a method already, defined in mine\.py"):
+        load("fresh", file="other/mine.py")
+    load("fresh", ", replace=True", file="other/yours.py")
+    found = bp.methods()["fresh"]
+    assert (found.defined_in, found.replaces) == ("yours.py", "mine.py")
+    assert str(tmp_path) not in found.defined_in
+
+
+def test_a_broken_plugin_leaves_none_of_its_methods(temporary_methods, monkeypatch, tmp_path):
+    from importlib.metadata import EntryPoint
+
+    (tmp_path / "half_a_plugin.py").write_text(FILE.format(name="half", settings="", rest="import no_such_package"))
+    (tmp_path / "greedy_plugin.py").write_text(FILE.format(name="l1_unstructured", settings="", rest=""))
+    monkeypatch.syspath_prepend(tmp_path)
+    points = [EntryPoint(name, name, "bertprune.methods") for name in ("half_a_plugin", "greedy_plugin")]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    before = dict(temporary_methods)
+    registry.load_entry_points.cache_clear()
+    with pytest.warns(BertpruneWarning) as warned:
+        assert bp.methods() == before
+    assert [str(one.message).partition(":")[0] for one in warned] == [
+        f"cannot load the methods of {name}" for name in ("half_a_plugin", "greedy_plugin")
+    ]

@@ -1,0 +1,102 @@
+"""Refuse a method that could never run when it is registered, rather than in the middle of a run."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from torch.nn.utils.prune import BasePruningMethod
+
+from ..errors import RecipeError, shortened
+from ..step import ScopeName
+from .method import FROM_ENGINE, Method, Removes
+
+_NEEDED_OPTIONS: Mapping[str, str] = {"slice": "dim"}
+"""The option that a granularity needs of its methods."""
+_BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def check_name(name: Any) -> None:
+    """Refuse what is not the name of a method. Raises RecipeError."""
+    if inspect.isfunction(name) or inspect.isclass(name):
+        raise RecipeError(
+            "@bp.method needs a name: write @bp.method({name!r})", code="method.no_brackets", name=name.__name__
+        )
+    if not isinstance(name, str) or not name.isidentifier():
+        given = shortened(name if isinstance(name, str) else repr(name))
+        raise RecipeError("a method's name must be an identifier, not {name!r}", code="method.name", name=given)
+
+
+def check_words(name: str, removes: Any, scopes: Any, texts: Mapping[str, Any]) -> None:
+    """Refuse an unknown granularity or scope, and descriptions that are not text. Raises RecipeError."""
+    if removes not in get_args(Removes):
+        raise RecipeError(
+            "{method}: removes must be {known}, not {given!r}",
+            code="method.removes", method=name, known=" or ".join(get_args(Removes)), given=removes,
+        )  # fmt: skip
+    if scopes is not None and not _are_scopes(scopes):
+        raise RecipeError(
+            "{method}: scopes must be a tuple of {known}, not {given!r}",
+            code="method.scopes", method=name, known=" and ".join(get_args(ScopeName)), given=scopes,
+        )  # fmt: skip
+    for field, text in texts.items():
+        if not (text is None or isinstance(text, str)):
+            raise RecipeError(
+                "{method}: {field} must be text, not {given!r}",
+                code="method.text", method=name, field=field, given=text,
+            )  # fmt: skip
+
+
+def _are_scopes(given: Any) -> bool:
+    return isinstance(given, tuple | list) and bool(given) and all(scope in get_args(ScopeName) for scope in given)
+
+
+def check_rule(name: str, rule: Any) -> None:
+    """Refuse what is not a scoring function of a weight, nor a class that makes masks. Raises RecipeError."""
+    if inspect.isclass(rule):
+        _check_class(name, rule)
+        return
+    if not inspect.isfunction(rule):
+        raise RecipeError(
+            "{method}: a method is a function or a class, not {kind}",
+            code="method.not_a_function", method=name, kind=type(rule).__name__,
+        )  # fmt: skip
+    parameters = list(inspect.signature(rule).parameters.values())
+    if not parameters or parameters[0].kind not in _BY_PLACE:
+        raise RecipeError(
+            "{method}: a method's first argument is the weight, and it has none", code="method.no_weight", method=name
+        )
+    for parameter in parameters[1:]:
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise RecipeError(
+                "{method}: {argument} must be a keyword argument, since options are given by name",
+                code="method.positional", method=name, argument=parameter.name,
+            )  # fmt: skip
+
+
+def _check_class(name: str, rule: type) -> None:
+    usable = issubclass(rule, BasePruningMethod) and not inspect.isabstract(rule)
+    if not (usable and "amount" in inspect.signature(rule).parameters):
+        raise RecipeError(
+            "{method}: a class must derive from torch's BasePruningMethod, have compute_mask, and take `amount`",
+            code="method.class", method=name,
+        )  # fmt: skip
+
+
+def check_combination(new: Method) -> None:
+    """Refuse what a rule says of itself and cannot be. Raises RecipeError."""
+    needed = _NEEDED_OPTIONS.get(new.removes)
+    if needed and not new.makes_masks and needed not in new.options.model_fields:
+        raise RecipeError(
+            "{method}: a method that removes {removes}s needs a keyword argument `{option}`",
+            code="method.needed_option", method=new.name, removes=new.removes, option=needed,
+        )  # fmt: skip
+    if new.makes_masks and new.scopes != ("local",):
+        raise RecipeError(
+            "{method}: a class makes the mask of one tensor, so it works in local scope only",
+            code="method.class_scope", method=new.name,
+        )  # fmt: skip
+    if new.elementwise and (new.makes_masks or new.removes != "element" or new.parameters & FROM_ENGINE):
+        raise RecipeError(
+            "{method}: an elementwise method is a function that scores entries from their values and its options alone",
+            code="method.elementwise", method=new.name,
+        )  # fmt: skip
