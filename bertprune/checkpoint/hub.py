@@ -20,6 +20,7 @@ from .network import (
     watched,
     with_timeout,
 )
+from .sentence_modules import MODULES_FILE
 from .weights import NoWeightsFound, Read, Weights, folder_weights, refuse_larger, shard_names
 
 LARGEST_SMALL = 64 * 1024 * 1024
@@ -159,6 +160,11 @@ def hub_config_and_weights(model: HubModel, largest: int | None) -> tuple[dict[s
         except NoWeightsFound:
             pass  # only a part is cached
     sizes = model.list_files()
+    if "config.json" not in sizes and MODULES_FILE in sizes:
+        raise CheckpointError(
+            "{name} keeps its transformer in a folder of its own: download it (hf download {name}) and open its folder",
+            code="checkpoint.hub_inner_transformer", name=model.hub_id,
+        )  # fmt: skip
     if "config.json" not in sizes:
         raise no_config(model.hub_id)
     config = read_object(model.fetch("config.json"), f"{model.hub_id}: config.json")

@@ -6,9 +6,9 @@ import json
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedIOBase, TextIOWrapper
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Literal, TextIO, cast
+from typing import Any, BinaryIO, Literal, TextIO, cast
 
 from ..errors import DataError, Message
 from ..files import check_regular
@@ -55,7 +55,7 @@ def open_text(path: Path, kind: Kind) -> Iterator[TextIO]:
     with opened(path, "rb") as stream:
         encoding = "utf-16" if stream.peek(2)[:2] in _UTF16 else "utf-8-sig"
         newline = "" if kind == "csv" else "\n"
-        with TextIOWrapper(cast(BufferedIOBase, stream), encoding=encoding, newline=newline) as file:
+        with TextIOWrapper(cast(BinaryIO, stream), encoding=encoding, newline=newline) as file:
             yield file
 
 

@@ -141,6 +141,11 @@ def test_modules_that_are_known_and_cannot_be_downloaded_are_not_left_out(
     assert refused(checkpoint.folder).code == "checkpoint.hub_unreachable"
 
 
+def test_a_transformer_in_a_folder_of_its_own_is_to_be_downloaded_first(hub, sentence_folder, refused):
+    hub.models["org/tiny"] = sentence_folder(inside="0_Transformer")
+    assert refused("org/tiny").code == "checkpoint.hub_inner_transformer"
+
+
 def test_loading_writes_nothing_into_the_cache(hub, tiny_folder, cache):
     hub.models["org/tiny"] = tiny_folder("BertModel")
     bp.Checkpoint.open("org/tiny").load()
