@@ -206,7 +206,7 @@ class _Matcher:
         _require(asked.layers, [place.layer for place in found], _NO_LAYER, code="selection.unknown_layer")
         types = [type(owner.module).__name__ for owner in self.owners]
         _require(asked.types, types, _NO_TYPE, code="selection.unknown_type", tensor=tensor)
-        for glob in asked.include:
+        for glob in (*asked.include, *asked.exclude):
             if not any(self.globs.match(glob, owner.path) for owner in self.owners):
                 raise self._unmatched(glob, paths)
 
