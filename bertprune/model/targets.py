@@ -92,11 +92,11 @@ def every_target(model: nn.Module, *, shared_modules: bool = False) -> tuple[Tar
     modules = dict(model.named_modules(remove_duplicate=not shared_modules))
     for path, module in modules.items():
         above, _, child = path.rpartition(".")
-        reader = reader_of(modules.get(above), child)
         names = {f"{local}_orig": local for local in pruned_names(module)}
         for key, parameter in module._parameters.items():
             if parameter is not None:
-                owner = Owner(path, module, names.get(key, key), reader)
+                local = names.get(key, key)
+                owner = Owner(path, module, local, reader_of(modules.get(above), child, local))
                 found.setdefault(id(parameter), (parameter, []))[1].append(owner)
     return tuple(Target(tuple(owners), parameter, _joint_mask(owners)) for parameter, owners in found.values())
 
