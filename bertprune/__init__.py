@@ -11,7 +11,7 @@ from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint as Checkpoint
-    from .checkpoint.masked import load as load
+    from .checkpoint.load import load as load
     from .errors import BertpruneError as BertpruneError
     from .errors import NoEffectWarning as NoEffectWarning
     from .errors import TooLargeError as TooLargeError
@@ -45,7 +45,7 @@ _HOMES = {
     "step": ("Step",),
     "selection": ("Selection",),
     "checkpoint": ("Checkpoint",),
-    "checkpoint.masked": ("load",),
+    "checkpoint.load": ("load",),
     "model.tree": ("ModuleNode", "tree"),
     "model.snapshot": ("Snapshot", "snapshot"),
     "reports.sparsity": ("SparsityReport", "sparsity"),

@@ -1,21 +1,25 @@
 """Checkpoint: one source of weights, opened by its headers, built into models when asked."""
 
-import copy
-import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import CheckpointError, MissingTensorsWarning, Note, first_names
+from ..errors import CheckpointError, MissingTensorsWarning, Note, first_names, kind_of
 from ..parallel import Progress, silent
-from .architecture import build_config, check_parameters, check_sizes, find_class
+from .architecture import build_config, check_sizes, find_class
 from .headers import Facts, TensorFact, main_dtype
+from .pruned_weights import find_pruned
 from .source import Source, find_source
 from .tokenizer import load_tokenizer, open_tokenizer
+from .understood import check_complete, check_layout
+from .weights import Weights
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+    from .masked import Pruning
 
 
 class Checkpoint:
@@ -29,6 +33,8 @@ class Checkpoint:
         facts: What the headers say: class, sizes, dtype, stored tensors, notes for the user.
         missing: Names of the tensors that the architecture expects and the files lack. They are initialised from the
             seed and never pruned.
+        pruning: How the stored model was pruned, where the files hold `…_orig` and `…_mask`: its models then have
+            hooks and masks. None otherwise.
 
     Example:
         >>> import bertprune as bp
@@ -45,31 +51,34 @@ class Checkpoint:
     config: "PreTrainedConfig"
     facts: Facts
     missing: frozenset[str]
+    pruning: "Pruning | None"
 
     def __init__(self, source: Source) -> None:
         """Work out from headers alone what the model will be; users call `Checkpoint.open`."""
         from .loading import lay_out
+        from .masked import find_pruning
+        from .models import Models
 
         self._source = source
         self.name, self.hub_id, self.revision = source.name, source.hub_id, source.revision
-        stored = source.weights.tensors
-        check_sizes(source.config, stored, self.name)
-        self.config, config_notes = build_config(source.config, stored, self.name)
-        self._class, class_notes = find_class(source.config, self.config, self.name)
-        self._layout = lay_out(self._class, self.config, source.weights, self.name)
-        check_parameters(self._layout.skeleton, stored, self.name)
-        if source.seed is None and not self._layout.stored_as:
-            raise CheckpointError(
-                "{name} holds none of the tensors that {model} expects",
-                code="checkpoint.nothing_of_the_model", name=self.name, model=self._class.__name__,
-            )  # fmt: skip
-        self.missing = self._layout.missing if source.seed is None else frozenset()
-        notes = [*source.notes, *config_notes, *class_notes, *self._layout.notes()]
-        if self.missing:
-            notes.append(Note("{warning}.", code="note.missing_tensors", warning=self._missing_warning()))
-        self.facts = self._facts(tuple(notes))
-        self._lock = threading.RLock()
-        self._shared: tuple[int, nn.Module] | None = None
+        pruned = find_pruned(source.weights)
+        weights = pruned or source.weights
+        check_sizes(source.config, weights.tensors, self.name)
+        self.config, config_notes = build_config(source.config, weights.tensors, self.name)
+        cls, class_notes = find_class(source.config, self.config, self.name)
+        layout = lay_out(cls, self.config, weights, self.name)
+        if source.seed is None:
+            check_layout(layout, weights.tensors, self.name)
+        self._layout = layout
+        self.missing = layout.missing if source.seed is None else frozenset()
+        self.pruning = None
+        if pruned is not None:
+            self.pruning = find_pruning(layout.skeleton, pruned, source.folder, self.name)
+            if self.pruning.report:
+                check_complete(self.missing, pruned, self.name)
+        self._models = Models(cls, self.config, source, weights, layout, self.pruning, self.missing)
+        notes = [*source.notes, *config_notes, *class_notes, *layout.notes(), *self._notes()]
+        self.facts = self._facts(weights, tuple(notes))
 
     @classmethod
     def open(
@@ -83,10 +92,11 @@ class Checkpoint:
         """Open a checkpoint by its headers; no weight is read.
 
         Args:
-            source: What to open, one of: an embedded name ("demo", "demo-mlm", "kobert-shape"); a folder; a
-                .safetensors or torch file with its config.json next to it; a Hub id ("org/name",
-                "org/name@revision"), which comes from the local cache, without asking the Hub, where it is cached
-                in full. An open checkpoint is returned as it is.
+            source: What to open, one of: an embedded name ("demo", "demo-mlm", "kobert-shape"); a folder, an export
+                in either form too; a .safetensors or torch file with its config.json next to it; a Hub id
+                ("org/name", "org/name@revision"), which comes from the local cache, without asking the Hub, where it
+                is cached in full. The state dict of a pruned model opens pruned. An open checkpoint is returned as
+                it is.
             revision: A branch, tag or commit, for Hub ids only; the main branch by default.
             local: Whether paths are accepted; True by default. With False no path is looked up, for sources
                 from untrusted users.
@@ -117,8 +127,9 @@ class Checkpoint:
             return source
         if not isinstance(source, (str, Path)):
             raise CheckpointError(
-                "a {kind} does not name a checkpoint: expected a name, a path or a Hub id",
-                code="checkpoint.wrong_type", kind=type(source).__name__,
+                "{kind} does not name a checkpoint: expected a name, a path or a Hub id; bp.apply(model, recipe) prunes"
+                " a model that you hold, run.checkpoint is where a run began",
+                code="checkpoint.wrong_type", kind=kind_of(source),
             )  # fmt: skip
         opened = cls(find_source(source, revision, local=local, largest=largest))
         if opened.missing:
@@ -133,7 +144,7 @@ class Checkpoint:
             >>> bp.Checkpoint.open("demo").skeleton().get_parameter("classifier.weight").shape
             torch.Size([2, 192])
         """
-        return self._layout.skeleton
+        return self._models.skeleton()
 
     def model(self, seed: int = 0, progress: Progress = silent) -> "nn.Module":
         """Return the shared model, built once, in float32 and eval mode. Do not change it; `load` gives your own.
@@ -152,18 +163,7 @@ class Checkpoint:
             >>> checkpoint.model() is checkpoint.model()
             True
         """
-        from .loading import build, rebuild
-
-        with self._lock:
-            seed = self._effective(seed)
-            if self._shared is None:
-                model = build(self._class, self.config, self._source.weights, self.name, seed, progress)
-                self._shared = (seed, model)
-            elif self._shared[0] != seed:
-                state = self._shared[1].state_dict()
-                stored = {name: value for name, value in state.items() if name not in self.missing}
-                self._shared = (seed, rebuild(self._class, self.config, stored, self.name, seed))
-            return self._shared[1]
+        return self._models.shared(seed, progress)
 
     def load(self, seed: int = 0, progress: Progress = silent) -> "nn.Module":
         """Build a model of your own, which shares nothing, in float32 and eval mode.
@@ -185,17 +185,7 @@ class Checkpoint:
             >>> type(model).__name__, model.dtype, model.training
             ('BertForSequenceClassification', torch.float32, False)
         """
-        from .loading import build
-
-        seed = self._effective(seed)
-        with self._lock:
-            shared = self._shared
-        if shared is None or shared[0] != seed:
-            return build(self._class, self.config, self._source.weights, self.name, seed, progress)
-        progress(0.0, f"copying {self.name}")
-        mine = copy.deepcopy(shared[1])
-        progress(1.0, f"copied {self.name}")
-        return mine
+        return self._models.load(seed, progress)
 
     def release(self) -> None:
         """Drop the shared model from memory; the next call of `model` builds it again.
@@ -208,8 +198,16 @@ class Checkpoint:
             >>> checkpoint.model() is model
             False
         """
-        with self._lock:
-            self._shared = None
+        self._models.release()
+
+    def check_unchanged(self) -> None:
+        """Refuse files that have changed since they were opened; raises CheckpointError.
+
+        Example:
+            >>> import bertprune as bp
+            >>> bp.Checkpoint.open("demo").check_unchanged()
+        """
+        self._source.check_unchanged()
 
     def source_dtype(self, name: str) -> str:
         """Return the dtype in which the files hold a parameter of the model; the main one if they do not.
@@ -266,21 +264,15 @@ class Checkpoint:
         """Show the name and the class."""
         return f"Checkpoint({self.name!r}, {self.facts.architecture}, {self.facts.parameters:,} parameters)"
 
-    def _effective(self, seed: int) -> int:
-        """Return the seed to use: its own for a random checkpoint, and the same one where nothing is random."""
-        if self._source.seed is not None:
-            return self._source.seed
-        return seed if self.missing else 0
-
-    def _facts(self, notes: tuple[str, ...]) -> Facts:
-        weights = self._source.weights
+    def _facts(self, weights: Weights, notes: tuple[str, ...]) -> Facts:
+        skeleton = self._layout.skeleton
         tensors = weights.tensors or tuple(
-            TensorFact(name, tuple(value.shape), "float32") for name, value in self.skeleton().named_parameters()
+            TensorFact(name, tuple(value.shape), "float32") for name, value in skeleton.named_parameters()
         )
         return Facts(
-            architecture=self._class.__name__,
+            architecture=type(skeleton).__name__,
             model_type=str(self.config.model_type),
-            parameters=sum(parameter.numel() for parameter in self.skeleton().parameters()),
+            parameters=sum(parameter.numel() for parameter in skeleton.parameters()),
             dtype=main_dtype(tensors),
             bytes=weights.bytes,
             tensors=tensors,
@@ -288,10 +280,18 @@ class Checkpoint:
             notes=notes,
         )
 
+    def _notes(self) -> Iterator[Note]:
+        if self.missing:
+            yield Note("{warning}.", code="note.missing_tensors", warning=self._missing_warning())
+        if self.pruning is not None:
+            masked = len(set(self.pruning.names.values()))
+            yield Note("A pruned model: {count:,} of its tensors have masks.", code="note.pruned", count=masked)
+
     def _missing_warning(self) -> MissingTensorsWarning:
         return MissingTensorsWarning(
             "{name} lacks {count:,} tensors that {model} expects: {tensors};"
             " they are initialised from the seed and never pruned",
-            code="checkpoint.missing_tensors", name=self.name, count=len(self.missing), model=self._class.__name__,
+            code="checkpoint.missing_tensors", name=self.name, count=len(self.missing),
+            model=type(self._layout.skeleton).__name__,
             tensors=first_names(sorted(self.missing), most=5),
         )  # fmt: skip

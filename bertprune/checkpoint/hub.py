@@ -21,7 +21,7 @@ from .network import (
     with_timeout,
 )
 from .sentence_modules import MODULES_FILE
-from .weights import NoWeightsFound, Read, Weights, folder_weights, refuse_larger, shard_names
+from .weights import NoWeightsFound, Read, Weights, folder_weights, refuse_adapter, refuse_larger, shard_names
 
 LARGEST_SMALL = 64 * 1024 * 1024
 """The largest config or tokenizer file that is downloaded, in bytes."""
@@ -160,6 +160,7 @@ def hub_config_and_weights(model: HubModel, largest: int | None) -> tuple[dict[s
         except NoWeightsFound:
             pass  # only a part is cached
     sizes = model.list_files()
+    refuse_adapter(sizes, model.hub_id)
     if "config.json" not in sizes and MODULES_FILE in sizes:
         raise CheckpointError(
             "{name} keeps its transformer in a folder of its own: download it (hf download {name}) and open its folder",

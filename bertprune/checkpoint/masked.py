@@ -1,168 +1,139 @@
-"""Read a masked export back: the dense checkpoint, the masks, and the steps that made them."""
+"""How a stored model was pruned: its masks, and the steps that made them where the folder records them."""
 
+import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, RecipeError, shortened
-from ..model.hooks import MaskDtype, attach
+from ..model.hooks import Made, MaskDtype, attach
 from ..model.targets import every_target, targets_by_name
 from ..recipe import Recipe
 from ..step import Step
-from .checkpoint import Checkpoint
-from .headers import TensorFact
-from .json_files import folder_config, read_object
-from .source import Source
-from .weights import MASKED_FILE, Read, SafetensorsWeights
+from .json_files import read_object
+from .pruned_weights import PrunedWeights
+from .weights import MASKED_FILE
 
-_MASK_DTYPES = ("bool", "uint8")
-
-
-class MaskedWeights(SafetensorsWeights):
-    """Show the dense tensors of a masked file under the names that they have in the model without hooks."""
-
-    def __init__(self, path: Path) -> None:
-        """Read the header; raises CheckpointError where masks and tensors do not match."""
-        super().__init__((path,))
-        stored = {fact.name: fact for fact in self.tensors}
-        masked = [name[:-5] for name in stored if name.endswith("_mask") and name[:-5] + "_orig" in stored]
-        for name in masked:
-            _check_mask(stored, name, path.name)
-        self._stored_as = {name: name + "_orig" for name in masked}
-        hidden = {name + end for name in masked for end in ("_orig", "_mask")}
-        plain = (fact for name, fact in stored.items() if name not in hidden)
-        dense = (TensorFact(name, stored[at].shape, stored[at].dtype) for name, at in self._stored_as.items())
-        self.tensors = (*plain, *dense)
-
-    @contextmanager
-    def reader(self) -> Iterator[Read]:
-        """Open the file; tensors are read by their dense names."""
-        with super().reader() as read:
-            yield lambda name: read(self._stored_as.get(name, name))
-
-    def masks(self) -> dict[str, Tensor]:
-        """Read all masks, by the dense names of their tensors; raises CheckpointError."""
-        with super().reader() as read:
-            return {name: read(name + "_mask").to(torch.bool, copy=True) for name in self._stored_as}
+UNKNOWN = "CustomFromMask"
+"""The name of the hook where nothing says what made a mask, as torch's `custom_from_mask` leaves it."""
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, eq=False)
-class MaskedFolder:
-    """A masked export, opened and checked."""
+class Pruning:
+    """The masks of a checkpoint that holds a pruned model, and their history."""
 
-    checkpoint: Checkpoint
-    """The dense model, as it was before pruning."""
-    masks: dict[str, Tensor]
-    """By target name."""
-    recipe: Recipe
-    history: dict[str, tuple[Step, ...]]
-    """The steps that touched each target, by target name."""
-    report: dict[str, Any]
-    """The content of `report.json`."""
+    weights: PrunedWeights
+    names: dict[str, str]
+    """The target of each dense name that has a mask."""
+    history: dict[str, tuple[Made, ...]]
+    """What made the masks of each target: steps, or the classes of hooks."""
+    recipe: Recipe | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+    """The content of `report.json`; empty where none of ours says how the masks were made."""
 
-    def model(self) -> nn.Module:
-        """Build the model with its hooks, masks and history."""
-        model = self.checkpoint.load()
-        mask_dtype: MaskDtype = "float" if self.report.get("mask_dtype") == "float" else "bool"
-        attach(targets_by_name(model), self.masks, self.history, mask_dtype)
-        return model
+    @property
+    def mask_dtype(self) -> MaskDtype:
+        """Return the dtype of the masks on the model."""
+        return "float" if self.report.get("mask_dtype") == "float" else "bool"
 
+    def masks(self) -> dict[str, Tensor]:
+        """Read the masks by target name; raises CheckpointError where the names of a tied tensor disagree."""
+        masks: dict[str, Tensor] = {}
+        for name, mask in self.weights.masks().items():
+            if not masks.setdefault(self.names[name], mask).equal(mask):
+                raise _one_owner(self.weights.files[0], name, self.names[name])
+        return masks
 
-def load(folder: str | Path) -> nn.Module:
-    """Load an export, or any other checkpoint, as a model.
-
-    A folder in masked form comes back with its hooks, masks and history, so that training or further pruning can
-    continue; a baked one comes back plain. No code in the folder is run.
-
-    Args:
-        folder: What `export` wrote, or anything that `Checkpoint.open` opens.
-
-    Returns:
-        A transformers model of your own in float32 and eval mode.
-
-    Raises:
-        CheckpointError: The folder cannot be found, read or trusted.
-
-    Warns:
-        MissingTensorsWarning: The checkpoint lacks tensors that its architecture expects.
-
-    Example:
-        >>> import bertprune as bp
-        >>> type(bp.load("demo")).__name__
-        'BertForSequenceClassification'
-    """
-    return open_masked(folder).model() if is_masked(folder) else Checkpoint.open(folder).load()
+    def attach(self, model: nn.Module) -> None:
+        """Put hooks and masks on the dense model, in place."""
+        attach(targets_by_name(model), self.masks(), self.history, self.mask_dtype)
 
 
-def is_masked(folder: str | Path) -> bool:
-    """Return whether a folder is a masked export."""
-    return (Path(folder) / MASKED_FILE).is_file()
-
-
-def open_masked(folder: str | Path) -> MaskedFolder:
-    """Open a masked export; no code in it is run, and everything in it is checked. Raises CheckpointError."""
-    folder = Path(folder)
-    name = folder.resolve().name
-    report = read_object(folder / "report.json", f"{name}: report.json")
+def find_pruning(skeleton: nn.Module, weights: PrunedWeights, folder: Path | None, name: str) -> Pruning:
+    """Work out from headers, and from our report if there is one, how a model was pruned. Raises CheckpointError."""
+    names = _targets(skeleton, weights)
+    report = _report(folder, name)
+    if not report:
+        return Pruning(weights, names, dict.fromkeys(names.values(), (UNKNOWN,)))
+    claimed = report.get("history")
+    history = claimed if isinstance(claimed, Mapping) else {}
+    for odd in sorted(set(names.values()) ^ history.keys()):
+        raise CheckpointError(
+            "{name}: {file} and report.json disagree about {tensor!r}",
+            code="checkpoint.masked_history", name=name, file=MASKED_FILE, tensor=shortened(odd, 80),
+        )  # fmt: skip
     recipe = _recipe(folder, name)
-    weights = MaskedWeights(folder / MASKED_FILE)
-    checkpoint = Checkpoint(Source(name, folder_config(folder, name), weights, lambda: folder))
-    if checkpoint.missing:
+    read = {target: tuple(_made(history[target], recipe, target, name)) for target in history}
+    return Pruning(weights, names, read, recipe, report)
+
+
+def _targets(skeleton: nn.Module, weights: PrunedWeights) -> dict[str, str]:
+    """Find the target of each masked name; every stored name of a tied tensor must have a mask, or none."""
+    stored, masked = {fact.name for fact in weights.tensors}, set(weights.masked)
+    names: dict[str, str] = {}
+    for target in every_target(skeleton, shared_modules=True):
+        here = [name for name in (target.name, *target.aliases) if name in stored]
+        if found := masked.intersection(here):
+            if plain := next((name for name in here if name not in found), None):
+                raise _one_owner(weights.files[0], min(found), plain)
+            names |= dict.fromkeys(found, target.name)
+    for odd in sorted(masked - names.keys()):
         raise CheckpointError(
-            "{name}: {file} lacks {tensor!r}; the export is incomplete",
-            code="checkpoint.masked_incomplete", name=name, file=MASKED_FILE, tensor=min(checkpoint.missing),
+            "{file} holds a mask for {tensor!r}, which the model does not have",
+            code="checkpoint.mask_of_nothing", file=weights.files[0], tensor=shortened(odd, 80),
         )  # fmt: skip
-    masks, history = _by_target(checkpoint, weights.masks(), report.get("history"), recipe)
-    return MaskedFolder(checkpoint, masks, recipe, history, report)
+    return names
 
 
-def _check_mask(stored: Mapping[str, TensorFact], name: str, file: str) -> None:
-    mask, dense = stored[name + "_mask"], stored[name + "_orig"]
-    if name in stored:
-        raise CheckpointError(
-            "{file} holds {tensor!r} with a mask and without: expected once",
-            code="checkpoint.masked_twice", file=file, tensor=shortened(name, 80),
-        )  # fmt: skip
-    if mask.shape != dense.shape or mask.dtype not in _MASK_DTYPES:
-        raise CheckpointError(
-            "{file}: the mask of {tensor!r} does not fit its tensor",
-            code="checkpoint.mask_does_not_fit", file=file, tensor=shortened(name, 80),
-        )  # fmt: skip
+def _one_owner(file: str, name: str, other: str) -> CheckpointError:
+    return CheckpointError(
+        "{file}: {tensor!r} and {other!r} are one tied tensor with different masks;"
+        " bake the model (bp.bake, or torch's prune.remove) before saving it",
+        code="checkpoint.tied_masks", file=file, tensor=shortened(name, 80), other=shortened(other, 80),
+    )  # fmt: skip
 
 
-def _recipe(folder: Path, name: str) -> Recipe:
+def _report(folder: Path | None, name: str) -> dict[str, Any]:
+    """Read our report of a masked export; empty where there is none."""
+    if folder is None or not (folder / "report.json").is_file():
+        return {}
+    report = read_object(folder / "report.json", f"{name}: report.json")
+    return report if report.get("form") == "masked" else {}
+
+
+def _recipe(folder: Path | None, name: str) -> Recipe | None:
+    """Read the recipe; None for an export of a model whose recipe was not known."""
+    if folder is None or not (folder / "recipe.yaml").is_file():
+        return None
     try:
         return Recipe.load(folder / "recipe.yaml")
     except RecipeError as error:
         raise CheckpointError("{name}: {error}", code="checkpoint.masked_recipe", name=name, error=error) from None
 
 
-def _by_target(
-    checkpoint: Checkpoint, found: dict[str, Tensor], claimed: Any, recipe: Recipe
-) -> tuple[dict[str, Tensor], dict[str, tuple[Step, ...]]]:
-    """Key masks and the report's history by target; both must name the same ones. Raises CheckpointError."""
-    targets = {alias: t.name for t in every_target(checkpoint.skeleton()) for alias in (t.name, *t.aliases)}
-    masks = {targets.get(key, key): mask for key, mask in found.items()}
-    history = claimed if isinstance(claimed, Mapping) else {}
-    for odd in sorted(masks.keys() ^ history.keys()) + sorted(masks.keys() - set(targets.values())):
-        raise CheckpointError(
-            "{name}: {file} and report.json disagree about {tensor!r}",
-            code="checkpoint.masked_history", name=checkpoint.name, file=MASKED_FILE, tensor=shortened(odd, 80),
-        )  # fmt: skip
-    return masks, {target: _steps(history[target], recipe, target, checkpoint.name) for target in history}
+def _made(listed: Any, recipe: Recipe | None, target: str, name: str) -> Iterator[Made]:
+    """Read what made a mask: numbers of the recipe's steps, steps of earlier recipes, or classes of hooks."""
+    steps = recipe.steps if recipe else ()
+    for one in listed if isinstance(listed, list) and listed else [None]:
+        if type(one) is int and 0 <= one < len(steps):
+            yield steps[one]
+        elif isinstance(one, str) and one.isidentifier() and len(one) <= _LONGEST_NAME:
+            yield one
+        elif isinstance(one, dict):
+            yield _earlier(one, target, name)
+        else:
+            raise CheckpointError(
+                "{name}: report.json gives {tensor!r} steps that recipe.yaml does not have",
+                code="checkpoint.masked_steps", name=name, tensor=shortened(target, 80),
+            )  # fmt: skip
 
 
-def _steps(numbers: Any, recipe: Recipe, target: str, name: str) -> tuple[Step, ...]:
-    known = range(len(recipe.steps))
-    valid = isinstance(numbers, list) and numbers and all(type(at) is int and at in known for at in numbers)
-    if not valid:
-        raise CheckpointError(
-            "{name}: report.json gives {tensor!r} steps that recipe.yaml does not have",
-            code="checkpoint.masked_steps", name=name, tensor=shortened(target, 80),
-        )  # fmt: skip
-    return tuple(recipe.steps[at] for at in numbers)
+def _earlier(data: dict[str, Any], target: str, name: str) -> Step:
+    try:
+        return Recipe.from_json(json.dumps({"steps": [data]})).steps[0]
+    except RecipeError as error:
+        raise CheckpointError("{name}: {error}", code="checkpoint.masked_recipe", name=name, error=error) from None

@@ -1,8 +1,8 @@
 """What a checkpoint's name means: an embedded checkpoint, a local folder or file, or a model of the Hub."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,17 @@ from .companions import fetch_companions
 from .hub import HubModel, hub_config_and_weights
 from .json_files import folder_config
 from .sentence_modules import transformer_path
-from .tokenizer_files import fetch_tokenizer
-from .weights import SINGLE, NoWeights, Weights, file_weights, folder_weights, refuse_larger, refuse_single_shard
+from .tokenizer_files import fetch_tokenizer, tokenizer_files
+from .weights import (
+    MASKED_FILE,
+    SINGLE,
+    NoWeights,
+    Weights,
+    file_weights,
+    folder_weights,
+    refuse_larger,
+    refuse_single_shard,
+)
 
 EMBEDDED = ("demo", "demo-mlm", "kobert-shape")
 """The names of the checkpoints that come with the package."""
@@ -36,6 +45,10 @@ _KOBERT = {
 }
 
 
+Signature = tuple[int, int, int] | None
+"""Size, time of the last change and number of a file."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Say where a checkpoint's parts are; only its config and headers have been read."""
@@ -52,6 +65,28 @@ class Source:
     seed: int | None = None
     """A fixed seed, for a checkpoint that is random by design."""
     notes: tuple[str, ...] = ()
+    folder: Path | None = None
+    """The local folder that was opened, or that holds the file."""
+    seen: Mapping[Path, Signature] = field(default_factory=dict)
+    """What the local files were when they were opened."""
+
+    def check_unchanged(self) -> None:
+        """Refuse files that have changed since they were opened; raises CheckpointError."""
+        for path, signature in self.seen.items():
+            if _signature(path) != signature:
+                raise CheckpointError(
+                    "{file} has changed since {name} was opened; open it again",
+                    code="checkpoint.source_changed", file=path.name, name=self.name,
+                )  # fmt: skip
+
+
+def _signature(path: Path) -> Signature:
+    """Return what changes when a file is written; None where there is no such file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def default() -> str:
@@ -127,13 +162,15 @@ def _path_source(path: Path, name: str | None = None) -> Source:
             code="checkpoint.not_found", name=_last(path), known=_known(),
         )  # fmt: skip
     folder = path if is_folder else path.parent
-    name = name or _last(folder if path.name in SINGLE else path)
+    name = name or _last(folder if path.name in (*SINGLE, MASKED_FILE) else path)
     if is_file:
         refuse_single_shard(path)
     inner = folder / transformer_path(path, name) if is_folder else folder
     weights = folder_weights(inner, name) if is_folder else file_weights(path)
-    config, notes = folder_config(inner, name), _export_notes(folder)
-    return Source(name, config, weights, lambda: inner, home=lambda: folder, notes=notes)
+    files = (*weights.paths, inner / "config.json", *tokenizer_files(inner))
+    seen = {file: _signature(file) for file in files}
+    config, notes = folder_config(inner, name), _export_notes(folder, weights)
+    return Source(name, config, weights, lambda: inner, home=lambda: folder, notes=notes, folder=folder, seen=seen)
 
 
 def _hub_source(given: str, revision: str | None, local: bool, largest: int | None) -> Source:
@@ -204,8 +241,9 @@ def _is_installed(name: str) -> bool:
     return name not in _FOLDERS or (DEMO / _FOLDERS[name] / "config.json").is_file()
 
 
-def _export_notes(folder: Path) -> tuple[str, ...]:
-    if (folder / "recipe.yaml").is_file() and (folder / "report.json").is_file():
+def _export_notes(folder: Path, weights: Weights) -> tuple[str, ...]:
+    is_export = (folder / "recipe.yaml").is_file() and (folder / "report.json").is_file()
+    if is_export and MASKED_FILE not in weights.files:
         return (
             Note(
                 "A baked export: pruned weights are zero here and cannot be distinguished from other zeros.",

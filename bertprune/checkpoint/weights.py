@@ -1,7 +1,7 @@
 """Where tensors are stored: safetensors files, torch files, or nowhere. Facts first, values when asked."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +20,7 @@ MASKED_FILE = "masked.safetensors"
 """The weight file of a masked export; no other loader looks for that name, so plain `from_pretrained` fails on it."""
 SINGLE = ("model.safetensors", "pytorch_model.bin")
 """The names of a weight file that holds the whole model."""
+_ADAPTER = {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"}
 _SHARD = re.compile(r"[\w.-]{1,200}\.(safetensors|bin)")
 
 Read = Callable[[str], "Tensor"]
@@ -153,16 +154,21 @@ _KINDS: dict[str, Callable[[tuple[Path, ...]], Weights]] = {
 
 def folder_weights(folder: Path, name: str) -> Weights:
     """Read the headers of a folder's weights, safetensors before torch files; raises CheckpointError."""
-    if (folder / MASKED_FILE).exists() and not (folder / SINGLE[0]).exists():
-        raise CheckpointError(
-            "{name} is a masked export; open it with bp.load(folder)", code="checkpoint.masked_export", name=name
-        )
+    there = {path.name for path in folder.iterdir()}
+    refuse_adapter(there, name)
+    if MASKED_FILE in there:
+        if plain := there.intersection((*SINGLE, *(f"{single}.index.json" for single in SINGLE))):
+            raise CheckpointError(
+                "{name} holds both {masked} and {plain}; open one of the files",
+                code="checkpoint.masked_and_plain", name=name, masked=MASKED_FILE, plain=min(plain),
+            )  # fmt: skip
+        return SafetensorsWeights((folder / MASKED_FILE,))
     for single in SINGLE:
         if (folder / single).is_file():
             return _KINDS[Path(single).suffix]((folder / single,))
         if (index := folder / f"{single}.index.json").is_file():
             return _sharded_weights(index)
-    lone = [path for path in sorted(folder.glob("*.safetensors")) if not path.name.startswith("adapter")]
+    lone = sorted(folder.glob("*.safetensors"))
     if len(lone) == 1:
         return SafetensorsWeights((lone[0],))
     raise NoWeightsFound(
@@ -173,12 +179,23 @@ def folder_weights(folder: Path, name: str) -> Weights:
 
 def file_weights(path: Path) -> Weights:
     """Read the header of one weight file; raises CheckpointError."""
+    refuse_adapter((path.name,), path.name)
     if path.suffix in _KINDS:
         return _KINDS[path.suffix]((path,))
     raise CheckpointError(
         "{file} is not a weight file: expected .safetensors, .bin, .pt or .pth",
         code="checkpoint.not_a_weight_file", file=path.name,
     )  # fmt: skip
+
+
+def refuse_adapter(files: Iterable[str], name: str) -> None:
+    """Refuse an adapter, alone or beside its base: it changes what the base answers. Raises CheckpointError."""
+    if not _ADAPTER.isdisjoint(files):
+        raise CheckpointError(
+            "{name} holds a PEFT adapter, which is not a model by itself: load it on its base with peft,"
+            " save the result of merge_and_unload(), and open that folder",
+            code="checkpoint.adapter", name=name,
+        )  # fmt: skip
 
 
 def refuse_single_shard(path: Path) -> None:

@@ -1,7 +1,6 @@
 """Commands that measure what pruning cost: on a file of texts, and on one sentence."""
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
@@ -9,25 +8,28 @@ import bertprune as bp
 
 from ..recipe import Recipe
 from .console import print_json, progress_bar
-from .options import Json, Revision, Seed, open_source, with_recipe_flags
+from .options import CheckpointName, Json, Revision, Seed, with_recipe_flags
+from .values import parse_source
 
-if TYPE_CHECKING:
-    from ..checkpoint.masked import MaskedFolder
-
-Pruned = Annotated[str, typer.Argument(metavar="SOURCE", help="A folder from `bertprune prune`, or a checkpoint.")]
 Baseline = Annotated[
     str | None,
-    typer.Option("--baseline", metavar="SOURCE", help="The checkpoint to compare with.", show_default=False),
+    typer.Option(
+        "--baseline", metavar="SOURCE", help="The checkpoint to compare with.", show_default=False, parser=parse_source
+    ),
 ]
 Tokenizer = Annotated[
     str | None,
-    typer.Option("--tokenizer", metavar="SOURCE", help="A checkpoint whose tokenizer to use.", show_default=False),
+    typer.Option(
+        "--tokenizer",
+        metavar="SOURCE",
+        help="A checkpoint whose tokenizer to use.",
+        show_default=False,
+        parser=parse_source,
+    ),
 ]
 MaxLength = Annotated[
     int | None, typer.Option("--max-length", min=1, help="Cut texts after this many tokens.", show_default=False)
 ]
-
-Report = TypeVar("Report", "bp.QualityReport", "bp.TextReport")
 
 
 def _column(flag: str, what: str) -> Any:
@@ -36,9 +38,12 @@ def _column(flag: str, what: str) -> Any:
 
 
 def evaluate(
-    source: Pruned,
+    source: CheckpointName,
     data: Annotated[
-        str, typer.Option("--data", metavar="FILE", help="CSV, TSV or JSONL with texts, or the word samples.")
+        str,
+        typer.Option(
+            "--data", metavar="FILE", help="CSV, TSV or JSONL with texts, or the word samples.", parser=parse_source
+        ),
     ],
     baseline: Baseline = None,
     tokenizer: Tokenizer = None,
@@ -55,12 +60,11 @@ def evaluate(
 ) -> None:
     """Measure what pruning cost, on the same texts before and after."""
     with progress_bar("reading") as progress:
-        after, before = open_source(source), _open_baseline(baseline)
         report = bp.evaluate(
-            _model(after),
+            source,
             data,
-            baseline=_model(before),
-            tokenizer=tokenizer or _tokenizer(after),
+            baseline=baseline,
+            tokenizer=tokenizer,
             text=text,
             text_pair=text_pair,
             label=label,
@@ -70,12 +74,12 @@ def evaluate(
             max_length=max_length,
             progress=progress,
         )
-    _print(_named(report, after, before), json)
+    _print(report, json)
 
 
 @with_recipe_flags
 def try_text(
-    source: Pruned,
+    source: CheckpointName,
     text: Annotated[
         str, typer.Argument(metavar="TEXT", help="A sentence; put the mask token where a word is to be guessed.")
     ],
@@ -93,46 +97,17 @@ def try_text(
 ) -> None:
     """Try one sentence on the model before and after pruning."""
     with progress_bar("reading") as progress:
-        after: Any
-        before = _open_baseline(baseline)
-        if recipe is None:
-            after = open_source(source, revision)
-        else:
-            checkpoint = bp.Checkpoint.open(source, revision=revision)
-            after = bp.prune(checkpoint, recipe, seed, progress=progress)
+        checkpoint = bp.Checkpoint.open(source, revision=revision)
         report = bp.try_text(
-            _model(after),
+            checkpoint if recipe is None else bp.prune(checkpoint, recipe, seed, progress=progress),
             text,
             text_pair=pair,
-            baseline=_model(before),
-            tokenizer=tokenizer or _tokenizer(after),
+            baseline=baseline,
+            tokenizer=tokenizer,
             top=top,
             max_length=max_length,
         )
-    _print(_named(report, after, before), json)
-
-
-def _open_baseline(baseline: str | None) -> "bp.Checkpoint | MaskedFolder | None":
-    return None if baseline is None else open_source(baseline)
-
-
-def _is_masked(opened: Any) -> bool:
-    """Return whether a source is a masked export."""
-    return opened is not None and not isinstance(opened, bp.Checkpoint | bp.PruningRun)
-
-
-def _model(opened: Any) -> Any:
-    return opened.model() if _is_masked(opened) else opened
-
-
-def _tokenizer(opened: Any) -> Any:
-    return opened.checkpoint.tokenizer() if _is_masked(opened) else None
-
-
-def _named(report: Report, after: Any, before: Any) -> Report:
-    """Put the names of masked exports into a report, which knows only the classes of their models."""
-    names = {"after_name": after, "before_name": before}
-    return replace(report, **{field: one.checkpoint.name for field, one in names.items() if _is_masked(one)})
+    _print(report, json)
 
 
 def _print(report: "bp.QualityReport | bp.TextReport", json: bool) -> None:

@@ -12,22 +12,22 @@ from ..errors import BertpruneError
 from ..recipe import Recipe
 from .console import Table, percent, print_json, print_note, progress_bar
 from .options import (
-    CheckpointOrExport,
+    CheckpointName,
     Json,
     MethodFiles,
     Revision,
     Seed,
     load_methods,
-    open_source,
     with_recipe_flags,
 )
+from .values import parse_source
 
 Grouping = Literal["tensor", "layer", "role", "module", "type"]
 _GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 
 
 def tree(
-    source: CheckpointOrExport,
+    source: CheckpointName,
     path: Annotated[str, typer.Argument(metavar="PATH", help="A module to start from.", show_default=False)] = "",
     depth: Annotated[
         int | None, typer.Option("--depth", min=0, help="How many levels to show.", show_default=False)
@@ -38,10 +38,8 @@ def tree(
 ) -> None:
     """Show the modules of a checkpoint and their sizes."""
     with progress_bar("reading"):
-        opened = open_source(source, revision)
         # the sizes of a checkpoint are in its headers
-        model = opened.skeleton() if isinstance(opened, bp.Checkpoint) else opened.model()
-        node = bp.tree(model, path)
+        node = bp.tree(bp.Checkpoint.open(source, revision=revision).skeleton(), path)
     if json:
         print_json(_node(node, depth))
     else:
@@ -65,7 +63,7 @@ def _node(node: "bp.ModuleNode", depth: int | None) -> dict[str, Any]:
 
 @with_recipe_flags
 def inspect(
-    source: CheckpointOrExport,
+    source: CheckpointName,
     module: Annotated[str, typer.Argument(metavar="MODULE", help="A path such as encoder.layer.0.attention.self.key.")],
     recipe: Recipe | None,
     seed: Seed = 0,
@@ -74,10 +72,10 @@ def inspect(
 ) -> None:
     """Show a module's parameters, buffers and hooks. With a recipe: before and after it."""
     with progress_bar("reading") as progress:
+        checkpoint = bp.Checkpoint.open(source, revision=revision)
         if recipe is None:
-            shown = {"now": bp.snapshot(open_source(source, revision).model())}
+            shown = {"now": bp.snapshot(checkpoint.model())}
         else:
-            checkpoint = bp.Checkpoint.open(source, revision=revision)
             run = bp.prune(checkpoint, recipe, seed, progress=progress)
             shown = {"before": run.before, "after": run.after}
         shown = {when: snapshot.module(module) for when, snapshot in shown.items()}
@@ -89,7 +87,7 @@ def inspect(
 
 
 def report(
-    source: CheckpointOrExport,
+    source: CheckpointName,
     by: Annotated[
         str | None,
         typer.Option(
@@ -98,7 +96,13 @@ def report(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--against", metavar="OTHER", help="Another checkpoint to compare with.", show_default=False),
+        typer.Option(
+            "--against",
+            metavar="OTHER",
+            help="Another checkpoint to compare with.",
+            show_default=False,
+            parser=parse_source,
+        ),
     ] = None,
     json: Json = False,
     revision: Revision = None,
@@ -108,11 +112,11 @@ def report(
     found: bp.SparsityReport | bp.Comparison
     sources = [(source, revision)] if against is None else [(source, revision), (against, None)]
     with progress_bar("counting"):
-        opened = [open_source(*one) for one in sources]
+        opened = [bp.Checkpoint.open(name, revision=version) for name, version in sources]
         models = [one.model() for one in opened]
         found = bp.sparsity(*models) if against is None else bp.compare(*models)
     for (name, _), one in zip(sources, opened, strict=True):
-        for note in one.facts.notes if isinstance(one, bp.Checkpoint) else ():
+        for note in one.facts.notes:
             print_note(f"note: {note}" if against is None else f"note: {name}: {note}")
     if json:
         print_json(found.to_dict())
@@ -138,12 +142,12 @@ def _table(found: "bp.SparsityReport | bp.Comparison", by: Grouping) -> Table:
 def _counted(report: "bp.SparsityReport", by: Grouping) -> Table:
     """Lay out what is masked and what is zero without a mask, with the whole model last."""
     if by == "tensor":
-        counts = {(tensor.name, " → ".join(tensor.history) or "-"): tensor.count for tensor in report.targets}
+        counts = {(tensor.name, " → ".join(tensor.history) or "-"): tensor.count for tensor in report.rows}
     else:
         counts = {("-" if name is None else str(name), "-"): count for name, count in report.by(by).items()}
     counts |= {("all targets", "-"): report.total, ("whole model", "-"): report.model}
     rows = [
-        (name, percent(c.sparsity), f"{c.masked:,}", f"{c.size:,}", f"{c.zero:,}", history)
+        (name, percent(c.sparsity), f"{c.masked:,}", f"{c.size:,}", c.zero_text, history)
         for (name, history), c in counts.items()
     ]
     columns = (by, "sparsity", "masked", "of", "zero", "steps")

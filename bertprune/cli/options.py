@@ -1,29 +1,24 @@
-"""Arguments and options that several commands share, including the flags of a recipe, and what they open."""
+"""Arguments and options that several commands share, including the flags of a recipe."""
 
 import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-import bertprune as bp
 
 from ..errors import RecipeError
 from ..recipe import Recipe
 from ..selection import Selection
 from ..step import Step
-from .values import parse_count, parse_fraction, parse_layers, parse_names, parse_options
-
-if TYPE_CHECKING:
-    from ..checkpoint.masked import MaskedFolder
+from .values import parse_count, parse_fraction, parse_layers, parse_names, parse_options, parse_path, parse_source
 
 CheckpointName = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="A checkpoint: demo, a folder, a file or a Hub id.")
-]
-CheckpointOrExport = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="A checkpoint, or a folder from `bertprune prune`.")
+    str,
+    typer.Argument(
+        metavar="SOURCE", help="A checkpoint: demo, a folder, an export too, a file or a Hub id.", parser=parse_source
+    ),
 ]
 Revision = Annotated[
     str | None, typer.Option("--revision", help="A branch, tag or commit of a Hub id.", show_default=False)
@@ -33,19 +28,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export in the same place.")]
 MethodFiles = Annotated[
     list[Path] | None,
-    typer.Option("--methods", metavar="FILE.py", help="A file with your own methods; it is run.", show_default=False),
+    typer.Option(
+        "--methods",
+        metavar="FILE.py",
+        help="A file with your own methods; it is run.",
+        show_default=False,
+        parser=parse_path,
+    ),
 ]
 
 _Texts = list[str] | None
-
-
-def open_source(source: str, revision: str | None = None) -> "bp.Checkpoint | MaskedFolder":
-    """Open a checkpoint by its headers, or an export in masked form. Raises CheckpointError."""
-    from ..checkpoint.masked import is_masked, open_masked
-
-    if revision is None and is_masked(source):
-        return open_masked(source)
-    return bp.Checkpoint.open(source, revision=revision)
 
 
 def load_methods(files: list[Path] | None) -> None:
@@ -75,12 +67,13 @@ def with_recipe_flags(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _flag(name: str, text: str, metavar: str) -> Any:
-    return typer.Option(name, help=text, metavar=metavar, rich_help_panel="A step, or --recipe", show_default=False)
+def _flag(name: str, text: str, metavar: str, **more: Any) -> Any:
+    panel = "A step, or --recipe"
+    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=panel, show_default=False, **more)
 
 
 def build_recipe(
-    recipe: Annotated[Path | None, _flag("--recipe", "A recipe, YAML or JSON.", "FILE")] = None,
+    recipe: Annotated[Path | None, _flag("--recipe", "A recipe, YAML or JSON.", "FILE", parser=parse_path)] = None,
     method: Annotated[str | None, _flag("--method", "How to prune; `bertprune methods` lists them.", "NAME")] = None,
     fraction: Annotated[
         str | None, _flag("--fraction", "The share to prune of what is not pruned yet (0 < f <= 1).", "F")
@@ -121,7 +114,15 @@ def build_recipe(
     if given:
         sentence = "--recipe and {flag}: give a file or the flags of one step, not both"
         raise RecipeError(sentence, code="cli.recipe_and_flags", flag=next(iter(given)))
-    return Recipe.load(recipe)
+    return _load_recipe(recipe)
+
+
+def _load_recipe(file: Path) -> Recipe:
+    """Load a recipe; one without steps, which would write the checkpoint as it is, is refused. Raises RecipeError."""
+    loaded = Recipe.load(file)
+    if not loaded.steps:
+        raise RecipeError("{file}: no steps, so nothing would be pruned", code="cli.no_steps", file=file.name)
+    return loaded
 
 
 def _build_step(given: dict[str, Any]) -> Step:

@@ -9,8 +9,9 @@ import bertprune as bp
 
 from ..errors import ExportError
 from ..recipe import Recipe
-from .console import Table, byte_size, percent, print_json, progress_bar
+from .console import Table, byte_size, percent, print_json, print_script, progress_bar
 from .options import CheckpointName, Json, Overwrite, Revision, Seed, require, with_recipe_flags
+from .values import parse_path, parse_source
 
 if TYPE_CHECKING:
     from ..exports.write import ExportResult
@@ -45,7 +46,8 @@ def prune(
     source: CheckpointName,
     recipe: Recipe | None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The folder to write.", show_default=False)
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The folder to write.", show_default=False, parser=parse_path),
     ] = None,
     seed: Seed = 0,
     form: FormName = "baked",
@@ -75,7 +77,7 @@ def prune(
         if out is not None:
             result = bp.export(run, out, kind, overwrite, lambda share, text: progress(half + half * share, text))
     if as_python:
-        print(run.as_python(ours), end="")
+        print_script(run.as_python(ours))
     elif json:
         print_json(_summary(run, result))
     else:
@@ -139,16 +141,22 @@ def _print_export(result: "ExportResult") -> None:
 
 
 def export(
-    masked: Annotated[Path, typer.Argument(metavar="MASKED", help="A folder in masked form.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="A pruned model with its masks: a folder in masked form.", parser=parse_source
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.", parser=parse_path)],
+    form: FormName = "baked",
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
-    """Turn a masked folder into a baked one, which loads anywhere."""
+    """Write a pruned model with masks in another form."""
     with progress_bar("reading") as progress:
-        from ..exports.write import export_folder
+        from ..exports.write import check_form
 
-        result = export_folder(masked, out, overwrite=overwrite, progress=progress)
+        result = bp.export(source, out, check_form(form), overwrite, progress)
     if json:
         print_json(_written(result))
     else:

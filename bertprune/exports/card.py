@@ -7,7 +7,8 @@ from huggingface_hub import ModelCardData
 
 from ..reports.counting import Count
 from ..text import markdown
-from .contents import WEIGHT_FILES, Contents, Form, Origin
+from .contents import WEIGHT_FILES, Contents, Form
+from .origin import Origin
 
 
 def card(contents: Contents, form: Form, size: int, embeds: bool = False) -> str:
@@ -20,9 +21,8 @@ def card(contents: Contents, form: Form, size: int, embeds: bool = False) -> str
         _front_matter(origin, "sentence-transformers" if embeds else "transformers"),
         f"# {_code(origin.name)}, pruned",
         _summary(contents),
-        f"## How to load it\n\n{_load_baked(origin, embeds) if form == 'baked' else _load_masked()}",
-        f"## How it was made\n\nSeed {contents.seed}, and this recipe (`recipe.yaml`):\n\n"
-        + _fenced(contents.recipe.to_yaml(), "yaml"),
+        f"## How to load it\n\n{_load_baked(contents, embeds) if form == 'baked' else _load_masked()}",
+        f"## How it was made\n\n{_making(contents)}",
         f"## Sparsity\n\n{_sparsity(contents)}",
         f"## Size\n\n{_size(form, size)}",
     ]
@@ -45,7 +45,20 @@ def _summary(contents: Contents) -> str:
     )
 
 
-def _load_baked(origin: Origin, embeds: bool) -> str:
+def _making(contents: Contents) -> str:
+    parts = []
+    if contents.recipe is None:
+        parts += ["No recipe is known: the model was pruned elsewhere. The table below names the hooks on its tensors."]
+    else:
+        parts += [f"Seed {contents.seed}, and this recipe (`recipe.yaml`):", _fenced(contents.recipe.to_yaml(), "yaml")]
+        if contents.changed:
+            count = len(contents.changed)
+            tensors = f"{count:,} tensors" if count > 1 else "1 tensor"
+            parts += [f"The values or masks of {tensors} were changed after that, by training or by hand."]
+    return "\n\n".join(parts)
+
+
+def _load_baked(contents: Contents, embeds: bool) -> str:
     if embeds:
         code = (
             "from sentence_transformers import SentenceTransformer\n\n"
@@ -53,7 +66,8 @@ def _load_baked(origin: Origin, embeds: bool) -> str:
         )
         text = "Only sentence-transformers is needed; the removed weights are plain zeros."
         return f"{text}\n\n{_fenced(code, 'python')}"
-    half = origin.dtype in ("float16", "bfloat16")
+    origin = contents.origin
+    half = origin.dtype in ("float16", "bfloat16") and not contents.is_wider
     dtype = ', dtype="float32"' if half else ""
     code = (
         f"from transformers import {origin.architecture}\n\n"

@@ -1,75 +1,27 @@
-"""What an export consists of: the run as plain data, and the tensors of its weight file."""
+"""What an export consists of: values, masks, how they came about, and the tensors of the weight file."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..checkpoint import Checkpoint
 from ..checkpoint.loading import WIDENED
-from ..checkpoint.masked import MaskedFolder
 from ..checkpoint.weights import MASKED_FILE
-from ..errors import CheckpointError
+from ..errors import ExportError
 from ..model.hooks import MaskDtype
-from ..model.targets import every_target
 from ..recipe import Recipe
-from ..reports.sparsity import SparsityReport, sparsity
-from ..scores import methods
-from ..version import __version__
-from .folder import REPORT_KEY
-
-if TYPE_CHECKING:
-    from ..runs.run import PruningRun
+from ..reports.sparsity import SparsityReport
+from .origin import Origin
 
 Form = Literal["baked", "masked"]
 WEIGHT_FILES: dict[Form, str] = {"baked": "model.safetensors", "masked": MASKED_FILE}
 """The weight file of each form."""
 
-_NOT_RECORD = ("form", "files", "source", "seed", "sparsity")
-"""Keys of `report.json` that every export writes again."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where the weights came from, without any path of this machine."""
-
-    name: str
-    hub_id: str | None
-    revision: str | None
-    architecture: str
-    model_type: str
-    dtype: str
-
-    @classmethod
-    def of(cls, checkpoint: Checkpoint) -> "Origin":
-        """Describe a checkpoint."""
-        facts = checkpoint.facts
-        return cls(
-            name=checkpoint.name.encode("utf-8", "replace").decode(),
-            hub_id=checkpoint.hub_id,
-            revision=checkpoint.revision,
-            architecture=facts.architecture,
-            model_type=facts.model_type,
-            dtype=facts.dtype,
-        )
-
-    @classmethod
-    def of_report(cls, source: Any, name: str) -> "Origin":
-        """Read the description of the source from the report of the export `name`. Raises CheckpointError."""
-        try:
-            origin = cls(**source)
-        except TypeError:
-            sentence = "{name}: report.json does not describe the source checkpoint; the export is damaged"
-            raise CheckpointError(sentence, code="exports.no_source", name=name) from None
-        texts = (origin.name, origin.architecture, origin.model_type, origin.dtype)
-        optional = (origin.hub_id, origin.revision)
-        if not all(isinstance(text, str) for text in texts) or not all(isinstance(o, str | None) for o in optional):
-            sentence = "{name}: report.json describes the source checkpoint by something other than text"
-            raise CheckpointError(sentence, code="exports.source_not_text", name=name)
-        return origin
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,106 +40,98 @@ class Entry:
         """Compute the value, float32 for weights; a masked value of a baked tensor is zero, with torch's sign."""
         return self.dense_value if self.mask is None else self.dense_value * self.mask
 
+    @property
+    def is_mask(self) -> bool:
+        """Return whether the entry is a mask, whose dtype on the model is not that in the file."""
+        return self.name == f"{self.dense_name}_mask"
+
 
 @dataclass(frozen=True, eq=False)
 class Contents:
     """Everything that an export is made of, whichever form it takes; no model with hooks is needed."""
 
     checkpoint: Checkpoint
-    recipe: Recipe
-    seed: int
+    """Where config, tokenizer and dtypes come from."""
+    dense: Mapping[str, Tensor]
+    """The values before masks by their names without hooks, tied ones under each name."""
     masks: Mapping[str, Tensor]
-    """The masks by target name: bool, True is alive."""
+    """The masks by the same names: bool, True is alive."""
+    ties: tuple[tuple[str, ...], ...]
+    """The names of each tied tensor; the first is stored, and the others where transformers would not tie them."""
     origin: Origin
     sparsity: SparsityReport
     record: dict[str, Any]
-    """The rest of `report.json`: versions, methods, what each step did, and which steps touched which tensor."""
-
-    @classmethod
-    def of(cls, run: "PruningRun") -> "Contents":
-        """Gather the contents of a run; its model is not built."""
-        origin = Origin.of(run.checkpoint)
-        return cls(run.checkpoint, run.recipe, run.seed, run.masks, origin, run.report, _record(run))
-
-    @classmethod
-    def of_folder(cls, opened: MaskedFolder) -> "Contents":
-        """Gather the contents of a masked folder, as those of the run that made it. Raises CheckpointError."""
-        name, report = opened.checkpoint.name, opened.report
-        seed = report.get("seed")
-        if not isinstance(seed, int) or isinstance(seed, bool):
-            sentence = "{name}: report.json has no seed; the export is damaged"
-            raise CheckpointError(sentence, code="exports.no_seed", name=name)
-        origin = Origin.of_report(report.get("source"), name)
-        record = {key: value for key, value in report.items() if key not in _NOT_RECORD}
-        # the sparsity is counted again: what the report says may not be what the file holds
-        counted = sparsity(opened.model())
-        return cls(opened.checkpoint, opened.recipe, seed, opened.masks, origin, counted, record)
+    """The rest of `report.json`: versions, methods, what each step did, and what made each mask."""
+    recipe: Recipe | None = None
+    """None where it is not known."""
+    seed: int | None = None
+    changed: tuple[str, ...] = ()
+    """The tensors whose values or masks are other than the checkpoint and the recipe give."""
 
     @property
     def mask_dtype(self) -> MaskDtype:
         """The dtype of the masks on the pruned model; in a file they are bool."""
         return "float" if self.record.get("mask_dtype") == "float" else "bool"
 
+    @cached_property
+    def is_wider(self) -> bool:
+        """Whether changed values need more digits than the source's dtype has."""
+        half = (name for name in self.changed if self.checkpoint.source_dtype(name) in ("float16", "bfloat16"))
+        return any(self._dtype(name) == torch.float32 for name in half)
+
     def entries(self, form: Form) -> Iterator[Entry]:
-        """Yield every entry of the pruned model's state dict; masks hold forevery name of a tied tensor."""
-        model, masks = self.checkpoint.model(self.seed), self.masks
-        named = {name: masks[t.name] for t in every_target(model) if t.name in masks for name in (t.name, *t.aliases)}
-        for name, value in model.state_dict().items():
-            mask = named.get(name)
+        """Yield every entry of the pruned model's state dict."""
+        for name, value in self.dense.items():
+            mask = self.masks.get(name)
             if mask is None or form == "baked":
                 yield Entry(name, name, value, mask)
             else:
-                yield Entry(name + "_orig", name, value)
-                yield Entry(name + "_mask", name, mask)
+                yield Entry(f"{name}_orig", name, value)
+                yield Entry(f"{name}_mask", name, mask)
 
     def tensors(self, form: Form) -> dict[str, Tensor]:
-        """Compute what the weight file holds: tied tensors once, everything in the dtype of the source."""
-        duplicates = _tied_duplicates(self.checkpoint.model(self.seed))
+        """Compute what the weight file holds: tied tensors once, everything in the dtype of the source.
+
+        Raises ExportError for a tied tensor with several masks, which the masked form cannot hold.
+        """
+        left_out = self._duplicates(form)
         return {
-            entry.name: entry.value.to(self._dtype(entry)).contiguous()
+            entry.name: (entry.value if entry.is_mask else entry.value.to(self._dtype(entry.dense_name))).contiguous()
             for entry in self.entries(form)
-            if entry.dense_name not in duplicates
+            if entry.dense_name not in left_out
         }
 
-    def _dtype(self, entry: Entry) -> torch.dtype:
-        """Return the dtype to store: that of the source, where loading widened it and the source has the tensor."""
-        source = self.checkpoint.source_dtype(entry.dense_name)
-        widened = entry.dense_value.dtype == torch.float32 and source in WIDENED
-        narrow = widened and entry.dense_name not in self.checkpoint.missing
-        dtype: torch.dtype = getattr(torch, source) if narrow else entry.dense_value.dtype
-        return dtype
+    def _duplicates(self, form: Form) -> frozenset[str]:
+        """Name the tied tensors that are left out of a file; baked under another mask, one is no longer tied."""
+        found = set()
+        for first, *others in self.ties:
+            alike = [name for name in others if _same_mask(self.masks.get(first), self.masks.get(name))]
+            if form == "masked" and len(alike) < len(others):
+                other = next(name for name in others if name not in alike)
+                raise ExportError(
+                    "{tensor} and {other} are one tied tensor under different masks, which the masked form cannot hold;"
+                    " export it baked",
+                    code="exports.tied_masks", tensor=first, other=other,
+                )  # fmt: skip
+            found.update(alike)
+        return frozenset(found)
+
+    def _dtype(self, name: str) -> torch.dtype:
+        """Return the dtype to store: that of the source, where loading widened it and the values fit."""
+        value, source = self.dense[name], self.checkpoint.source_dtype(name)
+        narrow: torch.dtype = getattr(torch, source)
+        widened = value.dtype == torch.float32 and source in WIDENED and name not in self.checkpoint.missing
+        fits = name not in self.changed or same_bits(value.to(narrow).to(torch.float32), value)
+        return narrow if widened and fits else value.dtype
 
 
-def _tied_duplicates(model: nn.Module) -> frozenset[str]:
-    """Name the tied tensors that transformers leaves out of a file and ties again when it loads."""
-    known = getattr(model, "all_tied_weights_keys", None) or {}
-    duplicates: set[str] = set()
-    for target in every_target(model, shared_modules=True):
-        names = (target.name, *target.aliases)
-        kept = [name for name in names if name not in known] or names[:1]
-        duplicates.update(set(names).difference(kept))
-    return frozenset(duplicates)
+def same_bits(one: Tensor, other: Tensor) -> bool:
+    """Compare two tensors bit by bit: zeros keep their signs, and NaN equals itself."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    bits = _BITS[one.element_size()]
+    return torch.equal(one.contiguous().view(bits), other.contiguous().view(bits))
 
 
-def _record(run: "PruningRun") -> dict[str, Any]:
-    """Record how the masks were made; nothing depends on the clock or the machine."""
-    history: dict[str, list[int]] = {}
-    for number, outcome in enumerate(run.steps):
-        for tensor in outcome.tensors:
-            history.setdefault(tensor.name, []).append(number)
-    used = {name: methods()[name] for name in sorted({step.method for step in run.recipe.steps})}
-    return {
-        REPORT_KEY: __version__,
-        "versions": {name: version(name) for name in ("torch", "transformers", "safetensors")},
-        "methods": {
-            name: {"title": method.title, "paper": method.paper, "defined_in": method.rule.__module__}
-            for name, method in used.items()
-        },
-        "steps": [
-            {"step": str(outcome.step), "removed": outcome.removed, "alive_before": outcome.alive_before}
-            | {"tensors": [asdict(tensor) for tensor in outcome.tensors]}
-            for outcome in run.steps
-        ],
-        "history": history,
-        "mask_dtype": run.mask_dtype,
-    }
+def _same_mask(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is other or (one is not None and other is not None and torch.equal(one, other))

@@ -7,34 +7,22 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
 from ..checkpoint.companions import companion_files
-from ..checkpoint.loading import building, quietly
-from ..checkpoint.masked import is_masked, load, open_masked
-from ..checkpoint.sentence_modules import is_sentence_folder, transformer_path
-from ..errors import CheckpointError, ExportError, Message, first_names
+from ..checkpoint.sentence_modules import is_sentence_folder
+from ..errors import ExportError, first_names
 from ..parallel import Progress, silent
 from ..runs.run import PruningRun
-from ..seeded import Seeded
 from .card import card
 from .contents import WEIGHT_FILES, Contents, Form
 from .folder import atomic_folder, check_target, files_in
-
-_REPORTED = {
-    "missing_keys": Message("missing tensors", code="exports.missing_tensors"),
-    "unexpected_keys": Message("unexpected tensors", code="exports.unexpected_tensors"),
-    "mismatched_keys": Message("tensors of another shape", code="exports.mismatched_tensors"),
-}
-"""What transformers' report of loading may list."""
-_OTHER_REPORTS = Message("errors", code="exports.loading_errors")
-_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+from .gather import checkpoint_of, gather
+from .verify import transformer_of, verify
 
 
 @dataclass(frozen=True)
@@ -55,31 +43,40 @@ class ExportResult:
 
 
 def export(
-    run: PruningRun, out: str | Path, form: Form = "baked", overwrite: bool = False, progress: Progress = silent
+    source: PruningRun | nn.Module | Checkpoint | str | Path,
+    out: str | Path,
+    form: Form = "baked",
+    overwrite: bool = False,
+    progress: Progress = silent,
+    *,
+    like: Checkpoint | str | Path | None = None,
 ) -> ExportResult:
-    """Write a run as a complete, verified folder, or write nothing.
+    """Write a run, a pruned model or a pruned checkpoint as a complete, verified folder, or write nothing.
 
-    The files are written to a hidden folder next to `out`, read back, compared with the run and only then renamed to
+    The files are written to a hidden folder next to `out`, read back, compared with the source and only then renamed to
     `out`. The folder holds config, weights, tokenizer, recipe, report and model card. Tensors have the source's dtype,
-    and the same run gives the same bytes. What the run computed is written, even if `run.model` was changed since;
-    the run and its checkpoint are not changed.
+    and the same run gives the same bytes. What is written is the model as it is now: where `run.model` was trained,
+    pruned further or baked, its values and masks leave, counted again, and report and card say so. Nothing that is
+    given is changed.
 
     Args:
-        run: What `prune` returned.
+        source: What `prune` returned; or a model that you pruned, trained or baked yourself, with `like`; or a
+            checkpoint that holds a pruned model, such as a folder in masked form, to write it in another form.
         out: The folder to write; missing parent folders are created.
         form: "baked" loads with plain `from_pretrained` and has zeros for masked weights. "masked" keeps hooks, masks
             and history for `load`; plain `from_pretrained` fails on it.
         overwrite: Whether to replace an earlier export at `out`; nothing else is ever replaced.
         progress: Called with the share done (0 to 1) and a few words; it may raise to cancel.
+        like: For a model only: the checkpoint that it came from, whose config, tokenizer and dtypes the folder gets.
 
     Returns:
         An `ExportResult`: `path`, `form`, `files` and `bytes` (sizes on disk), and `checked`, the number of tensors
         that were compared.
 
     Raises:
-        ExportError: The form is unknown, the target cannot be used or written, or what was read back differs. In
-            that case `out` is unchanged.
-        CheckpointError: The weights of the run's checkpoint must be read again, and are gone or have changed.
+        ExportError: The form is unknown, the target cannot be used or written, the model is not like the checkpoint,
+            or what was read back differs. In that case `out` is unchanged.
+        CheckpointError: The files of the checkpoint are gone or have changed since it was opened.
 
     Example:
         >>> import tempfile
@@ -90,21 +87,12 @@ def export(
         ['README.md', 'config.json', 'model.safetensors', 'recipe.yaml', 'report.json', 'tokenizer.json',
          'tokenizer_config.json']
     """
+    kind = check_form(form)
+    checkpoint = checkpoint_of(source, like)
+    check_target(Path(out), overwrite, checkpoint.paths)  # before the long work
     progress(0.0, "computing what is written")
-    return _export(Contents.of(run), Path(out), check_form(form), overwrite, progress)
-
-
-def export_folder(
-    folder: str | Path, out: str | Path, form: Form = "baked", overwrite: bool = False, progress: Progress = silent
-) -> ExportResult:
-    """Write a folder in masked form again, as `export` would write its run. Raises CheckpointError and ExportError."""
-    if not is_masked(folder):
-        sentence = "{folder}: not a folder in masked form; `bertprune prune --form masked` writes one"
-        raise ExportError(sentence, code="exports.not_masked", folder=str(folder))
-    opened = open_masked(folder)
-    check_target(Path(out), overwrite, opened.checkpoint.paths)  # before the long work
-    progress(0.0, "computing what is written")
-    return _export(Contents.of_folder(opened), Path(out), check_form(form), overwrite, progress)
+    checkpoint.check_unchanged()
+    return _export(gather(source, checkpoint), Path(out), kind, overwrite, progress)
 
 
 def check_form(name: str) -> Form:
@@ -121,7 +109,7 @@ def _export(contents: Contents, out: Path, form: Form, overwrite: bool, progress
         progress(0.2, f"writing {WEIGHT_FILES[form]}")
         _write(folder, contents, form)
         progress(0.6, "reading it back")
-        checked = _verify(folder, contents, form, out)
+        checked = verify(folder, contents, form, out)
         files = {name: path.stat().st_size for name, path in files_in(folder).items()}
         progress(0.95, f"moving it to {out.name}")
     progress(1.0, f"wrote {out.name}")
@@ -130,16 +118,16 @@ def _export(contents: Contents, out: Path, form: Form, overwrite: bool, progress
 
 def _write(folder: Path, contents: Contents, form: Form) -> None:
     _copy_companions(contents.checkpoint, folder)
-    inner = _transformer_of(folder)
+    inner = transformer_of(folder)
     inner.mkdir(exist_ok=True)
     config, weights = inner / "config.json", inner / WEIGHT_FILES[form]
-    config.write_text(_config(contents.checkpoint), encoding="utf-8")
+    config.write_text(_config(contents), encoding="utf-8")
     _write_tensors(weights, contents.tensors(form))
     shutil.copymode(config, weights)  # safetensors makes its files readable by their owner alone
-    (folder / "recipe.yaml").write_text(contents.recipe.to_yaml(), encoding="utf-8")
-    (folder / "README.md").write_text(
-        card(contents, form, weights.stat().st_size, is_sentence_folder(folder)), encoding="utf-8"
-    )
+    if contents.recipe is not None:
+        (folder / "recipe.yaml").write_text(contents.recipe.to_yaml(), encoding="utf-8")
+    readme = card(contents, form, weights.stat().st_size, is_sentence_folder(folder))
+    (folder / "README.md").write_text(readme, encoding="utf-8")
     files = sorted({*files_in(folder), "report.json"})
     (folder / "report.json").write_text(_report(contents, form, files), encoding="utf-8")
 
@@ -153,14 +141,11 @@ def _copy_companions(checkpoint: Checkpoint, folder: Path) -> None:
         shutil.copyfile(path, folder / name)
 
 
-def _transformer_of(folder: Path) -> Path:
-    """Return where in an export config.json and the weights are."""
-    return folder / transformer_path(folder, folder.name)
-
-
-def _config(checkpoint: Checkpoint) -> str:
-    config = copy.deepcopy(checkpoint.config)
-    config.architectures = [checkpoint.facts.architecture]
+def _config(contents: Contents) -> str:
+    config = copy.deepcopy(contents.checkpoint.config)
+    config.architectures = [contents.checkpoint.facts.architecture]
+    if contents.is_wider:
+        config.dtype = "float32"  # a loader that follows it keeps every digit
     return str(config.to_json_string())
 
 
@@ -173,6 +158,8 @@ def _report(contents: Contents, form: Form, files: list[str]) -> str:
         "seed": contents.seed,
         "sparsity": contents.sparsity.to_dict(),
     }
+    if contents.changed:
+        data["changed"] = list(contents.changed)
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -188,51 +175,3 @@ def _as_os_error(error: SafetensorError) -> OSError:
     digits = str(error).partition("(os error ")[2].partition(")")[0]
     number = int(digits) if digits.isdecimal() else errno.EIO
     return OSError(number, os.strerror(number))
-
-
-def _verify(folder: Path, contents: Contents, form: Form, out: Path) -> int:
-    """Reload the folder as its users will and compare every tensor; return how many there are. Raises ExportError."""
-    try:
-        back = _from_pretrained(folder, contents) if form == "baked" else load(folder)
-        return _compare(back, contents, form)
-    except (ExportError, CheckpointError) as error:
-        sentence = "{out}: verification failed ({error}); nothing was written"
-        raise ExportError(sentence, code="exports.not_verified", out=str(out), error=error) from None
-
-
-def _from_pretrained(folder: Path, contents: Contents) -> nn.Module:
-    """Load with the class that the config names, as someone without bertprune does. Raises ExportError."""
-    cls: Any = type(contents.checkpoint.skeleton())
-    with building, Seeded(contents.seed), quietly():
-        path = _transformer_of(folder)
-        model, info = cls.from_pretrained(path, dtype=torch.float32, output_loading_info=True, local_files_only=True)
-    for kind, names in info.items():
-        if names:
-            sentence = "{model} reports {kind}: {name}"
-            given = {"model": cls.__name__, "kind": _REPORTED.get(kind, _OTHER_REPORTS), "name": min(map(str, names))}
-            raise ExportError(sentence, code="exports.loading_report", **given)
-    return model  # type: ignore[no-any-return]
-
-
-def _compare(model: nn.Module, contents: Contents, form: Form) -> int:
-    found = dict(model.state_dict())
-    expected = {entry.name: entry for entry in contents.entries(form)}
-    for name in sorted(expected.keys() - found.keys()):
-        raise ExportError("{name} is missing when read back", code="exports.tensor_lost", name=name)
-    for name in sorted(found.keys() - expected.keys()):
-        raise ExportError("{name} was read back, but never written", code="exports.tensor_added", name=name)
-    for name, entry in expected.items():
-        value = entry.value
-        if value.dtype == torch.bool and contents.mask_dtype == "float":
-            value = value.to(torch.float32)
-        if not _same_bits(value, found[name]):
-            raise ExportError("{name} differs when read back", code="exports.tensor_changed", name=name)
-    return len(expected)
-
-
-def _same_bits(one: Tensor, other: Tensor) -> bool:
-    """Compare two tensors bit by bit: zeros keep their signs, and NaN equals itself."""
-    if one.shape != other.shape or one.dtype != other.dtype:
-        return False
-    bits = _BITS[one.element_size()]
-    return torch.equal(one.contiguous().view(bits), other.contiguous().view(bits))

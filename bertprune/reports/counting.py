@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,12 @@ class Count:
         """The masked share of all values; 0.0 where there are none. A zero without a mask does not count."""
         return self.masked / self.size if self.size else 0.0
 
+    @property
+    def zero_text(self) -> str:
+        """The number of zeros; where nothing is masked also their share, which is the sparsity of a baked model."""
+        share = f" ({self.zero / self.size:.2%})" if self.zero and not self.masked else ""
+        return f"{self.zero:,}{share}"
+
     def __add__(self, other: "Count") -> "Count":
         """Add two counts of different tensors."""
         return Count(self.size + other.size, self.masked + other.masked, self.zero + other.zero)
@@ -60,6 +67,7 @@ class TensorSparsity:
     type: str
     """The class name of the owning module."""
     role: str | None
+    """The role; those of a fused projection are joined by `+`."""
     layer: int | None
     """The encoder layer, from zero; None outside the layers."""
     history: tuple[str, ...]
@@ -70,17 +78,29 @@ class TensorSparsity:
     masks: int
     """How many different masks its owners have: 0 for a tensor that is not a target, 1 for a pruned one."""
     count: Count
+    parts: tuple[tuple[str, Count], ...] = ()
+    """The counts of a fused projection by role; empty for other tensors."""
+    uses: int = 1
+    """How many layers of a forward pass share the tensor, as in ALBERT."""
+
+    def by_role(self) -> tuple[tuple[str | None, Count], ...]:
+        """Return each role with its count: one, or those of a fused projection."""
+        return self.parts or ((self.role, self.count),)
 
     def to_dict(self) -> dict[str, Any]:
         """Convert the record to plain data for JSON."""
-        names = ("name", "module", "tensor", "type", "role", "layer", "masks")
+        names = ("name", "module", "tensor", "type", "role", "layer", "uses", "masks")
         lists = {name: list(getattr(self, name)) for name in ("shape", "history", "aliases")}
-        return {**{name: getattr(self, name) for name in names}, **lists, **self.count.to_dict()}
+        parts = {"parts": [{"role": role, **one.to_dict()} for role, one in self.parts]} if self.parts else {}
+        return {**{name: getattr(self, name) for name in names}, **lists, **self.count.to_dict(), **parts}
 
 
 def count_target(target: Target, places: Mapping[str, Place]) -> TensorSparsity:
     """Count one parameter under the masks of its owners. Raises BertpruneError."""
     first, place, masks = target.owners[0], _place(target, places), _masks(target)
+    # an owner without a mask keeps every value
+    removing = masks if all(owner.mask is not None for owner in target.owners) else []
+    parts = _parts(target, place, removing) if place and place.is_fused else ()
     return TensorSparsity(
         name=target.name,
         module=first.path,
@@ -92,9 +112,20 @@ def count_target(target: Target, places: Mapping[str, Place]) -> TensorSparsity:
         aliases=target.aliases,
         shape=tuple(target.parameter.shape),
         masks=len(masks),
-        # an owner without a mask keeps every value
-        count=count(target.parameter, masks if all(owner.mask is not None for owner in target.owners) else ()),
+        count=reduce(add, (one for _, one in parts)) if parts else count(target.parameter, removing),
+        parts=parts,
+        uses=place.uses if place else 1,
     )
+
+
+def _parts(target: Target, place: Place, masks: Sequence[Tensor]) -> tuple[tuple[str, Count], ...]:
+    """Count the rows of each role of a fused projection."""
+
+    def in_rows(rows: slice) -> Count:
+        return count(target.parameter[rows], [mask[rows] for mask in masks])
+
+    size = len(target.parameter)
+    return tuple((role, reduce(add, map(in_rows, place.rows(role, size)))) for role in place.roles)
 
 
 def _place(target: Target, places: Mapping[str, Place]) -> Place | None:

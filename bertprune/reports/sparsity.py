@@ -36,6 +36,7 @@ LABELS = {
     "model": "whole model",
     "unpruned": "no tensor has a mask",
     "tied": "tied to",
+    "shared": "used by layers:",
 }
 """The English words of `SparsityReport.to_text`."""
 
@@ -67,6 +68,11 @@ class SparsityReport:
         return tuple(tensor for tensor in self.tensors if tensor.masks)
 
     @cached_property
+    def rows(self) -> tuple[TensorSparsity, ...]:
+        """The tensors that tables and groups show: the targets; in a model without masks, the tensors with zeros."""
+        return self.targets or tuple(tensor for tensor in self.tensors if tensor.count.zero)
+
+    @cached_property
     def total(self) -> Count:
         """The sum over the targets."""
         return _sum(self.targets)
@@ -77,7 +83,7 @@ class SparsityReport:
         return _sum(self.tensors)
 
     def by(self, grouping: Grouping) -> dict[Any, Count]:
-        """Sum the counts of the targets by group.
+        """Sum the counts of the targets by group; in a model without masks, those of the tensors with zeros.
 
         Args:
             grouping: A string, "layer", "role", "module" or "type".
@@ -100,13 +106,13 @@ class SparsityReport:
                 "a report can be grouped by {known}, not by {given!r}",
                 code="report.unknown_grouping", known=", ".join(get_args(Grouping)), given=shortened(str(grouping)),
             )  # fmt: skip
-        return self._grouped(lambda tensor: getattr(tensor, grouping))
+        return self._grouped(lambda tensor, role: role if grouping == "role" else getattr(tensor, grouping))
 
     def matrix(self) -> dict[tuple[int | None, str | None], Count]:
-        """Sum the counts of the targets by layer and role together.
+        """Sum the counts of the same tensors as `by`, by layer and role together.
 
         Returns:
-            A dict from (layer, role) to `Count`, in the order of `by`; pairs without a target are not in it.
+            A dict from (layer, role) to `Count`, in the order of `by`; pairs without such a tensor are not in it.
 
         Example:
             >>> import bertprune as bp
@@ -114,21 +120,25 @@ class SparsityReport:
             >>> list(bp.prune("demo", step).report.matrix())
             [(0, 'attention.key')]
         """
-        return self._grouped(lambda tensor: (tensor.layer, tensor.role))
+        return self._grouped(lambda tensor, role: (tensor.layer, role))
 
-    def _grouped(self, key: Callable[[TensorSparsity], Any]) -> dict[Any, Count]:
-        groups: dict[Any, list[TensorSparsity]] = {}
-        for tensor in self.targets:
-            groups.setdefault(key(tensor), []).append(tensor)
-        return {name: _sum(tuple(groups[name])) for name in sorted(groups, key=_rank)}
+    def _grouped(self, key: Callable[[TensorSparsity, str | None], Any]) -> dict[Any, Count]:
+        groups: dict[Any, Count] = {}
+        for tensor in self.rows:
+            for role, count in tensor.by_role():
+                name = key(tensor, role)
+                groups[name] = groups.get(name, Count()) + count
+        return {name: groups[name] for name in sorted(groups, key=_rank)}
 
     def to_text(self, labels: Mapping[str, str] | None = None) -> str:
         """Write the report as an aligned text table: each target, then by layer, by role, all targets, whole model.
 
+        In a model without masks, such as a baked one, the tensors with zeros stand in the place of the targets.
+
         Args:
             labels: A mapping of words to show instead of the English ones, such as {"tensor": "텐서"}; default None.
                 Its keys are tensor, sparsity, masked, size, zero (the header), layer, role, outside, other (the
-                groups), targets, model (the totals), unpruned and tied (remarks).
+                groups), targets, model (the totals), unpruned, tied and shared (remarks).
 
         Returns:
             A string of several lines.
@@ -147,7 +157,7 @@ class SparsityReport:
         return aligned(list(_rows(self, {**LABELS, **(labels or {})})), right=(1, 2, 3, 4))
 
     def to_frame(self) -> "pandas.DataFrame":
-        """Build a pandas table with one row per target.
+        """Build a pandas table with one row per target; in a model without masks, per tensor with zeros.
 
         Returns:
             A `pandas.DataFrame` with the columns name, module, tensor, type, role, layer (Int64, missing outside the
@@ -169,7 +179,7 @@ class SparsityReport:
             {name: getattr(one, name) for name in names}
             | one.count.to_dict()
             | {name: ", ".join(getattr(one, name)) for name in lists}
-            for one in self.targets
+            for one in self.rows
         ]
         table = pandas.DataFrame(rows, columns=[*names, *numbers, *lists])
         return table.astype({"layer": "Int64", **dict.fromkeys(numbers[:-1], "int64"), "sparsity": "float64"})
@@ -240,10 +250,10 @@ def _rank(key: Any) -> tuple[Any, ...]:
 
 def _rows(report: SparsityReport, words: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     yield (*(words[key] for key in ("tensor", "sparsity", "masked", "size", "zero")), "")
-    for one in report.targets:
-        yield _row(one.name, one.count, f"{words['tied']} {', '.join(one.aliases)}" if one.aliases else "")
     if not report.targets:
         yield (words["unpruned"], *_BLANK[1:])
+    for one in report.rows:
+        yield _row(one.name, one.count, _remark(one, words))
     layers = {words["outside"] if key is None else str(key): one for key, one in report.by("layer").items()}
     roles = {words["other"] if key is None else key: one for key, one in report.by("role").items()}
     yield from _group(words["layer"], layers)
@@ -252,6 +262,12 @@ def _rows(report: SparsityReport, words: Mapping[str, str]) -> Iterator[tuple[st
     if report.targets:
         yield _row(words["targets"], report.total)
     yield _row(words["model"], report.model)
+
+
+def _remark(tensor: TensorSparsity, words: Mapping[str, str]) -> str:
+    """Name the other owners of a tied tensor, and count the layers that share one."""
+    tied = [f"{words['tied']} {', '.join(tensor.aliases)}"] if tensor.aliases else []
+    return "; ".join(tied + ([f"{words['shared']} {tensor.uses}"] if tensor.uses > 1 else []))
 
 
 def _group(title: str, counts: Mapping[str, Count]) -> Iterator[tuple[str, ...]]:
@@ -263,4 +279,4 @@ def _group(title: str, counts: Mapping[str, Count]) -> Iterator[tuple[str, ...]]
 
 
 def _row(name: str, one: Count, remark: str = "") -> tuple[str, ...]:
-    return (name, f"{one.sparsity:.2%}", f"{one.masked:,}", f"{one.size:,}", f"{one.zero:,}", remark)
+    return (name, f"{one.sparsity:.2%}", f"{one.masked:,}", f"{one.size:,}", one.zero_text, remark)

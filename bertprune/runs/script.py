@@ -45,7 +45,8 @@ def script(checkpoint: Checkpoint, recipe: Recipe, seed: int, ours: bool = False
     Raises RecipeError.
     """
     steps = match_steps(checkpoint.skeleton(), recipe, checkpoint.missing)
-    reason = next(filter(None, map(_why_not_torch, steps)), None)
+    pruned = "the checkpoint holds a pruned model, which from_pretrained does not load" if checkpoint.pruning else None
+    reason = pruned or next(filter(None, map(_why_not_torch, steps)), None)
     if ours or reason:
         comment = "" if ours else f"# In bertprune rather than plain torch: {reason}.\n"
         return comment + _OURS.format(checkpoint=_our_name(checkpoint), recipe=recipe.to_yaml(), seed=seed)

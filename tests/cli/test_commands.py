@@ -14,6 +14,7 @@ from bertprune.recipe import Recipe
 from .conftest import KEY, STEP, Terminal
 
 COMMANDS = ["tree", "inspect", "preview", "prune", "report", "evaluate", "try", "export", "methods", "app"]
+MINE = "import bertprune as bp\n\n\n@bp.method('mine')\ndef mine(weight):\n    return weight\n"
 COUNTS = {"size", "masked", "zero", "alive", "sparsity"}
 
 
@@ -142,8 +143,36 @@ def test_masked_folders_can_be_shown_and_baked(cli: Callable[..., Any], here: Pa
     assert (here / "later" / "model.safetensors").read_bytes() == (here / "baked" / "model.safetensors").read_bytes()
     assert list(cli("export masked again --json").json) == ["path", "form", "bytes", "files", "checked"]
     assert cli("export masked later").code == 2 and cli("export masked later --overwrite").code == 0
-    refused = cli(f"prune masked {STEP} --out more")
-    assert refused.code == 2 and "masked export" in refused.err
+    assert cli("export masked copy --form masked").code == 0
+    assert (here / "copy" / "masked.safetensors").read_bytes() == (here / "masked" / "masked.safetensors").read_bytes()
+    refused = cli("export tiny-0 more")
+    assert refused.code == 2 and "holds no masks" in refused.err
+
+
+@pytest.mark.parametrize("source", ["masked", "masked/masked.safetensors"])
+def test_a_masked_folder_is_a_checkpoint_like_any_other(cli: Callable[..., Any], here: Path, source: str) -> None:
+    cli(f"prune tiny-0 {STEP} --out masked --form masked")
+    seen = cli(f"preview {source} {STEP} --json").json["steps"][0]
+    done = cli(f"prune {source} {STEP} --out further --form masked --json").json
+    assert seen["removed"] == [384, 384] and done["steps"][0]["removed"] == 384
+    assert done["sparsity"]["total"]["masked"] == 896
+    assert "L1Unstructured, L1Unstructured" in cli(f"inspect {source} {KEY} {STEP}").out
+    assert cli(f"report {source} --json").json["total"]["masked"] == 512
+    tried = cli("try", source, "the film was good", *STEP.split(), "--json").json
+    assert tried["after_name"] == "masked, pruned"
+    data = here / "rows.csv"
+    data.write_text("text,label\nthe film was good,1\nbad plot,0\n")
+    assert cli(f"evaluate {source} --data rows.csv --baseline tiny-0 --json").json["after_name"] == "masked"
+    assert "# In bertprune" in cli(f"prune {source} {STEP} --as-python").out
+
+
+def test_report_shows_the_zeros_of_a_baked_folder(cli: Callable[..., Any], here: Path) -> None:
+    cli(f"prune tiny-0 {STEP} --out baked")
+    for arguments in ("", " --by tensor"):
+        lines = cli(f"report baked{arguments}").out.splitlines()
+        assert any(f"{KEY}.weight" in line and "256 (25.00%)" in line for line in lines)
+    layers = [line.split() for line in cli("report baked --by layer").out.splitlines()]
+    assert ["0", "0.00%", "0"] in [cells[:3] for cells in layers]
 
 
 def test_warnings_are_one_line(cli: Callable[..., Any], here: Path) -> None:
@@ -204,3 +233,23 @@ def test_try_compares_both_models_on_one_sentence(cli: Callable[..., Any], here:
     assert "LABEL_0" in shown.out
     assert "before" not in shown.out
     assert cli("try", "tiny-0", " ").code == 2
+
+
+@pytest.mark.usefixtures("temporary_methods")
+def test_a_tilde_is_the_home_folder_in_every_path(
+    cli: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    (here / "mine.py").write_text(MINE)
+    (here / "rows.csv").write_text("text,label\ngood,0\nbad,1\n")
+    cli(f"prune tiny-0 {STEP} --out=~/once")
+    for line in (
+        "prune ~/tiny-0 --recipe=~/once/recipe.yaml --out=~/masked --form masked",
+        "export ~/masked ~/baked",
+        "report ~/masked --against=~/once",
+        "methods --methods=~/mine.py",
+        "evaluate ~/masked --data=~/rows.csv --baseline=~/tiny-0 --tokenizer=~/tiny-0",
+        "tree ~/masked",
+    ):
+        assert (cli(line).code, line) == (0, line)
+    assert not (here / "~").exists()

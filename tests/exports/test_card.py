@@ -10,6 +10,7 @@ import yaml
 import bertprune as bp
 from bertprune.exports.card import card
 from bertprune.exports.contents import Contents
+from bertprune.exports.gather import gather
 from tests.conftest import make_model
 
 STEP = bp.Step(method="l1_unstructured", fraction=0.25, select="encoder.layer.0.*")
@@ -19,7 +20,8 @@ STEP = bp.Step(method="l1_unstructured", fraction=0.25, select="encoder.layer.0.
 def contents(tmp_path_factory: pytest.TempPathFactory) -> Contents:
     folder = tmp_path_factory.mktemp("card") / "tiny"
     make_model("BertModel").save_pretrained(folder)
-    return Contents.of(bp.prune(folder, STEP, seed=3))
+    run = bp.prune(folder, STEP, seed=3)
+    return gather(run, run.checkpoint)
 
 
 def described(contents: Contents, **origin: Any) -> Contents:

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import bertprune as bp
-from bertprune.exports.write import export_folder
 from tests.conftest import make_model
 
 from .conftest import KEY, RECIPE
@@ -51,8 +50,8 @@ def _history(value: Any) -> Callable[[Path], None]:
 
 
 WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "no report": (lambda folder: (folder / "report.json").unlink(), "checkpoint.unreadable"),
-    "no recipe": (lambda folder: (folder / "recipe.yaml").unlink(), "checkpoint.masked_recipe"),
+    "damaged recipe": (_text("recipe.yaml", "steps: 3"), "checkpoint.masked_recipe"),
+    "no recipe": (lambda folder: (folder / "recipe.yaml").unlink(), "checkpoint.masked_steps"),
     "no config": (lambda folder: (folder / "config.json").unlink(), "checkpoint.no_config"),
     "list report": (_text("report.json", "[]"), "checkpoint.not_an_object"),
     "no history": (
@@ -65,10 +64,17 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "true steps": (_history([True]), "checkpoint.masked_steps"),
     "no steps": (_history([]), "checkpoint.masked_steps"),
     "steps are text": (_history("0"), "checkpoint.masked_steps"),
-    "no mask": (_drop(".weight_mask"), "checkpoint.masked_incomplete"),
-    "no values": (_drop(".weight_orig"), "checkpoint.masked_incomplete"),
+    "a step that is none": (_history([{"method": 3}]), "checkpoint.masked_recipe"),
+    "a class that is none": (_history(["no name"]), "checkpoint.masked_steps"),
+    "no mask": (_drop(".weight_mask"), "checkpoint.no_mask"),
+    "no values": (_drop(".weight_orig"), "checkpoint.mask_alone"),
+    "neither": (
+        _tensors(lambda t: [t.pop(KEY + end) for end in (".weight_orig", ".weight_mask")]),
+        "checkpoint.masked_history",
+    ),
+    "no classifier": (_tensors(lambda t: t.pop("classifier.weight")), "checkpoint.masked_incomplete"),
     "other shape": (_set(".weight_mask", torch.ones(2).bool()), "checkpoint.mask_does_not_fit"),
-    "float mask": (_set(".weight_mask", torch.ones(32, 32)), "checkpoint.mask_does_not_fit"),
+    "soft mask": (_set(".weight_mask", torch.full((32, 32), 0.5)), "checkpoint.mask_values"),
     "twice": (_set(".weight", torch.ones(32, 32)), "checkpoint.masked_twice"),
     "an option of another type": (
         lambda folder: (folder / "recipe.yaml").write_text(
@@ -78,7 +84,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "one more mask": (
         _tensors(lambda t: t.update({"x_orig": torch.ones(2), "x_mask": torch.ones(2).bool()})),
-        "checkpoint.masked_history",
+        "checkpoint.mask_of_nothing",
     ),
 }
 
@@ -115,7 +121,7 @@ def test_a_damaged_report_is_not_exported_again(masked: Path, tmp_path: Path, ch
     shutil.copytree(masked, tmp_path / "damaged")
     _edit("report.json", change)(tmp_path / "damaged")
     with pytest.raises(bp.BertpruneError) as caught:
-        export_folder(tmp_path / "damaged", tmp_path / "out")
+        bp.export(tmp_path / "damaged", tmp_path / "out")
     assert caught.value.code == code
     assert not (tmp_path / "out").exists()
 

@@ -151,6 +151,7 @@ def test_a_stale_derived_weight_does_not_mislead_the_next_step(tiny_bert):
 
 def test_baking_one_tensor_leaves_the_other(tiny_bert):
     key = tiny_bert.get_submodule(KEY)
+    torch.nn.init.ones_(key.bias)
     bp.apply(tiny_bert, step())
     bp.apply(tiny_bert, bp.Step(method="l1_unstructured", count=5, select=bp.Selection(include=KEY, tensor="bias")))
     masked = (key.weight_orig * key.weight_mask).detach().clone()
@@ -245,6 +246,15 @@ def test_a_step_without_effect_warns(tiny_bert):
     with pytest.warns(NoEffectWarning, match=r"l1_unstructured 1e-09 .* pruned nothing"):
         (outcome,) = bp.apply(tiny_bert, step(fraction=1e-9))
     assert outcome.removed == 0 and tiny_bert.get_submodule(KEY).weight_mask.all()
+
+
+def test_a_step_that_takes_only_zeros_warns(tiny_bert):
+    bp.apply(tiny_bert, step(fraction=0.8))
+    bp.bake(tiny_bert)
+    with pytest.warns(NoEffectWarning, match="pruned only values that are zero already") as said:
+        (outcome,) = bp.apply(tiny_bert, step(fraction=0.5))
+    assert outcome.removed == 512 and said[0].message.code == "prune.only_zeros"
+    bp.apply(tiny_bert, step(fraction=0.9))  # some of these are not zero: no warning
 
 
 @pytest.mark.parametrize("seed", [-1, 1.0, True, "0", 2**63])

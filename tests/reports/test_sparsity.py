@@ -57,6 +57,22 @@ def test_a_baked_model_has_zeros_and_nothing_masked(tiny):
     assert (one.count.masked, one.count.zero, one.masks, one.history) == (0, 100, 0, ())
 
 
+def test_the_zeros_of_a_baked_model_are_shown_by_tensor_layer_and_role(tiny):
+    model = tiny("BertModel")
+    for layer in model.encoder.layer:
+        prune.l1_unstructured(layer.attention.self.key, "weight", 0.75)
+        prune.remove(layer.attention.self.key, "weight")
+    report = sparsity(model)
+    shown = {one.name: one.count.zero for one in report.rows}
+    assert shown == {name: zeros for name, value in model.named_parameters() if (zeros := int((value == 0).sum()))}
+    assert report.targets == () and report.total == Count()
+    frame = report.to_frame()
+    assert dict(zip(frame["name"], frame["zero"], strict=True)) == shown and set(frame["masked"]) == {0}
+    assert sum(one.zero for one in report.by("layer").values()) == sum(shown.values()) == report.model.zero
+    assert report.by("role")["attention.key"].zero == report.matrix()[0, "attention.key"].zero * 2 >= 2 * 768
+    assert "768 (75.00%)" in report.to_text()
+
+
 def test_it_is_right_after_an_optimiser_step_while_the_derived_tensor_is_out_of_date(tiny):
     model = tiny("BertModel")
     prune.l1_unstructured(key(model), "weight", amount=100)

@@ -1,0 +1,205 @@
+"""State dicts of pruned models open as the pruned models that they are, or are refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from checkpoint_files import stored
+from safetensors.torch import save_file
+from torch.nn.utils import prune
+
+import bertprune as bp
+from tests.conftest import make_model
+
+KEY = "encoder.layer.0.attention.self.key"
+HALF = bp.Step(method="l1_unstructured", fraction=0.5, select=bp.Selection(types="Linear"))
+
+
+def pruned_model(seed: int = 0) -> Any:
+    """Return a BertModel whose keys are pruned by plain torch, twice."""
+    model = make_model("BertModel", seed)
+    for _ in range(2):
+        for layer in model.encoder.layer:
+            prune.l1_unstructured(layer.attention.self.key, "weight", 0.5)
+    return model
+
+
+def saved(folder: Path, model: Any) -> Path:
+    model.save_pretrained(folder)
+    return folder
+
+
+def sharded(folder: Path, model: Any) -> Path:
+    model.save_pretrained(folder, max_shard_size="20KB")
+    return folder
+
+
+def torch_file(folder: Path, model: Any, name: str = "pytorch_model.bin") -> Path:
+    folder.mkdir()
+    model.config.architectures = ["BertModel"]
+    model.config.save_pretrained(folder)
+    torch.save(model.state_dict(), folder / name)
+    return folder if name == "pytorch_model.bin" else folder / name
+
+
+def other_file(folder: Path, model: Any) -> Path:
+    return torch_file(folder, model, "state.pt")
+
+
+FORMS = [saved, sharded, torch_file, other_file]
+
+
+@pytest.fixture(params=FORMS)
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Return the state dict of `pruned_model` in each form in turn."""
+    return request.param(tmp_path / "source", pruned_model())
+
+
+def state_equal(one: Any, other: Any) -> None:
+    a, b = one.state_dict(), other.state_dict()
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name] != 0 if name.endswith("_mask") else a[name], b[name]) for name in b)
+
+
+def test_it_opens_with_hooks_and_masks(source: Path) -> None:
+    model, given = bp.load(source), pruned_model()
+    state_equal(given, model)
+    module = model.get_submodule(KEY)
+    assert module.weight_mask.dtype == torch.bool and prune.is_pruned(model)
+    (hook,) = module._forward_pre_hooks.values()
+    assert isinstance(hook, prune.CustomFromMask) and type(hook).__name__ == "CustomFromMask"
+    ids = torch.tensor([[1, 2, 3]])
+    with torch.no_grad():
+        assert torch.equal(model(ids)[0], given(ids)[0])
+    prune.remove(module, "weight")
+    assert int((module.weight == 0).sum()) == 768
+
+
+def test_every_verb_takes_it(source: Path, tmp_path: Path) -> None:
+    checkpoint = bp.Checkpoint.open(source)
+    assert any("masks" in note for note in checkpoint.facts.notes)
+    assert checkpoint.load().get_submodule(KEY).weight_orig is not checkpoint.model().get_submodule(KEY).weight_orig
+    assert bp.sparsity(checkpoint.model()).total.masked == 2 * 768
+    assert checkpoint.skeleton().get_submodule(KEY).weight_orig.is_meta
+    assert bp.tree(checkpoint.skeleton()).parameters == checkpoint.facts.parameters
+    keys = bp.Step(method="l1_unstructured", fraction=0.5, select="*.key")
+    seen, run = bp.preview(checkpoint, keys).steps[0], bp.prune(checkpoint, keys)
+    assert seen.removed == (256, 256) and run.steps[0].removed == 256 and run.steps[0].alive_before == 512
+    assert [hook.history for hook in run.after.module(KEY).hooks] == [("CustomFromMask", "L1Unstructured")]
+    before = checkpoint.model().get_submodule(KEY).weight_mask
+    assert not (run.masks[f"{KEY}.weight"] & ~before).any()
+    assert run.after == bp.snapshot(run.model) and "pruned model" in run.as_python()
+    bp.export(run, tmp_path / "masked", "masked")
+    back = bp.load(tmp_path / "masked")
+    state_equal(run.model, back)
+    assert bp.snapshot(back).hooks == run.after.hooks
+
+
+def test_masks_that_a_step_leaves_alone_stay(source: Path, tmp_path: Path) -> None:
+    run = bp.prune(source, bp.Step(method="l1_unstructured", fraction=0.5, select="*.query"))
+    for form in ("baked", "masked"):
+        bp.export(run, tmp_path / form, form)
+        assert int((bp.load(tmp_path / form).get_submodule(KEY).weight == 0).sum()) == 768
+
+
+def test_it_is_exported_in_another_form(source: Path, tmp_path: Path) -> None:
+    for form in ("baked", "masked"):
+        bp.export(source, tmp_path / form, form)
+    given = pruned_model()
+    assert torch.equal(bp.load(tmp_path / "baked").get_submodule(KEY).weight, given.get_submodule(KEY).weight)
+    state_equal(given, bp.load(tmp_path / "masked"))
+    assert not (tmp_path / "masked" / "recipe.yaml").exists()
+    assert "No recipe is known" in (tmp_path / "masked" / "README.md").read_text()
+
+
+def test_a_masked_export_opens_by_its_file_and_its_folder_with_its_steps(tmp_path: Path) -> None:
+    make_model("BertModel").save_pretrained(tmp_path / "source")
+    run = bp.prune(tmp_path / "source", HALF)
+    bp.export(run, tmp_path / "masked", "masked")
+    for source in (tmp_path / "masked", tmp_path / "masked" / "masked.safetensors"):
+        assert bp.snapshot(bp.load(source)) == run.after
+        again = bp.prune(source, HALF)
+        assert again.after.module(KEY).hooks[0].history == ("L1Unstructured", "L1Unstructured")
+    bp.export(again, tmp_path / "further", "masked")
+    history = json.loads((tmp_path / "further" / "report.json").read_text())["history"]
+    assert history[f"{KEY}.weight"][1:] == [0] and history[f"{KEY}.weight"][0]["fraction"] == 0.5
+    assert bp.snapshot(bp.load(tmp_path / "further")) == again.after
+
+
+def _drop(name: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda tensors: tensors.pop(f"{KEY}.{name}")
+
+
+def _put(name: str, value: torch.Tensor) -> Callable[[dict[str, Any]], Any]:
+    return lambda tensors: tensors.update({f"{KEY}.{name}": value})
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        (_drop("weight_mask"), "checkpoint.no_mask"),
+        (_drop("weight_orig"), "checkpoint.mask_alone"),
+        (_put("weight", torch.ones(32, 32)), "checkpoint.masked_twice"),
+        (_put("weight_mask", torch.ones(32)), "checkpoint.mask_does_not_fit"),
+        (_put("weight_mask", torch.full((32, 32), 0.5)), "checkpoint.mask_values"),
+        (_put("weight_mask", torch.full((32, 32), torch.nan)), "checkpoint.mask_values"),
+        (lambda t: t.update({"x.weight_orig": torch.ones(2), "x.weight_mask": torch.ones(2)}), None),
+        (_put("mask_scores", torch.ones(32, 32)), "checkpoint.mask_scores"),
+    ],
+)
+def test_what_is_unclear_is_refused(tmp_path: Path, refused: Any, damage: Any, code: str | None) -> None:
+    folder = saved(tmp_path / "source", pruned_model())
+    tensors = stored(folder)
+    damage(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    assert refused(lambda: bp.load(folder)).code == (code or "checkpoint.mask_of_nothing")
+
+
+def test_layers_in_an_unknown_form_are_not_filled_up_at_random(tmp_path: Path, refused: Any) -> None:
+    folder = saved(tmp_path / "source", make_model("BertModel"))
+    tensors = {name.replace("query", "q_proj"): value for name, value in stored(folder).items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    error = refused(folder)
+    assert error.code == "checkpoint.layers_not_understood" and "q_proj" in str(error)
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside its base"])
+def test_an_adapter_is_named(tmp_path: Path, refused: Any, beside: bool) -> None:
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    if beside:
+        saved(folder, make_model("BertModel"))
+    (folder / "adapter_config.json").write_text("{}")
+    save_file({"lora_A.weight": torch.ones(2)}, folder / "adapter_model.safetensors")
+    for source in (folder, folder / "adapter_model.safetensors"):
+        error = refused(source)
+        assert error.code == "checkpoint.adapter" and "merge_and_unload" in str(error)
+
+
+def test_masks_of_one_owner_of_a_tied_tensor_are_refused(tmp_path: Path, refused: Any) -> None:
+    model = make_model("BertForMaskedLM")
+    prune.l1_unstructured(model.bert.embeddings.word_embeddings, "weight", 0.5)
+    folder = torch_file(tmp_path / "tied", model)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": ["BertForMaskedLM"]}))
+    assert refused(lambda: bp.load(folder)).code == "checkpoint.tied_masks"
+
+
+def test_a_folder_with_both_forms_is_unclear(tmp_path: Path, refused: Any) -> None:
+    folder = saved(tmp_path / "both", make_model("BertModel"))
+    (folder / "masked.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    assert refused(folder).code == "checkpoint.masked_and_plain"
+
+
+def test_files_that_changed_since_they_were_opened_are_refused(tmp_path: Path, refused: Any) -> None:
+    folder = saved(tmp_path / "source", make_model("BertModel"))
+    checkpoint = bp.Checkpoint.open(folder)
+    saved(folder, make_model("BertModel", seed=1))
+    assert refused(checkpoint.load).code == "checkpoint.source_changed"
+    run = bp.prune(folder, HALF)
+    (folder / "model.safetensors").unlink()
+    assert refused(lambda: bp.export(run, tmp_path / "out")).code == "checkpoint.source_changed"
+    assert not (tmp_path / "out").exists()
