@@ -70,10 +70,10 @@ def find_pruned(stored: Weights) -> PrunedWeights | None:
     for name in dense:
         _check(name, facts, file)
     lone = (name for name in masks if f"{name}_orig" not in facts)
-    if name := next((name for name in lone if name in facts or name.rpartition(".")[2] in _PRUNABLE), None):
+    if odd := [name for name in lone if name in facts or name.rpartition(".")[2] in _PRUNABLE]:
         raise CheckpointError(
             "{file} holds a mask for {tensor!r}, but no {tensor}_orig; both are needed to open a pruned model",
-            code="checkpoint.mask_alone", file=file, tensor=shortened(name, 80),
+            code="checkpoint.mask_alone", file=file, tensor=shortened(odd[0], 80),
         )  # fmt: skip
     return PrunedWeights(stored, dense) if dense else None
 
