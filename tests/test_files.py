@@ -73,6 +73,8 @@ def test_a_weight_file_that_is_a_pipe_is_refused(suffix: str, tmp_path: Path) ->
     os.mkfifo(tmp_path / f"model{suffix}")
     with pytest.raises(bp.BertpruneError, match="is a named pipe"):
         bp.Checkpoint.open(tmp_path / f"model{suffix}")
+    with pytest.raises(bp.BertpruneError, match="zero is a device"):
+        bp.Checkpoint.open("/dev/zero")
 
 
 @pytest.mark.timeout(20)

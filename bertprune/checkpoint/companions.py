@@ -30,18 +30,22 @@ def companion_files(folder: Path, name: str) -> dict[str, Path]:
     They are the tokenizer, settings, and of a sentence-transformers folder all other modules with their weights.
     Raises CheckpointError for a file that is outside the folder, too large, not regular or not what it seems.
     """
-    modules = read_modules(folder, name)
-    inside = modules[0].path if modules else ""
-    paths = {path for path in _candidates(folder, modules) if _belongs(_from(folder, path), modules)}
-    found = {_from(folder, path): path for path in sorted(paths)}
+    found = find_companions(folder, name)
     if len(found) > MOST_FILES:
         raise CheckpointError(
             "{name} has {count:,} files beside its weights: at most {most} go along",
             code="checkpoint.too_many_companions", name=name, count=len(found), most=MOST_FILES,
         )  # fmt: skip
     for file, path in found.items():
-        _check(folder, file, path, name, inside)
+        _check(folder, file, path, name)
     return found
+
+
+def find_companions(folder: Path, name: str) -> dict[str, Path]:
+    """Find the files that go along, without a look into them. Raises CheckpointError for a wrong modules.json."""
+    modules = read_modules(folder, name)
+    paths = {path for path in _candidates(folder, modules) if _belongs(_from(folder, path), modules)}
+    return {_from(folder, path): path for path in sorted(paths)}
 
 
 def fetch_companions(model: HubModel) -> Path | None:
@@ -113,7 +117,7 @@ def _has_files(home: Path, kind: str) -> bool:
     return weights and (home / "config.json").exists()
 
 
-def _check(folder: Path, file: str, path: Path, name: str, inside: str) -> None:
+def _check(folder: Path, file: str, path: Path, name: str) -> None:
     check_regular(path, CheckpointError)
     if not _is_within(folder, path):
         raise CheckpointError(

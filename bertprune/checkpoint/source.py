@@ -8,11 +8,11 @@ from typing import Any
 
 from ..errors import CheckpointError, Message, Note, shortened
 from ..files import check_regular
-from .companions import fetch_companions
+from .companions import fetch_companions, find_companions
 from .hub import HubModel, hub_config_and_weights
 from .json_files import folder_config
 from .sentence_modules import transformer_path
-from .tokenizer_files import fetch_tokenizer, tokenizer_files
+from .tokenizer_files import fetch_tokenizer
 from .weights import (
     MASKED_FILE,
     SINGLE,
@@ -167,7 +167,7 @@ def _path_source(path: Path, name: str | None = None) -> Source:
         refuse_single_shard(path)
     inner = folder / transformer_path(path, name) if is_folder else folder
     weights = folder_weights(inner, name) if is_folder else file_weights(path)
-    files = (*weights.paths, inner / "config.json", *tokenizer_files(inner))
+    files = (*weights.paths, inner / "config.json", *find_companions(folder, name).values())
     seen = {file: _signature(file) for file in files}
     config, notes = folder_config(inner, name), _export_notes(folder, weights)
     return Source(name, config, weights, lambda: inner, home=lambda: folder, notes=notes, folder=folder, seen=seen)

@@ -54,9 +54,10 @@ def evaluate(
     Args:
         model: The model to evaluate, a `PruningRun`, a transformers model, a `Checkpoint`, or the name or folder of one
             as a string or Path.
-        data: A .csv, .tsv, .txt (read as TSV) or .jsonl file in UTF-8, also gzipped, as a string or Path; "samples",
-            Korean reviews in the package; a pandas DataFrame; or an iterable of texts, of (text, label), of
-            (text, text, score) or of dicts. Rows without a text are left out, with a note.
+        data: A .csv (commas, semicolons or tabs), .tsv, .txt (read as TSV) or .jsonl file in UTF-8 or UTF-16, also
+            gzipped, as a string or Path, whose first line names the columns; "samples", Korean reviews in the
+            package; a pandas DataFrame; or an iterable of texts, of (text, label), of (text, text, score) or of
+            dicts. Rows without a text are left out, with a note.
         baseline: The model to compare with, of the same types as `model`; default None, the checkpoint of a run and
             no comparison for other models.
         tokenizer: A tokenizer, or its folder, Hub id or embedded name as a string or Path; default None, the

@@ -1,5 +1,6 @@
 """Columns are found by their usual names or by the names given."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ def found(frame: dict[str, Any], scores: bool = False, **named: str) -> Any:
         ("guid title label date", False, None),  # KLUE-TC calls its text "title"
         ("genre year score sentence1 sentence2", True, (["sentence1"], ["sentence2"], ["score"])),  # KorSTS
         ("premise hypothesis gold_label", False, (["premise"], ["hypothesis"], ["gold_label"])),  # KLUE-NLI
+        ("번호 문장 레이블", False, (["문장"], None, ["레이블"])),
         ("id question1 question2 is_duplicate", False, (["question1"], ["question2"], None)),  # QQP
     ],
 )
@@ -36,6 +38,15 @@ def test_headers_of_public_data_sets(header: str, scores: bool, expected: Any) -
             found(frame)
     else:
         assert found(frame, scores) == expected
+
+
+def test_a_file_without_a_header_is_not_read_as_if_it_had_one(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("the film was good,1\nbad plot,0\n")
+    with pytest.raises(DataError, match=r"name yours with text= \(--text\), or put a line such as text,label on top"):
+        find_examples(read_table(tmp_path / "a.csv"), scores=False)
+    (tmp_path / "b.csv").write_text("good,good,1\nbad,bad,0\n")
+    with pytest.raises(DataError, match="and the first line must be names"):
+        read_table(tmp_path / "b.csv")
 
 
 def test_case_blanks_and_dashes_in_names_do_not_matter() -> None:

@@ -87,6 +87,17 @@ def test_an_export_can_be_pruned_and_exported_again(sentence_folder: Callable[..
     assert embeddings(tmp_path / "two").tobytes() == embeddings(tmp_path / "one").tobytes()
 
 
+def test_a_pooling_that_changed_since_it_was_opened_is_not_written(
+    sentence_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = sentence_folder("cls")
+    run = bp.prune(folder, STEP)
+    (folder / "1_Pooling" / "config.json").write_text('{"embedding_dimension": 32, "pooling_mode": "max"}')
+    with pytest.raises(bp.BertpruneError, match=r"config\.json has changed since"):
+        bp.export(run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_card_says_what_loads_it(sentence_folder: Callable[..., Path], tmp_path: Path) -> None:
     bp.export(bp.prune(sentence_folder(), STEP), tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()

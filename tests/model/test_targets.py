@@ -115,7 +115,11 @@ def test_meta_tensors_can_be_selected():
         ({"include": "encoder.layer.0"}, "selection.container", r"container: 'encoder\.layer\.0\.\*' matches what"),
         ({"include": "encoder.layer.0.attention.self.kye"}, "selection.unmatched_glob_near", r"nearest are .*\.key"),
         ({"include": ["pooler.dense", "9.*"]}, "selection.unmatched_glob", r"'9\.\*' matches no module with a weight"),
-        ({"exclude": "poolr.*"}, "selection.unmatched_glob_near", r"'poolr\.\*' matches no module .* nearest are pooler"),
+        (
+            {"exclude": "poolr.*"},
+            "selection.unmatched_glob_near",
+            r"'poolr\.\*' matches no module .* nearest are pooler",
+        ),
         ({"exclude": "encoder.layer.0"}, "selection.container", r"container: 'encoder\.layer\.0\.\*' matches what"),
         ({"include": "pooler.dense", "exclude": ["*", "9.*"]}, "selection.unmatched_glob", r"^'9\.\*' matches no"),
         ({"roles": "pooler", "layers": [0]}, "selection.empty", r"all conditions of the selection \(roles pooler; lay"),
