@@ -133,6 +133,11 @@ def shortened(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def shown(thing: object) -> str:
+    """Write any value as Python does, in one short line."""
+    return shortened(" ".join(repr(thing).split()))
+
+
 def kind_of(thing: object) -> str:
     """Name the type of a thing that is not what was expected; a class itself is named as one."""
     return f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__

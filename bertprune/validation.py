@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .errors import Message, RecipeError, shortened
+from .errors import Message, RecipeError, shortened, shown
 
 _MOST_PROBLEMS = 8  # in one message
 
@@ -75,5 +75,5 @@ def _located(detail: Mapping[str, Any]) -> Message:
         problem = Message("{where}: {problem}", code="recipe.field", where=where, problem=problem)
     if detail["type"] in ("missing", "value_error"):
         return problem
-    given = shortened(repr(detail["input"]))
+    given = shown(detail["input"])
     return Message("{problem} (got {given})", code="recipe.given", problem=problem, given=given)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, Message, Note, shortened
+from ..errors import CheckpointError, Message, Note, kind_of, shortened, shown
 from ..files import check_regular
 from .companions import fetch_companions, find_companions
 from .hub import HubModel, hub_config_and_weights
@@ -106,8 +106,8 @@ def find_source(given: str | Path, revision: str | None, *, local: bool = True, 
         return _hub_source(str(given), revision, local, largest)
     if revision is not None:
         raise CheckpointError(
-            "a revision ({revision!r}) is for Hub ids, and {name!r} is not one",
-            code="checkpoint.revision_of_no_hub_id", revision=shortened(revision), name=_last(given),
+            "a revision ({revision}) is for Hub ids, and {name!r} is not one",
+            code="checkpoint.revision_of_no_hub_id", revision=shown(revision), name=_last(given),
         )  # fmt: skip
     if given == "kobert-shape":
         return _random_source(given)
@@ -118,18 +118,30 @@ def find_source(given: str | Path, revision: str | None, *, local: bool = True, 
 
 def find_tokenizer(given: str | Path, *, local: bool = True) -> tuple[str, Path | None]:
     """Find the name and folder of a tokenizer that is named by itself; raises CheckpointError."""
+    if not isinstance(given, str | Path):
+        raise CheckpointError(
+            "a tokenizer is named by a folder, a Hub id or an embedded name, not {kind}",
+            code="checkpoint.tokenizer_wrong_type", kind=kind_of(given),
+        )  # fmt: skip
     if given in EMBEDDED:
         return str(given), DEMO / _FOLDERS[str(given)] if given in _FOLDERS else None
     path = _path_of(given, local)
     if path is None:
         hub_id, _, revision = str(given).partition("@")
         return hub_id, fetch_tokenizer(HubModel(hub_id, revision or "main", _known(local)))
-    if not path.is_dir():
+    if not _is_folder(path):
         raise CheckpointError(
             "{name!r} is not a folder with a tokenizer; choose {known}",
             code="checkpoint.no_tokenizer_folder", name=_last(path), known=_known(local),
         )  # fmt: skip
     return path.name, path
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that no folder can have
+        return False
 
 
 def _random_source(name: str) -> Source:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..checkpoint import Checkpoint
 from ..checkpoint.companions import companion_files
 from ..checkpoint.sentence_modules import is_sentence_folder
-from ..errors import ExportError, first_names
+from ..errors import ExportError, first_names, kind_of, shown
 from ..parallel import Progress, silent
 from ..runs.run import PruningRun
 from .card import card
@@ -88,6 +88,8 @@ def export(
          'tokenizer_config.json']
     """
     kind = check_form(form)
+    if not isinstance(out, str | Path):
+        raise ExportError("the folder to write is named by a path, not {kind}", code="exports.path", kind=kind_of(out))
     checkpoint = checkpoint_of(source, like)
     check_target(Path(out), overwrite, checkpoint.paths)  # before the long work
     progress(0.0, "computing what is written")
@@ -98,9 +100,9 @@ def export(
 def check_form(name: str) -> Form:
     """Return the form of that name. Raises ExportError."""
     forms: dict[str, Form] = {form: form for form in WEIGHT_FILES}
-    if name not in forms:
-        sentence = "form {form!r} is unknown; choose one of {known}"
-        raise ExportError(sentence, code="exports.unknown_form", form=name, known=first_names(forms))
+    if not isinstance(name, str) or name not in forms:
+        sentence = "form {form} is unknown; choose one of {known}"
+        raise ExportError(sentence, code="exports.unknown_form", form=shown(name), known=first_names(forms))
     return forms[name]
 
 

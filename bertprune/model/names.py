@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from torch import nn
 
-from ..errors import SelectionError, shortened
+from ..errors import SelectionError, kind_of, shortened
 
 
 def full_name(path: str, local: str) -> str:
@@ -15,6 +15,8 @@ def full_name(path: str, local: str) -> str:
 
 def find_path(path: str, known: Collection[str], prefix: str) -> str:
     """Find a module path among the known ones, with or without the base-model prefix. Raises SelectionError."""
+    if not isinstance(path, str):
+        raise SelectionError("a module's path is text, not {kind}", code="model.path_type", kind=kind_of(path))
     for candidate in (path, prefix + path):
         if candidate in known:
             return candidate

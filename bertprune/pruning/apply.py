@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from ..errors import SelectionError, shortened
+from ..errors import SelectionError, shortened, shown
 from ..model.given import given_model
 from ..model.hooks import MaskDtype, attach
 from ..model.targets import every_target
@@ -64,10 +64,15 @@ def apply(
 
 
 def _protected(model: nn.Module, names: Iterable[str]) -> frozenset[str]:
-    """Return the names that must not be pruned. Raises SelectionError where the model has no such parameter."""
-    protected = frozenset([names] if isinstance(names, str) else names or ())
+    """Return the names that must not be pruned. Raises SelectionError where they are none of the model's parameters."""
+    given = [names] if isinstance(names, str) else () if names is None else names
+    if not (isinstance(given, Iterable) and all(isinstance(name, str) for name in given)):
+        raise SelectionError(
+            "missing is a list of parameters' names, not {given}", code="selection.missing", given=shown(names)
+        )
+    protected = frozenset(given)
     known = {owner.name for target in every_target(model) for owner in target.owners}
-    for name in sorted(map(str, protected - known)):
+    for name in sorted(protected - known):
         raise SelectionError(
             "missing names {name!r}, and the model has no such parameter",
             code="selection.unknown_missing", name=shortened(name, 80),

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import torch
 from torch import nn
 
-from ..errors import Message, RecipeError, SelectionError
+from ..errors import Message, RecipeError, SelectionError, shown
 from ..model.globs import MAX_GLOBS, count_globs
 from ..model.hooks import MaskDtype
 from ..model.targets import Target, find_targets
@@ -41,15 +41,15 @@ class MatchedStep:
 def check_seed(seed: Any) -> None:
     """Refuse what is not a seed. Raises RecipeError."""
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-        raise RecipeError("a seed is an integer from 0 to 2^63 - 1, not {seed!r}", code="recipe.seed", seed=seed)
+        raise RecipeError("a seed is an integer from 0 to 2^63 - 1, not {seed}", code="recipe.seed", seed=shown(seed))
 
 
 def check_mask_dtype(name: Any) -> None:
     """Refuse an unknown dtype of masks. Raises RecipeError."""
-    if name not in get_args(MaskDtype):
+    if not (isinstance(name, str) and name in get_args(MaskDtype)):
         raise RecipeError(
-            "mask_dtype must be {known}, not {given!r}",
-            code="recipe.mask_dtype", known=" or ".join(get_args(MaskDtype)), given=name,
+            "mask_dtype must be {known}, not {given}",
+            code="recipe.mask_dtype", known=" or ".join(get_args(MaskDtype)), given=shown(name),
         )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Shared by all figures: transparent backgrounds, mid-grey text, and fonts with Korean letters on any machine."""
 
 import io
+from typing import Any
 
 from matplotlib import font_manager
 from matplotlib.axes import Axes
@@ -8,6 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from pylopdf_fonts_ko import sans_path
+
+from ..errors import BertpruneError, kind_of
 
 # Loaded by path from the package, so that Korean does not depend on the fonts of the machine.
 font_manager.fontManager.addfont(sans_path())
@@ -66,15 +69,28 @@ def png(figure: Figure) -> bytes:
     Returns:
         The bytes of the file.
 
+    Raises:
+        BertpruneError: It is no figure.
+
     Example:
         >>> import bertprune as bp, torch
         >>> bp.figures.png(bp.figures.mask(torch.tensor([True, False])))[:4]
         b'\\x89PNG'
     """
+    check_figure(figure, "bp.figures.png")
     fix_layout(figure)
     file = io.BytesIO()
     FigureCanvasAgg(figure).print_png(file)
     return file.getvalue()
+
+
+def check_figure(figure: Any, function: str) -> None:
+    """Refuse what is no figure. Raises BertpruneError."""
+    if not isinstance(figure, Figure):
+        raise BertpruneError(
+            "{function} takes a figure, such as bp.figures.heatmap draws, not {kind}",
+            code="report.no_figure", function=function, kind=kind_of(figure),
+        )  # fmt: skip
 
 
 def removed_colours() -> Colormap:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ..errors import BertpruneError
 from ..model.targets import every_target
 from .counting import Count, TensorSparsity, count
-from .sparsity import Grouping, SparsityReport, sparsity
+from .given import given_report
+from .sparsity import Grouping, SparsityReport
 
 
 class Reported(Protocol):
@@ -183,7 +184,7 @@ def compare(first: Reported | SparsityReport | nn.Module, second: Reported | Spa
         >>> [side.sparsity for side in bp.compare(dense, sparse).total]
         [0.0, 0.25]
     """
-    one, other = _report(first), _report(second)
+    one, other = given_report(first, "bp.compare"), given_report(second, "bp.compare")
     if not {tensor.name for tensor in one.tensors} & {tensor.name for tensor in other.tensors}:
         raise BertpruneError(
             "the two sides have no tensor in common; compare checkpoints of the same architecture",
@@ -197,12 +198,6 @@ def compare(first: Reported | SparsityReport | nn.Module, second: Reported | Spa
 def gain(first: Count | None, second: Count | None) -> float:
     """Return how much sparser the second is, as a share; a missing side counts as dense."""
     return (second or Count()).sparsity - (first or Count()).sparsity
-
-
-def _report(side: Reported | SparsityReport | nn.Module) -> SparsityReport:
-    if isinstance(side, nn.Module):
-        return sparsity(side)
-    return side if isinstance(side, SparsityReport) else side.report
 
 
 def _known_masks(report: SparsityReport, side: Reported | SparsityReport | nn.Module) -> dict[str, Tensor | None]:

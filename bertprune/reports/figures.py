@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from ..errors import BertpruneError
+from ..errors import BertpruneError, kind_of
 from .canvas import FONTS, GREY, KEPT, LABELS, REMOVED, figure_with_axes, png, removed_colours, style_axes
 from .heatmap import cells, difference, heatmap
 
@@ -53,6 +53,7 @@ def histogram(
         >>> bp.figures.histogram(weight, weight.abs() > 0.3).axes[0].get_xlabel()
         'weight'
     """
+    _check_tensors("bp.figures.histogram", before, mask)
     words = {**LABELS, **(labels or {})}
     values, kept = _values(before, mask)
     cut = _cut(np.abs(values[kept]), np.abs(values[~kept]))
@@ -92,6 +93,7 @@ def mask(mask: torch.Tensor, labels: Mapping[str, str] | None = None, title: str
         >>> bp.figures.mask(torch.eye(4)).axes[0].get_title()
         '4×4 · 75.00% removed'
     """
+    _check_tensors("bp.figures.mask", mask)
     words = {**LABELS, **(labels or {})}
     removed = _removed(mask)
     shares, block = _averaged(removed)
@@ -113,6 +115,15 @@ def mask(mask: torch.Tensor, labels: Mapping[str, str] | None = None, title: str
         axes.set_yticks([])
         axes.set_ylabel("")
     return figure
+
+
+def _check_tensors(function: str, first: Any, second: Any = None) -> None:
+    for thing in (first,) if second is None else (first, second):
+        if not isinstance(thing, torch.Tensor):
+            raise BertpruneError(
+                "{function} takes a tensor, such as run.masks[name], not {kind}",
+                code="report.no_tensor", function=function, kind=kind_of(thing),
+            )  # fmt: skip
 
 
 def _values(before: torch.Tensor, mask: torch.Tensor | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:

@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from .canvas import FONTS, GREY, LABELS, empty_figure, fix_layout, style_axes, text_colour
+from ..errors import BertpruneError, kind_of
+from .canvas import FONTS, GREY, LABELS, check_figure, empty_figure, fix_layout, style_axes, text_colour
 from .compare import Comparison, gain
 from .counting import Count
+from .given import given_report
 from .sparsity import SparsityReport
 
 _Grid = tuple[Sequence[Any], Sequence[Any], dict[tuple[Any, Any], float]]
@@ -33,12 +35,15 @@ def heatmap(report: SparsityReport, labels: Mapping[str, str] | None = None) -> 
     occur, at least ten percentage points.
 
     Args:
-        report: A `SparsityReport`.
+        report: A `SparsityReport`, or a run or a model to count.
         labels: A mapping of words to show instead of the English ones in `LABELS`, and instead of roles such as
             "attention.key"; default None.
 
     Returns:
         A `matplotlib.figure.Figure` that grows with the numbers of layers and roles.
+
+    Raises:
+        BertpruneError: It is neither.
 
     Example:
         >>> import bertprune as bp
@@ -46,6 +51,12 @@ def heatmap(report: SparsityReport, labels: Mapping[str, str] | None = None) -> 
         >>> [text.get_text() for text in bp.figures.heatmap(run.report).axes[0].texts]
         ['50.0%']
     """
+    if isinstance(report, Comparison):
+        raise BertpruneError(
+            "bp.figures.heatmap draws one report; bp.figures.difference draws a comparison",
+            code="report.comparison_given",
+        )
+    report = given_report(report, "bp.figures.heatmap")
     shares = [share for *_, cells in _grids(report) for share in cells.values()]
     low, high = _span(shares) if shares else (0.0, 1.0)
     return _draw(report, labels, "sparsity", _percent, cmap="flare", vmin=low, vmax=high)
@@ -63,6 +74,9 @@ def difference(comparison: Comparison, labels: Mapping[str, str] | None = None) 
     Returns:
         A `matplotlib.figure.Figure`.
 
+    Raises:
+        BertpruneError: It is no comparison.
+
     Example:
         >>> import bertprune as bp
         >>> half, most = (bp.Step(method="l1_unstructured", fraction=f, select="*layer.0.*key") for f in (0.5, 0.75))
@@ -70,6 +84,11 @@ def difference(comparison: Comparison, labels: Mapping[str, str] | None = None) 
         >>> [text.get_text() for text in bp.figures.difference(found).axes[0].texts]
         ['+25.0']
     """
+    if not isinstance(comparison, Comparison):
+        raise BertpruneError(
+            "bp.figures.difference draws a comparison, not {kind}; bp.compare(first, second) makes one",
+            code="report.no_comparison", kind=kind_of(comparison),
+        )  # fmt: skip
     far = max([0.05, *(abs(share) for *_, cells in _grids(comparison) for share in cells.values())])
     return _draw(comparison, labels, "difference", _points, cmap="vlag", vmin=-far, vmax=far)
 
@@ -85,12 +104,17 @@ def cells(figure: Figure, of: SparsityReport | Comparison) -> dict[tuple[Any, An
         A dict from the keys of `matrix` (module and tensor for models of unknown families) to boxes: left, top, width
         and height as shares of the picture (0 to 1), from its upper left corner.
 
+    Raises:
+        BertpruneError: It is no figure, or was drawn from nothing of the kind.
+
     Example:
         >>> import bertprune as bp
         >>> run = bp.prune("demo", bp.Step(method="l1_unstructured", fraction=0.5, select="*layer.0.*key"))
         >>> list(bp.figures.cells(bp.figures.heatmap(run.report), run.report))
         [(0, 'attention.key')]
     """
+    check_figure(figure, "bp.figures.cells")
+    of = of if isinstance(of, Comparison) else given_report(of, "bp.figures.cells")
     fix_layout(figure)
     wide, high = figure.bbox.size
     found = {}

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from torch.nn.utils.prune import BasePruningMethod
 
-from ..errors import RecipeError, shortened
+from ..errors import RecipeError, shown
 from ..step import ScopeName
 from .method import FROM_ENGINE, Method, Removes
 
@@ -22,27 +22,26 @@ def check_name(name: Any) -> None:
             "@bp.method needs a name: write @bp.method({name!r})", code="method.no_brackets", name=name.__name__
         )
     if not isinstance(name, str) or not name.isidentifier():
-        given = shortened(name if isinstance(name, str) else repr(name))
-        raise RecipeError("a method's name must be an identifier, not {name!r}", code="method.name", name=given)
+        raise RecipeError("a method's name must be an identifier, not {name}", code="method.name", name=shown(name))
 
 
 def check_words(name: str, removes: Any, scopes: Any, texts: Mapping[str, Any]) -> None:
     """Refuse an unknown granularity or scope, and descriptions that are not text. Raises RecipeError."""
-    if removes not in get_args(Removes):
+    if not (isinstance(removes, str) and removes in get_args(Removes)):
         raise RecipeError(
-            "{method}: removes must be {known}, not {given!r}",
-            code="method.removes", method=name, known=" or ".join(get_args(Removes)), given=removes,
+            "{method}: removes must be {known}, not {given}",
+            code="method.removes", method=name, known=" or ".join(get_args(Removes)), given=shown(removes),
         )  # fmt: skip
     if scopes is not None and not _are_scopes(scopes):
         raise RecipeError(
-            "{method}: scopes must be a tuple of {known}, not {given!r}",
-            code="method.scopes", method=name, known=" and ".join(get_args(ScopeName)), given=scopes,
+            "{method}: scopes must be a tuple of {known}, not {given}",
+            code="method.scopes", method=name, known=" and ".join(get_args(ScopeName)), given=shown(scopes),
         )  # fmt: skip
     for field, text in texts.items():
         if not (text is None or isinstance(text, str)):
             raise RecipeError(
-                "{method}: {field} must be text, not {given!r}",
-                code="method.text", method=name, field=field, given=text,
+                "{method}: {field} must be text, not {given}",
+                code="method.text", method=name, field=field, given=shown(text),
             )  # fmt: skip
 
 
