@@ -42,7 +42,7 @@ def _clickable(
 ) -> Markup:
     modules: dict[Key, str] = {}
     for one in targets:
-        for key in ((one.layer, one.role), (one.module, one.tensor)):
+        for key in (*((one.layer, role) for role, _ in one.by_role()), (one.module, one.tensor)):
             modules.setdefault(key, one.module)
     buttons = [
         _button(place, f"{_name(language, key)}: {numbers.get(key, '')}", modules[key], first=not at)

@@ -81,7 +81,7 @@ def grid(language: str, report: Any) -> Markup:
     cells = {key: count for key, count in report.matrix().items() if key[1] is not None}
     if not cells:
         return Markup("")
-    module = {(tensor.layer, tensor.role): tensor.module for tensor in reversed(report.targets)}
+    module = {(one.layer, role): one.module for one in reversed(report.targets) for role, _ in one.by_role()}
     by_layer, by_role = report.by("layer"), report.by("role")
     roles = [role for role in by_role if any(key[1] == role for key in cells)]
     layers = sorted({layer for layer, _ in cells}, key=lambda layer: (layer is None, layer))

@@ -1,0 +1,95 @@
+"""Each known family, built tiny: roles, pruning, both exports, a plain reload, further training."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import nn
+from torch.nn.utils import prune
+
+import bertprune as bp
+from bertprune.model.families import places
+
+from .tiny_families import KNOWN, build, outputs
+
+IN_A_LAYER = {
+    "attention.query",
+    "attention.key",
+    "attention.value",
+    "attention.output",
+    "ffn.intermediate",
+    "ffn.output",
+}
+EVERYTHING = bp.Step(method="l1_unstructured", fraction=0.4, scope="global")
+
+
+@pytest.fixture(params=KNOWN)
+def model(request: pytest.FixtureRequest) -> Any:
+    """Return a tiny model of each family in turn."""
+    return build(*KNOWN[request.param])
+
+
+def matrices(model: nn.Module) -> dict[str, nn.Module]:
+    return {path: one for path, one in model.named_modules() if isinstance(one, nn.Linear)}
+
+
+def test_every_layer_is_found_and_every_matrix_in_it_has_its_role(model: Any) -> None:
+    where = places(model)
+    layers = {place.layer for place in where.values()} - {None}
+    unique = getattr(model.config, "num_hidden_groups", model.config.num_hidden_layers)
+    assert layers == set(range(unique))
+    for layer in layers:
+        inside = {path: one for path, one in matrices(model).items() if where[path].layer == layer}
+        assert {role for path in inside for role in where[path].roles} == IN_A_LAYER
+    for path, one in matrices(model).items():
+        if where[path].layer is None:
+            continue
+        width = {"ffn.intermediate": 32, "ffn.output": 48}.get(where[path].role, 32)
+        assert one.weight.shape[1] == width
+    roles = {role for place in where.values() for role in place.roles}
+    assert {role for role in roles if role.startswith("embeddings.")} >= {"embeddings.word"}
+
+
+def test_a_shared_layer_says_how_often_it_is_used() -> None:
+    once, groups = build(*KNOWN["albert"]), build(*KNOWN["albert-groups"])
+    assert {place.uses for place in places(once).values() if place.layer == 0} == {3}
+    assert [max(p.uses for p in places(groups).values() if p.layer == layer) for layer in (0, 1)] == [3, 2]
+    assert "(0): AlbertLayer, 8,544 each, shared by" not in bp.tree(once).render()
+    assert ", shared by 3 layers" in bp.tree(once).render()
+    bp.apply(once, bp.Step(method="l1_unstructured", fraction=0.5, select=bp.Selection(roles="attention.key")))
+    report = bp.sparsity(once)
+    assert report.total.size == 32 * 32
+    assert "used by layers: 3" in report.to_text()
+
+
+def test_pruned_and_exported_it_gives_the_same_outputs_wherever_it_loads(model: Any, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path / "source")
+    run = bp.prune(tmp_path / "source", EVERYTHING)
+    assert run.report.total.masked == round(0.4 * run.report.total.size)
+    expected = outputs(run.model)
+    assert not torch.equal(expected, outputs(model))
+    bp.export(run, tmp_path / "baked", "baked")
+    bp.export(run, tmp_path / "masked", "masked")
+    plain = getattr(transformers, type(model).__name__).from_pretrained(tmp_path / "baked").eval()
+    assert torch.equal(outputs(plain), expected)
+    assert torch.equal(outputs(bp.load(tmp_path / "masked")), expected)
+
+
+def test_a_pruned_model_trains(model: Any) -> None:
+    """Every pruned weight is derived again before it is read, whoever reads it."""
+    bp.apply(model, EVERYTHING)
+    model.train(False)
+    for _ in range(2):
+        model(input_ids=torch.tensor([[2, 7, 11, 13]]))[0].sum().backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.linspace(0, 0.1, parameter.numel()).view(parameter.shape))
+    trained = outputs(model)
+    for module in list(model.modules()):
+        for name in [key.removesuffix("_orig") for key in list(module._parameters) if key.endswith("_orig")]:
+            dense, mask = module._parameters[f"{name}_orig"], module._buffers[f"{name}_mask"]
+            prune.remove(module, name)
+            module._parameters[name] = nn.Parameter(dense.detach() * mask)
+    assert torch.equal(outputs(model), trained)
