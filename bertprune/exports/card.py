@@ -1,7 +1,7 @@
 """The model card: what the folder is, how it was made, and how to load it."""
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 from huggingface_hub import ModelCardData
 
@@ -51,11 +51,23 @@ def _making(contents: Contents) -> str:
         parts += ["No recipe is known: the model was pruned elsewhere. The table below names the hooks on its tensors."]
     else:
         parts += [f"Seed {contents.seed}, and this recipe (`recipe.yaml`):", _fenced(contents.recipe.to_yaml(), "yaml")]
+        parts += _own_methods(contents.record.get("methods"))
         if contents.changed:
             count = len(contents.changed)
             tensors = f"{count:,} tensors" if count > 1 else "1 tensor"
             parts += [f"The values or masks of {tensors} were changed after that, by training or by hand."]
     return "\n\n".join(parts)
+
+
+def _own_methods(methods: Any) -> list[str]:
+    """Say where methods are defined that do not come with bertprune; the record of a folder may hold anything."""
+    lines = []
+    for name, method in methods.items() if isinstance(methods, dict) else ():
+        place, replaced = (method.get(key) if isinstance(method, dict) else None for key in ("defined_in", "replaces"))
+        if isinstance(place, str) and not place.startswith("bertprune."):
+            instead = f", in the place of that of {_code(replaced)}" if isinstance(replaced, str) else ""
+            lines.append(f"The method {_code(str(name))} is defined in {_code(place)}{instead}.")
+    return lines
 
 
 def _load_baked(contents: Contents, embeds: bool) -> str:

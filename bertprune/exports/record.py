@@ -11,7 +11,7 @@ from ..checkpoint.masked import UNKNOWN
 from ..model.hooks import Made, MaskDtype
 from ..recipe import Recipe
 from ..reports.sparsity import SparsityReport
-from ..scores import methods
+from ..scores import Method, methods
 from ..version import __version__
 from .folder import REPORT_KEY
 
@@ -34,10 +34,7 @@ def record_of_run(run: "PruningRun") -> dict[str, Any]:
     used = {name: methods()[name] for name in sorted({step.method for step in run.recipe.steps})}
     return {
         **_versions(),
-        "methods": {
-            name: {"title": method.title, "paper": method.paper, "defined_in": method.rule.__module__}
-            for name, method in used.items()
-        },
+        "methods": {name: _describe(method) for name, method in used.items()},
         "steps": [
             {"step": str(outcome.step), "removed": outcome.removed, "alive_before": outcome.alive_before}
             | {"tensors": [asdict(tensor) for tensor in outcome.tensors]}
@@ -46,6 +43,11 @@ def record_of_run(run: "PruningRun") -> dict[str, Any]:
         "history": history,
         "mask_dtype": run.mask_dtype,
     }
+
+
+def _describe(method: Method) -> dict[str, Any]:
+    described = {"title": method.title, "paper": method.paper, "defined_in": method.defined_in}
+    return described | ({"replaces": method.replaces} if method.replaces else {})
 
 
 def record_of_hooks(counted: SparsityReport, mask_dtype: MaskDtype) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The model card: what it says, and that text from outside is not read as Markdown."""
 
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,3 +67,28 @@ def test_names_from_outside_are_not_read_as_markdown(contents: Contents) -> None
     assert "# `` a`b --- # [x](y) ``, pruned\n" in text and "`<b>|`" in text
     glob = bp.Recipe(steps=[bp.Step(method="l1_unstructured", count=1, select="```\n# boo")])
     assert "````yaml\n" in card(replace(contents, recipe=glob), "baked", 1)
+
+
+@pytest.mark.usefixtures("temporary_methods")
+def test_methods_from_elsewhere_are_named_with_their_place(tmp_path: Path) -> None:
+    @bp.method("l1_unstructured", replace=True)
+    def largest(weight: Any) -> Any:
+        """Remove the largest."""
+        return -weight.abs()
+
+    make_model("BertModel").save_pretrained(tmp_path / "tiny")
+    result = bp.export(bp.prune(tmp_path / "tiny", STEP), tmp_path / "out")
+    place = f"defined in `{__name__}`, in the place of that of `bertprune.scores.torch_methods`"
+    assert f"The method `l1_unstructured` is {place}." in (result.path / "README.md").read_text()
+    recorded = json.loads((result.path / "report.json").read_text())["methods"]["l1_unstructured"]
+    assert (recorded["defined_in"], recorded["replaces"]) == (__name__, "bertprune.scores.torch_methods")
+
+
+@pytest.mark.parametrize("methods", [None, [], {"x": 3}, {"x": {"defined_in": 3}}, {"x": {"defined_in": "a`b\nc"}}])
+def test_a_strange_record_of_methods_does_no_harm(contents: Contents, methods: Any) -> None:
+    text = card(replace(contents, record={"methods": methods}), "baked", 1)
+    assert "\nc" not in text and front_matter(text)
+
+
+def test_torchs_own_methods_need_no_place(contents: Contents) -> None:
+    assert "defined in" not in card(contents, "baked", 1)

@@ -1,0 +1,111 @@
+"""What `prune` would refuse without looking at values, `preview` refuses with the same code."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.utils import prune as torch_prune
+
+import bertprune as bp
+
+pytestmark = pytest.mark.filterwarnings("ignore::bertprune.errors.NoEffectWarning")
+
+VALUES = {"prune.not_finite", "prune.nan_score", "prune.not_enough"}
+"""What only the values, or what earlier steps left of them, can tell; the first step's amounts are checked below."""
+
+
+class Picky(torch_prune.BasePruningMethod):
+    """Refuse an option when it is made."""
+
+    PRUNING_TYPE = "unstructured"
+
+    def __init__(self, amount: Any, least: int = 0) -> None:
+        if least < 0:
+            raise OSError("least is negative")
+
+    def compute_mask(self, t: torch.Tensor, default_mask: torch.Tensor) -> torch.Tensor:
+        return default_mask.clone()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bp.Checkpoint:
+    import transformers
+
+    folder = tmp_path_factory.mktemp("preview") / "tiny"
+    config = transformers.BertConfig(
+        vocab_size=32, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
+    transformers.BertModel(config).save_pretrained(folder)
+    return bp.Checkpoint.open(folder)
+
+
+METHODS = ["l1_unstructured", "random_unstructured", "ln_structured", "random_structured", "l1_unstructurd", "picky"]
+NORMS = [2, 1, 0, -1, 0.5, float("inf"), float("-inf"), "fro", "nuc", "two", 2**70, 10**400, None, True]
+options = st.fixed_dictionaries(
+    {},
+    optional={
+        "n": st.sampled_from(NORMS),
+        "dim": st.sampled_from([0, 1, -1, -2, 2, -3, 10**30, 0.0, "0", None]),
+        "least": st.sampled_from([0, -1, "x"]),
+        "other": st.just(1),
+    },
+)
+selections = st.sampled_from(
+    [
+        "*",
+        "pooler.dense",
+        "poolr.dense",
+        "encoder",
+        "*LayerNorm",
+        bp.Selection(roles="ffn.output"),
+        bp.Selection(layers=[0, 4]),
+        bp.Selection(types="Conv1d"),
+        bp.Selection(tensor="bias"),
+        bp.Selection(tensor="wieght"),
+        bp.Selection(exclude="*"),
+        bp.Selection(exclude="head.*"),
+        bp.Selection(include="*{1..999}*"),
+    ]
+)
+amounts = st.one_of(
+    st.builds(lambda f: {"fraction": f}, st.sampled_from([1e-9, 0.3, 1.0])),
+    st.builds(lambda n: {"count": n}, st.sampled_from([1, 4, 9, 40, 10**4, 10**40])),
+)
+steps = st.builds(
+    lambda amount, **fields: {**fields, **amount},
+    amounts,
+    method=st.sampled_from(METHODS),
+    scope=st.sampled_from(["local", "global"]),
+    options=options,
+    select=selections,
+)
+seeds = st.sampled_from([0, 0, 0, 7, -1, 2**63, "0", None, True])
+dtypes = st.sampled_from(["bool", "bool", "float", "int8", None])
+
+
+def codes(call: Any) -> list[str]:
+    """Return the codes of the error that a call raises, from the outermost to the innermost."""
+    try:
+        call()
+    except bp.BertpruneError as error:
+        found = [error.code]
+        while isinstance(error := error.values.get("error"), bp.BertpruneError):  # type: ignore[assignment]
+            found.append(error.code)
+        return found
+    return []
+
+
+@pytest.mark.usefixtures("temporary_methods")
+@settings(max_examples=40)
+@given(st.lists(steps, min_size=1, max_size=3), seeds, dtypes)
+def test_preview_refuses_what_prune_would(
+    checkpoint: bp.Checkpoint, steps: list[dict[str, Any]], seed: Any, mask_dtype: Any
+) -> None:
+    bp.method("picky")(Picky)
+    refused = codes(lambda: bp.prune(checkpoint, steps, seed, mask_dtype=mask_dtype))
+    foreseen = codes(lambda: bp.preview(checkpoint, steps, seed, mask_dtype=mask_dtype))
+    if refused and refused[-1] in VALUES and len(steps) != 1:
+        return
+    assert foreseen == refused
