@@ -12,6 +12,7 @@ import bertprune as bp
 
 from .i18n import say
 from .theme import component
+from .trouble import PageError
 
 Cell = tuple[str, int | None]
 """A role and a layer; None for what is in no layer."""
@@ -78,16 +79,26 @@ def to_selection(cells: Iterable[Cell], there: Mapping[Cell, list[str]]) -> dict
         return {"roles": roles}
     if wanted == [(role, layer) for role in roles for layer in layers]:
         return {"roles": roles, "layers": layers}
-    return {"include": tuple(_folded(wanted, there))}
+    return _by_path(wanted, roles, there)
+
+
+def _by_path(wanted: list[Cell], roles: tuple[str, ...], there: Mapping[Cell, list[str]]) -> dict[str, tuple[Any, ...]]:
+    """Write selected cells by path, and by role too where a fused projection is selected in part."""
+    include, paths = tuple(_folded(wanted, there)), {path for cell in wanted for path in there[cell]}
+    others = {role for (role, layer), its in there.items() if (role, layer) not in wanted and not paths.isdisjoint(its)}
+    if not others:
+        return {"include": include}
+    if not others.isdisjoint(roles):
+        raise PageError("choose_parts")
+    return {"roles": roles, "include": include}
 
 
 def _folded(wanted: Iterable[Cell], there: Mapping[Cell, list[str]]) -> list[str]:
     """Write the paths of modules as patterns; those that differ only by their layer share one: `layer.{0,2}.key`."""
     numbers: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for cell in wanted:
-        for path in there[cell]:
-            before, found, after = path.partition(f".{cell[1]}.")
-            numbers[(before, after) if found else (path, "")] += [cell[1]] if found and cell[1] is not None else []
+    for path, layer in dict.fromkeys((path, cell[1]) for cell in wanted for path in there[cell]):
+        before, found, after = path.partition(f".{layer}.")
+        numbers[(before, after) if found else (path, "")] += [layer] if found and layer is not None else []
     return [
         (f"{before}.{many[0]}.{after}" if len(many) == 1 else f"{before}.{{{','.join(map(str, many))}}}.{after}")
         if many

@@ -32,7 +32,8 @@ class DeriveChildren:
 
 def reader_of(parent: nn.Module | None, child: str, tensor: str) -> nn.Module | None:
     """Return the parent if its code reads this tensor of this child, as in `self.child.tensor`, and never calls it."""
-    return parent if _reads(type(parent), child, tensor) else None
+    kind: Any = type(parent)
+    return parent if _reads(kind, child, tensor) else None
 
 
 def keep_derived(reader: nn.Module) -> None:
@@ -53,9 +54,10 @@ def _own_hooks(reader: nn.Module) -> list[int]:
 
 
 def _pruning_hooks(reader: nn.Module) -> Iterator[tuple[nn.Module, BasePruningMethod]]:
-    for name, child in reader._modules.items():
-        for hook in child._forward_pre_hooks.values() if child is not None else ():
-            if isinstance(hook, BasePruningMethod) and _reads(type(reader), name, hook._tensor_name):
+    kind: Any = type(reader)
+    for name, child in reader.named_children():
+        for hook in child._forward_pre_hooks.values():
+            if isinstance(hook, BasePruningMethod) and _reads(kind, name, hook._tensor_name):
                 yield child, hook
 
 

@@ -43,16 +43,17 @@ _EMBEDDINGS = {
     "embeddings.token_type_embeddings": "embeddings.token_type",
 }
 _FEED_FORWARD = {"intermediate.dense": "ffn.intermediate", "output.dense": "ffn.output"}
+_BERT_ATTENTION = {
+    "self.query": "attention.query",
+    "self.key": "attention.key",
+    "self.value": "attention.value",
+    "output.dense": "attention.output",
+}
 _BERT_LAYER: dict[str, str | Fused] = {
-    f"{attention}.{part}": role
-    for attention in ("attention", "crossattention")
-    for part, role in {
-        "self.query": "attention.query",
-        "self.key": "attention.key",
-        "self.value": "attention.value",
-        "output.dense": "attention.output",
-    }.items()
-} | _FEED_FORWARD
+    **{f"attention.{part}": role for part, role in _BERT_ATTENTION.items()},
+    **{f"crossattention.{part}": role for part, role in _BERT_ATTENTION.items()},
+    **_FEED_FORWARD,
+}
 _BERT = {**_EMBEDDINGS, "pooler.dense": "pooler"}
 _GATED_LAYER = {
     "self_attn.q_proj": "attention.query",

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import ModernBertConfig, ModernBertModel
 
 import bertprune as bp
 from app.cells import Cell, cells_of, chosen, default_cells, grid_value, to_selection
+from app.trouble import PageError
 
 QUERY, KEY = "attention.query", "attention.key"
 
@@ -71,3 +73,20 @@ def test_anything_else_than_cells_from_the_browser_is_ignored() -> None:
     assert chosen({"on": [[KEY, 0], [KEY, 0], ["pooler", None]]}) == ((KEY, 0), ("pooler", None))
     for sent in (None, "x", 7, [], {"on": 7}, {"on": [[KEY], ["no", 0], [KEY, "0"], [KEY, True], 7, [[1], {}]]}):
         assert chosen(sent) == ()
+
+
+def test_a_part_of_a_fused_projection_is_selected_by_role_and_path_or_refused() -> None:
+    values = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+    config = ModernBertConfig(**values, vocab_size=97, pad_token_id=0, bos_token_id=1, eos_token_id=2)
+    model = ModernBertModel(config)
+    there = cells_of(bp.tree(model))
+    query, key, value = ("attention.query", "attention.key", "attention.value")
+    assert to_selection([(query, 0)], there) == {"roles": (query,), "layers": (0,)}
+    mixed = to_selection([(query, 0), ("ffn.output", 1)], there)
+    assert mixed == {"roles": (query, "ffn.output"), "include": ("layers.0.attn.Wqkv", "layers.1.mlp.Wo")}
+    outcome = bp.apply(model, bp.Step(method="l1_unstructured", fraction=0.5, select=bp.Selection(**mixed)))[0]
+    assert [one.size for one in outcome.tensors] == [32 * 32, 32 * 48]
+    whole = to_selection([(query, 0), (key, 0), (value, 0), ("ffn.output", 1)], there)
+    assert whole == {"include": ("layers.0.attn.Wqkv", "layers.1.mlp.Wo")}
+    with pytest.raises(PageError, match="holds query, key and value in one matrix"):
+        to_selection([(query, 0), (key, 1)], there)
