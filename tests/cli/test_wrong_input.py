@@ -27,6 +27,8 @@ LINES = {
     TINY: "no recipe: give --recipe FILE, or one step by --method with --fraction or --count",
     f"{TINY} --recipe no.yaml": "no.yaml … No such file or directory",
     f"{TINY} --recipe odd.yaml": "odd.yaml: recipe: steps.0.amount: ",
+    f"{TINY} --recipe empty.yaml": "empty.yaml: no steps, so nothing would be pruned",
+    "try tiny-0 good --recipe empty.yaml": "empty.yaml: no steps",
     f"{TINY} --recipe odd.yaml --count 2": "--recipe and --count: give a file or the flags of one step, not both",
     f"{KEYS} --fraction 0.1": "--fraction: a step needs --method NAME; `bertprune methods` lists them",
     f"{KEYS} {L1}": AMOUNT,
@@ -38,6 +40,7 @@ LINES = {
     f"{KEYS} --method ln_structured --count 1 --option n=two": "ln_structured: option n",
     f"{TINY} {L1} --count 1 --role attention.q": "roles.0 … 'attention.q'",
     # the target
+    f"{KEYS} {L1} --count 1 --out=~nobody-of-that-name/out": "~nobody-of-that-name/out: no such user",
     f"prune tiny-0 {L1} --count 1": "no output folder: give --out DIR (or --as-python for a script only)",
     f"prune tiny-0 --out taken {L1} --count 1": "taken: already exists; ",
     f"prune tiny-0 --out tiny-0 --overwrite {L1} --count 1": "tiny-0: contains the source checkpoint, ",
@@ -55,6 +58,7 @@ LINES = {
 @pytest.fixture
 def messy(here: Path) -> Path:
     (here / "odd.yaml").write_text("steps:\n- method: l1_unstructured\n  count: 1\n  amount: 3\n")
+    (here / "empty.yaml").write_text("steps: []\n")
     (here / "odd.py").write_text("1 / 0\n")
     (here / "taken").mkdir()
     (here / "taken" / "mine.txt").write_text("mine")
