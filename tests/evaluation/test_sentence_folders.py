@@ -91,8 +91,8 @@ def test_a_plain_folder_says_that_mean_pooling_was_assumed(tiny_folder: Callable
 
 
 def test_a_masked_model_that_embeds_texts_is_measured_as_one(sentence_folder: Callable[..., Path]) -> None:
-    report = bp.evaluate(sentence_folder("cls", model_cls="BertForMaskedLM"), PAIRS)
-    assert report.task == "similarity"
+    folder = sentence_folder("cls", model_cls="BertForMaskedLM")
+    assert bp.evaluate(folder, TEXTS, baseline=folder).task == "embedding"
 
 
 def test_a_module_that_is_not_supported_is_named(sentence_folder: Callable[..., Path]) -> None:
