@@ -116,7 +116,7 @@ class Comparison:
             >>> found.by("type")
             {'Linear': (Count(size=16, masked=0, zero=0), Count(size=16, masked=4, zero=0))}
         """
-        return _paired(self.first.by(grouping), self.second.by(grouping))
+        return _paired(*(side.by(grouping) for side in self._targets()))
 
     def matrix(self) -> dict[tuple[int | None, str | None], tuple[Count, Count]]:
         """Sum the counts of the targets by layer and role together, for both sides.
@@ -132,7 +132,11 @@ class Comparison:
             >>> [side.masked for side in found.matrix()[None, None]]
             [0, 4]
         """
-        return _paired(self.first.matrix(), self.second.matrix())
+        return _paired(*(side.matrix() for side in self._targets()))
+
+    def _targets(self) -> tuple[SparsityReport, SparsityReport]:
+        """Return both sides without the tensors that have no mask on either."""
+        return SparsityReport(self.first.targets), SparsityReport(self.second.targets)
 
     def to_dict(self) -> dict[str, Any]:
         """Convert the comparison to plain data for JSON.
@@ -174,7 +178,7 @@ def compare(first: Reported | SparsityReport | nn.Module, second: Reported | Spa
         A `Comparison`.
 
     Raises:
-        BertpruneError: The two have no tensor in common.
+        BertpruneError: The two have no tensor in common, or one in different shapes.
 
     Example:
         >>> import bertprune as bp, torch
@@ -185,14 +189,24 @@ def compare(first: Reported | SparsityReport | nn.Module, second: Reported | Spa
         [0.0, 0.25]
     """
     one, other = given_report(first, "bp.compare"), given_report(second, "bp.compare")
-    if not {tensor.name for tensor in one.tensors} & {tensor.name for tensor in other.tensors}:
+    _check_comparable(one, other)
+    targets = {tensor.name for report in (one, other) for tensor in report.targets}
+    masks = _known_masks(one, first), _known_masks(other, second)
+    return Comparison(_with_targets(one, targets), _with_targets(other, targets), _count_both(*masks))
+
+
+def _check_comparable(one: SparsityReport, other: SparsityReport) -> None:
+    shapes = {tensor.name: tensor.shape for tensor in one.tensors}
+    common = [tensor for tensor in other.tensors if tensor.name in shapes]
+    if not common:
         raise BertpruneError(
             "the two sides have no tensor in common; compare checkpoints of the same architecture",
             code="report.nothing_in_common",
         )
-    targets = {tensor.name for report in (one, other) for tensor in report.targets}
-    masks = _known_masks(one, first), _known_masks(other, second)
-    return Comparison(_with_targets(one, targets), _with_targets(other, targets), _count_both(*masks))
+    for tensor in common:
+        if tensor.shape != (shape := shapes[tensor.name]):
+            sentence = "{name} has the shapes {one} and {other}; compare checkpoints of the same architecture"
+            raise BertpruneError(sentence, code="report.other_shapes", name=tensor.name, one=shape, other=tensor.shape)
 
 
 def gain(first: Count | None, second: Count | None) -> float:
@@ -221,10 +235,7 @@ def _count_both(first: Mapping[str, Tensor | None], second: Mapping[str, Tensor 
     both = {}
     for name in first.keys() & second.keys():
         one, other = first[name], second[name]
-        if one is None or other is None:
-            both[name] = 0
-        elif one.shape == other.shape:
-            both[name] = count((one != 0) | (other != 0)).zero
+        both[name] = 0 if one is None or other is None else count((one != 0) | (other != 0)).zero
     return both
 
 

@@ -49,6 +49,7 @@ LINES = {
     # the others
     "export tiny-0 out": "tiny-0: not a folder in masked form; `bertprune prune --form masked` writes one",
     "report tiny-0 --by colour": "--by 'colour': not a way to group; choose tensor, layer, role, module, type",
+    "report tiny-0 --against demo": "compare checkpoints of the same architecture",
     "methods --methods odd.py": "odd.py: ZeroDivisionError: division by zero",
     "evaluate tiny-0": "missing option '--data' (see bertprune evaluate --help)",
     "evaluate tiny-0 --data no.csv": "no.csv: no such file",
