@@ -48,7 +48,7 @@ def tree(
 
 def _node(node: "bp.ModuleNode", depth: int | None) -> dict[str, Any]:
     below = None if depth is None else depth - 1
-    place = node.place and {"family": node.place.family, "layer": node.place.layer, "role": node.place.role}
+    place = node.place and {name: getattr(node.place, name) for name in ("family", "layer", "role", "uses")}
     return {
         "path": node.path,
         "type": node.type,

@@ -31,7 +31,7 @@ def test_tree_as_json(cli: Callable[..., Any]) -> None:
         "own_parameters": 1056,
         "parameters": 1056,
         "share": pytest.approx(node["share"]),
-        "place": {"family": "bert", "layer": 0, "role": "attention.key"},
+        "place": {"family": "bert", "layer": 0, "role": "attention.key", "uses": 1},
         "children": [],
     }
     whole = cli("tree tiny-0 --json --depth 1").json

@@ -10,9 +10,10 @@ from torch import nn
 from torch.nn.utils import prune
 
 import bertprune as bp
+from bertprune.errors import SelectionError
 from bertprune.model.families import places
 
-from .tiny_families import KNOWN, build, outputs
+from .tiny_families import KNOWN, SMALL, build, outputs
 
 IN_A_LAYER = {
     "attention.query",
@@ -93,3 +94,26 @@ def test_a_pruned_model_trains(model: Any) -> None:
             prune.remove(module, name)
             module._parameters[name] = nn.Parameter(dense.detach() * mask)
     assert torch.equal(outputs(model), trained)
+
+
+@pytest.mark.parametrize(
+    ("model_cls", "config_cls", "changes"),
+    [
+        ("FNetModel", "FNetConfig", {}),
+        ("ErnieModel", "ErnieConfig", {}),
+        ("BartModel", "BartConfig", {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1}),
+    ],
+)
+def test_any_other_architecture_is_pruned_by_type_and_has_no_roles(
+    model_cls: str, config_cls: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    known = {key: SMALL[key] for key in ("vocab_size", "pad_token_id", "bos_token_id", "eos_token_id")}
+    model = build(model_cls, config_cls, (known if changes else SMALL) | changes)
+    model.save_pretrained(tmp_path / "source")
+    with pytest.raises(SelectionError) as caught:
+        bp.prune(tmp_path / "source", bp.Step(method="l1_unstructured", count=1, select=bp.Selection(roles="pooler")))
+    assert caught.value.code == "selection.unknown_family"
+    run = bp.prune(tmp_path / "source", EVERYTHING)
+    bp.export(run, tmp_path / "baked", "baked")
+    plain = getattr(transformers, model_cls).from_pretrained(tmp_path / "baked").state_dict()
+    assert all(torch.equal(value, plain[name]) for name, value in bp.bake(run.model).state_dict().items())
