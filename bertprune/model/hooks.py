@@ -113,6 +113,9 @@ def bake(model: nn.Module, select: Selection | str | Sequence[str] | None = None
     values = [[_masked(target.parameter, mask) for mask, _ in groups] for target, groups in baked]
     for (target, groups), products in zip(baked, values, strict=True):
         _bake(target, [owners for _, owners in groups], products)
+    for _, groups in baked:  # at last, since a warning may be made an error
+        if len(groups) > 1:
+            warnings.warn(_untied(groups[0][1][0], groups[1][1][0]), stacklevel=2)
     return model
 
 
@@ -133,12 +136,13 @@ def _bake(target: Target, groups: list[list[Owner]], values: list[Tensor]) -> No
         parameter = target.parameter if first else nn.Parameter(value, target.parameter.requires_grad)
         for owner in owners:
             _unprune(owner, parameter)
-    if len(groups) > 1:
-        warning = UntiedWarning(
-            "{tensor} and {other} were one tensor under different masks; baked, they are two",
-            code="bake.untied", tensor=groups[0][0].name, other=groups[1][0].name,
-        )  # fmt: skip
-        warnings.warn(warning, stacklevel=3)
+
+
+def _untied(one: Owner, other: Owner) -> UntiedWarning:
+    return UntiedWarning(
+        "{tensor} and {other} were one tensor under different masks; baked, they are two",
+        code="bake.untied", tensor=one.name, other=other.name,
+    )  # fmt: skip
 
 
 def _by_mask(target: Target) -> list[tuple[Tensor | None, list[Owner]]]:

@@ -82,6 +82,16 @@ def test_a_refused_hook_leaves_the_model_whole() -> None:
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in before.items())
 
 
+def test_a_warning_that_is_made_an_error_finds_the_model_baked_as_a_whole() -> None:
+    model = make_model("BertForMaskedLM")
+    for module in (inside(model), model.bert.encoder.layer[1].output.dense):
+        prune.l1_unstructured(module, "weight", 0.5)
+    expected = logits(model)
+    with pytest.raises(UserWarning, match="were one tensor under different masks"):
+        bp.bake(model)
+    assert torch.equal(expected, logits(model)) and not prune.is_pruned(model)
+
+
 def test_torch_can_take_our_hooks_off_a_tied_tensor() -> None:
     model = make_model("BertForMaskedLM")
     bp.apply(model, TENTH)
