@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
+from torch import nn
 
 from ..errors import BertpruneError, kind_of
 from .canvas import FONTS, GREY, LABELS, check_figure, empty_figure, fix_layout, style_axes, text_colour
-from .compare import Comparison, gain
+from .compare import Comparison, Reported, gain
 from .counting import Count
 from .given import given_report
 from .sparsity import SparsityReport
@@ -27,7 +28,7 @@ Box = tuple[float, float, float, float]
 """Left, top, width and height as shares of a picture (0 to 1), from its upper left corner."""
 
 
-def heatmap(report: SparsityReport, labels: Mapping[str, str] | None = None) -> Figure:
+def heatmap(report: SparsityReport | Reported | nn.Module, labels: Mapping[str, str] | None = None) -> Figure:
     """Draw the sparsity of the targets by layer and role, each cell with its percentage.
 
     Cells without a target are empty. Roles outside the layers (embeddings, pooler, head) have their own row below. For
@@ -56,10 +57,10 @@ def heatmap(report: SparsityReport, labels: Mapping[str, str] | None = None) -> 
             "bp.figures.heatmap draws one report; bp.figures.difference draws a comparison",
             code="report.comparison_given",
         )
-    report = given_report(report, "bp.figures.heatmap")
-    shares = [share for *_, cells in _grids(report) for share in cells.values()]
+    counted = given_report(report, "bp.figures.heatmap")
+    shares = [share for *_, cells in _grids(counted) for share in cells.values()]
     low, high = _span(shares) if shares else (0.0, 1.0)
-    return _draw(report, labels, "sparsity", _percent, cmap="flare", vmin=low, vmax=high)
+    return _draw(counted, labels, "sparsity", _percent, cmap="flare", vmin=low, vmax=high)
 
 
 def difference(comparison: Comparison, labels: Mapping[str, str] | None = None) -> Figure:

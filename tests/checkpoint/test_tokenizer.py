@@ -115,3 +115,10 @@ def test_kobert_shape_has_no_tokenizer(kobert, refused):
 def test_a_single_file_uses_the_tokenizer_beside_it(tiny_folder):
     folder = tiny_folder("BertModel")
     assert len(bp.Checkpoint.open(folder / "model.safetensors").tokenizer()) == 97
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 5000, "no/such/" + "x" * 300, "/" + "x" * 300, "a\0b", "./a\0b", 3])
+def test_a_name_that_no_tokenizer_can_have_is_one_clear_error(kobert, name):
+    with pytest.raises(bp.BertpruneError) as caught:
+        kobert.tokenizer(name)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
