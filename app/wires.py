@@ -85,10 +85,12 @@ class Wires:
             view = do(view, *values[known - 1 :], *([event._data] if with_event else []))
             return [view.plan, view.module, *self._drawn(parts, view)]
 
+        given = [*self.everything, *more_inputs]
         outputs = [self.page.plan, self.page.module, *self._shown(parts)]
-        on(None, None, None, js="window.bertprune.changing", api_visibility="private")
-        done = self._on(on, changed, [*self.everything, *more_inputs], outputs, **more)
-        done.then(None, None, None, js="window.bertprune.changed", api_visibility="private")
+        begin = f"(...v) => {{ window.bertprune.changing(); return v.slice(0, {len(given)}); }}"
+        done = self._on(on, changed, given, outputs, js=begin, **more)
+        for end in (done.then, done.failure):  # Gradio's `then` is not called after a failure
+            end(None, None, None, js="window.bertprune.changed", api_visibility="private")
         return done
 
     def select(self, on: Callable[..., Any], *parts: str) -> None:
@@ -102,7 +104,11 @@ class Wires:
         self.draw(shown.success, "preview", "pictures")
 
     def _on(self, on: Callable[..., Any], do: Callable[..., Any], inputs: list[Any], outputs: Any, **more: Any) -> Any:
-        return on(with_errors_shown(do), inputs, outputs, api_visibility="private", **{**LIGHT, **more})
+        more = {**LIGHT, **more}
+        if more["show_progress"] == "hidden":
+            # Gradio reads anew all that ever showed progress, at each of its steps; a state costs it nothing
+            more["show_progress_on"] = [self.page.source]
+        return on(with_errors_shown(do), inputs, outputs, api_visibility="private", **more)
 
     def _shown(self, parts: Iterable[str]) -> list[Any]:
         return [component for part in parts for component in self.outputs[part]]

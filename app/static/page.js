@@ -61,15 +61,14 @@ window.bertprune = {
   changing: () => {
     window.bertprune.changes += 1;
     window.bertprune.last = Date.now();
-    return [];
   },
   changed: () => {
     window.bertprune.changes = Math.max(0, window.bertprune.changes - 1);
     return [];
   },
   async settled() {
-    // a click that was dropped or refused is never answered, so waiting must have an end
-    while (this.changes && Date.now() - this.last < 2000) await new Promise((done) => setTimeout(done, 20));
+    // after a lost connection no answer comes, so waiting must have an end
+    while (this.changes && Date.now() - this.last < 60000) await new Promise((done) => setTimeout(done, 20));
     this.changes = 0;
   },
   go(panel) {
