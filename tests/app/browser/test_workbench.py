@@ -184,7 +184,7 @@ def test_two_runs_are_compared_and_named_in_the_pages_language(
 def test_on_a_phone_the_tree_is_folded_until_it_is_opened(visit: Callable[..., Any]) -> None:
     from playwright.sync_api import expect
 
-    page = visit(viewport={"width": 390, "height": 844})
+    page = visit(width=390, height=844)
     tree, show = page.get_by_role("tree"), page.get_by_role("button", name=re.compile("Modules of the model:"))
     expect(tree).to_have_count(0)
     expect(show).to_contain_text("attention.self.key")

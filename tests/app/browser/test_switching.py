@@ -46,7 +46,7 @@ def test_gradios_own_labels_are_translated(visit: Callable[..., Any]) -> None:
 def test_on_a_phone_results_start_at_the_top_and_back_returns_to_the_recipe(visit: Callable[..., Any]) -> None:
     from playwright.sync_api import expect
 
-    page = visit(viewport={"width": 390, "height": 844})
+    page = visit(width=390, height=844)
     tab(page, "2 Recipe")
     button = page.get_by_role("button", name="Prune", exact=True)
     button.scroll_into_view_if_needed()
