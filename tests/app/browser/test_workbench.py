@@ -63,7 +63,7 @@ DELAY = """() => {
   const fetched = window.fetch;
   window.fetch = async (place, request) => {
     const asked = String(place).includes('/queue/join') ? JSON.parse(request.body).data.at(-1) : null;
-    if (['random', 'types'].includes(asked)) await new Promise((done) => setTimeout(done, 1000));
+    if (['random', 'types'].includes(asked)) await new Promise((done) => setTimeout(done, 2500));
     return fetched(place, request);
   };
 }"""
