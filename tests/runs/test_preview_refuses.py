@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn.utils import prune as torch_prune
 
@@ -99,6 +99,9 @@ def codes(call: Any) -> list[str]:
 
 @pytest.mark.usefixtures("temporary_methods")
 @settings(max_examples=40)
+@example([{"method": "ln_structured", "fraction": 0.3, "options": {"n": "nuc"}, "select": "pooler.dense"}], 0, "bool")
+@example([{"method": "picky", "fraction": 0.3, "options": {"least": -1}, "select": "pooler.dense"}], 0, "bool")
+@example([{"method": "l1_unstructured", "count": 65, "select": "pooler.dense"}], 0, "bool")
 @given(st.lists(steps, min_size=1, max_size=3), seeds, dtypes)
 def test_preview_refuses_what_prune_would(
     checkpoint: bp.Checkpoint, steps: list[dict[str, Any]], seed: Any, mask_dtype: Any
