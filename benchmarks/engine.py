@@ -16,6 +16,7 @@ import torch
 
 from benchmarks.own_process import run_module
 from benchmarks.works import WORKS
+from bertprune.text import markdown
 
 
 def measure(module: str, *arguments: str) -> dict[str, float]:
@@ -24,23 +25,23 @@ def measure(module: str, *arguments: str) -> dict[str, float]:
     return measured
 
 
-def row(key: str, rounds: int) -> str:
+COLUMNS = ("work", "against", "torch", "bertprune", "faster", "torch's memory", "bertprune's")
+
+
+def row(key: str, rounds: int) -> list[str]:
     work, sides = WORKS[key], ("theirs", "ours")
     turns = [[measure("timed", key, side, str(rounds))["seconds"] for side in sides] for _ in range(2)]
     theirs, ours = map(min, zip(*turns, strict=True))
-    memory = " | ".join(f"{measure('peak', key, side)['peak'] / 1e6:,.0f} MB" for side in sides)
-    return f"| {work.name} | {work.against} | {theirs:.2f} s | {ours:.2f} s | **{theirs / ours:.1f}×** | {memory} |"
+    memory = [f"{measure('peak', key, side)['peak'] / 1e6:,.0f} MB" for side in sides]
+    return [work.name, work.against, f"{theirs:.2f} s", f"{ours:.2f} s", f"**{theirs / ours:.1f}×**", *memory]
 
 
 def table(keys: Sequence[str], rounds: int) -> str:
-    lines = [
-        "| work | against | torch | bertprune | faster | torch's memory | bertprune's |",
-        "|---|---|--:|--:|--:|--:|--:|",
-    ]
+    rows = []
     for key in keys:
-        lines.append(row(key, rounds))
-        print(lines[-1], flush=True)
-    return "\n".join([*lines, "", machine(rounds), ""])
+        rows.append(row(key, rounds))
+        print(*rows[-1], sep="  ", flush=True)
+    return f"{markdown(COLUMNS, rows, right=range(2, 7))}\n\n{machine(rounds)}\n"
 
 
 def machine(rounds: int) -> str:

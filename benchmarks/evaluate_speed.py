@@ -18,6 +18,7 @@ from transformers import pipeline
 from transformers.utils import logging
 
 import bertprune as bp
+from bertprune.text import markdown
 
 HERE = Path(__file__).resolve().parent
 
@@ -103,10 +104,15 @@ def show(result: dict[str, Any], out: Path) -> None:
 def table(result: dict[str, Any]) -> str:
     """Write the README's table."""
     plain, ours = (result[f"{side}_examples_per_second"] for side in ("pipeline_loop", "evaluate"))
-    return (
-        "| texts | threads | texts/s, loop over `pipeline` | texts/s, `bp.evaluate` | faster |\n|--:|--:|--:|--:|--:|\n"
-        f"| {result['examples']:,} | {result['threads']} | {plain:,.0f} | {ours:,.0f} | **{result['ratio']:.1f}×** |\n"
+    columns = ("texts", "threads", "texts/s, loop over `pipeline`", "texts/s, `bp.evaluate`", "faster")
+    cells = (
+        f"{result['examples']:,}",
+        f"{result['threads']}",
+        f"{plain:,.0f}",
+        f"{ours:,.0f}",
+        f"**{result['ratio']:.1f}×**",
     )
+    return markdown(columns, [cells], right=range(5)) + "\n"
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import bertprune as bp
 from benchmarks.own_process import run_module
 from benchmarks.peak import peak_growth
 from bertprune.data.tables import read_table
+from bertprune.text import markdown
 
 SECONDS, BYTES = 2.5, 200_000_000
 Call = Callable[[], object]
@@ -208,10 +209,10 @@ def measure(name: str) -> dict[str, Any]:
     return {"outcome": outcome, "seconds": seconds, "bytes": growth}
 
 
-def row(case: Case, found: dict[str, Any]) -> str:
+def row(case: Case, found: dict[str, Any]) -> list[str]:
     """Write one row of the table."""
     outcome = "accepted" if found["outcome"] == "accepted" else f"refused: `{found['outcome']}`"
-    return f"| {case.given} | {case.to} | {outcome} | {found['seconds']:.2f} s | {found['bytes'] / 1e6:,.0f} MB |"
+    return [case.given, case.to, outcome, f"{found['seconds']:.2f} s", f"{found['bytes'] / 1e6:,.0f} MB"]
 
 
 def main() -> None:
@@ -223,15 +224,16 @@ def main() -> None:
     if given.case:
         print(json.dumps(measure(given.case)))
         return
-    lines = ["| input | given to | outcome | CPU time | memory |", "|---|---|---|--:|--:|"]
+    rows = []
     missed = []
     for name, case in CASES.items():
         found = json.loads(run_module("limits", "--case", name))
         if (found["outcome"] != "accepted") != case.refused or found["seconds"] > SECONDS or found["bytes"] > BYTES:
             missed.append(name)
-        lines.append(row(case, found))
-        print(lines[-1], flush=True)
-    given.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        rows.append(row(case, found))
+        print(*rows[-1], sep="  ", flush=True)
+    written = markdown(("input", "given to", "outcome", "CPU time", "memory"), rows, right=(3, 4))
+    given.out.write_text(f"{written}\n", encoding="utf-8")
     sys.exit(missed and f"missed: {', '.join(missed)}")
 
 

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from rich.progress import Progress, TaskID
 
 import bertprune as bp
+from bertprune.text import markdown
 
 HERE = Path(__file__).resolve().parent
 ENCODER = bp.Selection(types=["Linear"], include=["encoder.*"])
@@ -123,13 +124,9 @@ def table(points: list[Point]) -> str:
     dense, *rest = points
     found = {(point.method, point.asked): point for point in rest}
     fractions = sorted({point.asked for point in rest})
-    lines = ["| sparsity | " + " | ".join(METHODS) + " |", "|---:|" + "---|" * len(METHODS)]
-    lines += [f"| 0 % | {' | '.join([cell(dense)] * len(METHODS))} |"]
-    lines += [
-        f"| {fraction:.0%} | ".replace("%", " %") + " | ".join(cell(found[name, fraction]) for name in METHODS) + " |"
-        for fraction in fractions
-    ]
-    return "\n".join(lines) + "\n"
+    rows = [["0 %", *[cell(dense)] * len(METHODS)]]
+    rows += [[f"{at:.0%}".replace("%", " %"), *(cell(found[name, at]) for name in METHODS)] for at in fractions]
+    return markdown(("sparsity", *METHODS), rows, right=(0,)) + "\n"
 
 
 def cell(point: Point) -> str:

@@ -1,4 +1,4 @@
-"""The errors and warnings of bertprune.
+"""The errors and warnings that users meet.
 
 Every message is one line that names the input, what is wrong with it, and what would be right. It has a code and
 values as well as an English sentence, so that a program can tell errors apart and a page can show another language.

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from .errors import Message, RecipeError, shortened, shown
 
 _MOST_PROBLEMS = 8  # in one message
+_OWN_WORDS = {"extra_forbidden": "is not a field", "missing": "is missing"}
+"""What we say instead of pydantic, by the type of the problem."""
 
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
@@ -51,7 +53,8 @@ def describe_problem(detail: Mapping[str, Any]) -> Message:
     if isinstance(message := getattr(detail.get("ctx", {}).get("error"), "args", (None,))[0], Message):
         return message  # one of our own validators raised ValueError(Message(…))
     context = {key: value for key, value in detail.get("ctx", {}).items() if isinstance(value, str | int | float)}
-    return Message("{text}", code=f"field.{detail['type']}", text=detail["msg"].removeprefix("Input "), **context)
+    text = _OWN_WORDS.get(detail["type"], detail["msg"].removeprefix("Input "))
+    return Message("{text}", code=f"field.{detail['type']}", text=text, **context)
 
 
 def _in_one_line(model: str, error: ValidationError) -> RecipeError:

@@ -22,6 +22,9 @@ def unchanged_state(temporary_methods: object) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("unchanged_state")
+@pytest.mark.filterwarnings(
+    "ignore::bertprune.errors.NoEffectWarning"
+)  # KoBERT's shape has random weights, but no bias
 @pytest.mark.parametrize("name", PAIRS)
 def test_every_cell_prints_what_the_page_says(name: str, tmp_path: Path) -> None:
     page = cells((ROOT / name).read_text(encoding="utf-8"))

@@ -71,7 +71,7 @@ def check_sizes(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str)
 def _check_size(value: Any, key: str, most: int, name: str) -> None:
     if type(value) is not int or value < 0:
         raise CheckpointError(
-            "{name}: config.json gives {key} as {given}: expected a whole number",
+            "{name}: config.json sets {key} to {given}; expected an integer",
             code="checkpoint.config_not_a_whole_number", name=name, key=key, given=shortened(repr(value)),
         )  # fmt: skip
     if value > most:
@@ -210,7 +210,7 @@ def find_class(
         ]
     if cls.config_class is None or not isinstance(config, cls.config_class):
         raise CheckpointError(
-            "{name}: config.json asks for {wanted} with model_type {model_type!r}; they do not fit",
+            "{name}: config.json names {wanted}, which does not match model_type {model_type!r}",
             code="checkpoint.class_does_not_fit", name=name, wanted=shortened(wanted), model_type=config.model_type,
         )  # fmt: skip
     return cls, _class_notes(raw, wanted)

@@ -1,4 +1,4 @@
-"""What is known of a checkpoint before any weight is read: names, shapes, dtypes. Needs no torch."""
+"""What is known about a checkpoint before any weight is read: names, shapes, dtypes. Needs no torch."""
 
 import json
 from dataclasses import dataclass

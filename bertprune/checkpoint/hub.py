@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class HubModel:
-    """Represent one model of the Hub: what is cached of it, and what can be downloaded."""
+    """Represent one model on the Hub: what is cached of it, and what can be downloaded."""
 
     def __init__(self, hub_id: str, revision: str, known: Message) -> None:
         """Check the form of the id; nothing is requested yet. Errors list what is `known` to work instead."""

@@ -45,7 +45,7 @@ def folder_config(folder: Path, name: str) -> dict[str, Any]:
 def no_config(name: str) -> CheckpointError:
     """Return the error for weights without a config."""
     return CheckpointError(
-        "{name} has no config.json next to its weights; it says which class to build",
+        "{name} has no config.json next to its weights; that file names the model class to build",
         code="checkpoint.no_config", name=name,
     )  # fmt: skip
 
@@ -96,7 +96,7 @@ def _parse(data: bytes, label: str) -> Any:
         if len(fields) < len(pairs):
             (key, _), *_ = Counter(key for key, _ in pairs).most_common(1)
             raise CheckpointError(
-                "{file} gives the key {key!r} twice; each may appear once",
+                "{file} contains the key {key!r} twice; a key may appear only once",
                 code="checkpoint.repeated_key", file=label, key=shortened(key, 80),
             )  # fmt: skip
         return fields

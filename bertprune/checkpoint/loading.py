@@ -58,7 +58,7 @@ class Layout:
         if self.untied:
             notes.append(
                 Note(
-                    "The config ties {names}, but the files hold different values; it is not tied.",
+                    "The config ties {names}, but the files contain different values; they are not tied.",
                     code="note.untied", names=first_names(sorted(self.untied), most=5),
                 )
             )  # fmt: skip

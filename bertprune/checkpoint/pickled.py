@@ -98,10 +98,12 @@ def _load(path: Path, device: str) -> Any:
 
 
 _OF_CODE = Message("it is damaged or holds code, which is never run", code="checkpoint.pickle_of_code")
-_OF_MORE = Message("it holds more than tensors by name", code="checkpoint.pickle_of_more")
-_TOO_MANY_ENTRIES = Message("it lists more files than a model has tensors", code="checkpoint.too_many_entries")
+_OF_MORE = Message("it contains objects other than tensors", code="checkpoint.pickle_of_more")
+_TOO_MANY_ENTRIES = Message(
+    "the archive has more entries than any model has tensors", code="checkpoint.too_many_entries"
+)
 _COMPRESSED = Message(
-    "its parts are compressed; torch.save stores them uncompressed", code="checkpoint.torch_file_compressed"
+    "its entries are compressed; torch.save stores them uncompressed", code="checkpoint.torch_file_compressed"
 )
 
 

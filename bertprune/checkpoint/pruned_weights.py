@@ -91,7 +91,7 @@ def _check(name: str, facts: Mapping[str, TensorFact], file: str) -> None:
     tensor = shortened(name, 80)
     if name in facts:
         raise CheckpointError(
-            "{file} holds {tensor!r} with a mask and without: expected once",
+            "{file} contains {tensor!r} both with and without a mask",
             code="checkpoint.masked_twice", file=file, tensor=tensor,
         )  # fmt: skip
     mask = facts.get(f"{name}_mask")

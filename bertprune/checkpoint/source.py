@@ -95,7 +95,7 @@ def default() -> str:
 
 
 def find_source(given: str | Path, revision: str | None, *, local: bool = True, largest: int | None = None) -> Source:
-    """Find what `given` names and read its config and headers; raises CheckpointError where it names nothing."""
+    """Find what `given` names and read its config and headers; raises CheckpointError if nothing has that name."""
     if isinstance(given, str) and (not given.strip() or "\0" in given):
         raise CheckpointError(
             "{given!r} is not the name of a checkpoint; choose {known}",
@@ -189,7 +189,7 @@ def _hub_source(given: str, revision: str | None, local: bool, largest: int | No
     hub_id, _, inside = given.partition("@")
     if revision and inside and revision != inside:
         raise CheckpointError(
-            "{given!r} names a revision, and so does revision={revision!r}; give one of them",
+            "{given!r} and revision={revision!r} both name a revision; give it once",
             code="checkpoint.two_revisions", given=shortened(given), revision=shortened(revision),
         )  # fmt: skip
     wanted = revision or inside or None

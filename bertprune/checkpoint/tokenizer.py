@@ -16,9 +16,7 @@ LARGEST = 24 * 1024 * 1024
 """The largest file of a tokenizer that is read, in bytes; 250,000 pieces, as the largest encoders have, take 17 MB."""
 _READ = {"vocab", "merges", "gguf_file", "tokenizer_object"}
 """Settings whose value transformers would read as a file, anywhere on disk."""
-_ANOTHER = Message(
-    "another one can be given: a folder, a Hub id, demo or demo-mlm", code="checkpoint.another_tokenizer"
-)
+_ANOTHER = Message("pass another tokenizer: a folder, a Hub id, demo or demo-mlm", code="checkpoint.another_tokenizer")
 
 
 def open_tokenizer(given: str | Path, *, local: bool = True) -> "PreTrainedTokenizerBase":
@@ -86,7 +84,7 @@ def _refuse_settings(folder: Path, name: str) -> None:
         )  # fmt: skip
     if not isinstance(wanted, str) and (code := _code(folder, settings)):
         raise CheckpointError(
-            "{name}: its tokenizer is code ({code_file}), which is never run; {another}",
+            "{name}: its tokenizer is implemented in {code_file}, which is never run; {another}",
             code="checkpoint.tokenizer_is_code", name=name, code_file=shortened(code, 80), another=_ANOTHER,
         )  # fmt: skip
 

@@ -33,7 +33,7 @@ MaxLength = Annotated[
 
 
 def _column(flag: str, what: str) -> Any:
-    text = f"The column with the {what}, where its name is unusual."
+    text = f"The {what} column, if it has no common name."
     return typer.Option(flag, metavar="COLUMN", help=text, show_default=False)
 
 
@@ -42,7 +42,10 @@ def evaluate(
     data: Annotated[
         str,
         typer.Option(
-            "--data", metavar="FILE", help="CSV, TSV or JSONL with texts, or the word samples.", parser=parse_source
+            "--data",
+            metavar="FILE",
+            help='CSV, TSV or JSONL with texts, or "samples" for the included reviews.',
+            parser=parse_source,
         ),
     ],
     baseline: Baseline = None,

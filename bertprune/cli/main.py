@@ -19,7 +19,7 @@ from .streams import Stream, safe_streams
 _UsageError: Any = typer.BadParameter.__mro__[2]
 
 _ABOUT = "Prune BERT and its relatives: choose, mask, rank, report, evaluate, export."
-_SOURCES = "SOURCE is demo, demo-mlm, kobert-shape, a folder, a .safetensors file beside its config.json, or a Hub id."
+_SOURCES = "SOURCE is demo, demo-mlm, kobert-shape, a folder, a .safetensors file next to its config.json, or a Hub id."
 _NOT_WRITTEN, _WRONG_INPUT, _INTERRUPTED = 1, 2, 130
 
 

@@ -31,7 +31,7 @@ MethodFiles = Annotated[
     typer.Option(
         "--methods",
         metavar="FILE.py",
-        help="A file with your own methods; it is run.",
+        help="A Python file that registers methods; it is executed.",
         show_default=False,
         parser=parse_path,
     ),
@@ -74,9 +74,9 @@ def _flag(name: str, text: str, metavar: str, **more: Any) -> Any:
 
 def build_recipe(
     recipe: Annotated[Path | None, _flag("--recipe", "A recipe, YAML or JSON.", "FILE", parser=parse_path)] = None,
-    method: Annotated[str | None, _flag("--method", "How to prune; `bertprune methods` lists them.", "NAME")] = None,
+    method: Annotated[str | None, _flag("--method", "The method; `bertprune methods` lists them.", "NAME")] = None,
     fraction: Annotated[
-        str | None, _flag("--fraction", "The share to prune of what is not pruned yet (0 < f <= 1).", "F")
+        str | None, _flag("--fraction", "The share to prune of the weights not pruned yet (0 < f <= 1).", "F")
     ] = None,
     count: Annotated[
         str | None, _flag("--count", "How many to prune: entries, or slices for structured methods.", "N")

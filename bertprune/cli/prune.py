@@ -53,7 +53,7 @@ def prune(
     form: FormName = "baked",
     overwrite: Overwrite = False,
     as_python: Annotated[
-        bool, typer.Option("--as-python", help="Print a script that does the same; --out may then be left out.")
+        bool, typer.Option("--as-python", help="Print a script that does the same; --out is then optional.")
     ] = False,
     ours: Annotated[
         bool, typer.Option("--ours", help="With --as-python: use bertprune rather than plain torch.")
@@ -93,7 +93,7 @@ def _check_outputs(out: Path | None, as_python: bool, ours: bool, json: bool) ->
     if ours and not as_python:
         raise ExportError("--ours changes what --as-python prints; give both, or neither", code="cli.ours_alone")
     if json and as_python:
-        raise ExportError("--json and --as-python print to the same place; give one of them", code="cli.two_outputs")
+        raise ExportError("--json and --as-python both print to stdout; give one of them", code="cli.two_outputs")
 
 
 def _summary(run: "bp.PruningRun", result: "ExportResult | None") -> dict[str, Any]:

@@ -115,7 +115,7 @@ def token_limit(
         return 512 if most == _NO_LIMIT else int(most)
     if isinstance(asked, bool) or not isinstance(asked, int) or not 3 <= asked <= most:
         raise DataError(
-            "max_length={value}: expected a whole number of tokens from 3 to {most:,}",
+            "max_length={value}: expected an integer from 3 to {most:,}",
             code="data.max_length",
             value=shortened(repr(asked)),
             most=most,

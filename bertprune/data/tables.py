@@ -47,7 +47,7 @@ def read_table(data: Any, limit: int | None = None) -> Table:
     """
     if isinstance(limit, bool) or not (limit is None or (isinstance(limit, int) and limit >= 1)):
         raise DataError(
-            "limit={limit}: expected a whole number of examples, 1 or more, or None for all",
+            "limit={limit}: expected an integer, 1 or more, or None for all",
             code="data.limit",
             limit=shortened(repr(limit)),
         )

@@ -120,7 +120,7 @@ def _choose_task(job: Job) -> tuple[Task, Callable[[Job], Findings]]:
         name = type(job.models.after.model).__name__
         job.notes.append(
             Note(
-                "{model} has no classes: {column!r} is not used",
+                "{model} is not a classifier; column {column!r} is ignored",
                 code="note.unused_labels", model=name, column=examples.label_column,
             )
         )  # fmt: skip
@@ -131,7 +131,7 @@ def _report(task: Task, job: Job, findings: Findings, seconds: float) -> Quality
     models, data_name = job.models, job.examples.table.name
     if not findings.scores and not findings.fidelity:
         raise DataError(
-            "{data} has no labels to score {model} by: pass baseline= (--baseline) to compare it with another model",
+            "{data} has no labels to score {model} with: pass baseline= (--baseline) to compare it with another model",
             code="evaluation.no_labels",
             data=data_name,
             model=models.after.name,

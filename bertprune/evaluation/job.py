@@ -50,7 +50,7 @@ class Job:
         if encoded.cut:
             self.notes.append(
                 Note(
-                    "{cut:,} of {texts:,} texts were cut to {most} tokens",
+                    "{cut:,} of {texts:,} texts were truncated to {most} tokens",
                     code="note.cut_texts", cut=encoded.cut, texts=len(texts), most=self.max_length,
                 )
             )  # fmt: skip
@@ -118,7 +118,7 @@ def _check_finite(name: str, rows: Rows) -> None:
 def _check_whole(option: str, value: int, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise DataError(
-            "{option}={value}: expected a whole number, {least} or more",
+            "{option}={value}: expected an integer, {least} or more",
             code="evaluation.not_whole",
             option=option,
             value=shortened(repr(value)),

@@ -124,7 +124,7 @@ def _mask_positions(job: Job, encoded: Encoded) -> list[int]:
         return positions
     if any(mask in text for text in (*job.examples.texts, *(job.examples.pairs or ()))):
         raise DataError(
-            "no {mask} is among the {tokens} tokens that are read: shorten the text",
+            "{mask} comes after the {tokens} tokens that the model reads: shorten the text",
             code="evaluation.blank_cut_off",
             mask=mask,
             tokens=len(ids),

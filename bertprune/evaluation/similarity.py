@@ -68,7 +68,7 @@ def _mean_cosine(job: Job, before: Numbers, after: Numbers, per_example: int = 1
     if before.shape[1] != after.shape[1]:
         job.notes.append(
             Note(
-                "embeddings of {before} and {after} numbers have no cosine",
+                "the embeddings have {before} and {after} dimensions, so no cosine can be computed",
                 code="note.embedding_sizes", before=before.shape[1], after=after.shape[1],
             )
         )  # fmt: skip
@@ -95,7 +95,10 @@ def _correlations(job: Job, known: Numbers, outputs: list[Numbers]) -> dict[str,
     rank_draws, plain_draws = np.split(draws, 2, axis=1)
     if any(np.ptp(row) == 0 for row in outputs):
         job.notes.append(
-            Note("a model gives every example the same number: there is nothing to correlate", code="note.constant")
+            Note(
+                "a model's output is the same for every example, so no correlation can be computed",
+                code="note.constant",
+            )
         )
     return {
         "spearman": Score.from_draws([spearman(known, row) for row in outputs], rank_draws),

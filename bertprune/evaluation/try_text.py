@@ -184,7 +184,7 @@ def try_text(
     texts = [_checked("text", text)] + ([] if text_pair is None else [_checked("text_pair", text_pair)])
     if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= 100:
         raise DataError(
-            "top={value}: expected a whole number of candidates from 1 to 100",
+            "top={value}: expected an integer from 1 to 100",
             code="evaluation.top",
             value=shortened(repr(top)),
         )

@@ -96,7 +96,7 @@ def _load_baked(contents: Contents, embeds: bool) -> str:
 
 def _load_masked() -> str:
     text = (
-        "The tensors are in `masked.safetensors`, as they were before pruning and with their masks, so that training "
+        "The tensors are in `masked.safetensors`, each with its mask where it was pruned, so that training "
         "can continue. Plain `from_pretrained` fails here on purpose; `bertprune export FOLDER OUT` writes a folder "
         "that it loads."
     )

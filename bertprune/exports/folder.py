@@ -31,7 +31,7 @@ def atomic_folder(out: Path, overwrite: bool, sources: Sequence[Path] = ()) -> I
     A process killed inside the block leaves at most a folder named `.bertprune-…`. With `overwrite` an earlier export
     is moved aside first, and moved back if anything fails.
 
-    Raises ExportError for a target that may not be written, and forevery OSError inside the block.
+    Raises ExportError for a target that may not be written, and for every OSError inside the block.
     """
     check_target(out, overwrite, sources)
     created: list[Path] = []

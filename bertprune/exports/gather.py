@@ -104,7 +104,7 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Contents:
     """Gather the contents of a pruned checkpoint, as those of the run that made it. Raises CheckpointError."""
     pruning = checkpoint.pruning
     if pruning is None:
-        sentence = "{name} holds no masks: nothing is to be exported in another form; prune it first"
+        sentence = "{name} has no masks to export in another form; prune it first"
         raise ExportError(sentence, code="exports.not_masked", name=checkpoint.name)
     model = checkpoint.model()
     # the sparsity is counted again: what the report says may not be what the file holds

@@ -92,7 +92,7 @@ def export(
         raise ExportError("the folder to write is named by a path, not {kind}", code="exports.path", kind=kind_of(out))
     checkpoint = checkpoint_of(source, like)
     check_target(Path(out), overwrite, checkpoint.paths)  # before the long work
-    progress(0.0, "computing what is written")
+    progress(0.0, "preparing the tensors")
     checkpoint.check_unchanged()
     return _export(gather(source, checkpoint), Path(out), kind, overwrite, progress)
 

@@ -1,4 +1,4 @@
-"""Put pruning hooks on a model and take them off. Nothing else in bertprune changes a model's modules."""
+"""Put pruning hooks on a model and take them off: the only place where bertprune changes a user's model."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -238,7 +238,7 @@ def _take_off(owner: Owner) -> list[prune.BasePruningMethod]:
 
 
 def _container(hooks: Sequence[prune.BasePruningMethod]) -> prune.BasePruningMethod:
-    """Return one hook that stands for all: torch's container where there are several."""
+    """Return one hook that applies all of them: torch's container where there are several."""
     first, *others = hooks
     if not others:
         return first

@@ -229,7 +229,7 @@ _NO_LAYER = "the model has no layer {given}; it has {known}"
 _NO_TYPE = "the model has no module of type {given!r} with a {tensor}; it has {known}"
 _UNMATCHED = "{glob!r} matches no module with a {tensor}; the model has {known}"
 _NEAR = "{glob!r} matches no module with a {tensor}; the nearest are {near}"
-_CONTAINER = "{glob!r} matches no module with a {tensor}; {path} is a container: {wider!r} matches what is inside"
+_CONTAINER = "{glob!r} matches no module with a {tensor}; {path} only contains modules: select them by {wider!r}"
 
 
 def _refuse_adapters(model: nn.Module) -> None:

@@ -4,7 +4,6 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import torch
@@ -103,7 +102,9 @@ def _run(matched: MatchedStep, masks: dict[str, Tensor], generator: torch.Genera
     else:
         pairs = zip(targets, before, strict=True)
         groups = [matched.granularity.groups(target, _current(target, masks), alive) for target, alive in pairs]
-        kept = matched.scope.choose(matched.step, groups, matched.places, partial(_score, matched, generator))
+        amounts = matched.scope.amounts(matched.step, groups, matched.places)
+        scores = (_score(matched, generator, *pair) for pair in zip(groups, amounts, strict=True))
+        kept = matched.scope.keep(groups, scores, amounts)
         for target, group, keep in zip(targets, groups, kept, strict=True):
             _replace(target, group.mask(keep), masks)
         if not matched.granularity.single:

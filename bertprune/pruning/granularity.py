@@ -1,4 +1,4 @@
-"""Granularity: which entries of a tensor are pruned together. Each class here is one; its scores come from a method.
+"""Granularity: which entries of a tensor are pruned together. Each class below is one; its scores come from a method.
 
 Each class holds the pruning itself (`groups`) and the bounds that a preview gives (`alive`, `lose`, `lose_among`), so
 that a granularity is one class to add here, and its name in `scores/method.py`.
@@ -82,7 +82,7 @@ class Elements:
         return tensor.alive
 
     def lose(self, tensor: Bounds, groups: Range) -> Range:
-        """Subtract entries: low from low and high from high, since a fraction of more entries leaves more."""
+        """Subtract the least from the least and the most from the most: a fraction of more entries leaves more."""
         least, most = tensor.alive
         tensor.lose_entries(*groups)
         tensor.alive = (max(0, least - groups[0]), most - groups[1])

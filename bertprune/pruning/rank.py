@@ -233,7 +233,7 @@ def _cut_inside(parts: Sequence[_Split], rank: int, mapper: Map) -> list[Array]:
 
 
 def _drop_inside(job: tuple[_Split, int], cut: float) -> Array:
-    """Drop what is inside the bracket and below the cut, and the first so many ties."""
+    """Drop what is inside the bracket and below the cut, and the first of the ties."""
     part, ties = job
     part.mask[part.indices[part.scores < cut]] = False
     part.mask[part.indices[part.scores == cut][:ties]] = False

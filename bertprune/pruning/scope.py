@@ -1,10 +1,10 @@
-"""Scope: who is compared with whom. Each class here is one: it says how many groups each tensor loses, and which.
+"""Scope: which groups are ranked together. Each class below is a scope.
 
-Each class holds the pruning itself (`choose`) and the bounds that a preview gives (`preview`).
+Each class holds the pruning itself (`amounts`, `keep`) and the bounds that a preview gives (`preview`).
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -16,21 +16,23 @@ from .bounds import Bounds, Range
 from .granularity import Granularity, Groups
 from .rank import TensorScores, drop_lowest, drop_lowest_of_each
 
-ScoreGroups = Callable[[Groups, int], TensorScores]
-"""Scores the groups of one tensor, given how many are pruned in this tensor or in all."""
 Places = Sequence[str | Message]
 """What messages call the tensors."""
 
 
 class Scope(Protocol):
-    """Who is compared with whom."""
+    """Which groups are ranked together."""
 
-    def choose(self, step: Step, groups: Sequence[Groups], places: Places, score: ScoreGroups) -> list[Tensor]:
-        """Rank the groups of all tensors; return, tensor by tensor, which scores are kept.
+    def amounts(self, step: Step, groups: Sequence[Groups], places: Places) -> list[int]:
+        """Return, tensor by tensor, how many groups are pruned in all that are ranked together with its own.
 
-        Exactly the step's amount of the groups that are alive is dropped. `score` is called for one tensor after
-        another, since random numbers have an order. Raises RecipeError where there are not enough groups, or where
-        the method fails.
+        Raises RecipeError where there are not enough.
+        """
+
+    def keep(self, groups: Sequence[Groups], scores: Iterable[TensorScores], amounts: Sequence[int]) -> list[Tensor]:
+        """Return, tensor by tensor, which scores are kept; exactly the amounts are dropped.
+
+        `scores` may be lazy: they are taken one after another. Raises RecipeError where they cannot be ranked.
         """
 
     def preview(
@@ -45,15 +47,13 @@ class Scope(Protocol):
 class Local:
     """Each tensor by itself."""
 
-    def choose(self, step: Step, groups: Sequence[Groups], places: Places, score: ScoreGroups) -> list[Tensor]:
-        """Drop the step's amount from every tensor."""
-        amounts = [_amount(step, group.alive, where) for group, where in zip(groups, places, strict=True)]
+    def amounts(self, step: Step, groups: Sequence[Groups], places: Places) -> list[int]:
+        """Return the step's amount of each tensor."""
+        return [_amount(step, group.alive, where) for group, where in zip(groups, places, strict=True)]
 
-        def scored() -> Iterator[tuple[TensorScores, int]]:
-            for group, amount in zip(groups, amounts, strict=True):
-                yield score(group, amount), amount
-
-        return drop_lowest_of_each(scored(), choose_map(group.alive for group in groups))
+    def keep(self, groups: Sequence[Groups], scores: Iterable[TensorScores], amounts: Sequence[int]) -> list[Tensor]:
+        """Drop the lowest of every tensor."""
+        return drop_lowest_of_each(zip(scores, amounts, strict=True), choose_map(group.alive for group in groups))
 
     def preview(
         self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], places: Places, alive: Range
@@ -75,10 +75,13 @@ class Local:
 class Global:
     """All tensors together."""
 
-    def choose(self, step: Step, groups: Sequence[Groups], places: Places, score: ScoreGroups) -> list[Tensor]:
-        """Drop the step's amount from all tensors, wherever the lowest scores are."""
-        amount = _amount(step, sum(group.alive for group in groups), _EVERYWHERE)
-        return drop_lowest([score(group, amount) for group in groups], amount)
+    def amounts(self, step: Step, groups: Sequence[Groups], places: Places) -> list[int]:
+        """Return the step's amount of all tensors together, for each of them."""
+        return [_amount(step, sum(group.alive for group in groups), _EVERYWHERE)] * len(groups)
+
+    def keep(self, groups: Sequence[Groups], scores: Iterable[TensorScores], amounts: Sequence[int]) -> list[Tensor]:
+        """Drop the lowest of all tensors, wherever they are."""
+        return drop_lowest(list(scores), amounts[0])
 
     def preview(
         self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], places: Places, alive: Range
@@ -101,7 +104,7 @@ def _amount(step: Step, alive: int, where: str | Message) -> int:
     """Return how many groups a step removes of those that are alive. Raises RecipeError where there are not enough."""
     if step.count is not None and step.count > alive:
         raise RecipeError(
-            "{method}: {amount:,} would be pruned, but no more than {alive:,} are alive in {where}",
+            "{method}: cannot prune {amount:,}: no more than {alive:,} are alive in {where}",
             code="prune.not_enough", method=step.method, amount=step.count, alive=alive, where=where,
         )  # fmt: skip
     return step.amount_of(alive)

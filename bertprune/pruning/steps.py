@@ -111,7 +111,7 @@ def _try_on_shapes(matched: MatchedStep) -> None:
 
 
 def _refuse_many_globs(steps: Sequence[Step]) -> None:
-    """Refuse recipes whose globs expand too far together, although each step alone is within the limit."""
+    """Refuse recipes whose globs together expand to too many, although each step alone is within the limit."""
     if sum(count_globs(step.select) for step in steps) > MAX_GLOBS:
         raise RecipeError(
             "the braces in the globs of all steps expand to more than {most:,} globs; write fewer",

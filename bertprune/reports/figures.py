@@ -185,7 +185,7 @@ def _mark_cut(axes: Axes, cut: float, word: str) -> None:
 def _removed(mask: torch.Tensor) -> NDArray[np.bool_]:
     if mask.is_meta or not mask.numel():
         raise BertpruneError(
-            "a picture needs values; the mask of shape {shape} has none",
+            "a mask of shape {shape} has no values to draw",
             code="report.mask_without_values", shape=tuple(mask.shape),
         )  # fmt: skip
     rows = mask.shape[0] if mask.dim() > 1 else 1

@@ -105,7 +105,7 @@ def prune(
     progress(0.0, f"loading {opened.name}")
     pristine = opened.model(seed, lambda share, words: progress(0.1 * share, words))
     decision = decide(pristine, recipe, seed, opened.missing, lambda share, words: progress(0.1 + 0.7 * share, words))
-    progress(0.8, "counting what is left")
+    progress(0.8, "counting")
     counted = twin(pristine)
     attach(targets_by_name(counted), decision.masks, decision.history, mask_dtype, derive=False)
     run = PruningRun(
@@ -212,7 +212,7 @@ class PruningRun:
 
     @property
     def model(self) -> nn.Module:
-        """The pruned model, with hooks and masks, in eval mode: yours, sharing nothing; built when first asked for."""
+        """The pruned model, with hooks and masks, in eval mode; it shares no tensors and is built when first asked for."""
         if self._model is None:
             model = self.checkpoint.load(self.seed)
             attach(targets_by_name(model), self.masks, self.history, self.mask_dtype)

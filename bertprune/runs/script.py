@@ -70,12 +70,16 @@ def _head(checkpoint: Checkpoint, seed: int) -> str:
     )
 
 
+_TORCH_SCOPES = {"element": ("local", "global"), "slice": ("local",)}
+"""The scopes of torch's own functions, by what they remove."""
+
+
 def _why_not_torch(matched: MatchedStep) -> str | None:
     """Return why plain torch cannot do a step, or None where it can."""
     if not matched.method.built_in or matched.method.name not in TORCH_METHODS:
         return f"{matched.method.name} is a method of your own, which a script must register first"
-    if matched.step.scope == "global" and matched.method.removes == "slice":
-        return "torch does not rank slices of several tensors together"
+    if matched.step.scope not in _TORCH_SCOPES.get(matched.method.removes, ()):
+        return f"torch does not rank {matched.method.removes}s in scope {matched.step.scope}"
     if any(target.role for target in matched.targets):
         return "torch does not prune a part of a tensor"
     tied = next((target for target in matched.targets if target.aliases), None)

@@ -79,7 +79,7 @@ class Method:
         """Return the step's options with defaults filled in. Raises RecipeError, also for a scope it cannot do."""
         if step.scope not in self.scopes:
             raise RecipeError(
-                "{method} works in scope {scopes}, not {scope}",
+                "{method} supports scope {scopes} only, not {scope}",
                 code="method.scope", method=self.name, scopes=", ".join(self.scopes), scope=step.scope,
             )  # fmt: skip
         try:

@@ -14,7 +14,7 @@ def test_the_tokenizer_of_the_folder_is_loaded(tiny_folder, tiny_tokenizer):
 def test_a_folder_without_a_tokenizer_says_that_another_can_be_given(tiny_folder, refused):
     folder = tiny_folder("BertModel", tokenizer=False)
     assert str(refused(bp.Checkpoint.open(folder).tokenizer)) == (
-        f"{folder.name} has no tokenizer; another one can be given: a folder, a Hub id, demo or demo-mlm"
+        f"{folder.name} has no tokenizer; pass another tokenizer: a folder, a Hub id, demo or demo-mlm"
     )
 
 
@@ -27,7 +27,7 @@ def test_a_tokenizer_that_is_code_is_named_and_never_run(tiny_folder, refused, n
     set_tokenizer(folder, tokenizer_class="KoBertTokenizer" if named else None, auto_map=auto_map)
     checkpoint = bp.Checkpoint.open(folder)
     text = str(refused(checkpoint.tokenizer))
-    assert "KoBertTokenizer" in text and "is never run; another one can be given" in text
+    assert "KoBertTokenizer" in text and "is never run; pass another tokenizer" in text
     assert not harm.exists()
     assert checkpoint.load() is not None
     assert len(checkpoint.tokenizer(tiny_folder("BertModel"))) == 97

@@ -47,7 +47,7 @@ LINES = {
     f"{KEYS} {L1} --count 1 --form dense": "form 'dense' is unknown; choose one of baked, masked",
     f"{KEYS} {L1} --count 1 --seed -1": "a seed is an integer from 0 to 2^63 - 1, not -1",
     # the others
-    "export tiny-0 out": "tiny-0: not a folder in masked form; `bertprune prune --form masked` writes one",
+    "export tiny-0 out": "tiny-0 has no masks to export in another form; prune it first",
     "report tiny-0 --by colour": "--by 'colour': not a way to group; choose tensor, layer, role, module, type",
     "report tiny-0 --against demo": "compare checkpoints of the same architecture",
     "methods --methods odd.py": "odd.py: ZeroDivisionError: division by zero",

@@ -245,7 +245,7 @@ def test_a_regression_head_is_correlated_by_its_output(
 
 def test_labels_that_a_model_cannot_use_are_noted(tiny_mlm: Any, tiny_tokenizer: Any, texts: list[str]) -> None:
     report = bp.evaluate(tiny_mlm, [(text, "good") for text in texts[:9]], tokenizer=tiny_tokenizer)
-    assert report.notes == ("BertForMaskedLM has no classes: 'label' is not used",)
+    assert report.notes == ("BertForMaskedLM is not a classifier; column 'label' is ignored",)
     assert report.notes[0] in str(report)
 
 

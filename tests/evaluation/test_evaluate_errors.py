@@ -23,11 +23,11 @@ def test_outputs_that_are_not_finite_are_refused(tiny_classifier: Any, tiny_toke
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, r"batch_size=0: expected a whole number, 1 or more"),
+        ({"batch_size": 0}, r"batch_size=0: expected an integer, 1 or more"),
         ({"batch_size": True}, "batch_size=True"),
-        ({"max_length": 2}, r"max_length=2: expected a whole number of tokens from 3 to 32"),
+        ({"max_length": 2}, r"max_length=2: expected an integer from 3 to 32"),
         ({"max_length": 33}, r"max_length=33"),
-        ({"seed": -1}, "seed=-1: expected a whole number, 0 or more"),
+        ({"seed": -1}, "seed=-1: expected an integer, 0 or more"),
         ({"seed": 1.5}, "seed=1.5"),
     ],
 )
@@ -47,7 +47,7 @@ def test_a_correlation_needs_scores_that_differ(tiny_bert: Any, tiny_tokenizer: 
 
 def test_constant_outputs_have_no_correlation(tiny_bert: Any, tiny_tokenizer: Any) -> None:
     report = bp.evaluate(tiny_bert, [("good", "bad", score) for score in range(4)], tokenizer=tiny_tokenizer)
-    assert report.notes[-1] == "a model gives every example the same number: there is nothing to correlate"
+    assert report.notes[-1] == "a model's output is the same for every example, so no correlation can be computed"
     assert report.to_dict()["scores"]["spearman"]["after"]["value"] is None
 
 

@@ -151,10 +151,10 @@ def test_long_texts_are_cut_to_what_the_model_reads_and_counted(
     data = [("good " * words, "bad", float(words)) for words in (1, 2, 28, 29, 30, 90)]
     report = bp.evaluate(model, data, tokenizer=tiny_tokenizer)
     assert report.max_length == 31
-    assert report.notes[0] == "2 of 12 texts were cut to 31 tokens"
+    assert report.notes[0] == "2 of 12 texts were truncated to 31 tokens"
     shorter = bp.evaluate(model, data, tokenizer=tiny_tokenizer, max_length=10)
     assert shorter.max_length == 10
-    assert shorter.notes[0] == "4 of 12 texts were cut to 10 tokens"
+    assert shorter.notes[0] == "4 of 12 texts were truncated to 10 tokens"
 
 
 def test_a_model_with_one_segment_reads_pairs(make_tiny: Callable[..., Any], tiny_tokenizer: Any) -> None:

@@ -41,7 +41,7 @@ def test_pairs_are_scored_by_the_folders_own_modules(inside: str, sentence_folde
         np.corrcoef(expected, [row[2] for row in PAIRS])[0, 1], abs=1e-3
     )
     assert report.max_length == 12
-    assert report.notes[0] == "1 of 8 texts were cut to 12 tokens"
+    assert report.notes[0] == "1 of 8 texts were truncated to 12 tokens"
     assert report.notes[1] == f"{folder.name} embeds texts by its own modules: cls pooling, Dense 32 → 8, Normalize"
 
 

@@ -112,7 +112,7 @@ def test_meta_tensors_can_be_selected():
         ({"roles": "head"}, "selection.unknown_role", r"the role 'head'; it has attention\.key, .* and 2 more$"),
         ({"types": "Conv2d"}, "selection.unknown_type", r"'Conv2d' with a weight; it has Embedding, LayerNorm, Linear"),
         ({"tensor": "wieght"}, "selection.unknown_tensor", r"'wieght'; the model has weight, bias"),
-        ({"include": "encoder.layer.0"}, "selection.container", r"container: 'encoder\.layer\.0\.\*' matches what"),
+        ({"include": "encoder.layer.0"}, "selection.container", r"select them by 'encoder\.layer\.0\.\*'"),
         ({"include": "encoder.layer.0.attention.self.kye"}, "selection.unmatched_glob_near", r"nearest are .*\.key"),
         ({"include": ["pooler.dense", "9.*"]}, "selection.unmatched_glob", r"'9\.\*' matches no module with a weight"),
         (
@@ -120,7 +120,7 @@ def test_meta_tensors_can_be_selected():
             "selection.unmatched_glob_near",
             r"^'poolr\.\*' matches .* nearest are pooler",
         ),
-        ({"exclude": "encoder.layer.0"}, "selection.container", r"container: 'encoder\.layer\.0\.\*' matches what"),
+        ({"exclude": "encoder.layer.0"}, "selection.container", r"select them by 'encoder\.layer\.0\.\*'"),
         ({"include": "pooler.dense", "exclude": ["*", "9.*"]}, "selection.unmatched_glob", r"^'9\.\*' matches no"),
         ({"roles": "pooler", "layers": [0]}, "selection.empty", r"all conditions of the selection \(roles pooler; lay"),
         ({"exclude": "*"}, "selection.empty", r"\(exclude \*\)"),

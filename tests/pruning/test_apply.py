@@ -266,7 +266,7 @@ def test_a_seed_is_an_integer(tiny_bert, seed):
 def test_everything_and_the_last_one(tiny_bert):
     (outcome,) = bp.apply(tiny_bert, step(fraction=1.0))
     assert outcome.removed == 1024 and not tiny_bert.get_submodule(KEY).weight_mask.any()
-    with pytest.raises(RecipeError, match="1 would be pruned, but no more than 0 are alive"):
+    with pytest.raises(RecipeError, match="cannot prune 1: no more than 0 are alive"):
         bp.apply(tiny_bert, bp.Step(method="l1_unstructured", count=1, select=KEY))
 
 

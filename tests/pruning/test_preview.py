@@ -85,7 +85,7 @@ def test_certain_where_counts_decide_and_a_range_where_steps_overlap(recipe, rem
 
 def test_asking_for_too_much_is_refused():
     step = bp.Step(method="l1_unstructured", count=25, select="0")
-    with pytest.raises(RecipeError, match=r"25 would be pruned, but no more than 24 are alive in 0\.weight$"):
+    with pytest.raises(RecipeError, match=r"cannot prune 25: no more than 24 are alive in 0\.weight$"):
         preview_recipe(model("meta"), bp.Recipe(steps=[step]))
     step = bp.Step(method="ln_structured", count=7, options={"dim": 1})
     with pytest.raises(RecipeError, match=r"no more than 6 are alive in 0\.weight \(slices along dim 1\)$"):

@@ -221,7 +221,7 @@ def test_vectors_and_tensors_of_more_dimensions_are_drawn_too():
     assert shown(figures.mask(torch.ones(768))).shape == (1, 768)
     assert shown(figures.mask(torch.ones(4, 3, 2))).shape == (4, 6)
     assert shown(figures.mask(torch.tensor(1))).shape == (1, 1)
-    with pytest.raises(BertpruneError, match=r"needs values; the mask of shape \(0,\) has none"):
+    with pytest.raises(BertpruneError, match=r"mask of shape \(0,\) has no values"):
         figures.mask(torch.ones(0))
 
 

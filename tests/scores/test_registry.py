@@ -87,7 +87,7 @@ def test_a_subclass_of_torchs_base_class():
     assert torch.equal(model[0].weight_mask, again[0].weight_mask)
     (hook,) = model[0]._forward_pre_hooks.values()
     assert type(hook) is EveryOther and hook.offset == 1
-    with pytest.raises(RecipeError, match="works in scope local, not global"):
+    with pytest.raises(RecipeError, match="supports scope local only, not global"):
         bp.apply(matrix(), bp.Step(method="every_other", fraction=0.5, scope="global"))
 
 
@@ -106,7 +106,7 @@ def test_a_subclass_of_torchs_base_class():
             {"method": "ln_structured", "options": {"dim": 2}},
             r"dim 2 is out of range for 0\.weight, which has 2 dim",
         ),
-        ({"method": "random_unstructured", "scope": "global"}, r"works in scope local, not global"),
+        ({"method": "random_unstructured", "scope": "global"}, r"supports scope local only, not global"),
     ],
 )
 def test_wrong_steps_get_one_clear_line(step, words):
