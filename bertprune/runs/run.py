@@ -212,7 +212,7 @@ class PruningRun:
 
     @property
     def model(self) -> nn.Module:
-        """The pruned model, with hooks and masks, in eval mode; it shares no tensors and is built when first asked for."""
+        """The pruned model with its hooks and masks, in eval mode; yours, and built when first asked for."""
         if self._model is None:
             model = self.checkpoint.load(self.seed)
             attach(targets_by_name(model), self.masks, self.history, self.mask_dtype)
