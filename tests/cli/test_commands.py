@@ -146,7 +146,7 @@ def test_masked_folders_can_be_shown_and_baked(cli: Callable[..., Any], here: Pa
     assert cli("export masked copy --form masked").code == 0
     assert (here / "copy" / "masked.safetensors").read_bytes() == (here / "masked" / "masked.safetensors").read_bytes()
     refused = cli("export tiny-0 more")
-    assert refused.code == 2 and "holds no masks" in refused.err
+    assert refused.code == 2 and "has no masks" in refused.err
 
 
 @pytest.mark.parametrize("source", ["masked", "masked/masked.safetensors"])

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import make_model
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tiny_models import make_model
 from torch import nn
 from torch.nn.utils import prune
 
