@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tiny_models import make_model
+
+from tests.tiny_models import make_model
 
 settings.register_profile(
     "ci",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.conftest import SMALL
+from tests.tiny_models import SMALL
 
 CONFIG: dict[str, Any] = {"architectures": ["BertModel"], "model_type": "bert", **SMALL}
 ENTRY = '"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}'

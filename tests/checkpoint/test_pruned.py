@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch.nn.utils import prune
 
 import bertprune as bp
-from tests.conftest import make_model
+from tests.tiny_models import make_model
 
 KEY = "encoder.layer.0.attention.self.key"
 HALF = bp.Step(method="l1_unstructured", fraction=0.5, select=bp.Selection(types="Linear"))

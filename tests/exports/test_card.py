@@ -13,7 +13,7 @@ import bertprune as bp
 from bertprune.exports.card import card
 from bertprune.exports.contents import Contents
 from bertprune.exports.gather import gather
-from tests.conftest import make_model
+from tests.tiny_models import make_model
 
 STEP = bp.Step(method="l1_unstructured", fraction=0.25, select="encoder.layer.0.*")
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 import bertprune as bp
-from tests.conftest import make_model
+from tests.tiny_models import make_model
 
 from .conftest import KEY, RECIPE, WORDS
 from .test_baked import INPUT, bits, everything, outputs

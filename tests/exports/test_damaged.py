@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import bertprune as bp
-from tests.conftest import make_model
+from tests.tiny_models import make_model
 
 from .conftest import KEY, RECIPE
 

@@ -18,11 +18,11 @@ import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tiny_models import make_model
 from torch import nn
 from torch.nn.utils import prune
 
 import bertprune as bp
+from tests.tiny_models import make_model
 
 IDS = torch.tensor([[2, 5, 31, 3], [2, 90, 3, 0]])
 MODELS = st.sampled_from(

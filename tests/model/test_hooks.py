@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn.utils import prune
 
 import bertprune as bp
-from tests.conftest import make_model
+from tests.tiny_models import make_model
 
 IDS = torch.tensor([[3, 5, 7, 0]])
 TENTH = bp.Step(method="l1_unstructured", fraction=0.1, select="*word_embeddings")
