@@ -108,10 +108,10 @@ def _check(name: str, facts: Mapping[str, TensorFact], file: str) -> None:
 
 
 def _as_bool(mask: "Tensor", name: str, file: str) -> "Tensor":
-    import torch
+    from ..model.state import as_bool
 
-    kept = mask != 0
-    if mask.dtype != torch.bool and not torch.equal(kept.to(mask.dtype), mask):
+    kept = as_bool(mask)
+    if kept is None:
         raise CheckpointError(
             "{file}: the mask of {tensor!r} holds other values than 0 and 1",
             code="checkpoint.mask_values", file=file, tensor=shortened(name, 80),

@@ -15,7 +15,7 @@ from ..checkpoint import Checkpoint
 from ..checkpoint.masked import Pruning
 from ..errors import CheckpointError, ExportError
 from ..model.hooks import MaskDtype
-from ..model.state import State, state_of
+from ..model.state import State, as_bool, state_of
 from ..model.targets import every_target
 from ..reports.sparsity import sparsity
 from ..runs.run import PruningRun
@@ -220,8 +220,8 @@ def _as_bool(masks: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     ready: dict[int, Tensor] = {}
     for tensor, mask in masks.items():
         if id(mask) not in ready:
-            kept = mask.detach().cpu() != 0
-            if mask.dtype != torch.bool and not torch.equal(kept.to(mask.dtype), mask.detach().cpu()):
+            kept = as_bool(mask.detach().cpu())
+            if kept is None:
                 raise ExportError(
                     "{name}: the mask of {tensor} holds other values than 0 and 1",
                     code="exports.mask_values", name=name, tensor=tensor,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from .names import full_name, pruned_names
@@ -27,3 +28,9 @@ def state_of(model: nn.Module) -> State:
             dense[name] = dense.pop(f"{name}_orig")
             masks[name] = dense.pop(f"{name}_mask")
     return State(dense, masks)
+
+
+def as_bool(mask: Tensor) -> Tensor | None:
+    """Return a mask of any dtype as bool, or None where it holds other values than 0 and 1."""
+    kept = mask != 0
+    return kept if mask.dtype == torch.bool or torch.equal(kept.to(mask.dtype), mask) else None

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from ..errors import BertpruneError
 from ..model.targets import every_target
 from .counting import Count, TensorSparsity, count
-from .given import given_report
-from .sparsity import Grouping, SparsityReport
+from .sparsity import Grouping, SparsityReport, given_report
 
 
 class Reported(Protocol):

@@ -15,8 +15,7 @@ from ..errors import BertpruneError, kind_of
 from .canvas import FONTS, GREY, LABELS, check_figure, empty_figure, fix_layout, style_axes, text_colour
 from .compare import Comparison, Reported, gain
 from .counting import Count
-from .given import given_report
-from .sparsity import SparsityReport
+from .sparsity import SparsityReport, given_report
 
 _Grid = tuple[Sequence[Any], Sequence[Any], dict[tuple[Any, Any], float]]
 """Names of rows and of columns, and the shares by cell."""

@@ -236,6 +236,12 @@ def sparsity(model: nn.Module) -> SparsityReport:
     return SparsityReport(tuple(ready.get(id(target)) or count_target(target, where) for target in targets))
 
 
+def given_report(given: Any, function: str) -> SparsityReport:
+    """Return a report itself, or that of a run or a model; raises BertpruneError that names the right call."""
+    report = None if isinstance(given, type) else getattr(given, "report", given)
+    return report if isinstance(report, SparsityReport) else sparsity(given_model(given, function))
+
+
 def _sum(tensors: tuple[TensorSparsity, ...]) -> Count:
     return reduce(add, (tensor.count for tensor in tensors), Count())
 

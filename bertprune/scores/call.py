@@ -1,6 +1,6 @@
 """Call the rule of a method: what it is given is read-only, what it raises becomes one line, its result is checked.
 
-A tensor cannot be made read-only, so a user's rule gets copies, and is told where it wrote into one. The methods that
+A tensor cannot be made read-only, so a user's rule gets copies, and is refused if it writes into one. The methods that
 come with bertprune are trusted with the weights themselves.
 """
 
