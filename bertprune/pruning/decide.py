@@ -95,48 +95,56 @@ def decide(
 
 def _run(matched: MatchedStep, masks: dict[str, Tensor], generator: torch.Generator) -> StepOutcome:
     """Run one step, score × granularity × scope, and replace its targets' masks in `masks`."""
-    targets, before, old = matched.targets, _count_alive(matched.targets, masks), dict(masks)
-    slices: list[tuple[int, int] | tuple[()]] = [()] * len(targets)
+    before = _count_alive(matched.targets, masks)
+    slices: Sequence[tuple[int, int] | tuple[()]] = [()] * len(before)
     if matched.method.makes_masks:
-        _mask_by_torch_class(matched, masks, generator)
+        useful = _mask_by_torch_class(matched, masks, generator)
     else:
-        pairs = zip(targets, before, strict=True)
-        groups = [matched.granularity.groups(target, _current(target, masks), alive) for target, alive in pairs]
-        amounts = matched.scope.amounts(matched.step, groups, matched.places)
-        scores = (_score(matched, generator, *pair) for pair in zip(groups, amounts, strict=True))
-        kept = matched.scope.keep(groups, scores, amounts)
-        for target, group, keep in zip(targets, groups, kept, strict=True):
-            _replace(target, group.mask(keep), masks)
-        if not matched.granularity.single:
-            counts = zip(groups, kept, strict=True)
-            slices = [(group.alive, group.alive - count_true(keep)) for group, keep in counts]
-    after = _count_alive(targets, masks)
-    results = zip(targets, before, after, slices, strict=True)
+        useful, counted = _mask_by_scores(matched, before, masks, generator)
+        slices = slices if matched.granularity.single else counted
+    after = _count_alive(matched.targets, masks)
+    results = zip(matched.targets, before, after, slices, strict=True)
     outcome = StepOutcome(
         matched.step,
         tuple(TensorOutcome(t.name, math.prod(t.shape), n, n - left, *counts) for t, n, left, counts in results),
     )
-    if warning := _why_useless(outcome, targets, old, masks):
-        warnings.warn(warning, stacklevel=2)
+    if not useful:
+        warnings.warn(_no_effect(outcome), stacklevel=2)
     return outcome
 
 
-def _why_useless(
-    outcome: StepOutcome, targets: Sequence[Target], old: Mapping[str, Tensor], new: Mapping[str, Tensor]
-) -> NoEffectWarning | None:
+def _no_effect(outcome: StepOutcome) -> NoEffectWarning:
     """Return the warning for a step that changes no output: it removes nothing, or only what is zero already."""
     if outcome.removed == 0:
         return NoEffectWarning("{step} pruned nothing", code="prune.no_effect", step=str(outcome.step))
-    if any(_loses_values(target, old.get(target.name), new[target.name]) for target in targets):
-        return None
     return NoEffectWarning(
         "{step} pruned only values that are zero already", code="prune.only_zeros", step=str(outcome.step)
     )
 
 
-def _loses_values(target: Target, old: Tensor | None, new: Tensor) -> bool:
-    lost = ~new if old is None else old & ~new
-    return bool((lost & (target.parameter.detach() != 0)).any())
+def _mask_by_scores(
+    matched: MatchedStep, before: Sequence[int], masks: dict[str, Tensor], generator: torch.Generator
+) -> tuple[bool, list[tuple[int, int]]]:
+    """Replace masks by ranking scores.
+
+    Return whether that removes a value that is not zero; and, by tensor, how many groups were alive and are removed.
+    """
+    counts = iter(before)
+    groups = [
+        matched.granularity.groups(
+            unit, [_current(t, masks) for t in unit.targets], [next(counts) for _ in unit.targets]
+        )
+        for unit in matched.units
+    ]
+    amounts = matched.scope.amounts(matched.step, groups, matched.units)
+    scores = (_score(matched, generator, *pair) for pair in zip(groups, amounts, strict=True))
+    kept = matched.scope.keep(groups, scores, amounts)
+    useful, slices = False, []
+    for unit, group, keep in zip(matched.units, groups, kept, strict=True):
+        for target, mask in zip(unit.targets, group.masks(keep), strict=True):
+            useful |= _replace(target, mask, masks, useful)
+            slices.append((group.alive, group.alive - count_true(keep)))
+    return useful, slices
 
 
 def _score(matched: MatchedStep, generator: torch.Generator, group: Groups, pruned: int) -> TensorScores:
@@ -145,15 +153,20 @@ def _score(matched: MatchedStep, generator: torch.Generator, group: Groups, prun
     return group.scores(matched.method, matched.options, generator)
 
 
-def _mask_by_torch_class(matched: MatchedStep, masks: dict[str, Tensor], generator: torch.Generator) -> None:
-    """Let a subclass of torch's BasePruningMethod make the masks, as torch's PruningContainer does."""
+def _mask_by_torch_class(matched: MatchedStep, masks: dict[str, Tensor], generator: torch.Generator) -> bool:
+    """Let a subclass of torch's BasePruningMethod make the masks, as torch's PruningContainer does.
+
+    Return whether that removes a value that is not zero.
+    """
+    useful = False
     seed = int(torch.randint(2**62, (), generator=generator))
     for target in matched.targets:
         weight = target.parameter.detach()
         mask = _current(target, masks)
         old = torch.ones_like(weight, dtype=torch.bool) if mask is None else mask
         new = make_mask(matched.method, target.label, matched.step, matched.options, weight, old, seed)
-        _replace(target, new, masks)
+        useful |= _replace(target, new, masks, useful)
+    return useful
 
 
 def _count_alive(targets: Sequence[Target], masks: Mapping[str, Tensor]) -> list[int]:
@@ -173,12 +186,21 @@ def _current(target: Target, masks: Mapping[str, Tensor]) -> Tensor | None:
     return rows.expand(target.parameter.shape).contiguous() if mask is None else mask & rows
 
 
-def _replace(target: Target, mask: Tensor, masks: dict[str, Tensor]) -> None:
-    """Put a step's mask, which keeps nothing outside the rows that are meant, in the place of the one before."""
+def _replace(target: Target, mask: Tensor, masks: dict[str, Tensor], known_useful: bool) -> bool:
+    """Put a step's mask, which keeps nothing outside the rows that are meant, in the place of the one before.
+
+    Return whether that removes a value that is not zero, which is not looked up where it is known of the step.
+    """
     rows, old = target.row_mask(), masks.get(target.name)
     if rows is not None:
         mask = mask | (~rows if old is None else old & ~rows)
     masks[target.name] = mask
+    return known_useful or _loses_values(target, old, mask)
+
+
+def _loses_values(target: Target, old: Tensor | None, new: Tensor) -> bool:
+    lost = ~new if old is None else old & ~new
+    return bool((lost & (target.parameter.detach() != 0)).any())
 
 
 def _refuse_unprunable(tensors: Mapping[str, Tensor]) -> None:

@@ -51,14 +51,15 @@ def preview_recipe(model: nn.Module, recipe: Recipe, missing: frozenset[str] = f
     previews = []
     for number, matched in enumerate(match_steps(model, recipe, missing), start=1):
         names = tuple(target.label for target in matched.targets)
-        tensors = [bounds.of(target) for target in matched.targets]
+        units = [[bounds.of(target) for target in unit.targets] for unit in matched.units]
+        tensors = [tensor for unit in units for tensor in unit]
         together = frozenset((target.name, target.role) for target in matched.targets)
         alive = totals.get(together) or (sum(b.alive[0] for b in tensors), sum(b.alive[1] for b in tensors))
         if matched.method.makes_masks:
             removed = _anything(tensors)
         else:
             with naming_step(recipe, number):
-                removed = matched.scope.preview(matched.step, matched.granularity, tensors, matched.places, alive)
+                removed = matched.scope.preview(matched.step, matched.granularity, matched.units, units, alive)
         touched = {target.name for target in matched.targets}
         totals = {others: total for others, total in totals.items() if touched.isdisjoint(name for name, _ in others)}
         totals[together] = (alive[0] - removed[1], alive[1] - removed[0])

@@ -13,30 +13,30 @@ from ..errors import Message, RecipeError
 from ..parallel import choose_map
 from ..step import Step
 from .bounds import Bounds, Range
-from .granularity import Granularity, Groups
+from .granularity import Granularity, Groups, Unit
 from .rank import TensorScores, drop_lowest, drop_lowest_of_each
 
-Places = Sequence[str | Message]
-"""What messages call the tensors."""
+UnitBounds = Sequence[Sequence[Bounds]]
+"""The bounds of each unit's tensors."""
 
 
 class Scope(Protocol):
     """Which groups are ranked together."""
 
-    def amounts(self, step: Step, groups: Sequence[Groups], places: Places) -> list[int]:
-        """Return, tensor by tensor, how many groups are pruned in all that are ranked together with its own.
+    def amounts(self, step: Step, groups: Sequence[Groups], units: Sequence[Unit]) -> list[int]:
+        """Return, unit by unit, how many groups are pruned in all that are ranked together with its own.
 
         Raises RecipeError where there are not enough.
         """
 
     def keep(self, groups: Sequence[Groups], scores: Iterable[TensorScores], amounts: Sequence[int]) -> list[Tensor]:
-        """Return, tensor by tensor, which scores are kept; exactly the amounts are dropped.
+        """Return, unit by unit, which scores are kept; exactly the amounts are dropped.
 
         `scores` may be lazy: they are taken one after another. Raises RecipeError where they cannot be ranked.
         """
 
     def preview(
-        self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], places: Places, alive: Range
+        self, step: Step, granularity: Granularity, units: Sequence[Unit], bounds: UnitBounds, alive: Range
     ) -> Range:
         """Return the least and the most entries that the step would remove, and take them from the bounds.
 
@@ -45,53 +45,53 @@ class Scope(Protocol):
 
 
 class Local:
-    """Each tensor by itself."""
+    """Each unit by itself."""
 
-    def amounts(self, step: Step, groups: Sequence[Groups], places: Places) -> list[int]:
-        """Return the step's amount of each tensor."""
-        return [_amount(step, group.alive, where) for group, where in zip(groups, places, strict=True)]
+    def amounts(self, step: Step, groups: Sequence[Groups], units: Sequence[Unit]) -> list[int]:
+        """Return the step's amount of each unit."""
+        return [_amount(step, group.alive, unit.where) for group, unit in zip(groups, units, strict=True)]
 
     def keep(self, groups: Sequence[Groups], scores: Iterable[TensorScores], amounts: Sequence[int]) -> list[Tensor]:
-        """Drop the lowest of every tensor."""
+        """Drop the lowest of every unit."""
         return drop_lowest_of_each(zip(scores, amounts, strict=True), choose_map(group.alive for group in groups))
 
     def preview(
-        self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], places: Places, alive: Range
+        self, step: Step, granularity: Granularity, units: Sequence[Unit], bounds: UnitBounds, alive: Range
     ) -> Range:
-        """Add up what each tensor would lose."""
+        """Add up what each unit would lose."""
         removed = [
-            granularity.lose(tensor, _amount_bounds(step, granularity.alive(tensor), where))
-            for tensor, where in zip(tensors, places, strict=True)
+            granularity.lose(tensors, _amount_bounds(step, granularity.alive(tensors), unit.where))
+            for tensors, unit in zip(bounds, units, strict=True)
         ]
         low, high = sum(least for least, _ in removed), sum(most for _, most in removed)
         if granularity.single and step.fraction is not None:
             # the tensors' own bounds may be wide where their sum is certain
-            rounding = len(tensors) / 2
+            rounding = len(units) / 2
             low = max(low, math.floor(step.fraction * alive[0] - rounding))
             high = min(high, math.ceil(step.fraction * alive[1] + rounding))
         return low, high
 
 
 class Global:
-    """All tensors together."""
+    """All units together."""
 
-    def amounts(self, step: Step, groups: Sequence[Groups], places: Places) -> list[int]:
-        """Return the step's amount of all tensors together, for each of them."""
+    def amounts(self, step: Step, groups: Sequence[Groups], units: Sequence[Unit]) -> list[int]:
+        """Return the step's amount of all units together, for each of them."""
         return [_amount(step, sum(group.alive for group in groups), _EVERYWHERE)] * len(groups)
 
     def keep(self, groups: Sequence[Groups], scores: Iterable[TensorScores], amounts: Sequence[int]) -> list[Tensor]:
-        """Drop the lowest of all tensors, wherever they are."""
+        """Drop the lowest of all units, wherever they are."""
         return drop_lowest(list(scores), amounts[0])
 
     def preview(
-        self, step: Step, granularity: Granularity, tensors: Sequence[Bounds], places: Places, alive: Range
+        self, step: Step, granularity: Granularity, units: Sequence[Unit], bounds: UnitBounds, alive: Range
     ) -> Range:
-        """Bound what the tensors would lose together."""
+        """Bound what the units would lose together."""
         groups = alive
         if not granularity.single:
-            each = [granularity.alive(tensor) for tensor in tensors]
+            each = [granularity.alive(tensors) for tensors in bounds]
             groups = (sum(least for least, _ in each), sum(most for _, most in each))
-        return granularity.lose_among(tensors, _amount_bounds(step, groups, _EVERYWHERE), alive)
+        return granularity.lose_among(bounds, _amount_bounds(step, groups, _EVERYWHERE), alive)
 
 
 _EVERYWHERE = Message("all selected tensors together", code="prune.everywhere")

@@ -8,14 +8,14 @@ from typing import Any, get_args
 import torch
 from torch import nn
 
-from ..errors import Message, RecipeError, SelectionError, shown
+from ..errors import RecipeError, SelectionError, shown
 from ..model.globs import MAX_GLOBS, count_globs
 from ..model.hooks import MaskDtype
 from ..model.targets import Target, find_targets
 from ..recipe import Recipe
 from ..scores import Method, find_method, make_hook
 from ..step import Step
-from .granularity import GRANULARITIES, Granularity
+from .granularity import GRANULARITIES, Granularity, Unit
 from .scope import SCOPES, Scope
 
 
@@ -30,12 +30,12 @@ class MatchedStep:
     """The method's options, defaults filled in."""
     granularity: Granularity
     scope: Scope
-    targets: tuple[Target, ...]
+    units: tuple[Unit, ...]
 
     @property
-    def places(self) -> list[str | Message]:
-        """What messages call the targets."""
-        return [self.granularity.where(target.label) for target in self.targets]
+    def targets(self) -> tuple[Target, ...]:
+        """The tensors of all units."""
+        return tuple(target for unit in self.units for target in unit.targets)
 
 
 def check_seed(seed: Any) -> None:
@@ -84,10 +84,10 @@ def _match(model: nn.Module, step: Step, missing: frozenset[str]) -> MatchedStep
     targets = find_targets(model, step.select, missing)
     for target in targets:
         _refuse_no_floats(target)
-        granularity.check(method.name, target)
+    units = tuple(granularity.units(method.name, targets))
     if method.makes_masks:
         make_hook(method, targets[0].label, step, options)
-    matched = MatchedStep(step, method, options, granularity, SCOPES[step.scope], targets)
+    matched = MatchedStep(step, method, options, granularity, SCOPES[step.scope], units)
     if method.built_in and not method.elementwise and not method.draws:
         _try_on_shapes(matched)
     return matched
@@ -106,8 +106,10 @@ def _try_on_shapes(matched: MatchedStep) -> None:
     """Call a function of ours with shapes alone, one of each: some of torch's norms exist for some shapes only."""
     for target in {target.parameter.shape: target for target in reversed(matched.targets)}.values():
         empty = nn.Parameter(torch.empty_like(target.parameter, device="meta"), requires_grad=False)
-        groups = matched.granularity.groups(replace(target, parameter=empty, mask=None), None, empty.numel())
-        groups.scores(matched.method, matched.options, torch.Generator())
+        unit = Unit((replace(target, parameter=empty, mask=None),), "")
+        matched.granularity.groups(unit, [None], [empty.numel()]).scores(
+            matched.method, matched.options, torch.Generator()
+        )
 
 
 def _refuse_many_globs(steps: Sequence[Step]) -> None:
