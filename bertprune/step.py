@@ -1,6 +1,7 @@
 """Steps: one act of pruning, its method, amount, scope and selection, as data."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -20,10 +21,29 @@ from .errors import Message
 from .selection import Selection
 from .validation import FrozenModel
 
-ScopeName = Literal["local", "global"]
+ScopeName = Literal["local", "row", "global"]
+Kind = Literal["element", "slice", "row", "column", "pattern", "block", "neuron", "head"]
+"""What is pruned together: `pattern` is N:M, and `slice` is along the option `dim` of torch's structured methods."""
 Option = StrictBool | StrictInt | StrictFloat | StrictStr | None
 
+_GRANULARITY = re.compile(
+    r"(?P<kind>element|row|column|neuron|head)|(?P<kept>\d{1,4}):(?P<of>\d{1,4})|block:(?P<height>\d{1,5})x(?P<width>\d{1,5})"
+)
 _INFINITIES = {"inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
+
+
+def parse_granularity(text: str) -> tuple[Kind, tuple[int, ...]] | None:
+    """Return the kind of a granularity and its numbers: N and M, or the rows and columns of a block; None for none."""
+    match = _GRANULARITY.fullmatch(text)
+    if match is None:
+        return None
+    if match["kind"]:
+        return match["kind"], ()  # type: ignore[return-value]
+    if match["kept"]:
+        kept, of = int(match["kept"]), int(match["of"])
+        return ("pattern", (kept, of)) if 0 < kept < of else None
+    size = int(match["height"]), int(match["width"])
+    return ("block", size) if min(size) > 0 else None
 
 
 def _as_selection(value: Any) -> Any:
@@ -46,9 +66,17 @@ class Step(FrozenModel):
     fraction: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
     """The share to prune of what is still alive (0 < f ≤ 1); give this or `count`."""
     count: Annotated[int, Field(strict=True, ge=1)] | None = None
-    """How many to prune: entries, or slices for structured methods; in each tensor (local) or in total (global)."""
+    """How many to prune, of what the granularity says: in each tensor or layer (`local`), in each row (`row`), or in
+    total (`global`)."""
     scope: ScopeName = "local"
-    """`local`: each tensor is ranked by itself. `global`: all selected tensors are ranked together."""
+    """`local`: each tensor is ranked by itself, or each layer for neurons and heads. `row`: each output row by itself.
+    `global`: all selected tensors are ranked together."""
+    granularity: StrictStr | None = None
+    """What goes together: `element`, `row`, `column`, `2:4` or any N:M (keeps N of each M along the input; then neither
+    fraction nor count), `block:RxC`, `neuron`, `head`; the method's own by default."""
+    reconstruct: StrictBool = False
+    """Whether what stays is solved anew on the calibration texts to make up for what goes, layer by layer; it is kept
+    where that lowers the drift of the model's output on texts that were held back."""
     select: Annotated[Selection, BeforeValidator(_as_selection)] = Selection()
     """The tensors to prune; a glob or a list of globs is short for `Selection(include=…)`."""
     options: Mapping[StrictStr, Option] = Field(default_factory=dict)
@@ -69,9 +97,35 @@ class Step(FrozenModel):
         infinite = (math.inf, -math.inf)
         return {key: str(value) if value in infinite else value for key, value in options.items()}
 
+    @field_validator("granularity")
+    @classmethod
+    def _known_granularity(cls, text: str | None) -> str | None:
+        if text is not None and parse_granularity(text) is None:
+            raise ValueError(
+                Message(
+                    "should be element, row, column, neuron, head, N:M such as 2:4, or block:RxC such as block:4x4",
+                    code="field.granularity",
+                )
+            )
+        return text
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether the granularity is N:M, which is its own amount."""
+        return self.granularity is not None and ":" in self.granularity and not self.granularity.startswith("block")
+
     @model_validator(mode="after")
     def _one_amount(self) -> Self:
-        if (self.fraction is None) == (self.count is None):
+        if self.is_pattern:
+            if self.fraction is not None or self.count is not None:
+                raise ValueError(
+                    Message(
+                        "give neither fraction nor count with {granularity}, which says how many stay",
+                        code="field.pattern_amount",
+                        granularity=self.granularity,
+                    )
+                )
+        elif (self.fraction is None) == (self.count is None):
             raise ValueError(
                 Message(
                     "give either fraction (0 < f ≤ 1) or count (an integer ≥ 1), and not both", code="field.one_amount"
@@ -80,7 +134,9 @@ class Step(FrozenModel):
         return self
 
     def __hash__(self) -> int:
-        return hash((self.method, self.fraction, self.count, self.scope, self.select, tuple(self.options.items())))
+        options = tuple(self.options.items())
+        how = (self.method, self.fraction, self.count, self.scope, self.granularity, self.reconstruct)
+        return hash((*how, self.select, options))
 
     @property
     def amount(self) -> int | float | None:
@@ -105,6 +161,12 @@ class Step(FrozenModel):
 
     def __str__(self) -> str:
         """Describe the step in one line, as the tables do."""
-        amount = f"{self.fraction:.4g}" if self.fraction is not None else f"{self.count:,}"
+        words = [self.method]
+        if self.fraction is not None:
+            words.append(f"{self.fraction:.4g}")
+        elif self.count is not None:
+            words.append(f"{self.count:,}")
+        words += [*([self.granularity] if self.granularity else []), *([] if self.is_pattern else [self.scope])]
+        words[-1] += ", reconstructed" if self.reconstruct else ""
         options = "".join(f", {key}={value}" for key, value in self.options.items())
-        return f"{self.method} {amount} {self.scope}{options} on {self.select}"
+        return f"{' '.join(words)}{options} on {self.select}"

@@ -46,7 +46,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class _Base:
+class Encoder:
     """The base model that was found: its table, its config, and the prefix of its paths."""
 
     prefix: str
@@ -62,7 +62,7 @@ def places(model: nn.Module) -> dict[str, Place]:
     Modules outside the base model have the role `head`; the root has no place. A custom model around exactly one
     such encoder works too, and so do wrappers such as DataParallel. Any other model gives an empty dict.
     """
-    base = _find_base(model)
+    base = encoder(model)
     if base is None:
         return {}
     paths = [path for path, _ in model.named_modules(remove_duplicate=False) if path]
@@ -71,13 +71,22 @@ def places(model: nn.Module) -> dict[str, Place]:
     return {path: _place(path, base, numbers) for path in paths}
 
 
+def layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return the encoder's layers, each once, with their paths; none for a model of an unknown family."""
+    base = encoder(model)
+    if base is None:
+        return []
+    named = model.named_modules()
+    return [(path, module) for path, module in named if _is_layer(path.removeprefix(base.prefix), base.family)]
+
+
 def base_prefix(model: nn.Module) -> str:
     """Return the prefix of the base model's paths: "bert." in a BertForX, "" in a bare or unknown model."""
-    base = _find_base(model)
+    base = encoder(model)
     return base.prefix if base else ""
 
 
-def _place(path: str, base: _Base, layers: Mapping[str, int]) -> Place:
+def _place(path: str, base: Encoder, layers: Mapping[str, int]) -> Place:
     family = base.family
     if not path.startswith(base.prefix):
         return Place(family.name, None, None if base.prefix.startswith(path + ".") else "head")
@@ -100,7 +109,7 @@ def _is_layer(inner: str, family: Family) -> bool:
     return all(part.isdecimal() if want == "{}" else part == want for part, want in zip(parts, wanted, strict=True))
 
 
-def _uses(base: _Base, number: int, layers: int) -> int:
+def _uses(base: Encoder, number: int, layers: int) -> int:
     """Count how often a forward pass runs a layer; transformers spreads its passes evenly over the groups."""
     if base.family.shared_by is None:
         return 1
@@ -109,9 +118,9 @@ def _uses(base: _Base, number: int, layers: int) -> int:
     return sum(int(one / (passes / groups)) == group for one in range(passes))
 
 
-def _find_base(model: nn.Module) -> _Base | None:
-    """Find the base model; None if none or several are known."""
-    found: list[_Base] = []
+def encoder(model: nn.Module) -> Encoder | None:
+    """Find the encoder of a known family; None if there is none or several."""
+    found: list[Encoder] = []
     for path, module in model.named_modules():
         inside = any(f"{path}.".startswith(base.prefix) for base in found)
         base = None if inside else _base_of(path, module)
@@ -120,7 +129,7 @@ def _find_base(model: nn.Module) -> _Base | None:
     return found[0] if len(found) == 1 else None
 
 
-def _base_of(path: str, module: nn.Module) -> _Base | None:
+def _base_of(path: str, module: nn.Module) -> Encoder | None:
     """Return the base model in a pretrained model, if that is of a known family and is an encoder alone.
 
     Its submodules have the config too, but no `base_model_prefix`, or no layers where the table expects them. The class
@@ -131,7 +140,7 @@ def _base_of(path: str, module: nn.Module) -> _Base | None:
     if not isinstance(prefix, str) or family is None or getattr(config, "is_encoder_decoder", False):
         return None
     parts = [path, prefix if prefix in module._modules else ""]
-    base = _Base("".join(f"{part}." for part in parts if part), family, config)
+    base = Encoder("".join(f"{part}." for part in parts if part), family, config)
     return base if _has_layers(module, parts[1], family) else None
 
 

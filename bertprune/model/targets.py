@@ -123,7 +123,7 @@ def find_targets(model: nn.Module, selection: Selection, missing: Iterable[str] 
     parameters that the checkpoint lacks; they are never selected. Meta tensors work too.
     Raises SelectionError where one of the conditions, or all of them together, match nothing.
     """
-    _refuse_adapters(model)
+    refuse_adapters(model)
     matcher = _Matcher(model, selection)
     matching = [target for target in matcher.candidates if matcher.matches(target)]
     unavailable = frozenset(missing)
@@ -141,6 +141,18 @@ def find_targets(model: nn.Module, selection: Selection, missing: Iterable[str] 
     )
 
 
+def matching_paths(model: nn.Module, selection: Selection) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the paths of the modules whose weights the selection matches, and of those that it excludes.
+
+    Raises SelectionError where one of the conditions matches nothing.
+    """
+    matcher = _Matcher(model, selection)
+    matched = frozenset(
+        owner.path for target in matcher.candidates if matcher.matches(target) for owner in target.owners
+    )
+    return matched, frozenset(owner.path for owner in matcher.owners if matcher.excludes(owner))
+
+
 class _Matcher:
     """The conditions of a selection, checked against a model. Raises SelectionError where one matches nothing."""
 
@@ -155,9 +167,13 @@ class _Matcher:
 
     def matches(self, target: Target) -> bool:
         """Return whether one owner meets all conditions and none is excluded."""
-        if any(self.globs.match(glob, owner.path) for glob in self.selection.exclude for owner in target.owners):
+        if any(self.excludes(owner) for owner in target.owners):
             return False
         return any(self._meets_all(owner) for owner in target.owners)
+
+    def excludes(self, owner: Owner) -> bool:
+        """Return whether the selection names this owner under `exclude`."""
+        return any(self.globs.match(glob, owner.path) for glob in self.selection.exclude)
 
     def parts(self, target: Target) -> Iterator[Target]:
         """Split a fused projection into the parts whose roles are asked for; others stay whole."""
@@ -232,7 +248,7 @@ _NEAR = "{glob!r} matches no module with a {tensor}; the nearest are {near}"
 _CONTAINER = "{glob!r} matches no module with a {tensor}; {path} only contains modules: select them by {wider!r}"
 
 
-def _refuse_adapters(model: nn.Module) -> None:
+def refuse_adapters(model: nn.Module) -> None:
     """Refuse a model with adapters: merging them later would write over what pruning left. Raises SelectionError."""
     for path, module in model.named_modules():
         if type(module).__module__.startswith("peft."):

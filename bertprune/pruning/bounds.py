@@ -19,6 +19,8 @@ class Bounds:
         self.alive: Range = (size, size)
         self.slices: list[int] | None = list(self.shape)
         """Living slices along each axis, while only whole slices were pruned; None once single entries were."""
+        self.coupled: dict[int, int] | None = {}
+        """Living groups by their number in the whole tensor, while nothing else was pruned; None once it was."""
 
     def slice_size(self, dim: int) -> int:
         """Return the number of entries in a whole slice."""
@@ -34,10 +36,12 @@ class Bounds:
         """Take from `low` to `high` entries, wherever they are."""
         self.alive = (max(0, self.alive[0] - high), max(0, self.alive[1] - low))
         if high:
-            self.slices = None
+            self.slices = self.coupled = None
 
     def lose_slices(self, dim: int, slices: Range) -> Range:
         """Take whole slices; return how many entries that removes."""
+        if slices[1]:
+            self.coupled = None
         if self.slices is not None:
             gone = slices[0] * self.alive[0] // max(1, self.slices[dim])
             self.slices[dim] -= slices[0]
@@ -48,6 +52,24 @@ class Bounds:
         high = min(slices[1] * size, self.alive[1])
         low = min(high, max(slices[0], self.alive[0] - left * size))
         self.lose_entries(low, high)
+        return low, high
+
+    def living_groups(self, number: int) -> Range:
+        """Return how many of so many equal groups of the whole tensor can have anything alive."""
+        if self.coupled is not None and self.coupled.keys() <= {number}:
+            return (self.coupled.get(number, number),) * 2
+        size = max(1, math.prod(self.shape) // max(1, number))
+        return math.ceil(self.alive[0] / size), min(number, self.alive[1])
+
+    def lose_groups(self, number: int, groups: Range) -> Range:
+        """Take some of so many equal groups; return how many entries that removes."""
+        known, size = self.coupled, math.prod(self.shape) // max(1, number)
+        exact = known is not None and known.keys() <= {number} and groups[0] == groups[1]
+        low, high = groups[0] * (size if exact else 0), min(groups[1] * size, self.alive[1])
+        living = self.living_groups(number)[0]
+        self.lose_entries(low, high)
+        if exact:
+            self.coupled = {number: living - groups[0]}
         return low, high
 
 

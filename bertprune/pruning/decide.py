@@ -17,6 +17,7 @@ from ..scores import make_mask
 from ..step import Step
 from .granularity import Groups
 from .rank import TensorScores, count_true
+from .scope import Amount
 from .steps import MatchedStep, check_seed, match_steps, naming_step
 
 
@@ -147,10 +148,10 @@ def _mask_by_scores(
     return useful, slices
 
 
-def _score(matched: MatchedStep, generator: torch.Generator, group: Groups, pruned: int) -> TensorScores:
-    if matched.method.draws and not pruned:  # torch draws no random numbers where nothing is pruned
+def _score(matched: MatchedStep, generator: torch.Generator, group: Groups, pruned: Amount) -> TensorScores:
+    if matched.method.draws and not np.any(pruned):  # torch draws no random numbers where nothing is pruned
         return group.unscored()
-    return group.scores(matched.method, matched.options, generator)
+    return group.scores(matched.method, matched.options, generator, {})
 
 
 def _mask_by_torch_class(matched: MatchedStep, masks: dict[str, Tensor], generator: torch.Generator) -> bool:

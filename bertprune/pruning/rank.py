@@ -80,7 +80,7 @@ def drop_lowest(tensors: Sequence[TensorScores], k: int, mapper: Map | None = No
         raise ValueError(f"cannot drop {k} of {alive}")
     if k in (0, alive):
         return [_all(scores, keep=k == 0) for scores in tensors]
-    dtype = _exact_dtype(tensors)
+    dtype = exact_dtype(tensors)
     if len(tensors) > 1 and sum(sizes) <= SAMPLE:
         (mask,) = _cut([_merged(tensors, dtype)], k, alive, dtype, map_serially)
         masks = np.split(mask, np.cumsum(sizes)[:-1])
@@ -110,7 +110,7 @@ def _all(tensor: TensorScores, keep: bool) -> Tensor:
     return torch.full(tensor.values.shape, keep, dtype=torch.bool, device=tensor.values.device)
 
 
-def _exact_dtype(tensors: Sequence[TensorScores]) -> torch.dtype:
+def exact_dtype(tensors: Sequence[TensorScores]) -> torch.dtype:
     """Choose a dtype that NumPy compares fast and that holds every score of a floating-point tensor exactly."""
     half_or_single = (torch.float16, torch.bfloat16, torch.float32)
     return torch.float32 if all(tensor.values.dtype in half_or_single for tensor in tensors) else torch.float64
@@ -121,14 +121,15 @@ def _merged(tensors: Sequence[TensorScores], dtype: torch.dtype) -> TensorScores
     scores, alive = [], []
     for tensor in tensors:
         for _, piece, living in tensor.pieces(dtype):
-            _refuse_nan(tensor, bool(np.isnan(piece if living is None else piece[living]).any()))
+            refuse_nan(tensor, bool(np.isnan(piece if living is None else piece[living]).any()))
             scores.append(piece)
             alive.append(np.ones(piece.size, bool) if living is None else living)
     count = sum(tensor.count for tensor in tensors)
     return TensorScores("all", torch.from_numpy(np.concatenate(scores)), count, torch.from_numpy(np.concatenate(alive)))
 
 
-def _refuse_nan(tensor: TensorScores, found: bool) -> None:
+def refuse_nan(tensor: TensorScores, found: bool) -> None:
+    """Refuse scores that cannot be ranked. Raises RecipeError."""
     if found:
         raise RecipeError("{tensor}: a score is NaN and cannot be ranked", code="prune.nan_score", tensor=tensor.name)
 
@@ -215,7 +216,7 @@ def _split(tensor: TensorScores, dtype: torch.dtype, low: float, high: float) ->
         inside = np.flatnonzero(over & under)
         above_low = int(np.count_nonzero(over))
         # every number is over the low end, under the high one, or both
-        _refuse_nan(tensor, above_low + int(np.count_nonzero(under)) - inside.size != size)
+        refuse_nan(tensor, above_low + int(np.count_nonzero(under)) - inside.size != size)
         below += size - above_low
         indices.append((inside + where.start).astype(index_dtype))
         found.append(scores[inside])
@@ -254,7 +255,7 @@ def _count(tensor: TensorScores, dtype: torch.dtype, edge: float) -> tuple[int, 
         scores = scores if living is None else scores[living]
         under, equal = int(np.count_nonzero(scores < edge)), int(np.count_nonzero(scores == edge))
         unlike = under + equal + int(np.count_nonzero(scores > edge)) != scores.size
-        _refuse_nan(tensor, unlike and bool(np.isnan(scores).any()))  # the edge may be another tensor's NaN
+        refuse_nan(tensor, unlike and bool(np.isnan(scores).any()))  # the edge may be another tensor's NaN
         below += under
         ties += equal
     return below, ties

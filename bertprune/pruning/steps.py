@@ -11,12 +11,12 @@ from torch import nn
 from ..errors import RecipeError, SelectionError, shown
 from ..model.globs import MAX_GLOBS, count_globs
 from ..model.hooks import MaskDtype
-from ..model.targets import Target, find_targets
+from ..model.targets import Owner, Target
 from ..recipe import Recipe
 from ..scores import Method, find_method, make_hook
-from ..step import Step
+from ..step import Kind, Step, parse_granularity
 from .granularity import GRANULARITIES, Granularity, Unit
-from .scope import SCOPES, Scope
+from .scope import PATTERN, SCOPES, Scope
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class MatchedStep:
     granularity: Granularity
     scope: Scope
     units: tuple[Unit, ...]
+
+    @property
+    def needs_texts(self) -> bool:
+        """Whether the step reads calibration texts."""
+        return self.method.needs_texts or self.step.reconstruct
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -80,17 +85,71 @@ def naming_step(recipe: Recipe, number: int) -> Iterator[None]:
 def _match(model: nn.Module, step: Step, missing: frozenset[str]) -> MatchedStep:
     method = find_method(step.method)
     options = method.check_options(step)
-    granularity = GRANULARITIES[method.removes](options)
-    targets = find_targets(model, step.select, missing)
-    for target in targets:
+    kind, numbers = _granularity_of(step, method)
+    _check_combination(step, method, kind)
+    granularity = GRANULARITIES[kind](options, *numbers)
+    units = tuple(granularity.units(method.name, model, step.select, missing))
+    scope = PATTERN if kind == "pattern" else SCOPES[step.scope]
+    matched = MatchedStep(step, method, options, granularity, scope, units)
+    for target in matched.targets:
         _refuse_no_floats(target)
-    units = tuple(granularity.units(method.name, targets))
+    if matched.needs_texts:
+        for unit in units:
+            check_linear(unit.targets[0], method.name)
     if method.makes_masks:
-        make_hook(method, targets[0].label, step, options)
-    matched = MatchedStep(step, method, options, granularity, SCOPES[step.scope], units)
-    if method.built_in and not method.elementwise and not method.draws:
+        make_hook(method, matched.targets[0].label, step, options)
+    if method.built_in and kind == "slice" and step.options and not method.draws:
         _try_on_shapes(matched)
     return matched
+
+
+def _granularity_of(step: Step, method: Method) -> tuple[Kind, tuple[int, ...]]:
+    """Return what a step prunes together. Raises RecipeError where its method cannot."""
+    given = None if step.granularity is None else parse_granularity(step.granularity)
+    kind, numbers = given or (method.granularities[0], ())
+    if kind not in method.granularities:
+        raise RecipeError(
+            "{method} does not prune by {granularity}; it prunes by {known}",
+            code="method.granularity", method=method.name, granularity=step.granularity,
+            known=", ".join(method.granularities),
+        )  # fmt: skip
+    if given is None and kind in ("pattern", "block"):
+        raise RecipeError(
+            "{method} prunes by {kind}: say by which, such as granularity: {example}",
+            code="method.which_granularity", method=method.name, kind=kind, example="2:4" if kind == "pattern" else "block:4x4",
+        )  # fmt: skip
+    return kind, numbers
+
+
+def _check_combination(step: Step, method: Method, kind: Kind) -> None:
+    """Refuse a scope or a reconstruction that has no meaning with a granularity. Raises RecipeError."""
+    scopes = {"element": ("local", "row", "global"), "pattern": ("local",)}.get(kind, ("local", "global"))
+    if step.scope not in scopes:
+        raise RecipeError(
+            "scope {scope} has no meaning with granularity {granularity}; it has {known}",
+            code="recipe.scope_of_granularity", scope=step.scope, granularity=step.granularity or kind,
+            known=", ".join(scopes),
+        )  # fmt: skip
+    if step.reconstruct and (kind in ("row", "slice") or method.makes_masks):
+        raise RecipeError(
+            "{method} by {granularity} cannot be reconstructed: nothing that stays could make up for it",
+            code="recipe.reconstruct", method=method.name, granularity=step.granularity or kind,
+        )  # fmt: skip
+
+
+def check_linear(target: Target, method: str) -> None:
+    """Refuse a tensor that is not the weight of a linear layer: only that has inputs. Raises SelectionError."""
+    if linear_owner(target) is None:
+        raise SelectionError(
+            "{method} needs the inputs of a linear layer, and {tensor} is none; leave it out by select",
+            code="calibration.not_linear", method=method, tensor=target.label,
+        )  # fmt: skip
+
+
+def linear_owner(target: Target) -> Owner | None:
+    """Return the linear layer of which a target is the weight; None where it is none's."""
+    owners = (owner for owner in target.owners if owner.tensor == "weight" and isinstance(owner.module, nn.Linear))
+    return next(owners, None)
 
 
 def _refuse_no_floats(target: Target) -> None:
@@ -107,9 +166,8 @@ def _try_on_shapes(matched: MatchedStep) -> None:
     for target in {target.parameter.shape: target for target in reversed(matched.targets)}.values():
         empty = nn.Parameter(torch.empty_like(target.parameter, device="meta"), requires_grad=False)
         unit = Unit((replace(target, parameter=empty, mask=None),), "")
-        matched.granularity.groups(unit, [None], [empty.numel()]).scores(
-            matched.method, matched.options, torch.Generator()
-        )
+        groups = matched.granularity.groups(unit, [None], [empty.numel()])
+        groups.scores(matched.method, matched.options, torch.Generator(), {})
 
 
 def _refuse_many_globs(steps: Sequence[Step]) -> None:

@@ -17,20 +17,29 @@ from torch.nn.utils.prune import BasePruningMethod, PruningContainer
 from ..errors import RecipeError
 from ..seeded import Seeded
 from ..step import Step
+from .grid import Grid
 from .method import Method, describe_exception
 
 _PRUNING_TYPES = ("unstructured", "structured", "global")
 
 
-def score(method: Method, tensor: str, weight: Tensor, shape: tuple[int, ...], **arguments: Any) -> Tensor:
-    """Score the weight of that name by the method's function, with those of the arguments that it asks for.
+def score(
+    method: Method,
+    tensor: str,
+    weight: Tensor,
+    shape: tuple[int, ...],
+    options: Mapping[str, Any],
+    /,
+    **offered: Any,
+) -> Tensor:
+    """Score the weight of that name by the method's function, with its options and what it asks for of the offered.
 
     `shape` is the shape that the scores must have: one for each group of the granularity. Raises RecipeError where the
     function fails, writes into what it is given, or returns anything but a tensor of numbers of that shape.
     """
-    asked = {key: value for key, value in arguments.items() if key in method.parameters}
+    asked = {key: value for key, value in offered.items() if key in method.parameters}
     with _lent(method, tensor, weight, asked.get("mask")) as (values, mask):
-        scores = method.rule(values, **(asked | {"mask": mask} if "mask" in asked else asked))
+        scores = method.rule(values, **(asked | {"mask": mask} if "mask" in asked else asked), **options)
     if found := _no_numbers(scores, weight.device):
         raise RecipeError(
             "{method}: scores of {tensor} must be a tensor of real numbers, not {found}",
@@ -39,6 +48,30 @@ def score(method: Method, tensor: str, weight: Tensor, shape: tuple[int, ...], *
     _check_shape(method, tensor, shape, scores.shape)
     checked: Tensor = scores.detach()
     return checked
+
+
+def score_groups(
+    method: Method,
+    tensor: str,
+    weight: Tensor,
+    grid: Grid,
+    options: Mapping[str, Any],
+    /,
+    **offered: Any,
+) -> Tensor:
+    """Score the groups of a matrix, (groups): by the method's own function of groups, or the sum of entries' scores.
+
+    The arguments are those of `score`. Raises RecipeError as that does.
+    """
+    if method.group_rule is not None:
+        asked = {key: value for key, value in offered.items() if key in method.parameters}
+        with _in_one_line(method, tensor):
+            return method.group_rule(weight, grid, **asked, **options)
+    if method.elementwise:
+        rule = score_pieces(method, tensor, options)
+        flat = rule(weight.detach().reshape(-1).to(torch.promote_types(weight.dtype, torch.float32)).numpy(force=True))
+        return grid.sums(torch.from_numpy(flat).view(weight.shape).to(weight.device))
+    return grid.sums(score(method, tensor, weight, tuple(weight.shape), options, **offered))
 
 
 def score_pieces(method: Method, tensor: str, options: Mapping[str, Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:

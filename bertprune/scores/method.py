@@ -10,13 +10,17 @@ from typing import Any, Literal, TypeVar, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from ..errors import Message, RecipeError, shortened
-from ..step import ScopeName, Step
+from ..step import Kind, ScopeName, Step
 from ..validation import describe_problem
+from .grid import GROUP_RULES, GroupRule
+from .statistics import InputNorms
 
 Removes = Literal["element", "slice"]
+GROUPED: tuple[Kind, ...] = ("element", "row", "column", "pattern", "block", "neuron", "head")
+"""What a score of entries can rank: entries, or groups by the sum of their entries' scores."""
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 
-FROM_ENGINE = frozenset({"generator", "mask", "amount"})
+FROM_ENGINE = frozenset({"generator", "mask", "amount", "inputs", "gradients"})
 """Keyword arguments that the engine fills in; every other one is an option of the method."""
 
 
@@ -35,7 +39,9 @@ class Method:
     removes: Removes
     """`element`: single entries. `slice`: all entries that share an index along the option `dim`."""
     scopes: tuple[ScopeName, ...]
-    """Whether it ranks within each tensor, among all of them, or can do both."""
+    """Whether it ranks within each tensor, within each row, or among all tensors."""
+    granularities: tuple[Kind, ...]
+    """What a step may prune together by it; the first is meant where a step does not say."""
     options: type[BaseModel]
     """The method's keyword arguments as a pydantic model: types, defaults, JSON schema."""
     rule: Callable[..., Any]
@@ -54,6 +60,21 @@ class Method:
     def draws(self) -> bool:
         """Whether the rule asks for random numbers."""
         return "generator" in self.parameters
+
+    @property
+    def needs_texts(self) -> bool:
+        """Whether the rule asks for statistics of calibration texts."""
+        return not self.parameters.isdisjoint(("inputs", "gradients"))
+
+    @cached_property
+    def needs_products(self) -> bool:
+        """Whether the rule may read the products of inputs; one whose annotation promises not to costs less."""
+        return "inputs" in self.parameters and get_type_hints(self.rule).get("inputs") is not InputNorms
+
+    @property
+    def group_rule(self) -> GroupRule | None:
+        """The method's own score of groups; None where a group's score is the sum of its entries'."""
+        return GROUP_RULES.get(self.name) if self.built_in else None
 
     @cached_property
     def parameters(self) -> frozenset[str]:

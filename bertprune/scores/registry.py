@@ -11,13 +11,13 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any
 
 from ..errors import BertpruneWarning, RecipeError, shortened
 from ..files import check_regular
 from ..model.hooks import HOOK_MAKERS
-from ..step import ScopeName
-from .method import Method, Removes, Rule, describe_exception, options_model
+from ..step import Kind, ScopeName
+from .method import GROUPED, Method, Removes, Rule, describe_exception, options_model
 from .usable import check_combination, check_name, check_rule, check_words
 
 REGISTER: dict[str, Method] = {}
@@ -30,6 +30,7 @@ def method(
     paper: str | None = None,
     title: str | None = None,
     scopes: tuple[ScopeName, ...] | None = None,
+    granularities: tuple[Kind, ...] | None = None,
     elementwise: bool = False,
     replace: bool = False,
 ) -> Callable[[Rule], Rule]:
@@ -46,7 +47,10 @@ def method(
             the option `dim`; the weight then comes without the slices that are already pruned.
         paper: Where the method comes from; shown in lists and model cards.
         title: The name for people; made from `name` by default.
-        scopes: "local", "global" or both; both by default.
+        scopes: "local", "row", "global" or several; all that the method can do by default.
+        granularities: What steps may prune together by it, the first by default: "element", "row", "column",
+            "pattern" (N:M), "block", "neuron" and "head", where a group's score is the sum of its entries'; all by
+            default for a function of entries.
         elementwise: Scores depend on their own entry alone: the function gets flat pieces of the weight as NumPy
             arrays (float32 or float64), and options only, which is many times faster.
         replace: Whether to take the place of a method of this name that is defined elsewhere, torch's four included;
@@ -68,7 +72,7 @@ def method(
         'Remove the entries nearest to one.'
     """
     check_name(name)
-    check_words(name, removes, scopes, {"paper": paper, "title": title})
+    check_words(name, removes, scopes, granularities, {"paper": paper, "title": title})
 
     def register(rule: Rule) -> Rule:
         check_rule(name, rule)
@@ -78,7 +82,8 @@ def method(
             summary=" ".join((inspect.getdoc(rule) or "").split("\n\n")[0].split()),
             paper=paper,
             removes=removes,
-            scopes=tuple(scopes or (("local",) if inspect.isclass(rule) else get_args(ScopeName))),
+            scopes=tuple(scopes or _scopes(removes, rule)),
+            granularities=tuple(granularities or _granularities(removes, rule)),
             options=_options(name, rule),
             rule=rule,
             elementwise=elementwise,
@@ -88,6 +93,19 @@ def method(
         return rule
 
     return register
+
+
+def _scopes(removes: Removes, rule: Any) -> tuple[ScopeName, ...]:
+    if inspect.isclass(rule):
+        return ("local",)
+    return ("local", "global") if removes == "slice" else ("local", "row", "global")
+
+
+def _granularities(removes: Removes, rule: Any) -> tuple[Kind, ...]:
+    """Return what a rule can prune together: a class makes masks of single entries or slices as it likes."""
+    if inspect.isclass(rule) or removes == "slice":
+        return (removes,)
+    return GROUPED
 
 
 def _options(name: str, rule: Any) -> Any:

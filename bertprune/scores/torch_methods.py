@@ -27,7 +27,13 @@ Power = Annotated[
 ]
 
 
-@method("random_unstructured", title="Random entries", paper=_DOCS + "random_unstructured.html", scopes=("local",))
+@method(
+    "random_unstructured",
+    title="Random entries",
+    paper=_DOCS + "random_unstructured.html",
+    scopes=("local",),
+    granularities=("element",),
+)
 def random_unstructured(weight: torch.Tensor, *, generator: torch.Generator, mask: torch.Tensor | None) -> torch.Tensor:
     """Remove entries at random: the baseline that every other method must beat."""
     # As in torch: draw only for unmasked entries, in the tensor's dtype, and prune the largest draws.
@@ -38,7 +44,13 @@ def random_unstructured(weight: torch.Tensor, *, generator: torch.Generator, mas
     return torch.zeros_like(weight).masked_scatter_(mask, draws)
 
 
-@method("l1_unstructured", title="Smallest entries (L1)", paper=_DOCS + "l1_unstructured.html", elementwise=True)
+@method(
+    "l1_unstructured",
+    title="Smallest entries (L1)",
+    paper=_DOCS + "l1_unstructured.html",
+    granularities=("element",),
+    elementwise=True,
+)
 def l1_unstructured(weight: NDArray[Any]) -> NDArray[Any]:
     """Remove the entries with the smallest absolute values."""
     scores: NDArray[Any] = np.abs(weight)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from torch.nn.utils.prune import BasePruningMethod
 
 from ..errors import RecipeError, shown
-from ..step import ScopeName
+from ..step import Kind, ScopeName
 from .method import FROM_ENGINE, Method, Removes
 
 _NEEDED_OPTIONS: Mapping[str, str] = {"slice": "dim"}
@@ -25,17 +25,22 @@ def check_name(name: Any) -> None:
         raise RecipeError("a method's name must be an identifier, not {name}", code="method.name", name=shown(name))
 
 
-def check_words(name: str, removes: Any, scopes: Any, texts: Mapping[str, Any]) -> None:
-    """Refuse an unknown granularity or scope, and descriptions that are not text. Raises RecipeError."""
+def check_words(name: str, removes: Any, scopes: Any, granularities: Any, texts: Mapping[str, Any]) -> None:
+    """Refuse unknown granularities and scopes, and descriptions that are not text. Raises RecipeError."""
     if not (isinstance(removes, str) and removes in get_args(Removes)):
         raise RecipeError(
             "{method}: removes must be {known}, not {given}",
             code="method.removes", method=name, known=" or ".join(get_args(Removes)), given=shown(removes),
         )  # fmt: skip
-    if scopes is not None and not _are_scopes(scopes):
+    if scopes is not None and not _are(get_args(ScopeName), scopes):
         raise RecipeError(
             "{method}: scopes must be a tuple of {known}, not {given}",
             code="method.scopes", method=name, known=" and ".join(get_args(ScopeName)), given=shown(scopes),
+        )  # fmt: skip
+    if granularities is not None and not _are(get_args(Kind), granularities):
+        raise RecipeError(
+            "{method}: granularities must be a tuple of {known}, not {given}",
+            code="method.granularities", method=name, known=" and ".join(get_args(Kind)), given=shown(granularities),
         )  # fmt: skip
     for field, text in texts.items():
         if not (text is None or isinstance(text, str)):
@@ -45,8 +50,8 @@ def check_words(name: str, removes: Any, scopes: Any, texts: Mapping[str, Any]) 
             )  # fmt: skip
 
 
-def _are_scopes(given: Any) -> bool:
-    return isinstance(given, tuple | list) and bool(given) and all(scope in get_args(ScopeName) for scope in given)
+def _are(known: tuple[Any, ...], given: Any) -> bool:
+    return isinstance(given, tuple | list) and bool(given) and all(one in known for one in given)
 
 
 def check_rule(name: str, rule: Any) -> None:

@@ -3,14 +3,38 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .elements import Elements
+from ...step import Kind
+from .coupled import CoupledGranularity, CoupledUnit
+from .elements import ElementGroups, Elements
+from .grids import Blocks, Lines
 from .groups import Granularity, Groups, Unit
+from .patterns import PatternGroups, Patterns
 from .slices import Slices
 
-GRANULARITIES: Mapping[str, Callable[[Mapping[str, Any]], Granularity]] = {
+GRANULARITIES: Mapping[Kind, Callable[..., Granularity]] = {
     "element": lambda options: Elements(),
     "slice": Slices,
+    "row": lambda options: Lines(0),
+    "column": lambda options: Lines(1),
+    "pattern": lambda options, kept, of: Patterns(kept, of),
+    "block": lambda options, height, width: Blocks(height, width),
+    "neuron": lambda options: CoupledGranularity("neuron"),
+    "head": lambda options: CoupledGranularity("head"),
 }
-"""By what a method `removes`; each takes the method's options."""
+"""By kind; each takes the method's options and the numbers that a step gives with it."""
 
-__all__ = ["GRANULARITIES", "Elements", "Granularity", "Groups", "Slices", "Unit"]
+__all__ = [
+    "GRANULARITIES",
+    "Blocks",
+    "CoupledGranularity",
+    "CoupledUnit",
+    "ElementGroups",
+    "Elements",
+    "Granularity",
+    "Groups",
+    "Lines",
+    "PatternGroups",
+    "Patterns",
+    "Slices",
+    "Unit",
+]

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from ...model.targets import Target
+from ...model.targets import Target, find_targets
 from ...scores import Method, score, score_pieces
+from ...selection import Selection
 from ..bounds import Bounds, Range
 from ..rank import TensorScores
 from .groups import Unit
@@ -19,19 +22,25 @@ class Elements:
 
     single = True
 
-    def units(self, method: str, targets: Sequence[Target]) -> list[Unit]:
+    def units(self, method: str, model: nn.Module, select: Selection, missing: frozenset[str]) -> list[Unit]:
         """Rank each tensor by itself."""
+        targets = find_targets(model, select, missing)
+        for target in targets:
+            self.check(method, target)
         return [Unit((target,), target.label) for target in targets]
+
+    def check(self, method: str, target: Target) -> None:
+        """Accept every tensor."""
 
     def groups(self, unit: Unit, masks: Sequence[Tensor | None], alive: Sequence[int]) -> "ElementGroups":
         """Make each living entry a group."""
         return ElementGroups(unit.targets[0], masks[0], alive[0])
 
-    def alive(self, tensors: Sequence[Bounds]) -> Range:
+    def alive(self, unit: Unit, tensors: Sequence[Bounds]) -> Range:
         """Return the bounds of the living entries."""
         return tensors[0].alive
 
-    def lose(self, tensors: Sequence[Bounds], groups: Range) -> Range:
+    def lose(self, unit: Unit, tensors: Sequence[Bounds], groups: Range) -> Range:
         """Subtract the least from the least and the most from the most: a fraction of more entries leaves more."""
         (tensor,) = tensors
         least, most = tensor.alive
@@ -39,9 +48,11 @@ class Elements:
         tensor.alive = (max(0, least - groups[0]), most - groups[1])
         return groups
 
-    def lose_among(self, units: Sequence[Sequence[Bounds]], groups: Range, alive: Range) -> Range:
+    def lose_among(
+        self, units: Sequence[Unit], bounds: Sequence[Sequence[Bounds]], groups: Range, alive: Range
+    ) -> Range:
         """Subtract entries; any tensor may lose none or all of them."""
-        for (tensor,) in units:
+        for (tensor,) in bounds:
             tensor.lose_entries(0, min(groups[1], tensor.alive[1]))
         return groups
 
@@ -54,7 +65,9 @@ class ElementGroups:
     current: Tensor | None
     alive: int
 
-    def scores(self, method: Method, options: Mapping[str, Any], generator: torch.Generator) -> TensorScores:
+    def scores(
+        self, method: Method, options: Mapping[str, Any], generator: torch.Generator, statistics: Mapping[str, Any]
+    ) -> TensorScores:
         """Score every entry: piece by piece where the method allows it, at once elsewhere."""
         weight = self.target.parameter.detach()
         if method.elementwise:
@@ -62,8 +75,17 @@ class ElementGroups:
             return replace(self._of(weight, method.name), rule=rule, doubted=not method.built_in)
         living = weight if self.current is None else weight * self.current
         shape = tuple(weight.shape)
-        scores = score(method, self.target.label, living, shape, generator=generator, mask=self.current, **options)
+        scores = score(
+            method, self.target.label, living, shape, options, generator=generator, mask=self.current, **statistics
+        )
         return self._of(scores, method.name)
+
+    def rows_alive(self) -> NDArray[np.int64]:
+        """Count what is alive in each row of a matrix, (rows)."""
+        shape = self.target.parameter.shape
+        if self.current is None:
+            return np.full(shape[0], shape[1:].numel(), np.int64)
+        return self.current.reshape(shape[0], -1).sum(1).numpy(force=True)
 
     def unscored(self) -> TensorScores:
         """Return the weights as they are."""

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import Message, RecipeError
-from ...model.targets import Target
+from ...model.targets import Target, find_targets
 from ...scores import Method, score
+from ...selection import Selection
 from ..bounds import Bounds, Range
 from ..rank import TensorScores
 from .groups import Unit
@@ -23,16 +24,19 @@ class Slices:
         """Take the axis from a method's option `dim`."""
         self.dim: int = options.get("dim", 0)
 
-    def units(self, method: str, targets: Sequence[Target]) -> list[Unit]:
+    def units(self, method: str, model: nn.Module, select: Selection, missing: frozenset[str]) -> list[Unit]:
         """Rank each tensor by itself. Raises RecipeError for vectors, and for axes that a tensor does not have."""
+        targets = find_targets(model, select, missing)
         for target in targets:
-            self._check(method, target)
-        return [Unit((target,), self._where(target.label)) for target in targets]
+            self.check(method, target)
+        return [Unit((target,), self.where(target.label)) for target in targets]
 
-    def _where(self, tensor: str) -> Message:
+    def where(self, tensor: str) -> Message:
+        """Name the tensor and the axis."""
         return Message("{tensor} (slices along dim {dim})", code="prune.in_slices", tensor=tensor, dim=self.dim)
 
-    def _check(self, method: str, target: Target) -> None:
+    def check(self, method: str, target: Target) -> None:
+        """Refuse vectors, and axes that a tensor does not have. Raises RecipeError."""
         dims = target.parameter.dim()
         if dims < 2:
             raise RecipeError(
@@ -49,17 +53,19 @@ class Slices:
         """Make each slice in which anything is alive a group."""
         return SliceGroups(unit.targets[0], masks[0], self.dim)
 
-    def alive(self, tensors: Sequence[Bounds]) -> Range:
+    def alive(self, unit: Unit, tensors: Sequence[Bounds]) -> Range:
         """Return the bounds of the living slices."""
         return tensors[0].living_slices(self.dim)
 
-    def lose(self, tensors: Sequence[Bounds], groups: Range) -> Range:
+    def lose(self, unit: Unit, tensors: Sequence[Bounds], groups: Range) -> Range:
         """Subtract slices."""
         return tensors[0].lose_slices(self.dim, groups)
 
-    def lose_among(self, units: Sequence[Sequence[Bounds]], groups: Range, alive: Range) -> Range:
+    def lose_among(
+        self, units: Sequence[Unit], bounds: Sequence[Sequence[Bounds]], groups: Range, alive: Range
+    ) -> Range:
         """Subtract slices: at least the smallest ones, at most the largest ones."""
-        tensors = [tensor for (tensor,) in units]
+        tensors = [tensor for (tensor,) in bounds]
         counts = [tensor.living_slices(self.dim) for tensor in tensors]
         least_sizes = [
             tensor.alive[1] // max(1, most) if tensor.slices is not None else 1
@@ -88,7 +94,9 @@ class SliceGroups:
             self.places = mask.any(dim=others).nonzero().flatten()
         self.alive = len(self.places)
 
-    def scores(self, method: Method, options: Mapping[str, Any], generator: torch.Generator) -> TensorScores:
+    def scores(
+        self, method: Method, options: Mapping[str, Any], generator: torch.Generator, statistics: Mapping[str, Any]
+    ) -> TensorScores:
         """Score the slices that are alive, with zeros for masked entries."""
         weight, mask = self.target.parameter.detach(), self.current
         if mask is not None:
@@ -96,7 +104,7 @@ class SliceGroups:
             mask = mask.index_select(self.dim, self.places)
         if self.alive < weight.shape[self.dim]:
             weight = weight.index_select(self.dim, self.places)
-        scores = score(method, self.target.label, weight, (self.alive,), generator=generator, mask=mask, **options)
+        scores = score(method, self.target.label, weight, (self.alive,), options, generator=generator, mask=mask)
         return TensorScores(f"{method.name}: {self.target.label}", scores, self.alive)
 
     def unscored(self) -> TensorScores:

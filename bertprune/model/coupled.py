@@ -1,0 +1,127 @@
+"""Heads and neurons: rows of some matrices and columns of another that go together, so that shapes could shrink."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import SelectionError
+from ..selection import Selection
+from .families import Place, encoder, places
+from .family_tables import KNOWN_FAMILIES
+from .targets import Target, every_target, matching_paths, refuse_adapters
+
+Coupling = Literal["neuron", "head"]
+
+_IN: Mapping[str, tuple[str, ...]] = {
+    "neuron": ("ffn.intermediate",),
+    "head": ("attention.query", "attention.key", "attention.value"),
+}
+_OUT: Mapping[str, str] = {"neuron": "ffn.output", "head": "attention.output"}
+
+
+@dataclass(frozen=True, eq=False)
+class Coupled:
+    """The heads, or the neurons, of one layer."""
+
+    layer: int
+    number: int
+    """How many there are."""
+    output: Target
+    """The matrix whose columns go."""
+    columns: Tensor
+    """Which of them each of its columns belongs to."""
+    inputs: tuple[tuple[Target, Tensor], ...]
+    """The tensors whose rows go, biases included, and which of them each row belongs to."""
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All tensors, the output first."""
+        return (self.output, *(target for target, _ in self.inputs))
+
+
+def find_coupled(
+    model: nn.Module, kind: Coupling, selection: Selection, missing: Iterable[str] = ()
+) -> tuple[Coupled, ...]:
+    """Return the heads or neurons of each layer in which the selection matches a module that they are part of.
+
+    What the selection excludes, and what the checkpoint lacks, leaves out its whole layer. Meta tensors work too.
+    Raises SelectionError where the family is not known, or nothing matches.
+    """
+    refuse_adapters(model)
+    where, base = places(model), encoder(model)
+    if base is None:
+        raise SelectionError(
+            "heads and neurons are known for models with one encoder of these families: {families}",
+            code="selection.unknown_coupling", families=KNOWN_FAMILIES,
+        )  # fmt: skip
+    targets = {owner.name: target for target in every_target(model) for owner in target.owners}
+    modules: dict[int, list[str]] = {}
+    for path, place in where.items():
+        wanted = not set(place.roles).isdisjoint((*_IN[kind], _OUT[kind]))
+        if place.layer is not None and wanted and f"{path}.weight" in targets:
+            modules.setdefault(place.layer, []).append(path)
+    chosen, excluded = matching_paths(model, selection)
+    unavailable = frozenset(missing)
+    found = []
+    for layer, paths in modules.items():
+        if chosen.isdisjoint(paths) or not excluded.isdisjoint(paths):
+            continue
+        one = _couple(kind, layer, {path: where[path] for path in paths}, targets, base.config)
+        if unavailable.isdisjoint(name for target in one.targets for name in (target.name, *target.aliases)):
+            found.append(one)
+    if not found:
+        raise SelectionError(
+            "the selection matches no module that {kind}s are part of", code="selection.no_coupling", kind=kind
+        )
+    return tuple(found)
+
+
+def _couple(
+    kind: Coupling, layer: int, where: Mapping[str, Place], targets: Mapping[str, Target], config: Any
+) -> Coupled:
+    outputs = [path for path, place in where.items() if place.role == _OUT[kind]]
+    if len(outputs) != 1:
+        raise SelectionError(
+            "layer {layer} has {number} modules with the role {role}: its {kind}s cannot be told apart",
+            code="selection.several_outputs", layer=layer, number=len(outputs), role=_OUT[kind], kind=kind,
+        )  # fmt: skip
+    output = targets[f"{outputs[0]}.weight"]
+    width = output.parameter.shape[1]
+    groups = torch.arange(width) if kind == "neuron" else _heads(width, config)
+    number = int(groups.max()) + 1 if width else 0
+    inputs = []
+    for path, place in where.items():
+        if path == outputs[0]:
+            continue
+        weight = targets[f"{path}.weight"]
+        rows = _rows(place, len(weight.parameter), groups, number, config)
+        if rows is None:
+            raise SelectionError(
+                "{tensor} has {rows:,} rows, which do not fit the {width:,} columns of {output}",
+                code="selection.rows_of_groups", tensor=weight.name, rows=len(weight.parameter), width=width,
+                output=output.name,
+            )  # fmt: skip
+        inputs.append((weight, rows))
+        if (bias := targets.get(f"{path}.bias")) is not None:
+            inputs.append((bias, rows))
+    return Coupled(layer, number, output, groups, tuple(inputs))
+
+
+def _heads(width: int, config: Any) -> Tensor:
+    """Number the columns by head; heads that share their keys and values are one."""
+    heads = int(config.num_attention_heads)
+    shared = heads // int(getattr(config, "num_key_value_heads", None) or heads)
+    return torch.arange(width) // (width // heads * shared)
+
+
+def _rows(place: Place, height: int, groups: Tensor, number: int, config: Any) -> Tensor | None:
+    """Number the rows of a matrix as the columns of the output are numbered; None where they do not fit."""
+    width = len(groups)
+    if place.is_fused and place.repeats > 1:  # each head has its rows of every projection
+        return torch.arange(height) // (height // number) if height == width * len(place.roles) else None
+    if height and height % width == 0:  # several projections, or both inputs of a gate, one below the other
+        return groups.repeat(height // width)
+    return torch.arange(height) // (height // number) if number and height % number == 0 and height < width else None

@@ -1,0 +1,65 @@
+"""Optimal brain surgeon: what the layer's output loses when the rest of the row may make up for an entry or a group."""
+
+import torch
+from torch import Tensor
+
+from ..errors import RecipeError
+from .grid import Grid, of_groups
+from .registry import method
+from .statistics import Inputs
+
+DAMPING = 0.01
+"""The share of the mean diagonal that is added to it, as SparseGPT's authors do."""
+_PAPER = "https://arxiv.org/abs/2203.07259"
+_ALL_BUT_ROWS = ("element", "column", "pattern", "block", "neuron", "head")
+
+
+def damped(gram: Tensor) -> Tensor:
+    """Return the second derivative of the layer's squared error, (in × in), float64, made safely invertible.
+
+    Inputs that are never active get the mean of the others, so that nothing is divided by zero. Pure.
+    """
+    hessian = gram.double().clone()
+    diagonal = hessian.diagonal()
+    mean = float(diagonal.mean())
+    diagonal += DAMPING * mean if mean > 0 else 1.0
+    return hessian
+
+
+def inverse(hessian: Tensor) -> Tensor:
+    """Invert by Cholesky's factor. Raises RecipeError where the inputs are not finite."""
+    factor, failed = torch.linalg.cholesky_ex(hessian)
+    if int(failed) or not bool(torch.isfinite(factor).all()):
+        raise RecipeError(
+            "the inputs of a layer on the calibration texts are not finite; check the model's weights",
+            code="calibration.not_finite",
+        )
+    return torch.cholesky_inverse(factor)
+
+
+@method("obs", title="Second order (OBS)", paper=_PAPER, granularities=_ALL_BUT_ROWS)
+def obs(weight: Tensor, *, inputs: Inputs) -> Tensor:
+    """Remove what the layer's output on the calibration texts misses least once other weights adjust: w²/[H⁻¹]ⱼⱼ."""
+    return (weight.double() ** 2 / inverse(damped(inputs.gram)).diagonal()).to(torch.float32)
+
+
+@of_groups("obs")
+def obs_of_groups(weight: Tensor, grid: Grid, *, inputs: Inputs) -> Tensor:
+    """Return tr(W_S (H⁻¹_SS)⁻¹ W_Sᵀ) for the columns S of each group, over the group's rows."""
+    inverted = inverse(damped(inputs.gram))
+    return losses(weight.double(), inverted, grid).flatten().to(torch.float32)
+
+
+def losses(weight: Tensor, inverted: Tensor, grid: Grid) -> Tensor:
+    """Return what removing each group costs, (down × across), given the inverse of the second derivative."""
+    down, across = grid.shape
+    found = torch.empty(down, across, dtype=weight.dtype)
+    members = [(grid.columns == number).nonzero().flatten() for number in range(across)]
+    if all(len(one) == 1 for one in members):
+        each = weight**2 / inverted.diagonal()
+        return torch.zeros(down, across, dtype=weight.dtype).index_add_(0, grid.rows, each)
+    for number, chosen in enumerate(members):
+        part = weight[:, chosen]
+        by_row = (part * torch.linalg.solve(inverted[chosen][:, chosen], part.T).T).sum(1)
+        found[:, number] = torch.zeros(down, dtype=weight.dtype).index_add_(0, grid.rows, by_row)
+    return found
