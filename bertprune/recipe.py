@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from .errors import RecipeError, kind_of, shortened
 from .files import check_regular
@@ -24,6 +24,17 @@ _BREAKS = frozenset("\x85\u2028\u2029\ufeff")  # PyYAML folds them where it does
 
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+
+
+class CalibrationRecord(FrozenModel):
+    """Say on which texts a recipe's scores were measured, so that they can be told from others."""
+
+    count: Annotated[int, Field(strict=True, ge=1)]
+    """How many texts there were."""
+    max_length: Annotated[int, Field(strict=True, ge=1)]
+    """After how many tokens they were cut."""
+    sha256: Annotated[str, Field(strict=True, pattern="^[0-9a-f]{64}$")]
+    """The hash of the texts, in their order."""
 
 
 class Recipe(FrozenModel):
@@ -41,6 +52,8 @@ class Recipe(FrozenModel):
     version: Literal[1] = 1
     """The format of the recipe; always 1 for now."""
     steps: Annotated[tuple[Step, ...], BeforeValidator(as_tuple)] = ()
+    calibration: CalibrationRecord | None = None
+    """On which texts a run of it was calibrated; stands in the recipes that exports write."""
 
     @classmethod
     def of(cls, recipe: "RecipeLike") -> "Recipe":

@@ -165,7 +165,7 @@ def run_in_batches(
     rows: list[NDArray[np.float64]] = []
     with _evaluation_mode(model):
         for chosen in _split(order, lengths, batch_size, width):
-            batch = {name: value.to(model.device) for name, value in _pad(encoded, chosen).items()}
+            batch = {name: value.to(model.device) for name, value in padded(encoded, chosen).items()}
             rows.append(output(model, batch).double().cpu().numpy())
             on_batch(int(lengths[chosen].sum()))
     in_length_order = np.concatenate(rows)
@@ -186,7 +186,8 @@ def _split(
         start += size
 
 
-def _pad(encoded: Encoded, chosen: NDArray[np.int64]) -> Batch:
+def padded(encoded: Encoded, chosen: NDArray[np.int64]) -> Batch:
+    """Make one batch of some examples, padded to the longest of them."""
     # Twice as fast as the tokenizer's own pad, which handles neither targets nor tokenizers without a padding token.
     ids = encoded.features["input_ids"]
     lengths = torch.tensor([len(ids[row]) for row in chosen])

@@ -28,6 +28,8 @@ class MatchedStep:
     """The score."""
     options: dict[str, Any]
     """The method's options, defaults filled in."""
+    kind: Kind
+    """The kind of the granularity."""
     granularity: Granularity
     scope: Scope
     units: tuple[Unit, ...]
@@ -90,7 +92,7 @@ def _match(model: nn.Module, step: Step, missing: frozenset[str]) -> MatchedStep
     granularity = GRANULARITIES[kind](options, *numbers)
     units = tuple(granularity.units(method.name, model, step.select, missing))
     scope = PATTERN if kind == "pattern" else SCOPES[step.scope]
-    matched = MatchedStep(step, method, options, granularity, scope, units)
+    matched = MatchedStep(step, method, options, kind, granularity, scope, units)
     for target in matched.targets:
         _refuse_no_floats(target)
     if matched.needs_texts:
@@ -116,7 +118,8 @@ def _granularity_of(step: Step, method: Method) -> tuple[Kind, tuple[int, ...]]:
     if given is None and kind in ("pattern", "block"):
         raise RecipeError(
             "{method} prunes by {kind}: say by which, such as granularity: {example}",
-            code="method.which_granularity", method=method.name, kind=kind, example="2:4" if kind == "pattern" else "block:4x4",
+            code="method.which_granularity", method=method.name, kind=kind,
+            example="2:4" if kind == "pattern" else "block:4x4",
         )  # fmt: skip
     return kind, numbers
 

@@ -98,7 +98,7 @@ class CoupledGroups:
         """Score by the output's columns where the method asks for statistics, elsewhere by all members."""
         name, offered = str(self.unit.where), {"generator": generator, **statistics}
         if method.needs_texts:
-            output = self._living(0)
+            output = self.living(0)
             scores = score_groups(method, name, output, self.grid, options, mask=self.current[0], **offered)
         else:
             members = torch.cat([self._members(number) for number in range(len(self.unit.targets))], dim=1)
@@ -115,13 +115,14 @@ class CoupledGroups:
         kept[self.places[~keep]] = False
         return [self._mask(number, kept) for number in range(len(self.unit.targets))]
 
-    def _living(self, number: int) -> Tensor:
+    def living(self, number: int = 0) -> Tensor:
+        """Return the values of one of the tensors, the output by default, with zeros for masked entries."""
         weight, mask = self.unit.targets[number].parameter.detach(), self.current[number]
         return weight if mask is None else weight * mask
 
     def _members(self, number: int) -> Tensor:
         """Return a tensor's part in each group, (groups × entries)."""
-        weight = self._living(number)
+        weight = self.living(number)
         places = self.columns if number == 0 else self._rows(number)
         lines = weight.T if number == 0 else weight.reshape(len(weight), -1)
         return lines[places.argsort(stable=True)].reshape(self.number, -1)

@@ -110,11 +110,14 @@ class GridGroups:
         self, method: Method, options: Mapping[str, Any], generator: torch.Generator, statistics: Mapping[str, Any]
     ) -> TensorScores:
         """Score the groups that are alive, with zeros for masked entries."""
-        weight = self.target.parameter.detach()
-        living = weight if self.current is None else weight * self.current
         offered = {"generator": generator, "mask": self.current, **statistics}
-        scores = score_groups(method, self.target.label, living, self.grid, options, **offered)
+        scores = score_groups(method, self.target.label, self.living(), self.grid, options, **offered)
         return TensorScores(f"{method.name}: {self.target.label}", scores[self.places], self.alive)
+
+    def living(self) -> Tensor:
+        """Return the weights, with zeros for masked entries."""
+        weight = self.target.parameter.detach()
+        return weight if self.current is None else weight * self.current
 
     def unscored(self) -> TensorScores:
         """Return scores without values."""

@@ -1,0 +1,75 @@
+"""What a model answers, in a form in which two models can be compared: class probabilities, numbers, or embeddings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .batches import Batch, forward
+from .embedding import MEAN, Embedding
+
+MOST_ROWS = 512
+"""Predictions of single tokens that are compared, in all texts together: each may be of 30,000 classes or more."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """How a model's answers are read and compared."""
+
+    rows: Callable[[Any, Batch], Tensor]
+    """Runs a model on a batch and returns its answers, a row each."""
+    drift: Callable[[Tensor, Tensor], float]
+    """How far answers are from those before: 0 is no change."""
+    likelihood: bool
+    """Whether a row is the logarithm of the probabilities of classes."""
+
+
+def output_of(model: nn.Module, embedding: Embedding = MEAN) -> Output:
+    """Return how to read what a model answers; one without a head for texts is asked for its embeddings."""
+    name, config = type(model).__name__, getattr(model, "config", None)
+    if name.endswith("ForSequenceClassification"):
+        if getattr(config, "num_labels", 2) == 1:
+            return Output(_logits, _squared, likelihood=False)
+        return Output(lambda model, batch: _logits(model, batch).log_softmax(-1), _divergence, likelihood=True)
+    if name.endswith(("ForMaskedLM", "ForTokenClassification")):
+        return Output(lambda model, batch: _of_tokens(model, batch).log_softmax(-1), _divergence, likelihood=True)
+    if hasattr(model, "base_model"):
+        return Output(embedding, _angle, likelihood=False)
+    return Output(_anything, _angle, likelihood=False)
+
+
+def _logits(model: Any, batch: Batch) -> Tensor:
+    logits: Tensor = forward(model, batch).logits
+    return logits.float()
+
+
+def _of_tokens(model: Any, batch: Batch) -> Tensor:
+    """Return the logits of some tokens, evenly spread over the batch."""
+    logits = _logits(model, batch)
+    mask = batch.get("attention_mask", torch.ones(logits.shape[:2]))
+    kept = (mask != 0).flatten().nonzero().flatten().to(logits.device)
+    return logits.flatten(0, 1)[kept[:: max(1, len(kept) // 64)]]
+
+
+def _anything(model: Any, batch: Batch) -> Tensor:
+    answer = model(**batch)
+    for name in ("logits", "last_hidden_state"):
+        answer = getattr(answer, name, answer)
+    answer = answer[0] if isinstance(answer, tuple) else answer
+    rows: Tensor = answer.float().reshape(len(answer), -1)
+    return rows
+
+
+def _divergence(before: Tensor, after: Tensor) -> float:
+    return float(functional.kl_div(after.double(), before.double(), reduction="batchmean", log_target=True))
+
+
+def _squared(before: Tensor, after: Tensor) -> float:
+    return float(((before - after).double() ** 2).mean())
+
+
+def _angle(before: Tensor, after: Tensor) -> float:
+    return float(1 - functional.cosine_similarity(before.double(), after.double(), dim=-1).mean())

@@ -1,0 +1,242 @@
+"""Run the steps that read calibration texts: measure, choose, and adjust what stays, layer by layer."""
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+
+import torch
+from torch import Tensor, nn
+
+from ..data.calibration import Batches
+from ..data.outputs import Output
+from ..errors import RecipeError
+from ..model.copies import copied, twin
+from ..model.families import places
+from ..model.hooks import bake
+from ..model.names import pruned_names
+from ..model.targets import Target
+from ..parallel import Progress
+from ..scores.obs import damped
+from ..scores.statistics import Inputs
+from .choose import Decision, Statistics, groups_of, keep_by_scores
+from .gradients import gradients
+from .granularity import Groups, Unit
+from .outcomes import Reconstruction
+from .rank import count_true
+from .reconstruct import solve
+from .steps import MatchedStep, linear_owner
+from .surgeon import keep_by_surgeon, works_by_surgeon
+from .walk import Walk
+
+_Layer = int | None
+
+
+class Calibrator:
+    """A copy of the model that is pruned along, and what the texts tell of it."""
+
+    def __init__(self, model: nn.Module, batches: Batches, output: Output) -> None:
+        """Copy the model, and run it once. Raises SelectionError for a model that cannot be walked through."""
+        self._model, self._batches, self._output = _plain_copy(model), batches, output
+        self._layers = {path: place.layer for path, place in places(model).items()}
+        self._walk = Walk(self._model, batches, output)
+
+    def run(
+        self, matched: MatchedStep, decision: Decision, generator: torch.Generator, progress: Progress
+    ) -> tuple[bool, list[tuple[int, int]], tuple[Reconstruction, ...]]:
+        """Run one step, and put its masks and new values into the decision.
+
+        Return whether that removes a value that is not zero; by tensor, how many groups were alive and are removed; and
+        how each layer's reconstruction fared.
+        """
+        units = [decision.now(unit) for unit in matched.units]
+        groups = groups_of(matched, units, decision)
+        stages = self._stages(units)
+        kept: list[Tensor | None] = [None] * len(units)
+        if not _is_judged_on_the_way(matched):
+            kept[:] = keep_by_scores(
+                matched, units, groups, generator, self._statistics(matched, units, stages, generator)
+            )
+        useful, reconstructions = False, []
+        for done, (layer, numbers) in enumerate(stages.items()):
+            progress(done / len(stages), _words(matched, layer))
+            here, those = [units[number] for number in numbers], [groups[number] for number in numbers]
+            inputs = self._inputs(layer, here, matched) if matched.step.reconstruct or kept[numbers[0]] is None else []
+            if kept[numbers[0]] is None:
+                for number, keep in zip(numbers, _keep(matched, here, those, inputs, generator), strict=True):
+                    kept[number] = keep
+            old = {target.name: _living(target, decision) for unit in here for target in unit.targets}
+            for number in numbers:
+                masks = groups[number].masks(_known(kept[number]))
+                for target, mask in zip(units[number].targets, masks, strict=True):
+                    useful |= decision.put(target, mask, useful)
+            if matched.step.reconstruct:
+                reconstructions.append(self._reconstruct(layer, here, old, inputs, decision))
+            self._put(here, decision)
+        counts = [
+            (group.alive, group.alive - count_true(_known(keep))) for group, keep in zip(groups, kept, strict=True)
+        ]
+        slices = [count for unit, count in zip(units, counts, strict=True) for _ in unit.targets]
+        return useful, slices, tuple(reconstructions)
+
+    def follow(self, matched: MatchedStep, decision: Decision) -> None:
+        """Prune the copy as a step without texts has pruned the model."""
+        self._put([decision.now(unit) for unit in matched.units], decision)
+
+    def _stages(self, units: Sequence[Unit]) -> dict[_Layer, list[int]]:
+        """Group the numbers of units by their layer, from the bottom to the top; what is outside comes last."""
+        found: dict[_Layer, list[int]] = {}
+        for number, unit in enumerate(units):
+            found.setdefault(self._layers.get(unit.targets[0].owners[0].path), []).append(number)
+        return dict(sorted(found.items(), key=lambda pair: (pair[0] is None, pair[0] or 0)))
+
+    def _statistics(
+        self, matched: MatchedStep, units: Sequence[Unit], stages: dict[_Layer, list[int]], generator: torch.Generator
+    ) -> Iterable[Statistics]:
+        """Return what a method asks for, unit by unit, with the model as it is now."""
+        if "gradients" in matched.method.parameters:
+            entries = matched.kind in ("element", "pattern", "block") or not matched.method.built_in
+            modules = [self._module(unit) for unit in units]
+            found = gradients(self._model, self._batches, self._output, modules, entries, generator)
+            return [{"gradients": found[module]} for module in modules]
+        if "inputs" in matched.method.parameters:
+            return self._inputs_of_all(matched, units, stages)
+        return repeat({})
+
+    def _inputs_of_all(
+        self, matched: MatchedStep, units: Sequence[Unit], stages: dict[_Layer, list[int]]
+    ) -> Iterator[Statistics]:
+        """Yield the inputs of each unit, whose products would be too large together."""
+        layer_of = {number: layer for layer, numbers in stages.items() for number in numbers}
+        ready: dict[int, Inputs] = {}
+        for number in range(len(units)):
+            if number not in ready:
+                numbers = stages[layer_of[number]]
+                inputs = self._inputs(layer_of[number], [units[one] for one in numbers], matched)
+                ready = {one: used for one, (used, _) in zip(numbers, inputs, strict=True)}
+            yield {"inputs": ready.pop(number)}
+
+    def _inputs(self, layer: _Layer, units: Sequence[Unit], matched: MatchedStep) -> list[tuple[Inputs, Inputs]]:
+        """Return the inputs of each unit of a layer: on all texts, and on those that are not held back."""
+        modules = [self._module(unit) for unit in units]
+        products = matched.method.needs_products or matched.step.reconstruct
+        used, held = self._walk.inputs(layer, modules, products)
+        return [_joined(used.of(one), held.of(one), unit) for one, unit in zip(modules, units, strict=True)]
+
+    def _module(self, unit: Unit) -> nn.Linear:
+        """Return the copy's linear layer that a unit is measured by."""
+        owner = linear_owner(unit.targets[0])
+        assert owner is not None
+        module = self._model.get_submodule(owner.path)
+        assert isinstance(module, nn.Linear)
+        return module
+
+    def _reconstruct(
+        self,
+        layer: _Layer,
+        units: Sequence[Unit],
+        old: dict[str, Tensor],
+        inputs: Sequence[tuple[Inputs, Inputs]],
+        decision: Decision,
+    ) -> Reconstruction:
+        """Adjust what stays, on the texts that are not held back; where that helps the others, do it again on all."""
+        self._put(units, decision)
+        without = self._walk.drift()
+        for unit, (_, fitted) in zip(units, inputs, strict=True):
+            self._set(unit.targets[0], _adjusted(unit.targets[0], old, fitted, decision))
+        drift = self._walk.drift()
+        if kept := drift < without:
+            for unit, (every, _) in zip(units, inputs, strict=True):
+                target = unit.targets[0]
+                mask, values = decision.masks[target.name], target.parameter.detach()
+                new = _adjusted(target, old, every, decision).to(values.dtype)
+                decision.values[target.name] = torch.where(mask, new, values)
+        return Reconstruction(layer, kept, without, drift)
+
+    def _put(self, units: Sequence[Unit], decision: Decision) -> None:
+        """Give the copy the values that the tensors of units have by now."""
+        for target in [target for unit in units for target in decision.now(unit).targets]:
+            self._set(target, _living(target, decision))
+
+    def _set(self, target: Target, values: Tensor) -> None:
+        """Give the copy new values of a tensor, at each of its owners, and forget what that makes invalid."""
+        parameter = nn.Parameter(values.to(target.parameter.dtype), requires_grad=False)
+        for owner in target.owners:
+            self._model.get_submodule(owner.path)._parameters[owner.tensor] = parameter
+        for layer in {self._layers.get(owner.path) for owner in target.owners}:
+            self._walk.changed(layer)
+
+
+def _is_judged_on_the_way(matched: MatchedStep) -> bool:
+    """Return whether each layer is judged by what the pruned layers below it give."""
+    return "inputs" in matched.method.parameters and matched.step.scope != "global"
+
+
+def _keep(
+    matched: MatchedStep,
+    units: Sequence[Unit],
+    groups: Sequence[Groups],
+    inputs: Sequence[tuple[Inputs, Inputs]],
+    generator: torch.Generator,
+) -> list[Tensor]:
+    """Choose what stays of a layer's units, by their inputs on all texts."""
+    every = [inputs_of_all for inputs_of_all, _ in inputs]
+    if works_by_surgeon(matched):
+        return keep_by_surgeon(matched, units, groups, every)
+    return keep_by_scores(matched, units, groups, generator, [{"inputs": one} for one in every])
+
+
+def _living(target: Target, decision: Decision) -> Tensor:
+    """Return the values of a tensor with those that are masked set to zero."""
+    values, mask = target.parameter.detach(), decision.masks.get(target.name)
+    return values if mask is None else values * mask
+
+
+def _adjusted(target: Target, old: dict[str, Tensor], inputs: Inputs, decision: Decision) -> Tensor:
+    """Return a matrix's values for its mask; of a part of a fused projection, only its rows change."""
+    weight, mask, hessian = old[target.name].float(), decision.masks[target.name], damped(inputs.gram)
+    rows = target.row_mask()
+    if rows is None:
+        return solve(weight, hessian, mask)
+    chosen, found = rows.flatten(), weight * mask
+    found[chosen] = solve(weight[chosen], hessian, mask[chosen])
+    return found
+
+
+def _joined(used: Inputs | None, held: Inputs | None, unit: Unit) -> tuple[Inputs, Inputs]:
+    if used is None:
+        raise RecipeError(
+            "{tensor} reads nothing on the calibration texts: the model never calls its layer",
+            code="calibration.unread", tensor=unit.targets[0].label,
+        )  # fmt: skip
+    if held is None:
+        return used, used
+    norms = (used.norms**2 + held.norms**2).sqrt()
+    gram = used.gram + held.gram if used.gram.numel() else used.gram
+    return Inputs(norms, used.tokens + held.tokens, gram), used
+
+
+def _known(keep: Tensor | None) -> Tensor:
+    assert keep is not None
+    return keep
+
+
+def _words(matched: MatchedStep, layer: _Layer) -> str:
+    return f"{matched.method.name}: {'the rest' if layer is None else f'layer {layer}'}"
+
+
+def _plain_copy(model: nn.Module) -> nn.Module:
+    """Copy a model; weights are shared, without gradients, and masked ones are zeros without hooks."""
+    if any(pruned_names(module) for module in model.modules()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a tied tensor with different masks is two here
+            copy = bake(copied(model))
+    else:
+        copy = twin(model)
+    frozen: dict[int, nn.Parameter] = {}
+    for module in copy.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                own = frozen.setdefault(id(parameter), nn.Parameter(parameter.detach(), requires_grad=False))
+                module._parameters[name] = own
+        module.training = False
+    return copy

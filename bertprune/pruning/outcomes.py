@@ -1,0 +1,51 @@
+"""What the steps of a recipe did."""
+
+from dataclasses import dataclass
+
+from ..step import Step
+
+
+@dataclass(frozen=True, slots=True)
+class TensorOutcome:
+    """What one step did to one tensor, in entries, and in slices where the method removes slices."""
+
+    name: str
+    size: int
+    alive_before: int
+    removed: int
+    slices_before: int | None = None
+    slices_removed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reconstruction:
+    """Whether what stayed in a layer was adjusted, and how far the model's answers to texts held back then drift."""
+
+    layer: int | None
+    """The encoder's layer; None for what is outside the layers."""
+    kept: bool
+    """Whether the adjusted values are those of the run: where the drift is lower with them."""
+    drift_without: float
+    """The drift with the masks alone."""
+    drift_with: float
+    """The drift with the adjusted values."""
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """What one step did."""
+
+    step: Step
+    tensors: tuple[TensorOutcome, ...]
+    reconstructions: tuple[Reconstruction, ...] = ()
+    """By layer, where the step reconstructs."""
+
+    @property
+    def alive_before(self) -> int:
+        """Count the entries that were alive in the step's tensors."""
+        return sum(tensor.alive_before for tensor in self.tensors)
+
+    @property
+    def removed(self) -> int:
+        """Count the entries that the step removed."""
+        return sum(tensor.removed for tensor in self.tensors)

@@ -1,0 +1,89 @@
+"""Adjust what stays of a matrix so that its output on the calibration texts changes least.
+
+All functions are pure. Weights are (out × in), masks bool of that shape, and second derivatives H = Σ x xᵀ (in × in),
+damped, in float64.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..scores.grid import Grid
+from ..scores.obs import inverse, losses
+
+BLOCK = 128
+"""Columns whose mask is chosen together, as SparseGPT's authors do."""
+ROUNDS = 64
+"""Single columns go in chunks of about this share of the width, which changes hardly anything."""
+
+Choose = Callable[[Tensor, slice], Tensor]
+"""Returns which entries of some columns stay, given their scores."""
+
+
+def solve(weight: Tensor, hessian: Tensor, mask: Tensor) -> Tensor:
+    """Return the weights that stay, adjusted to a mask; masked ones are zero.
+
+    Where all rows have the same mask, this is the exact least-squares solution; elsewhere SparseGPT's sweep, which
+    passes the error of each column on to those at its right.
+    """
+    if bool((mask == mask[:1]).all()):
+        return _solve_columns(weight, hessian, mask[0])
+    return sweep(weight, hessian, lambda scores, columns: mask[:, columns])[0]
+
+
+def _solve_columns(weight: Tensor, hessian: Tensor, kept: Tensor) -> Tensor:
+    found = torch.zeros_like(weight)
+    if kept.any():
+        wanted = weight.double() @ hessian[:, kept]
+        factor = torch.linalg.cholesky(hessian[kept][:, kept])
+        found[:, kept] = torch.cholesky_solve(wanted.T, factor).T.to(weight.dtype)
+    return found
+
+
+def sweep(weight: Tensor, hessian: Tensor, choose: Choose, width: int = BLOCK) -> tuple[Tensor, Tensor]:
+    """Return weights and mask after one pass over the columns, from left to right.
+
+    `choose` says which entries of each `width` columns stay, by their scores w²/[H⁻¹]ⱼⱼ, in which H⁻¹ is that of the
+    columns not yet passed. Source: Frantar and Alistarh, SparseGPT, arXiv:2301.00774, algorithm 1.
+    """
+    upper = torch.linalg.cholesky(inverse(hessian), upper=True).to(weight.dtype)
+    weight, mask = weight.clone(), torch.empty(weight.shape, dtype=torch.bool)
+    for start in range(0, weight.shape[1], BLOCK):
+        block = slice(start, min(start + BLOCK, weight.shape[1]))
+        part, factor = weight[:, block], upper[block, block]
+        errors = torch.zeros_like(part)
+        for at in range(part.shape[1]):
+            if at % width == 0:
+                chunk = slice(at, min(at + width, part.shape[1]))
+                scores = (part[:, chunk] / factor.diagonal()[chunk]) ** 2
+                mask[:, block][:, chunk] = choose(scores, slice(start + chunk.start, start + chunk.stop))
+            lost = torch.where(mask[:, start + at], 0.0, part[:, at]) / factor[at, at]
+            part[:, at:] -= lost[:, None] * factor[at, at:]
+            part[:, at] = torch.where(mask[:, start + at], part[:, at], 0.0)
+            errors[:, at] = lost
+        weight[:, block.stop :] -= errors @ upper[block, block.stop :]
+    return weight, mask
+
+
+def remove_columns(weight: Tensor, hessian: Tensor, grid: Grid, alive: Tensor, count: int) -> Tensor:
+    """Return which groups of columns stay after so many were removed, one after the other, each the least costly.
+
+    `alive` says which of the groups are there, bool. After each removal the others make up for it, and are judged
+    again. Source: Kurtic et al., ZipLM, arXiv:2302.04089; Frantar and Alistarh, Optimal Brain Compression.
+    """
+    inverted, weight, alive = inverse(hessian), weight.double(), alive.clone()
+    single = bool((torch.bincount(grid.columns) == 1).all())
+    chunk = max(1, len(alive) // ROUNDS) if single else 1
+    while count:
+        scores = losses(weight, inverted, grid)[0].masked_fill(~alive, torch.inf)
+        gone = scores.argsort(stable=True)[: min(chunk, count)]
+        columns = torch.isin(grid.columns, gone).nonzero().flatten()
+        step = torch.linalg.solve(inverted[columns][:, columns], inverted[columns])
+        weight = weight - weight[:, columns] @ step
+        inverted = inverted - inverted[:, columns] @ step
+        inverted[columns, columns] = 1.0
+        weight[:, columns] = 0.0
+        alive[gone] = False
+        count -= len(gone)
+    return alive

@@ -1,0 +1,109 @@
+"""The second-order method with reconstruction: what is chosen next depends on how the others made up for it so far.
+
+Single entries and N:M go by SparseGPT's pass over the columns; columns, neurons and heads one after the other.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..parallel import map_serially
+from ..scores.obs import damped
+from ..scores.statistics import Inputs
+from .granularity import ElementGroups, Groups, PatternGroups, Unit
+from .granularity.coupled import CoupledGroups
+from .granularity.grids import GridGroups
+from .rank import TensorScores, drop_lowest
+from .rank_rows import drop_lowest_of_rows
+from .reconstruct import BLOCK, remove_columns, sweep
+from .steps import MatchedStep
+
+_KINDS = ("element", "pattern", "column", "neuron", "head")
+
+
+def works_by_surgeon(matched: MatchedStep) -> bool:
+    """Return whether a step's choices and adjustments are made together."""
+    return (
+        matched.method.built_in
+        and matched.method.name == "obs"
+        and matched.step.reconstruct
+        and matched.step.scope != "global"
+        and matched.kind in _KINDS
+    )
+
+
+def keep_by_surgeon(
+    matched: MatchedStep, units: Sequence[Unit], groups: Sequence[Groups], inputs: Sequence[Inputs]
+) -> list[Tensor]:
+    """Return which groups of each unit stay; in local or row scope. Raises RecipeError where there are too few."""
+    amounts = matched.scope.amounts(matched.step, groups, units)
+    kept = []
+    for group, amount, one in zip(groups, amounts, inputs, strict=True):
+        hessian = damped(one.gram)
+        if isinstance(group, PatternGroups):
+            kept.append(_sweep(group, hessian, _of_pattern(group), group.of))
+        elif isinstance(group, ElementGroups):
+            kept.append(_sweep(group, hessian, _of_block(group, amount), BLOCK))
+        elif isinstance(group, GridGroups | CoupledGroups):
+            kept.append(_remove(group, hessian, int(amount)))
+    return kept
+
+
+def _remove(group: GridGroups | CoupledGroups, hessian: Tensor, count: int) -> Tensor:
+    alive = torch.zeros(group.grid.size, dtype=torch.bool)
+    alive[group.places] = True
+    return remove_columns(group.living(), hessian, group.grid, alive, count)[group.places]
+
+
+def _sweep(group: ElementGroups, hessian: Tensor, choose: Callable[[Tensor, slice], Tensor], width: int) -> Tensor:
+    weight = group.target.parameter.detach().float()
+    mask = group.current
+    living = weight if mask is None else weight * mask
+    rows = group.target.row_mask()
+    if rows is None:
+        return sweep(living, hessian, choose, width)[1].flatten()
+    return sweep(living * rows, hessian, choose, width)[1].flatten()
+
+
+def _alive(group: ElementGroups) -> Tensor:
+    mask = group.current
+    return torch.ones(group.target.parameter.shape, dtype=torch.bool) if mask is None else mask
+
+
+def _of_pattern(group: PatternGroups) -> Callable[[Tensor, slice], Tensor]:
+    alive = _alive(group)
+
+    def choose(scores: Tensor, columns: slice) -> Tensor:
+        living = alive[:, columns]
+        order = scores.masked_fill(~living, -torch.inf).argsort(dim=1, stable=True)
+        return torch.ones_like(living).scatter_(1, order[:, : group.of - group.kept], False) & living
+
+    return choose
+
+
+def _of_block(
+    group: ElementGroups, amount: "int | np.ndarray[tuple[int], np.dtype[np.int64]]"
+) -> Callable[[Tensor, slice], Tensor]:
+    """Give each block of columns its share of what goes, so that it is exact in the end."""
+    alive = _alive(group)
+    by_row = isinstance(amount, np.ndarray)
+    total = alive.sum(1).numpy() if by_row else int(alive.sum())
+    gone = np.zeros_like(total) if by_row else 0
+
+    def choose(scores: Tensor, columns: slice) -> Tensor:
+        nonlocal gone
+        living = alive[:, columns].contiguous()
+        seen = alive[:, : columns.stop].sum(1).numpy() if by_row else int(alive[:, : columns.stop].sum())
+        due = np.rint(amount * seen / np.maximum(total, 1)).astype(np.int64) - gone
+        flat = TensorScores("obs", scores.flatten(), int(living.sum()), living.flatten())
+        if by_row:
+            due = np.clip(due, 0, living.sum(1).numpy())
+            keep = drop_lowest_of_rows(flat, due)
+        else:
+            keep = drop_lowest([flat], int(due), map_serially)[0]
+        gone = gone + due
+        return keep.view(living.shape)
+
+    return choose

@@ -1,0 +1,256 @@
+"""Go through an encoder layer by layer with calibration texts: each layer sees what those below it now give.
+
+The hidden states of all texts are kept at one place, and pushed through one layer at a time. They stay valid until
+something below changes, so steps that prune one layer after the other cost one walk.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data.calibration import Batches
+from ..data.outputs import Output
+from ..errors import SelectionError
+from ..model.families import layers
+from ..scores.statistics import Inputs
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+@dataclass
+class _Calls:
+    """What the model calls its layers with, for one batch, apart from the hidden states."""
+
+    arguments: list[Call] = field(default_factory=list)
+    order: list[int] = field(default_factory=list)
+    """Which layer each call is of."""
+    rest: list[tuple[Any, ...] | None] = field(default_factory=list)
+    """What each call returned after the hidden states; None where it returned these alone."""
+
+
+class Walk:
+    """The encoder of a model of one's own, and the hidden states of calibration texts at one of its layers."""
+
+    def __init__(self, model: nn.Module, batches: Batches, output: Output) -> None:
+        """Run the model once on every batch. Raises SelectionError for a model whose layers cannot be walked."""
+        self.model, self.batches, self.output = model, batches, output
+        self.layers = layers(model)
+        if not self.layers:
+            raise SelectionError(
+                "calibration walks through the layers of an encoder, and knows none in this model",
+                code="calibration.no_layers",
+            )
+        self._calls: list[_Calls] = []
+        self._start: list[Tensor] = []
+        self.dense = self._record()
+        """What the model answered on the batches that are held back, before anything was pruned."""
+        self._at, self._states = 0, list(self._start)
+
+    def changed(self, layer: int | None) -> None:
+        """Forget the states that a change of a layer, or of what is below all of them (None), makes invalid."""
+        if layer is None:
+            self._record()
+            self._at, self._states = 0, list(self._start)
+        elif self._at > self._order.index(layer):
+            self._at, self._states = 0, list(self._start)
+
+    def inputs(self, layer: int | None, modules: Sequence[nn.Linear], products: bool) -> tuple["Seen", "Seen"]:
+        """Collect the inputs of linear layers: on the texts that are used, and on those held back.
+
+        `layer` is where they are; None is outside the layers. Only with `products` are the inputs' products summed.
+        """
+        used, held = Seen(products), Seen(products)
+        if layer is not None:
+            self._go_to(layer)
+        for number, batch in enumerate(self.batches.used):
+            seen = held if self.batches.held_back[number] else used
+            with torch.no_grad(), _listening(modules, seen, batch):
+                if layer is None:
+                    self._finish(number, self._through(number, self._states[number], self._at, len(self._order)))
+                else:
+                    self._through(number, self._states[number], self._at, self._end_of(layer))
+        return used, held
+
+    def drift(self) -> float:
+        """Return how far the answers to the texts held back, with the weights as they are, are from those at first."""
+        rows = []
+        with torch.no_grad():
+            for number, back in enumerate(self.batches.held_back):
+                if back:
+                    states = self._through(number, self._states[number], self._at, len(self._order))
+                    rows.append(self._finish(number, states))
+        return self.output.drift(self.dense, torch.cat(rows))
+
+    @property
+    def _order(self) -> list[int]:
+        return self._calls[0].order
+
+    def _go_to(self, layer: int) -> None:
+        """Bring the states in front of a layer."""
+        wanted = self._order.index(layer)
+        if self._at > wanted:
+            self._at, self._states = 0, list(self._start)
+        with torch.no_grad():
+            for number in range(len(self._states)):
+                self._states[number] = self._through(number, self._states[number], self._at, wanted)
+        self._at = wanted
+
+    def _end_of(self, layer: int) -> int:
+        """Return the place after the last call of a layer, which ALBERT calls many times."""
+        return len(self._order) - self._order[::-1].index(layer)
+
+    def _through(self, number: int, hidden: Tensor, start: int, end: int) -> Tensor:
+        """Push the hidden states of a batch through some calls of layers."""
+        calls = self._calls[number]
+        for at in range(start, end):
+            args, kwargs = calls.arguments[at]
+            found = self.layers[calls.order[at]][1](hidden, *args, **kwargs)
+            hidden = found[0] if isinstance(found, tuple) else found
+        return hidden
+
+    def _finish(self, number: int, hidden: Tensor) -> Tensor:
+        """Return what the model answers if its last layer gives these states: its other layers are passed over."""
+        calls, place = self._calls[number], iter(range(len(self._order)))
+        last = len(self._order) - 1
+
+        def pass_over(given: Tensor, *args: Any, **kwargs: Any) -> Any:
+            at = next(place)
+            states = hidden if at == last else given
+            rest = calls.rest[at]
+            return states if rest is None else (states, *rest)
+
+        with ExitStack() as stack:
+            for _, layer in self.layers:
+                stack.enter_context(_replaced(layer, pass_over))
+            return self.output.rows(self.model, self.batches.used[number])
+
+    def _record(self) -> Tensor:
+        """Run every batch, and keep what layers are called with; return the answers to the texts held back."""
+        self._calls, self._start, answers = [], [], []
+        for batch, back in zip(self.batches.used, self.batches.held_back, strict=True):
+            calls, states = _Calls(), []
+            with torch.no_grad(), ExitStack() as stack:
+                for number, (_, layer) in enumerate(self.layers):
+                    stack.enter_context(_recording(layer, number, calls, states))
+                rows = self.output.rows(self.model, batch)
+            if not states:
+                raise SelectionError("the model never calls its layers", code="calibration.no_calls")
+            self._calls.append(calls)
+            self._start.append(states[0])
+            if back:
+                answers.append(rows)
+        return torch.cat(answers) if answers else torch.empty(0)
+
+
+@contextmanager
+def _replaced(layer: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """Let a layer run another function. The layer is the walk's own, so that nobody else sees it."""
+    layer.forward = forward  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del layer.forward
+
+
+@contextmanager
+def _recording(layer: nn.Module, number: int, calls: _Calls, states: list[Tensor]) -> Iterator[None]:
+    """Keep what a layer is called with, and the states at the first call of all."""
+    original = layer.forward
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        hidden, args, kwargs = _split(args, kwargs)
+        if not states:
+            states.append(hidden)
+        elif states[-1] is not hidden:
+            raise SelectionError(
+                "the layers of this model are not called one after the other, so that they cannot be calibrated",
+                code="calibration.not_a_chain",
+            )
+        calls.arguments.append((args, kwargs))
+        calls.order.append(number)
+        found = original(hidden, *args, **kwargs)
+        states[1:] = [found[0] if isinstance(found, tuple) else found]
+        calls.rest.append(found[1:] if isinstance(found, tuple) else None)
+        return found
+
+    with _replaced(layer, forward):
+        yield
+
+
+def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, tuple[Any, ...], dict[str, Any]]:
+    """Separate the hidden states from the other arguments of a layer."""
+    if args:
+        return args[0], args[1:], kwargs
+    name = next(name for name, value in kwargs.items() if isinstance(value, Tensor))
+    return kwargs[name], (), {key: value for key, value in kwargs.items() if key != name}
+
+
+class Seen:
+    """The inputs of linear layers, summed over batches. Layers that read the same tensor share one sum."""
+
+    def __init__(self, products: bool) -> None:
+        """Start with nothing."""
+        self.products = products
+        self._first: list[tuple[Tensor, nn.Linear]] = []
+        """The tensors of this batch, kept alive, with the layer that read each first."""
+        self._leader: dict[nn.Linear, nn.Linear] = {}
+        self._squares: dict[nn.Linear, Tensor] = {}
+        self._gram: dict[nn.Linear, Tensor] = {}
+        self._tokens: dict[nn.Linear, int] = {}
+
+    def next_batch(self) -> None:
+        """Begin a batch: tensors of the one before are gone."""
+        self._first.clear()
+
+    def add(self, module: nn.Linear, given: Tensor, mask: Tensor | None) -> None:
+        """Add what a layer reads, without padding."""
+        if module not in self._leader:
+            self._leader[module] = next((first for tensor, first in self._first if tensor is given), module)
+            self._first.append((given, module))
+        if self._leader[module] is not module:
+            return
+        x = given.detach().reshape(-1, given.shape[-1])
+        if mask is not None and given.shape[:-1] == mask.shape:
+            x = x[mask.to(x.device).reshape(-1) != 0]
+        x = x.float()
+        self._tokens[module] = self._tokens.get(module, 0) + len(x)
+        _accumulate(self._squares, module, (x.double() ** 2).sum(0))
+        if self.products:
+            _accumulate(self._gram, module, (x.T @ x).double())
+
+    def of(self, module: nn.Linear) -> Inputs | None:
+        """Return what one layer read; None if it was never called."""
+        leader = self._leader.get(module)
+        if leader is None:
+            return None
+        squares = self._squares[leader]
+        gram = self._gram.get(leader, torch.empty(0))
+        return Inputs(squares.sqrt(), self._tokens[leader], gram)
+
+
+def _accumulate(sums: dict[nn.Linear, Tensor], key: nn.Linear, value: Tensor) -> None:
+    if key in sums:
+        sums[key] += value
+    else:
+        sums[key] = value
+
+
+@contextmanager
+def _listening(modules: Sequence[nn.Linear], seen: Seen, batch: dict[str, Tensor]) -> Iterator[None]:
+    mask = batch.get("attention_mask")
+
+    def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
+        assert isinstance(module, nn.Linear)
+        seen.add(module, args[0], mask)
+
+    seen.next_batch()
+    handles = [module.register_forward_pre_hook(hook) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
