@@ -72,7 +72,7 @@ def remove_columns(weight: Tensor, hessian: Tensor, grid: Grid, alive: Tensor, c
     `alive` says which of the groups are there, bool. After each removal the others make up for it, and are judged
     again. Source: Kurtic et al., ZipLM, arXiv:2302.04089; Frantar and Alistarh, Optimal Brain Compression.
     """
-    inverted, weight, alive = inverse(hessian), weight.double(), alive.clone()
+    inverted, weight, alive = inverse(hessian), weight.double().clone(), alive.clone()
     single = bool((torch.bincount(grid.columns) == 1).all())
     chunk = max(1, len(alive) // ROUNDS) if single else 1
     while count:
@@ -80,9 +80,9 @@ def remove_columns(weight: Tensor, hessian: Tensor, grid: Grid, alive: Tensor, c
         gone = scores.argsort(stable=True)[: min(chunk, count)]
         columns = torch.isin(grid.columns, gone).nonzero().flatten()
         step = torch.linalg.solve(inverted[columns][:, columns], inverted[columns])
-        weight = weight - weight[:, columns] @ step
-        inverted = inverted - inverted[:, columns] @ step
-        inverted[columns, columns] = 1.0
+        weight.addmm_(weight[:, columns], step, alpha=-1)
+        inverted.addmm_(inverted[:, columns], step, alpha=-1)
+        inverted[columns, columns] = 1.0  # so that what is gone can still be divided by
         weight[:, columns] = 0.0
         alive[gone] = False
         count -= len(gone)

@@ -54,11 +54,11 @@ def losses(weight: Tensor, inverted: Tensor, grid: Grid) -> Tensor:
     """Return what removing each group costs, (down × across), given the inverse of the second derivative."""
     down, across = grid.shape
     found = torch.empty(down, across, dtype=weight.dtype)
-    members = [(grid.columns == number).nonzero().flatten() for number in range(across)]
-    if all(len(one) == 1 for one in members):
-        each = weight**2 / inverted.diagonal()
+    if across == len(grid.columns):  # every column is a group
+        each = (weight**2 / inverted.diagonal())[:, grid.columns.argsort()]
         return torch.zeros(down, across, dtype=weight.dtype).index_add_(0, grid.rows, each)
-    for number, chosen in enumerate(members):
+    for number in range(across):
+        chosen = (grid.columns == number).nonzero().flatten()
         part = weight[:, chosen]
         by_row = (part * torch.linalg.solve(inverted[chosen][:, chosen], part.T).T).sum(1)
         found[:, number] = torch.zeros(down, dtype=weight.dtype).index_add_(0, grid.rows, by_row)
