@@ -205,7 +205,7 @@ class Recipe(FrozenModel):
         try:
             return cls.from_json(text) if path.suffix == ".json" else cls.from_yaml(text)
         except RecipeError as error:
-            raise error.within("{file}: {error}", code="recipe.in_file", file=path.name) from None
+            raise error.within("{file}", code="place.file", file=path.name) from None
 
     def save(self, path: str | Path) -> None:
         """Write the recipe to a file.

@@ -127,6 +127,26 @@ CALLS = {
     "figures.png": lambda thing, some: bp.figures.png(thing),
 }
 
+REPORTING = {
+    "prune": lambda some, progress: bp.prune(some["checkpoint"], STEP, progress=progress),
+    "apply": lambda some, progress: bp.apply(some["checkpoint"].load(), STEP, progress=progress),
+    "evaluate": lambda some, progress: bp.evaluate(some["run"], ["good"], tokenizer="demo", progress=progress),
+    "export": lambda some, progress: bp.export(some["run"], some["folder"].parent / "none", progress=progress),
+    "Checkpoint.model": lambda some, progress: some["checkpoint"].model(progress=progress),
+    "Checkpoint.load": lambda some, progress: some["checkpoint"].load(progress=progress),
+}
+
+
+@pytest.mark.parametrize("call", REPORTING)
+@pytest.mark.parametrize("progress", [None, True, "bar", [], bp.Recipe, lambda: None])
+def test_a_progress_that_is_no_function_is_refused_alike_everywhere(
+    call: str, progress: Any, things: dict[str, Any]
+) -> None:
+    with pytest.raises(bp.BertpruneError, match=r"^progress takes a function of the share") as caught:
+        REPORTING[call](things, progress)
+    assert caught.value.code == "progress.kind"
+    assert not (things["folder"].parent / "none").exists()
+
 
 @pytest.mark.filterwarnings("ignore::bertprune.errors.BertpruneWarning")
 @pytest.mark.usefixtures("temporary_methods")

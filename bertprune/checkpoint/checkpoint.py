@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError, MissingTensorsWarning, Note, first_names, kind_of
-from ..parallel import Progress, silent
+from ..parallel import Progress, check_progress, silent
 from .architecture import build_config, check_sizes, find_class
 from .headers import Facts, TensorFact, main_dtype
 from .pruned_weights import find_pruned
@@ -163,6 +163,7 @@ class Checkpoint:
             >>> checkpoint.model() is checkpoint.model()
             True
         """
+        check_progress(progress)
         return self._models.shared(seed, progress)
 
     def load(self, seed: int = 0, progress: Progress = silent) -> "nn.Module":
@@ -185,6 +186,7 @@ class Checkpoint:
             >>> type(model).__name__, model.dtype, model.training
             ('BertForSequenceClassification', torch.float32, False)
         """
+        check_progress(progress)
         return self._models.load(seed, progress)
 
     def release(self) -> None:

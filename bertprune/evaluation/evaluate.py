@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from ..data.columns import find_examples
 from ..data.tables import read_table
 from ..errors import DataError, Note
-from ..parallel import Progress, silent
+from ..parallel import Progress, check_progress, silent
 from .classification import score_classes
 from .job import Job
 from .masked_lm import score_masked_tokens
@@ -77,8 +77,8 @@ def evaluate(
         A `QualityReport`: scores with 95 % intervals, the paired difference, and the predictions that changed.
 
     Raises:
-        DataError: Data, columns, labels, options or a tokenizer do not fit.
-        CheckpointError: A model cannot be read.
+        DataError: Data, columns, labels or options do not fit, or there is no tokenizer.
+        CheckpointError: A model or a tokenizer cannot be read.
 
     Warns:
         MissingTensorsWarning: A checkpoint lacks tensors of its architecture; they are initialised from the seed of the
@@ -98,6 +98,7 @@ def evaluate(
         True
     """
     start = time.perf_counter()
+    check_progress(progress)
     table = read_table(data, limit)
     models = open_models(model, baseline, tokenizer)
     scores = models.head() != "classification"

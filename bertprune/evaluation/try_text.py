@@ -168,7 +168,7 @@ def try_text(
 
     Raises:
         DataError: The text is empty or has no mask token, an option is out of range, or the tokenizer is missing.
-        CheckpointError: A model cannot be read.
+        CheckpointError: A model or a tokenizer cannot be read.
 
     Warns:
         MissingTensorsWarning: A checkpoint lacks tensors of its architecture; they are initialised from the seed of the

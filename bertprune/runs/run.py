@@ -16,7 +16,7 @@ from ..model.diff import SnapshotDiff, diff
 from ..model.hooks import MaskDtype, attach
 from ..model.snapshot import Snapshot, snapshot
 from ..model.targets import targets_by_name
-from ..parallel import Progress, silent
+from ..parallel import Progress, check_progress, silent
 from ..pruning.decide import StepOutcome, decide
 from ..pruning.preview import Preview, preview_recipe
 from ..pruning.steps import check_mask_dtype, check_seed
@@ -102,6 +102,7 @@ def prune(
     opened, recipe = Checkpoint.open(checkpoint), Recipe.of(recipe)
     check_seed(seed)
     check_mask_dtype(mask_dtype)
+    check_progress(progress)
     progress(0.0, f"loading {opened.name}")
     pristine = opened.model(seed, lambda share, words: progress(0.1 * share, words))
     decision = decide(pristine, recipe, seed, opened.missing, lambda share, words: progress(0.1 + 0.7 * share, words))
