@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +115,18 @@ class Visitors:
         context.set_default_timeout(PATIENCE)
         return self.shared.setdefault(locale, context) if shared is None else context
 
+    @contextmanager
+    def loading(self, page: Any) -> Iterator[None]:
+        """Let what is done here leave the page that is shown, and wait for the next one."""
+        self.leaving = True
+        with page.expect_event("load"):
+            yield
+        self.leaving = False
+
     def reload(self, page: Any) -> None:
         """Load a page anew, also while something is under way."""
-        self.leaving = True
-        page.reload()
-        self.leaving = False
+        with self.loading(page):
+            page.reload()
 
     def complain(self, text: str) -> None:
         if not self.leaving:

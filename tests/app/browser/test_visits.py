@@ -76,10 +76,10 @@ def test_back_and_forward_move_between_panels(visit: Callable[..., Any]) -> None
     expect(page.get_by_role("tab", name="1 Model")).to_have_attribute("aria-selected", "true")
     page.go_forward()
     expect(page.get_by_role("tab", name="2 Recipe")).to_have_attribute("aria-selected", "true")
-    visit.leaving = True
-    page.goto("data:text/html,elsewhere")
-    visit.leaving = False
-    page.go_back()
+    with visit.loading(page):
+        page.goto("data:text/html,elsewhere")
+    with visit.loading(page):
+        page.go_back()
     expect(page.locator("#inspector h2")).to_be_attached()
     expect(page.get_by_role("tab", name="2 Recipe")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#steps li")).to_have_count(1)
@@ -191,7 +191,8 @@ def test_a_session_that_is_over_says_so_and_is_restored(visit: Callable[..., Any
     page.get_by_role("button", name="이 단계 추가").click()  # says it again, which is shown once
     expect(toast(page)).to_contain_text(re.compile(r"\(\d\)"))
     expect(page.locator("#steps li")).to_have_count(1)  # what is shown stays
-    toast(page).get_by_role("link").click()
+    with visit.loading(page):
+        toast(page).get_by_role("link").click()
     page.locator("#inspector h2").wait_for()
     tab(page, "2 레시피")
     expect(page.locator("#steps li")).to_have_count(1)
