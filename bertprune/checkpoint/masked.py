@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, RecipeError, shortened
 from ..model.hooks import Made, MaskDtype, attach
-from ..model.targets import every_target, targets_by_name
+from ..model.targets import every_target
 from ..recipe import Recipe
 from ..step import Step
 from .json_files import read_object
@@ -50,7 +50,7 @@ class Pruning:
 
     def attach(self, model: nn.Module) -> None:
         """Put hooks and masks on the dense model, in place."""
-        attach(targets_by_name(model), self.masks(), self.history, self.mask_dtype)
+        attach(model, self.masks(), self.history, self.mask_dtype)
 
 
 def find_pruning(skeleton: nn.Module, weights: PrunedWeights, folder: Path | None, name: str) -> Pruning:

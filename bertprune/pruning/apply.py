@@ -60,7 +60,7 @@ def apply(
     check_mask_dtype(mask_dtype)
     check_progress(progress)
     decision = decide(model, Recipe.of(recipe), seed, _protected(model, missing), progress)
-    attach(decision.targets, decision.masks, decision.history, mask_dtype)
+    attach(model, decision.masks, decision.history, mask_dtype)
     return tuple(decision.outcomes)
 
 
