@@ -4,7 +4,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from .errors import BertpruneError, Message
+from .errors import BertpruneError, Message, shortened
 
 _KINDS: tuple[tuple[Callable[[int], bool], Message], ...] = (
     (stat.S_ISDIR, Message("a folder", code="files.folder")),
@@ -27,3 +27,11 @@ def check_regular(path: Path, error: type[BertpruneError]) -> None:
         return
     kind = next((name for is_kind, name in _KINDS if is_kind(mode)), _DEVICE)
     raise error("{file} is {kind}: expected a regular file", code="files.not_regular", file=path.name, kind=kind)
+
+
+def from_home(path: str | Path, error: type[BertpruneError]) -> Path:
+    """Replace a leading `~` by the home folder. Raises `error` where there is no such user."""
+    try:
+        return Path(path).expanduser() if str(path).startswith("~") else Path(path)
+    except RuntimeError:
+        raise error("{path}: no such user", code="files.no_user", path=shortened(str(path), 100)) from None

@@ -15,7 +15,7 @@ from ..recipe import Recipe
 from ..step import Step
 from .json_files import read_object
 from .pruned_weights import PrunedWeights
-from .weights import MASKED_FILE
+from .weight_files import MASKED_FILE
 
 UNKNOWN = "CustomFromMask"
 """The name of the hook where nothing says what made a mask, as torch's `custom_from_mask` leaves it."""
