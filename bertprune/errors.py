@@ -151,9 +151,9 @@ def shortened(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def shown(thing: object) -> str:
+def shown(thing: object, most: int = 60) -> str:
     """Write any value as Python does, in one short line."""
-    return shortened(" ".join(repr(thing).split()))
+    return shortened(" ".join(repr(thing).split()), most)
 
 
 def kind_of(thing: object) -> str:

@@ -14,6 +14,11 @@ _KINDS: tuple[tuple[Callable[[int], bool], Message], ...] = (
 _DEVICE = Message("a device", code="files.device")
 
 
+def name_of(path: Path) -> str:
+    """Return a file's name for a message, without its folder; a name may be long, or hold what is no letter."""
+    return shortened(path.name.encode("utf-8", "replace").decode())
+
+
 def check_regular(path: Path, error: type[BertpruneError]) -> None:
     """Refuse what exists and is not a regular file, before anything waits for it. A link counts as what it leads to.
 
@@ -26,7 +31,7 @@ def check_regular(path: Path, error: type[BertpruneError]) -> None:
     if stat.S_ISREG(mode):
         return
     kind = next((name for is_kind, name in _KINDS if is_kind(mode)), _DEVICE)
-    raise error("{file} is {kind}: expected a regular file", code="files.not_regular", file=path.name, kind=kind)
+    raise error("{file} is {kind}: expected a regular file", code="files.not_regular", file=name_of(path), kind=kind)
 
 
 def from_home(path: str | Path, error: type[BertpruneError]) -> Path:

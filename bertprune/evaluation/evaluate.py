@@ -54,7 +54,7 @@ def evaluate(
     Args:
         model: The model to evaluate, a `PruningRun`, a transformers model, a `Checkpoint`, or the name or folder of one
             as a string or Path.
-        data: A .csv (commas, semicolons or tabs), .tsv, .txt (read as TSV) or .jsonl file in UTF-8 or UTF-16, also
+        data: A .csv (commas, tabs, semicolons, pipes), .tsv, .txt (read as TSV) or .jsonl file in UTF-8 or UTF-16, also
             gzipped, as a string or Path, whose first line names the columns; "samples", Korean reviews in the
             package; a pandas DataFrame; or an iterable of texts, of (text, label), of (text, text, score) or of
             dicts. Rows without a text are left out, with a note.
@@ -77,8 +77,8 @@ def evaluate(
         A `QualityReport`: scores with 95 % intervals, the paired difference, and the predictions that changed.
 
     Raises:
-        DataError: Data, columns, labels or options do not fit, or there is no tokenizer.
-        CheckpointError: A model or a tokenizer cannot be read.
+        DataError: Data, columns, labels, options or a tokenizer do not fit.
+        CheckpointError: A model cannot be read.
 
     Warns:
         MissingTensorsWarning: A checkpoint lacks tensors of its architecture; they are initialised from the seed of the

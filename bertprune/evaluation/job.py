@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..data.batches import Encoded, ModelOutput, check_vocabulary, encode, run_in_batches, token_limit
 from ..data.columns import Examples
-from ..errors import DataError, Note, shortened
+from ..errors import DataError, Note, shown
 from ..parallel import Progress
 from .models import ComparedModels
 
@@ -121,6 +121,6 @@ def _check_whole(option: str, value: int, least: int) -> None:
             "{option}={value}: expected an integer, {least} or more",
             code="evaluation.not_whole",
             option=option,
-            value=shortened(repr(value)),
+            value=shown(value),
             least=least,
         )

@@ -12,7 +12,7 @@ from ..checkpoint import Checkpoint
 from ..checkpoint.tokenizer import open_tokenizer
 from ..data.embedding import MEAN, Embedding
 from ..data.embedding_folder import read_embedding
-from ..errors import DataError, Message, Note
+from ..errors import CheckpointError, DataError, Message, Note
 
 Model = Any
 """A PruningRun, a transformers model, a Checkpoint, or the name or folder of one."""
@@ -176,10 +176,13 @@ def _tokenizer(tokenizer: Any, checkpoint: Checkpoint | None) -> PreTrainedToken
             code="evaluation.tokenizer_type",
             type=type(tokenizer).__name__,
         )
-    if tokenizer is not None:
-        return open_tokenizer(tokenizer)
-    if checkpoint is not None:
-        return checkpoint.tokenizer()
+    try:
+        if tokenizer is not None:
+            return open_tokenizer(tokenizer)
+        if checkpoint is not None:
+            return checkpoint.tokenizer()
+    except CheckpointError as error:
+        raise DataError(error.sentence, code=error.code, **error.values) from None
     raise DataError(
         "a model that is passed as an object has no tokenizer: pass tokenizer=", code="evaluation.no_tokenizer"
     )

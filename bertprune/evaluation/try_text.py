@@ -13,7 +13,7 @@ from ..data.batches import Encoded, logits
 from ..data.columns import Examples
 from ..data.tables import Table
 from ..data.text_files import MAX_LINE
-from ..errors import DataError, Note, shortened
+from ..errors import DataError, Note, shown
 from ..parallel import silent
 from ..text import aligned
 from .classification import class_names
@@ -168,7 +168,7 @@ def try_text(
 
     Raises:
         DataError: The text is empty or has no mask token, an option is out of range, or the tokenizer is missing.
-        CheckpointError: A model or a tokenizer cannot be read.
+        CheckpointError: A model cannot be read.
 
     Warns:
         MissingTensorsWarning: A checkpoint lacks tensors of its architecture; they are initialised from the seed of the
@@ -186,7 +186,7 @@ def try_text(
         raise DataError(
             "top={value}: expected an integer from 1 to 100",
             code="evaluation.top",
-            value=shortened(repr(top)),
+            value=shown(top),
         )
     models = open_models(model, baseline, tokenizer)
     examples = Examples(Table(_TEXT, ("text",), [(text,)], [1], "item"), texts[:1], texts[1:] or None, None)
