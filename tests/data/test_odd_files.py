@@ -1,7 +1,6 @@
 """Files as spreadsheets, old systems and scripts write them are read as meant, or refused in one line."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -76,9 +75,9 @@ def test_what_cannot_be_iterated_is_no_data() -> None:
 
 
 @pytest.mark.parametrize("option", ["text", "text_pair", "label"])
-@pytest.mark.parametrize("column", [0, 3, ["text"], b"text", True, ""])
-def test_a_column_is_named_by_a_text(option: str, column: Any) -> None:
-    with pytest.raises(DataError) as caught:
-        find_examples(read_table(["a"]), scores=False, **{option: column})
-    assert caught.value.code == ("data.unknown_column" if column == "" else "data.column_name")
-    assert caught.value.values["option"] == option
+def test_a_column_is_named_by_a_text(option: str) -> None:
+    for column in (0, 3, ["text"], b"text", True, ""):
+        with pytest.raises(DataError) as caught:
+            find_examples(read_table(["a"]), scores=False, **{option: column})
+        assert caught.value.code == ("data.unknown_column" if column == "" else "data.column_name")
+        assert caught.value.values["option"] == option
