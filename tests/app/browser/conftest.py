@@ -24,10 +24,15 @@ BROWSER = (
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+def where(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder that the page is served from."""
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="session")
+def served(where: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """Serve the page in a process of its own, started from another folder; give its address and the process."""
     port = free_port()
-    where = tmp_path_factory.mktemp("served")
     command = [sys.executable, str(Path(__file__).with_name("served.py")), str(port)]
     settings = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "GRADIO_TEMP_DIR": str(where / "gradio")}
     with (where / "log.txt").open("w") as log:
@@ -54,6 +59,14 @@ def address(served: tuple[str, "subprocess.Popen[bytes]"]) -> str:
 def forget(served: tuple[str, "subprocess.Popen[bytes]"]) -> Callable[[], None]:
     """Give a function that makes the server forget every visit."""
     return lambda: served[1].send_signal(signal.SIGUSR1)
+
+
+@pytest.fixture
+def hold(where: Path) -> Iterator[Path]:
+    """Give a file: as long as it exists, no run goes on."""
+    file = where / "hold"
+    yield file
+    file.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")
