@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ..errors import DataError, Message, Note, first_names, shortened, shown
 from .tables import Table
 
@@ -135,7 +137,11 @@ def _is_missing(value: Any) -> bool:
     """Return whether a cell is empty: None, NaN, pandas' NA, or a blank text."""
     if isinstance(value, str):
         return not value.strip()
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or _is_nan(value)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float | np.floating) and bool(value != value)
 
 
 def _without_blanks(table: Table, columns: Sequence[int]) -> tuple[Table, tuple[str, ...]]:

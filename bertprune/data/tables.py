@@ -1,6 +1,7 @@
 """Read examples from a file, a data frame or a list into one table with the position of each row in its source."""
 
 import gzip
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def _table(name: str, columns: tuple[str, ...], rows: NumberedRows, unit: Unit, 
             name=name,
             column=shortened(twice[0]),
         )
-    kept = list(islice(rows, MAX_ROWS + 1 if limit is None else limit))
+    kept = list(islice(rows, MAX_ROWS + 1 if limit is None else min(limit, sys.maxsize)))
     if limit is None and len(kept) > MAX_ROWS:
         raise DataError(
             "{name} has more than {most:,} rows: pass limit= (--limit) to read only the first ones",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..errors import BertpruneError, kind_of
 from .canvas import FONTS, GREY, KEPT, LABELS, REMOVED, ZERO, figure_with_axes, png, removed_colours, style_axes
 from .heatmap import cells, difference, heatmap
+from .table import with_labels
 
 __all__ = ["LABELS", "cells", "difference", "heatmap", "histogram", "mask", "png"]
 
@@ -54,7 +55,8 @@ def histogram(
         'weight'
     """
     _check_tensors("bp.figures.histogram", before, mask)
-    words = {**LABELS, **(labels or {})}
+    _check_title(title)
+    words = with_labels(LABELS, labels)
     values, kept = _values(before, mask)
     cut = _cut(np.abs(values[kept]), np.abs(values[~kept]))
     edges = _edges(values, cut)
@@ -96,7 +98,8 @@ def mask(mask: torch.Tensor, labels: Mapping[str, str] | None = None, title: str
         '4×4 · 75.00% removed'
     """
     _check_tensors("bp.figures.mask", mask)
-    words = {**LABELS, **(labels or {})}
+    _check_title(title)
+    words = with_labels(LABELS, labels)
     removed = _removed(mask)
     shares, block = _averaged(removed)
     figure, axes = figure_with_axes(4.2, 1.7 if len(shares) == 1 else 3.6, left=0.7, bottom=0.5, top=0.55)
@@ -126,6 +129,11 @@ def _check_tensors(function: str, first: Any, second: Any = None) -> None:
                 "{function} takes a tensor, such as run.masks[name], not {kind}",
                 code="report.no_tensor", function=function, kind=kind_of(thing),
             )  # fmt: skip
+
+
+def _check_title(title: Any) -> None:
+    if not isinstance(title, str):
+        raise BertpruneError("a figure's title is a text, not {kind}", code="report.title", kind=kind_of(title))
 
 
 def _values(before: torch.Tensor, mask: torch.Tensor | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:

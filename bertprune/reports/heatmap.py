@@ -16,6 +16,7 @@ from .canvas import FONTS, GREY, LABELS, check_figure, empty_figure, fix_layout,
 from .compare import Comparison, Reported
 from .counting import Count
 from .sparsity import SparsityReport, given_report
+from .table import with_labels
 
 _Shares = tuple[float, float]
 """How much is masked, and how much of the rest is zero; or the differences of both."""
@@ -137,7 +138,7 @@ def cells(figure: Figure, of: SparsityReport | Comparison) -> dict[tuple[Any, An
 def _draw(
     of: SparsityReport | Comparison, labels: Mapping[str, str] | None, title: str, write: _Format, **colours: Any
 ) -> Figure:
-    words, grids = {**LABELS, **(labels or {})}, _grids(of)
+    words, grids = with_labels(LABELS, labels), _grids(of)
     if not grids:
         return _empty(words["unpruned"])
     width, heights = max(len(columns) for _, columns, _ in grids), [len(rows) for rows, _, _ in grids]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from torch import nn
 
-from ..errors import BertpruneError, shortened
+from ..errors import BertpruneError, kind_of, shown
 from ..model.families import places
 from ..model.given import given_model
 from ..model.targets import every_target
@@ -16,7 +16,7 @@ from ..parallel import THREAD_SIZE, map_threaded
 from ..selection import Role
 from ..text import aligned
 from .counting import Count, TensorSparsity, count_target
-from .table import LABELS, NUMBERS, Row, group_rows, heading, tensor_rows, total_rows
+from .table import LABELS, NUMBERS, Row, group_rows, heading, tensor_rows, total_rows, with_labels
 
 if TYPE_CHECKING:
     import pandas
@@ -44,6 +44,13 @@ class SparsityReport:
 
     tensors: tuple[TensorSparsity, ...]
     """Every parameter of the model, tied ones once, in the order of `named_modules`."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.tensors, tuple) or not all(isinstance(one, TensorSparsity) for one in self.tensors):
+            raise BertpruneError(
+                "a report holds a tuple of counted tensors, not {kind}; bp.sparsity(model) makes one",
+                code="report.no_tensors", kind=kind_of(self.tensors),
+            )  # fmt: skip
 
     @cached_property
     def targets(self) -> tuple[TensorSparsity, ...]:
@@ -91,10 +98,10 @@ class SparsityReport:
             >>> bp.sparsity(prune.l1_unstructured(torch.nn.Linear(4, 4), "weight", amount=4)).by("type")
             {'Linear': Count(size=16, masked=4, zero=0)}
         """
-        if grouping not in get_args(Grouping):
+        if not isinstance(grouping, str) or grouping not in get_args(Grouping):
             raise BertpruneError(
-                "a report can be grouped by {known}, not by {given!r}",
-                code="report.unknown_grouping", known=", ".join(get_args(Grouping)), given=shortened(str(grouping)),
+                "a report can be grouped by {known}, not by {given}",
+                code="report.unknown_grouping", known=", ".join(get_args(Grouping)), given=shown(grouping),
             )  # fmt: skip
         return self._grouped(lambda tensor, role: role if grouping == "role" else getattr(tensor, grouping))
 
@@ -144,7 +151,7 @@ class SparsityReport:
             all targets    25.00%       4  16     0
             whole model    25.00%       4  16     0
         """
-        return aligned(list(_rows(self, {**LABELS, **(labels or {})})), NUMBERS)
+        return aligned(list(_rows(self, with_labels(LABELS, labels))), NUMBERS)
 
     def to_frame(self) -> "pandas.DataFrame":
         """Build a pandas table with one row per target, and per matrix with more zeros than a row.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..errors import BertpruneError, kind_of
 from .counting import Count, TensorSparsity
 
 Row = tuple[str, ...]
@@ -28,6 +29,17 @@ LABELS = {
 
 NUMBERS = (1, 2, 3, 4)
 """The columns that are right-aligned."""
+
+
+def with_labels(words: Mapping[str, str], labels: Any) -> dict[str, str]:
+    """Replace some words by labels that a caller gives. Raises BertpruneError."""
+    given = {} if labels is None else labels
+    if not isinstance(given, Mapping) or not all(isinstance(one, str) for pair in given.items() for one in pair):
+        raise BertpruneError(
+            'labels is a mapping of words to words, such as {{"sparsity": "희소도"}}, not {kind}',
+            code="report.labels", kind=kind_of(labels),
+        )  # fmt: skip
+    return {**words, **given}
 
 
 def heading(first: str, words: Mapping[str, str]) -> Row:
