@@ -283,8 +283,7 @@ class Checkpoint:
         if self.missing:
             yield Note("{warning}.", code="note.missing_tensors", warning=self._missing_warning())
         if self.pruning is not None:
-            masked = len(set(self.pruning.names.values()))
-            yield Note("A pruned model: {count:,} of its tensors have masks.", code="note.pruned", count=masked)
+            yield from self.pruning.notes()
 
     def _missing_warning(self) -> MissingTensorsWarning:
         return MissingTensorsWarning(

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, RecipeError, shortened
-from ..model.hooks import Made, MaskDtype, attach
+from ..errors import CheckpointError, Note, RecipeError, shortened
+from ..model.hooks import HOOK_MAKERS, TORCH_METHODS, Made, MaskDtype, attach, can_make, hook_name
 from ..model.targets import every_target
 from ..recipe import Recipe
 from ..step import Step
@@ -20,6 +20,8 @@ from .weight_files import MASKED_FILE
 UNKNOWN = "CustomFromMask"
 """The name of the hook where nothing says what made a mask, as torch's `custom_from_mask` leaves it."""
 _LONGEST_NAME = 100
+_BUILT_IN = "bertprune."
+"""What the place of a method begins with that comes with bertprune."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +50,38 @@ class Pruning:
                 raise _one_owner(self.weights.files[0], name, self.names[name])
         return masks
 
+    @property
+    def own_methods(self) -> dict[str, str]:
+        """Return where the methods are defined that did not come with bertprune, by name."""
+        listed = self.report.get("methods")
+        described = listed.items() if isinstance(listed, dict) else ()
+        places = {name: method.get("defined_in") for name, method in described if isinstance(method, dict)}
+        return {
+            name: place for name, place in places.items() if isinstance(place, str) and not place.startswith(_BUILT_IN)
+        }
+
     def attach(self, model: nn.Module) -> None:
-        """Put hooks and masks on the dense model, in place."""
-        attach(model, self.masks(), self.history, self.mask_dtype)
+        """Put hooks and masks on the dense model, in place; the methods that made the masks need not be here."""
+        history = {target: [self._hook(one) for one in made] for target, made in self.history.items()}
+        attach(model, self.masks(), history, self.mask_dtype)
+
+    def _hook(self, made: Made) -> Made:
+        """Return a step whose method is here as it was then, else the name that its hook had."""
+        if isinstance(made, str):
+            return made
+        maker = HOOK_MAKERS.get(made.method)
+        is_other = made.method in self.own_methods and maker is TORCH_METHODS.get(made.method)
+        return hook_name(made) if is_other or not can_make(made) else made
+
+    def notes(self) -> Iterator[Note]:
+        """Say what a reader should know of the masks."""
+        count = len(set(self.names.values()))
+        yield Note("A pruned model: {count:,} of its tensors have masks.", code="note.pruned", count=count)
+        for name, place in self.own_methods.items():
+            yield Note(
+                "Masks were made by the method {method}, defined in {place}; they are read as they are, without it.",
+                code="note.own_method", method=shortened(name), place=shortened(place),
+            )  # fmt: skip
 
 
 def find_pruning(skeleton: nn.Module, weights: PrunedWeights, folder: Path | None, name: str) -> Pruning:

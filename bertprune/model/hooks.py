@@ -252,7 +252,7 @@ def _hook(made: Made, mask: Tensor, tensor: str) -> prune.BasePruningMethod:
         return _named_hook(made, mask, tensor)
     step, make = made, HOOK_MAKERS.get(made.method)
     if make is None or step.scope != "local":
-        return _named_hook("".join(part.capitalize() for part in step.method.split("_")), mask, tensor)
+        return _named_hook(hook_name(step), mask, tensor)
     if make is TORCH_METHODS.get(step.method):
         _check_torch_options(step)
     try:
@@ -261,6 +261,20 @@ def _hook(made: Made, mask: Tensor, tensor: str) -> prune.BasePruningMethod:
         raise RecipeError("{method}: {error}", code="method.failed", method=step.method, error=str(error)) from error
     hook._tensor_name = tensor
     return hook
+
+
+def hook_name(step: Step) -> str:
+    """Return the name of the hook that a step leaves where no class of torch's makes it."""
+    return "".join(part.capitalize() for part in step.method.split("_"))
+
+
+def can_make(step: Step) -> bool:
+    """Return whether the hook of a step can be made by the methods that are here."""
+    try:
+        _hook(step, torch.ones(0, dtype=torch.bool), "weight")
+    except RecipeError:
+        return False
+    return True
 
 
 def _check_torch_options(step: Step) -> None:
