@@ -105,9 +105,11 @@ def find_pruning(skeleton: nn.Module, weights: PrunedWeights, folder: Path | Non
 def _targets(skeleton: nn.Module, weights: PrunedWeights) -> dict[str, str]:
     """Find the target of each masked name; every stored name of a tied tensor must have a mask, or none."""
     stored, masked = {fact.name for fact in weights.tensors}, set(weights.masked)
+    prefix = f"{getattr(skeleton, 'base_model_prefix', '')}."
     names: dict[str, str] = {}
     for target in every_target(skeleton, shared_modules=True):
-        here = [name for name in (target.name, *target.aliases) if name in stored]
+        spelt = (_spellings(name, prefix) for name in (target.name, *target.aliases))
+        here = [found for ways in spelt if (found := next(filter(stored.__contains__, ways), None))]
         if found := masked.intersection(here):
             if plain := next((name for name in here if name not in found), None):
                 raise _one_owner(weights.files[0], min(found), plain)
@@ -118,6 +120,11 @@ def _targets(skeleton: nn.Module, weights: PrunedWeights) -> dict[str, str]:
             code="checkpoint.mask_of_nothing", file=weights.files[0], tensor=shortened(odd, 80),
         )  # fmt: skip
     return names
+
+
+def _spellings(name: str, prefix: str) -> tuple[str, ...]:
+    """Return how a tensor may be stored: files of a base model lack the prefix of a model with a head, or have it."""
+    return name, prefix + name, name.removeprefix(prefix)
 
 
 def _one_owner(file: str, name: str, other: str) -> CheckpointError:
