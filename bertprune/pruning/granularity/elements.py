@@ -62,7 +62,7 @@ class ElementGroups:
             return replace(self._of(weight, method.name), rule=rule, doubted=not method.built_in)
         living = weight if self.current is None else weight * self.current
         shape = tuple(weight.shape)
-        scores = score(method, self.target.label, living, shape, generator=generator, mask=self.current, **options)
+        scores = score(method, self.target.label, living, shape, options, generator=generator, mask=self.current)
         return self._of(scores, method.name)
 
     def unscored(self) -> TensorScores:

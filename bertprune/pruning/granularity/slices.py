@@ -96,7 +96,7 @@ class SliceGroups:
             mask = mask.index_select(self.dim, self.places)
         if self.alive < weight.shape[self.dim]:
             weight = weight.index_select(self.dim, self.places)
-        scores = score(method, self.target.label, weight, (self.alive,), generator=generator, mask=mask, **options)
+        scores = score(method, self.target.label, weight, (self.alive,), options, generator=generator, mask=mask)
         return TensorScores(f"{method.name}: {self.target.label}", scores, self.alive)
 
     def unscored(self) -> TensorScores:
