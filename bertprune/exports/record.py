@@ -11,7 +11,7 @@ from ..checkpoint.masked import UNKNOWN
 from ..model.hooks import Made, MaskDtype
 from ..recipe import Recipe
 from ..reports.sparsity import SparsityReport
-from ..scores import Method, methods
+from ..scores import Method
 from ..version import __version__
 from .folder import REPORT_KEY
 
@@ -31,10 +31,10 @@ def record_of_run(run: "PruningRun") -> dict[str, Any]:
     for number, outcome in enumerate(run.steps):
         for name in dict.fromkeys(tensor.name for tensor in outcome.tensors):  # a fused projection has several parts
             history.setdefault(name, []).append(number)
-    used = {name: methods()[name] for name in sorted({step.method for step in run.recipe.steps})}
+    used = {outcome.step.method: outcome.method for outcome in run.steps}
     return {
         **_versions(),
-        "methods": {**_earlier_methods(run.checkpoint), **{name: _describe(one) for name, one in used.items()}},
+        "methods": {**_earlier_methods(run.checkpoint), **{name: _describe(used[name]) for name in sorted(used)}},
         "steps": [
             {"step": str(outcome.step), "removed": outcome.removed, "alive_before": outcome.alive_before}
             | {"tensors": [asdict(tensor) for tensor in outcome.tensors]}

@@ -13,7 +13,7 @@ from ..errors import NoEffectWarning, SelectionError
 from ..model.targets import Target
 from ..parallel import Progress, choose_map, silent
 from ..recipe import Recipe
-from ..scores import make_mask
+from ..scores import Method, make_mask
 from ..step import Step
 from .granularity import Groups
 from .rank import TensorScores, count_true
@@ -38,6 +38,8 @@ class StepOutcome:
 
     step: Step
     tensors: tuple[TensorOutcome, ...]
+    method: Method
+    """The method as it was when the step ran: another one may be registered under its name since."""
 
     @property
     def alive_before(self) -> int:
@@ -107,6 +109,7 @@ def _run(matched: MatchedStep, masks: dict[str, Tensor], generator: torch.Genera
     outcome = StepOutcome(
         matched.step,
         tuple(TensorOutcome(t.name, math.prod(t.shape), n, n - left, *counts) for t, n, left, counts in results),
+        matched.method,
     )
     if not useful:
         warnings.warn(_no_effect(outcome), stacklevel=2)

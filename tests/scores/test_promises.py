@@ -1,5 +1,6 @@
 """What holds whatever a user's method is called, takes, draws or raises."""
 
+import json
 import random
 import warnings
 
@@ -145,3 +146,19 @@ def test_a_wrong_result_is_called_what_it_is(found, words):
 
     with pytest.raises(RecipeError, match=words):
         bp.apply(matrix(), step("wrong"))
+
+
+def test_the_report_describes_the_method_that_pruned(tmp_path):
+    """A notebook's cell that is run again must not change what an earlier run says of itself."""
+
+    def define(title):
+        @bp.method("mine", title=title)
+        def mine(weight):
+            """Score."""
+            return weight.abs()
+
+    define("First")
+    run = bp.prune("demo", bp.Step(method="mine", fraction=0.1, select="*.query"))
+    define("Second")
+    out = bp.export(run, tmp_path / "out").path
+    assert json.loads((out / "report.json").read_text())["methods"]["mine"]["title"] == "First"
