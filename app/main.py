@@ -21,6 +21,8 @@ from app.settings import Settings  # noqa: E402
 
 _SESSIONS = 500
 """Sessions whose state is kept; each takes about a megabyte."""
+_POLLING = 0.02
+"""Seconds between two looks at an empty queue; Gradio's own thousandth keeps a twelfth of a core busy all the time."""
 _TIDYING = 300.0
 """Seconds between two checks for files of old sessions."""
 
@@ -48,6 +50,7 @@ def main(host: str | None = None, port: int | None = None, open_browser: bool = 
     shelf.keep_tidying(_TIDYING)
     page = ui.build(settings, shelf)
     page.queue(default_concurrency_limit=8, max_size=settings.max_queue)
+    page._queue.sleep_when_free = _POLLING
     _, address, _ = page.launch(
         server_name=host,
         server_port=port,

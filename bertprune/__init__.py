@@ -4,6 +4,7 @@ This file is the contents page. Every public name is loaded when it is first use
 its command line's help, and reading a recipe cost neither torch nor transformers.
 """
 
+import random
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -69,8 +70,10 @@ __all__ = sorted([*_HOME_OF, "__version__"])
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    drawn = random.getstate()
     home = import_module(f".{_HOME_OF[name]}", __name__)
     value = import_module(f".{name}", home.__name__) if name == "figures" else getattr(home, name)
+    random.setstate(drawn)  # rich, which scikit-learn loads, draws a number when it is imported
     globals()[name] = value
     return value
 

@@ -2,8 +2,12 @@
 
 Every message is one line that names the input, what is wrong with it, and what would be right. It has a code and
 values as well as an English sentence, so that a program can tell errors apart and a page can show another language.
+
+The code names the mistake, wherever it is found: a misspelt method has the same code in a step, in the second step of
+five, in a recipe's file and in a preview. Where it was found is told by the places in front of the sentence.
 """
 
+import copy
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -54,35 +58,49 @@ class _Raised(Message, Exception):
 class BertpruneError(_Raised):
     """An input that is wrong; the message is for the user who gave it.
 
-    `code` names the kind of error for programs, `values` holds the values in the sentence.
+    `code` names the kind of mistake for programs, the same wherever it is found; `values` holds the values in the
+    sentence, and those of the places in front of it, such as the `step` of a recipe or its `file`.
 
     Example:
         >>> import bertprune as bp
+        >>> steps = [bp.Step(method=name, fraction=0.5) for name in ("l1_unstructured", "l1_unstructurd")]
         >>> try:
-        ...     bp.prune("demo", bp.Step(method="l1_unstructurd", fraction=0.5))
+        ...     bp.prune("demo", steps)
         ... except bp.BertpruneError as error:
-        ...     print(error.code, error.values["near"])
-        method.misspelt l1_unstructured
+        ...     print(error.code, error.values["near"], error.values["step"])
+        method.misspelt l1_unstructured 2
     """
 
-    def within(self, sentence: str, /, *, code: str, **values: object) -> Self:
-        """Return an error of the same class that also says where this one happened.
+    places: tuple[Message, ...] = ()
+    """Where the error happened, the outermost place first."""
+
+    def __str__(self) -> str:
+        """Return the places and the English sentence."""
+        return ": ".join([*map(str, self.places), super().__str__()])
+
+    def within(self, place: str, /, *, code: str, **values: object) -> Self:
+        """Return the same error with a place in front of it, such as the file in which it happened.
 
         Args:
-            sentence: A string, the English sentence with placeholders as in `str.format`; `{error}` is this error.
-            code: A string, the new error's code.
-            **values: The other values of the sentence.
+            place: A string, the place in English, with placeholders as in `str.format`.
+            code: A string, the code of the place, by which a page finds it in another language.
+            **values: The values of the place.
 
         Returns:
-            The new error; `values["error"]` is this one.
+            The new error; its code is that of this one, and its values are those of both.
 
         Example:
             >>> import bertprune as bp
             >>> error = bp.BertpruneError("line {line} is empty", code="line.empty", line=3)
-            >>> print(error.within("{file}: {error}", code="file", file="a.txt"))
-            a.txt: line 3 is empty
+            >>> placed = error.within("{file}", code="place.file", file="a.txt")
+            >>> print(placed, placed.code)
+            a.txt: line 3 is empty line.empty
         """
-        return type(self)(sentence, code=code, error=self, **values)
+        placed = copy.copy(self)
+        placed.places = (Message(place, code=code, **values), *self.places)
+        placed.values = {**values, **self.values}
+        placed.args = (str(placed),)
+        return placed
 
 
 class CheckpointError(BertpruneError):
@@ -133,9 +151,9 @@ def shortened(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def shown(thing: object) -> str:
+def shown(thing: object, most: int = 60) -> str:
     """Write any value as Python does, in one short line."""
-    return shortened(" ".join(repr(thing).split()))
+    return shortened(" ".join(repr(thing).split()), most)
 
 
 def kind_of(thing: object) -> str:

@@ -4,7 +4,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from .errors import BertpruneError, Message
+from .errors import BertpruneError, Message, shortened
 
 _KINDS: tuple[tuple[Callable[[int], bool], Message], ...] = (
     (stat.S_ISDIR, Message("a folder", code="files.folder")),
@@ -12,6 +12,11 @@ _KINDS: tuple[tuple[Callable[[int], bool], Message], ...] = (
     (stat.S_ISSOCK, Message("a socket", code="files.socket")),
 )
 _DEVICE = Message("a device", code="files.device")
+
+
+def name_of(path: Path) -> str:
+    """Return a file's name for a message, without its folder; a name may be long, or hold what is no letter."""
+    return shortened(path.name.encode("utf-8", "replace").decode())
 
 
 def check_regular(path: Path, error: type[BertpruneError]) -> None:
@@ -26,4 +31,12 @@ def check_regular(path: Path, error: type[BertpruneError]) -> None:
     if stat.S_ISREG(mode):
         return
     kind = next((name for is_kind, name in _KINDS if is_kind(mode)), _DEVICE)
-    raise error("{file} is {kind}: expected a regular file", code="files.not_regular", file=path.name, kind=kind)
+    raise error("{file} is {kind}: expected a regular file", code="files.not_regular", file=name_of(path), kind=kind)
+
+
+def from_home(path: str | Path, error: type[BertpruneError]) -> Path:
+    """Replace a leading `~` by the home folder. Raises `error` where there is no such user."""
+    try:
+        return Path(path).expanduser() if str(path).startswith("~") else Path(path)
+    except RuntimeError:
+        raise error("{path}: no such user", code="files.no_user", path=shortened(str(path), 100)) from None

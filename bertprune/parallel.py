@@ -7,7 +7,10 @@ does not load torch.
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from inspect import signature
 from typing import Any, Generic, TypeVar
+
+from .errors import BertpruneError, kind_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,6 +27,25 @@ THREAD_SIZE = 1 << 17
 
 def silent(share: float, words: str) -> None:
     """Ignore progress."""
+
+
+def check_progress(progress: Any) -> None:
+    """Refuse what cannot be called with a share and words. Raises BertpruneError."""
+    if not callable(progress) or isinstance(progress, type) or not _takes_two(progress):
+        raise BertpruneError(
+            "progress takes a function of the share done and a few words, not {kind}; leave it out for none",
+            code="progress.kind", kind=kind_of(progress),
+        )  # fmt: skip
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    try:
+        signature(function).bind(0.0, "")
+    except TypeError:
+        return False
+    except ValueError:  # a built-in function without a signature
+        return True
+    return True
 
 
 def choose_map(sizes: Iterable[int]) -> Map:

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BeforeValidator, Field
 
 from .errors import RecipeError, kind_of, shortened
-from .files import check_regular
+from .files import check_regular, name_of
 from .safe_yaml import MAX_BYTES, Dumper, from_json, from_yaml
 from .selection import as_tuple
 from .step import Step
@@ -213,12 +213,12 @@ class Recipe(FrozenModel):
             ) from None
         except (OSError, ValueError) as error:
             raise RecipeError(
-                "{file} cannot be read: {reason}", code="recipe.unreadable", file=_name(path), reason=_reason(error)
+                "{file} cannot be read: {reason}", code="recipe.unreadable", file=name_of(path), reason=_reason(error)
             ) from None
         try:
             return cls.from_json(text) if path.suffix == ".json" else cls.from_yaml(text)
         except RecipeError as error:
-            raise error.within("{file}: {error}", code="recipe.in_file", file=path.name) from None
+            raise error.within("{file}", code="place.file", file=path.name) from None
 
     def save(self, path: str | Path) -> None:
         """Write the recipe to a file.
@@ -239,7 +239,10 @@ class Recipe(FrozenModel):
             path.write_text(text, encoding="utf-8")
         except (OSError, ValueError) as error:
             raise RecipeError(
-                "{file} cannot be written: {reason}", code="recipe.unwritable", file=_name(path), reason=_reason(error)
+                "{file} cannot be written: {reason}",
+                code="recipe.unwritable",
+                file=name_of(path),
+                reason=_reason(error),
             ) from None
 
 
@@ -251,10 +254,6 @@ def _path(given: Any) -> Path:
     if not isinstance(given, str | Path):
         raise RecipeError("a recipe's file is named by a path, not {kind}", code="recipe.path", kind=kind_of(given))
     return Path(given)
-
-
-def _name(path: Path) -> str:
-    return shortened(path.name.encode("utf-8", "replace").decode())
 
 
 def _reason(error: Exception) -> str:

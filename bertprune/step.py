@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from operator import index
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -17,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from .errors import Message
+from .errors import Message, RecipeError, kind_of
 from .selection import Selection
 from .validation import FrozenModel
 
@@ -152,12 +153,20 @@ class Step(FrozenModel):
         Returns:
             `count`, or `fraction` of `alive`, as an integer; `count` may be more than `alive`.
 
+        Raises:
+            RecipeError: It is not an integer.
+
         Example:
             >>> import bertprune as bp
             >>> bp.Step(method="l1_unstructured", fraction=0.3).amount_of(589_824)
             176947
         """
-        return self.count if self.count is not None else round((self.fraction or 0.0) * alive)
+        try:
+            whole = index(alive)
+        except TypeError:
+            kind = kind_of(alive)
+            raise RecipeError("how many are alive is an integer, not {kind}", code="recipe.alive", kind=kind) from None
+        return self.count if self.count is not None else round((self.fraction or 0.0) * whole)
 
     def __str__(self) -> str:
         """Describe the step in one line, as the tables do."""

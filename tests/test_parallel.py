@@ -1,12 +1,14 @@
 """Results come in order; items are fetched one at a time; the first failure in order is raised."""
 
+import functools
 import threading
 import time
 
 import pytest
 import torch
 
-from bertprune.parallel import THREAD_SIZE, choose_map, map_serially, map_threaded
+from bertprune.errors import BertpruneError
+from bertprune.parallel import THREAD_SIZE, check_progress, choose_map, map_serially, map_threaded
 
 
 def test_results_come_in_the_order_of_the_items():
@@ -70,3 +72,11 @@ def test_small_tensors_are_left_to_the_calling_thread():
 def test_the_serial_map_fetches_an_item_when_the_last_is_done():
     done = []
     assert map_serially(lambda number: done.append(number) or number, (len(done) for _ in range(5))) == [0, 1, 2, 3, 4]
+
+
+def test_progress_is_a_function_of_two_values():
+    for progress in (print, lambda share, words: None, [].insert, functools.partial(print, end="")):
+        check_progress(progress)
+    for progress in (None, 3, "bar", [], dict, lambda share: None, lambda: None, len, lambda one, two, three: None):
+        with pytest.raises(BertpruneError, match=r"^progress takes a function of the share done and a few words"):
+            check_progress(progress)

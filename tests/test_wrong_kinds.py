@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -64,6 +66,10 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "masks": run.masks,
         "figure": bp.figures.mask(torch.ones(2, 2)),
         "object": object(),
+        "frame": pd.DataFrame({"text": ["a", "b"]}),
+        "array": np.ones((2, 2)),
+        "set": {1},
+        "large number": 2**70,
     }
 
 
@@ -125,7 +131,37 @@ CALLS = {
     "figures.histogram, mask": lambda thing, some: bp.figures.histogram(torch.ones(2, 2), thing),
     "figures.mask": lambda thing, some: bp.figures.mask(thing),
     "figures.png": lambda thing, some: bp.figures.png(thing),
+    "figures.heatmap, labels": lambda thing, some: bp.figures.heatmap(some["plain model"], thing),
+    "figures.histogram, labels": lambda thing, some: bp.figures.histogram(torch.ones(0), None, thing),
+    "figures.mask, title": lambda thing, some: bp.figures.mask(torch.ones(0), title=thing),
+    "report.to_text, labels": lambda thing, some: some["report"].to_text(thing),
+    "SparsityReport": lambda thing, some: bp.SparsityReport(thing),
+    "Step.amount_of": lambda thing, some: STEP.amount_of(thing),
+    "evaluate, limit": lambda thing, some: bp.evaluate(some["folder"], ["good"], limit=thing),
+    "evaluate, text": lambda thing, some: bp.evaluate(some["folder"], ["good"], text=thing),
+    "evaluate, a text": lambda thing, some: bp.evaluate(some["folder"], [{"text": thing}]),
+    "try_text, max_length": lambda thing, some: bp.try_text(some["run"], "good", tokenizer="demo", max_length=thing),
 }
+
+REPORTING = {
+    "prune": lambda some, progress: bp.prune(some["checkpoint"], STEP, progress=progress),
+    "apply": lambda some, progress: bp.apply(some["checkpoint"].load(), STEP, progress=progress),
+    "evaluate": lambda some, progress: bp.evaluate(some["run"], ["good"], tokenizer="demo", progress=progress),
+    "export": lambda some, progress: bp.export(some["run"], some["folder"].parent / "none", progress=progress),
+    "Checkpoint.model": lambda some, progress: some["checkpoint"].model(progress=progress),
+    "Checkpoint.load": lambda some, progress: some["checkpoint"].load(progress=progress),
+}
+
+
+@pytest.mark.parametrize("call", REPORTING)
+@pytest.mark.parametrize("progress", [None, True, "bar", [], bp.Recipe, lambda: None])
+def test_a_progress_that_is_no_function_is_refused_alike_everywhere(
+    call: str, progress: Any, things: dict[str, Any]
+) -> None:
+    with pytest.raises(bp.BertpruneError, match=r"^progress takes a function of the share") as caught:
+        REPORTING[call](things, progress)
+    assert caught.value.code == "progress.kind"
+    assert not (things["folder"].parent / "none").exists()
 
 
 @pytest.mark.filterwarnings("ignore::bertprune.errors.BertpruneWarning")

@@ -64,8 +64,9 @@ def _source(shelf: Shelf, wanted: Wanted) -> Source:
     if wanted.kind == "folder" and not shelf.settings.hosted:
         if not wanted.path.strip():
             raise PageError("open_no_path")
-        path = Path(wanted.path.strip()).expanduser()
-        return Source(str(path.absolute()), shown=path.name)
+        path = Path(wanted.path.strip())
+        from_home = wanted.path.strip().startswith("~")  # which the library resolves
+        return Source(str(path if from_home else path.absolute()), shown=path.name)
     raise PageError("open_nothing")
 
 

@@ -87,7 +87,7 @@ def report_text(language: str, shelf: Shelf, done: Done | None) -> str:
 
 def heatmap(language: str, shelf: Shelf, done: Done | None) -> Markup:
     """Draw sparsity by layer and role; empty where nothing is pruned."""
-    if done is None or not (report := shelf.run(done).report).targets:
+    if done is None or not (report := shelf.run(done).report).rows:
         return Markup("")
 
     def make() -> tuple[Markup, int]:

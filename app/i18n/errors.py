@@ -26,7 +26,7 @@ class LocalizedError(bp.BertpruneError):
         """Write the error in English."""
         return translate_error("en", self)
 
-    def within(self, sentence: str, /, **values: Any) -> Self:
+    def within(self, place: str, /, **values: Any) -> Self:
         """Return the error as it is: it needs no mention of the step of the library during which it was raised."""
         return self
 
@@ -36,13 +36,15 @@ def translate_error(language: str, message: object) -> str:
 
     Args:
         language: `en` or `ko`.
-        message: Anything with `code` and `values`; values may be such messages themselves.
+        message: Anything with `code` and `values`; values may be such messages themselves, and `places` in front of it.
     """
-    code, values = getattr(message, "code", ""), getattr(message, "values", {})
-    sentence = _sentence(language, code)
+    sentence = _sentence(language, getattr(message, "code", ""))
     if sentence is None:
         return _one_line(str(message))
-    return _one_line(sentence.format(**{name: _translate_value(language, value) for name, value in values.items()}))
+    values = getattr(message, "values", {}).items()
+    said = sentence.format(**{name: _translate_value(language, value) for name, value in values})
+    places = (translate_error(language, place) for place in getattr(message, "places", ()))
+    return _one_line(": ".join([*places, said]))
 
 
 @cache

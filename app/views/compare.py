@@ -11,7 +11,7 @@ from ..i18n import say
 from ..words import percent
 from .html import facts, joined, note, table, tag
 from .recipe import amount
-from .result import module_link
+from .result import module_link, shares
 
 if TYPE_CHECKING:
     from ..runs import Run
@@ -62,7 +62,7 @@ def _shares(language: str, names: list[str], found: Any) -> Markup:
     }
     roles = {role or other: sides for role, sides in found.by("role").items()}
     rows = [
-        (name, percent(one.sparsity), percent(two.sparsity), points(two.sparsity - one.sparsity))
+        (name, shares(language, one), shares(language, two), points(two.sparsity - one.sparsity))
         for name, (one, two) in {**layers, **roles}.items()
     ]
     headers = [say(language, "compare_where"), *names, say(language, "compare_points")]
@@ -73,7 +73,7 @@ def _tensors(language: str, names: list[str], differing: list[Any]) -> Markup:
     rows = [
         (
             module_link(one.tensor),
-            *("–" if side is None else percent(side.sparsity) for side in (one.first, one.second)),
+            *("–" if side is None else shares(language, side) for side in (one.first, one.second)),
             points(one.difference),
             "–" if one.both is None else f"{one.both:,}",
         )

@@ -8,8 +8,8 @@ from markupsafe import Markup
 import bertprune as bp
 
 from ..i18n import say
-from ..words import percent
 from .html import joined, picture, tag
+from .result import shares
 
 Key = tuple[Any, Any]
 _READABLE = 100
@@ -19,13 +19,13 @@ _READABLE = 100
 def of_report(language: str, figure: Any, report: Any) -> Markup:
     """Show sparsity by layer and role."""
     numbers = {key: _numbers(language, count) for key, count in report.matrix().items()}
-    return _clickable(language, figure, bp.figures.cells(figure, report), report.targets, numbers)
+    return _clickable(language, figure, bp.figures.cells(figure, report), report.rows, numbers)
 
 
 def of_comparison(language: str, figure: Any, found: Any) -> Markup:
     """Show by layer and role how much sparser the second run is than the first."""
     numbers = {
-        key: f"{percent(first.sparsity)} → {percent(second.sparsity)}"
+        key: f"{shares(language, first)} → {shares(language, second)}"
         for key, (first, second) in found.matrix().items()
     }
     targets = [one.tensor for one in found.tensors]
@@ -34,7 +34,7 @@ def of_comparison(language: str, figure: Any, found: Any) -> Markup:
 
 def _numbers(language: str, count: Any) -> str:
     amount = say(language, "result_of", part=f"{count.masked:,}", whole=f"{count.size:,}")
-    return f"{percent(count.sparsity)} · {amount}"
+    return f"{shares(language, count)} · {amount}"
 
 
 def _clickable(

@@ -55,7 +55,7 @@ def tensor_table(language: str, report: Any, everything: bool = False) -> Markup
             f"{tensor.count.zero:,}",
             joined((tag("code", name) for name in tensor.history), " → "),
         )
-        for tensor in (report.tensors if everything else report.targets)
+        for tensor in (report.tensors if everything else report.rows)
     ]
     headers = [say(language, f"tensors_{key}") for key in ("name", "size", "masked", "sparsity", "zero", "history")]
     return table(
@@ -71,6 +71,12 @@ def module_link(tensor: Any) -> Markup:
     return tag("button", breakable(tensor.name), type="button", data_module=tensor.module, cls="bp-link")
 
 
+def shares(language: str, count: Any) -> str:
+    """Write the masked share of a count, and that of its zeros where there are any to show."""
+    masked, zero = percent(count.sparsity), percent(count.zero / count.size if count.size else 0.0)
+    return masked if zero == percent(0.0) else masked + " + " + say(language, "share_zero", share=zero)
+
+
 def bar(share: float) -> Markup:
     """Draw a share as a short bar."""
     return tag("span", tag("span", style=f"width:{share:.1%}"), cls="bp-bar", aria_hidden="true")
@@ -81,26 +87,27 @@ def grid(language: str, report: Any) -> Markup:
     cells = {key: count for key, count in report.matrix().items() if key[1] is not None}
     if not cells:
         return Markup("")
-    module = {(one.layer, role): one.module for one in reversed(report.targets) for role, _ in one.by_role()}
+    module = {(one.layer, role): one.module for one in reversed(report.rows) for role, _ in one.by_role()}
     by_layer, by_role = report.by("layer"), report.by("role")
     roles = [role for role in by_role if any(key[1] == role for key in cells)]
     layers = sorted({layer for layer, _ in cells}, key=lambda layer: (layer is None, layer))
     rows = [
         (
             say(language, "grid_outside") if layer is None else str(layer),
-            *(_cell(cells.get((layer, role)), module.get((layer, role)), layer, role) for role in roles),
-            percent(by_layer[layer].sparsity),
+            *(_cell(language, cells.get((layer, role)), module.get((layer, role)), layer, role) for role in roles),
+            shares(language, by_layer[layer]),
         )
         for layer in layers
     ]
-    sums = (say(language, "grid_all"), *(percent(by_role[role].sparsity) for role in roles))
+    sums = (say(language, "grid_all"), *(shares(language, by_role[role]) for role in roles))
     headers = [say(language, "grid_layer"), *roles, say(language, "grid_all")]
-    rows.append((*sums, percent(report.total.sparsity)))
+    rows.append((*sums, shares(language, report.total)))
     return table(headers, rows, numbers=range(1, len(headers)), caption=say(language, "grid_title"))
 
 
-def _cell(count: Any, module: str | None, layer: Any, role: str) -> Markup:
+def _cell(language: str, count: Any, module: str | None, layer: Any, role: str) -> Markup:
     if count is None or module is None:
         return Markup("")
-    name = f"{role} {'' if layer is None else layer} {percent(count.sparsity)}"
-    return tag("button", percent(count.sparsity), type="button", data_module=module, cls="bp-link", aria_label=name)
+    share = shares(language, count)
+    name = f"{role} {'' if layer is None else layer} {share}"
+    return tag("button", share, type="button", data_module=module, cls="bp-link", aria_label=name)

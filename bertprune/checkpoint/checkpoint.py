@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import CheckpointError, MissingTensorsWarning, Note, first_names, kind_of
-from ..parallel import Progress, silent
+from ..errors import CheckpointError, MissingTensorsWarning, Note, first_names
+from ..parallel import Progress, check_progress, silent
 from .architecture import build_config, check_sizes, find_class
 from .headers import Facts, TensorFact, main_dtype
 from .pruned_weights import find_pruned
@@ -29,6 +29,7 @@ class Checkpoint:
         name: What the checkpoint is called: an embedded name, a folder's or file's name, or a Hub id. Never a path.
         hub_id: Its Hub id, or None.
         revision: The revision that was asked for, or None.
+        subfolder: Where in its folder the transformer is, as in some of sentence-transformers; empty for the top.
         config: The configuration, as transformers' config object.
         facts: What the headers say: class, sizes, dtype, stored tensors, notes for the user.
         missing: Names of the tensors that the architecture expects and the files lack. They are initialised from the
@@ -48,6 +49,7 @@ class Checkpoint:
     name: str
     hub_id: str | None
     revision: str | None
+    subfolder: str
     config: "PreTrainedConfig"
     facts: Facts
     missing: frozenset[str]
@@ -61,6 +63,7 @@ class Checkpoint:
 
         self._source = source
         self.name, self.hub_id, self.revision = source.name, source.hub_id, source.revision
+        self.subfolder = source.subfolder
         pruned = find_pruned(source.weights)
         weights = pruned or source.weights
         check_sizes(source.config, weights.tensors, self.name)
@@ -125,12 +128,6 @@ class Checkpoint:
                     code="checkpoint.already_open", name=source.name,
                 )  # fmt: skip
             return source
-        if not isinstance(source, (str, Path)):
-            raise CheckpointError(
-                "{kind} does not name a checkpoint: expected a name, a path or a Hub id; bp.apply(model, recipe) prunes"
-                " a model that you hold, run.checkpoint is where a run began",
-                code="checkpoint.wrong_type", kind=kind_of(source),
-            )  # fmt: skip
         opened = cls(find_source(source, revision, local=local, largest=largest))
         if opened.missing:
             warnings.warn(opened._missing_warning(), stacklevel=2)
@@ -163,6 +160,7 @@ class Checkpoint:
             >>> checkpoint.model() is checkpoint.model()
             True
         """
+        check_progress(progress)
         return self._models.shared(seed, progress)
 
     def load(self, seed: int = 0, progress: Progress = silent) -> "nn.Module":
@@ -185,6 +183,7 @@ class Checkpoint:
             >>> type(model).__name__, model.dtype, model.training
             ('BertForSequenceClassification', torch.float32, False)
         """
+        check_progress(progress)
         return self._models.load(seed, progress)
 
     def release(self) -> None:
@@ -284,8 +283,7 @@ class Checkpoint:
         if self.missing:
             yield Note("{warning}.", code="note.missing_tensors", warning=self._missing_warning())
         if self.pruning is not None:
-            masked = len(set(self.pruning.names.values()))
-            yield Note("A pruned model: {count:,} of its tensors have masks.", code="note.pruned", count=masked)
+            yield from self.pruning.notes()
 
     def _missing_warning(self) -> MissingTensorsWarning:
         return MissingTensorsWarning(

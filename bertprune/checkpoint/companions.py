@@ -9,10 +9,12 @@ from ..files import check_regular
 from .hub import LARGEST_SMALL, HubModel
 from .network import Unreachable
 from .sentence_modules import MODULES_FILE, SETTINGS_FILE, SentenceModule, read_modules
-from .tokenizer_files import is_tokenizer_file
-from .weights import SINGLE, file_weights
+from .tokenizer_files import has_vocabulary, is_tokenizer_file
+from .weight_files import SINGLE, file_weights
 
 MOST_FILES = 256
+RECORD = ("recipe.yaml", "report.json")
+"""The files of an export of ours that say how it was made; the second is fetched last, and tells that both are here."""
 _OF_TRANSFORMER = (
     "generation_config.json",
     "preprocessor_config.json",
@@ -60,12 +62,43 @@ def fetch_companions(model: HubModel) -> Path | None:
             raise
         warnings.warn(_not_asked(model.hub_id), stacklevel=2)
         return folder
-    folder = model.fetch("config.json").parent
-    modules = read_modules(model.fetch(MODULES_FILE).parent, model.hub_id) if MODULES_FILE in listed else ()
-    for file in listed:
-        if _belongs(file, modules):
-            model.fetch(file)
+    folder = model.fetch(model.path("config.json")).parents[model.path("config.json").count("/")]
+    modules = read_modules(folder, model.hub_id)
+    deep = {module.path for module in modules[1:]} - {""}
+    belong = (file for file in listed if _belongs(file, modules))
+    for file in sorted(belong, key=lambda file: _parent(PurePosixPath(file)) in deep):  # what tells that all is there
+        model.fetch(file)
     return folder
+
+
+def fetch_record(model: HubModel, masked: bool) -> Path | None:
+    """Return the local folder of a Hub model, with what our exports say of their making, downloaded if not cached.
+
+    The Hub is asked for it only where the files were listed already, or where the model is `masked`.
+    """
+    folder = model.cached()
+    if folder is not None and (_is_recorded(folder) or not (masked or model.sizes)):
+        return folder
+    try:
+        listed = model.sizes or model.list_files()
+    except Unreachable:
+        warnings.warn(_record_not_asked(model.hub_id), stacklevel=2)
+        return folder
+    for file in RECORD if masked or listed.keys() >= set(RECORD) else ():
+        if file in listed:
+            model.fetch(file)
+    return model.cached()
+
+
+def _is_recorded(folder: Path) -> bool:
+    return (folder / RECORD[-1]).exists()
+
+
+def _record_not_asked(name: str) -> BertpruneWarning:
+    return BertpruneWarning(
+        "{name}: the Hub cannot be asked how its masks were made; they are read without their steps",
+        code="checkpoint.record_not_asked", name=name,
+    )  # fmt: skip
 
 
 def _not_asked(name: str) -> BertpruneWarning:
@@ -107,12 +140,14 @@ def _from(folder: Path, path: Path) -> str:
 def _is_complete(folder: Path, name: str) -> bool:
     """Return whether all modules of a cached folder are there; without modules.json that is unknown."""
     modules = read_modules(folder, name)
-    return bool(modules) and all(_has_files(folder / module.path, module.kind) for module in modules[1:])
+    if not modules or not has_vocabulary(inner := folder / modules[0].path):
+        return False
+    others = [module for module in modules[1:] if module.kind not in _WITHOUT_FILES]
+    has_settings = (folder / SETTINGS_FILE).exists() or any(inner.glob("sentence_*_config.json"))
+    return bool(others or has_settings) and all(_has_files(folder / module.path, module.kind) for module in others)
 
 
 def _has_files(home: Path, kind: str) -> bool:
-    if kind in _WITHOUT_FILES:
-        return True
     weights = kind == "Pooling" or any((home / single).exists() for single in SINGLE)
     return weights and (home / "config.json").exists()
 

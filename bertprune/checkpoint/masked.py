@@ -8,18 +8,20 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, RecipeError, shortened
-from ..model.hooks import Made, MaskDtype, attach
-from ..model.targets import every_target, targets_by_name
+from ..errors import CheckpointError, Note, RecipeError, shortened
+from ..model.hooks import HOOK_MAKERS, TORCH_METHODS, Made, MaskDtype, attach, can_make, hook_name
+from ..model.targets import every_target
 from ..recipe import Recipe
 from ..step import Step
 from .json_files import read_object
 from .pruned_weights import PrunedWeights
-from .weights import MASKED_FILE
+from .weight_files import MASKED_FILE
 
 UNKNOWN = "CustomFromMask"
 """The name of the hook where nothing says what made a mask, as torch's `custom_from_mask` leaves it."""
 _LONGEST_NAME = 100
+_BUILT_IN = "bertprune."
+"""What the place of a method begins with that comes with bertprune."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +50,38 @@ class Pruning:
                 raise _one_owner(self.weights.files[0], name, self.names[name])
         return masks
 
+    @property
+    def own_methods(self) -> dict[str, str]:
+        """Return where the methods are defined that did not come with bertprune, by name."""
+        listed = self.report.get("methods")
+        described = listed.items() if isinstance(listed, dict) else ()
+        places = {name: method.get("defined_in") for name, method in described if isinstance(method, dict)}
+        return {
+            name: place for name, place in places.items() if isinstance(place, str) and not place.startswith(_BUILT_IN)
+        }
+
     def attach(self, model: nn.Module) -> None:
-        """Put hooks and masks on the dense model, in place."""
-        attach(targets_by_name(model), self.masks(), self.history, self.mask_dtype)
+        """Put hooks and masks on the dense model, in place; the methods that made the masks need not be here."""
+        history = {target: [self._hook(one) for one in made] for target, made in self.history.items()}
+        attach(model, self.masks(), history, self.mask_dtype)
+
+    def _hook(self, made: Made) -> Made:
+        """Return a step whose method is here as it was then, else the name that its hook had."""
+        if isinstance(made, str):
+            return made
+        maker = HOOK_MAKERS.get(made.method)
+        is_other = made.method in self.own_methods and maker is TORCH_METHODS.get(made.method)
+        return hook_name(made) if is_other or not can_make(made) else made
+
+    def notes(self) -> Iterator[Note]:
+        """Say what a reader should know of the masks."""
+        count = len(set(self.names.values()))
+        yield Note("A pruned model: {count:,} of its tensors have masks.", code="note.pruned", count=count)
+        for name, place in self.own_methods.items():
+            yield Note(
+                "Masks were made by the method {method}, defined in {place}; they are read as they are, without it.",
+                code="note.own_method", method=shortened(name), place=shortened(place),
+            )  # fmt: skip
 
 
 def find_pruning(skeleton: nn.Module, weights: PrunedWeights, folder: Path | None, name: str) -> Pruning:
@@ -74,9 +105,11 @@ def find_pruning(skeleton: nn.Module, weights: PrunedWeights, folder: Path | Non
 def _targets(skeleton: nn.Module, weights: PrunedWeights) -> dict[str, str]:
     """Find the target of each masked name; every stored name of a tied tensor must have a mask, or none."""
     stored, masked = {fact.name for fact in weights.tensors}, set(weights.masked)
+    prefix = f"{getattr(skeleton, 'base_model_prefix', '')}."
     names: dict[str, str] = {}
     for target in every_target(skeleton, shared_modules=True):
-        here = [name for name in (target.name, *target.aliases) if name in stored]
+        spelt = (_spellings(name, prefix) for name in (target.name, *target.aliases))
+        here = [found for ways in spelt if (found := next(filter(stored.__contains__, ways), None))]
         if found := masked.intersection(here):
             if plain := next((name for name in here if name not in found), None):
                 raise _one_owner(weights.files[0], min(found), plain)
@@ -87,6 +120,11 @@ def _targets(skeleton: nn.Module, weights: PrunedWeights) -> dict[str, str]:
             code="checkpoint.mask_of_nothing", file=weights.files[0], tensor=shortened(odd, 80),
         )  # fmt: skip
     return names
+
+
+def _spellings(name: str, prefix: str) -> tuple[str, ...]:
+    """Return how a tensor may be stored: files of a base model lack the prefix of a model with a head, or have it."""
+    return name, prefix + name, name.removeprefix(prefix)
 
 
 def _one_owner(file: str, name: str, other: str) -> CheckpointError:

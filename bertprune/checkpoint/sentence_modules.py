@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, shortened
-from .json_files import read_list
+from .json_files import no_config, read_list
 
 MODULES_FILE = "modules.json"
 SETTINGS_FILE = "config_sentence_transformers.json"
@@ -19,7 +19,7 @@ class SentenceModule:
     """One entry of modules.json."""
 
     kind: str
-    """The class without its package, such as "Pooling"."""
+    """The class, such as "Pooling"; with its package where that is not the library's."""
     path: str
     """Its folder within the whole, such as "1_Pooling"; empty for the whole itself."""
 
@@ -49,6 +49,18 @@ def transformer_path(folder: Path, name: str) -> str:
     return modules[0].path if modules else ""
 
 
+def no_transformer(folder: Path | None, name: str) -> CheckpointError:
+    """Return the error for a folder without the config of a transformer, which names the module in its place."""
+    modules = () if folder is None else read_modules(folder, name)
+    if not modules:
+        return no_config(name)
+    return CheckpointError(
+        "{name} begins with {kind} (modules.json), which is not a transformer: {file} is not there",
+        code="checkpoint.no_transformer", name=name, kind=shortened(modules[0].kind),
+        file="/".join(filter(None, (modules[0].path, "config.json"))),
+    )  # fmt: skip
+
+
 def _module(entry: Any, label: str) -> SentenceModule:
     kind, path = (entry.get("type"), entry.get("path")) if isinstance(entry, dict) else (None, None)
     if not isinstance(kind, str) or not isinstance(path, str):
@@ -61,4 +73,4 @@ def _module(entry: Any, label: str) -> SentenceModule:
             "{file} points to {path!r}: expected a folder within its own",
             code="checkpoint.module_path", file=label, path=shortened(path),
         )  # fmt: skip
-    return SentenceModule(kind.rpartition(".")[2], path)
+    return SentenceModule(kind.rpartition(".")[2] if kind.startswith("sentence_transformers.") else kind, path)

@@ -7,22 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, Message, Note, kind_of, shortened, shown
-from ..files import check_regular
-from .companions import fetch_companions, find_companions
-from .hub import HubModel, hub_config_and_weights
+from ..files import check_regular, from_home
+from .companions import RECORD, fetch_companions, fetch_record, find_companions
+from .hub import HubModel
 from .json_files import folder_config
-from .sentence_modules import transformer_path
+from .remote_weights import hub_config_and_weights
+from .sentence_modules import is_sentence_folder, no_transformer, transformer_path
 from .tokenizer_files import fetch_tokenizer
-from .weights import (
-    MASKED_FILE,
-    SINGLE,
-    NoWeights,
-    Weights,
-    file_weights,
-    folder_weights,
-    refuse_larger,
-    refuse_single_shard,
-)
+from .weight_files import MASKED_FILE, SINGLE, file_weights, folder_weights, refuse_larger, refuse_single_shard
+from .weights import NoWeights, Weights
 
 EMBEDDED = ("demo", "demo-mlm", "kobert-shape")
 """The names of the checkpoints that come with the package."""
@@ -66,7 +59,9 @@ class Source:
     """A fixed seed, for a checkpoint that is random by design."""
     notes: tuple[str, ...] = ()
     folder: Path | None = None
-    """The local folder that was opened, or that holds the file."""
+    """The local folder that was opened, or that holds the file; the cached one of a Hub model."""
+    subfolder: str = ""
+    """Where in the whole its transformer is; empty for the whole itself."""
     seen: Mapping[Path, Signature] = field(default_factory=dict)
     """What the local files were when they were opened."""
 
@@ -96,6 +91,12 @@ def default() -> str:
 
 def find_source(given: str | Path, revision: str | None, *, local: bool = True, largest: int | None = None) -> Source:
     """Find what `given` names and read its config and headers; raises CheckpointError if nothing has that name."""
+    if not isinstance(given, str | Path):
+        raise CheckpointError(
+            "{kind} does not name a checkpoint: expected a name, a path or a Hub id; bp.apply(model, recipe) prunes"
+            " a model that you hold, run.checkpoint is where a run began",
+            code="checkpoint.wrong_type", kind=kind_of(given),
+        )  # fmt: skip
     if isinstance(given, str) and (not given.strip() or "\0" in given):
         raise CheckpointError(
             "{given!r} is not the name of a checkpoint; choose {known}",
@@ -177,12 +178,17 @@ def _path_source(path: Path, name: str | None = None) -> Source:
     name = name or _last(folder if path.name in (*SINGLE, MASKED_FILE) else path)
     if is_file:
         refuse_single_shard(path)
-    inner = folder / transformer_path(path, name) if is_folder else folder
+    inside = transformer_path(path, name) if is_folder else ""
+    inner = folder / inside
+    if is_folder and is_sentence_folder(folder) and not (inner / "config.json").exists():
+        raise no_transformer(folder, name)
     weights = folder_weights(inner, name) if is_folder else file_weights(path)
+    config = folder_config(inner, name)
     files = (*weights.paths, inner / "config.json", *find_companions(folder, name).values())
-    seen = {file: _signature(file) for file in files}
-    config, notes = folder_config(inner, name), _export_notes(folder, weights)
-    return Source(name, config, weights, lambda: inner, home=lambda: folder, notes=notes, folder=folder, seen=seen)
+    return Source(
+        name, config, weights, lambda: inner, home=lambda: folder, notes=_export_notes(folder, weights), folder=folder,
+        subfolder=inside, seen={file: _signature(file) for file in files},
+    )  # fmt: skip
 
 
 def _hub_source(given: str, revision: str | None, local: bool, largest: int | None) -> Source:
@@ -196,9 +202,11 @@ def _hub_source(given: str, revision: str | None, local: bool, largest: int | No
     model = HubModel(hub_id, wanted or "main", _known(local))
     config, weights = hub_config_and_weights(model, largest)
     refuse_larger(hub_id, weights.bytes, largest)
+    folder = fetch_record(model, MASKED_FILE in weights.files)
     return Source(
         hub_id, config, weights, lambda: fetch_tokenizer(model), home=lambda: fetch_companions(model),
-        hub_id=hub_id, revision=wanted,
+        hub_id=hub_id, revision=wanted, notes=_export_notes(folder, weights), folder=folder,
+        subfolder=model.subfolder(),
     )  # fmt: skip
 
 
@@ -216,7 +224,7 @@ def _path_of(given: str | Path, local: bool) -> Path | None:
             "{name!r} is not a Hub id (org/name), and paths are not accepted here; choose {known}",
             code="checkpoint.paths_not_accepted", name=_last(given), known=_known(local),
         )  # fmt: skip
-    path = Path(given).expanduser() if str(given).startswith("~") else Path(given)
+    path = from_home(given, CheckpointError)
     try:
         is_path = isinstance(given, Path) or _looks_like_path(given) or path.exists()
     except OSError:
@@ -253,8 +261,8 @@ def _is_installed(name: str) -> bool:
     return name not in _FOLDERS or (DEMO / _FOLDERS[name] / "config.json").is_file()
 
 
-def _export_notes(folder: Path, weights: Weights) -> tuple[str, ...]:
-    is_export = (folder / "recipe.yaml").is_file() and (folder / "report.json").is_file()
+def _export_notes(folder: Path | None, weights: Weights) -> tuple[str, ...]:
+    is_export = folder is not None and all((folder / file).is_file() for file in RECORD)
     if is_export and MASKED_FILE not in weights.files:
         return (
             Note(

@@ -33,12 +33,12 @@ def is_tokenizer_file(name: str) -> bool:
 def fetch_tokenizer(model: HubModel) -> Path | None:
     """Return the local folder with a Hub model's tokenizer, downloaded if not cached; raises CheckpointError."""
     folder = model.cached()
-    if folder is not None and has_vocabulary(folder):
-        return folder
-    for file in model.list_files():
-        if "/" not in file and is_tokenizer_file(file):
-            folder = model.fetch(file).parent
-    return folder
+    inner = None if folder is None else folder / model.subfolder()
+    if inner is not None and has_vocabulary(inner):
+        return inner
+    for name in filter(is_tokenizer_file, model.transformer_files()):
+        inner = model.fetch(model.path(name)).parent
+    return inner
 
 
 def has_vocabulary(folder: Path) -> bool:

@@ -15,16 +15,15 @@ if TYPE_CHECKING:
 
 _NUMBERED = re.compile(r"(^|\.)\d+\.")
 """Part of the name of every tensor inside a layer."""
+_WRAPPERS = ("module.", "_orig_mod.", "model.", "base_model.")
+"""What the names of a model's tensors begin with where something else holds the model."""
 
 
 def check_layout(layout: "Layout", tensors: tuple[TensorFact, ...], name: str) -> None:
     """Refuse files that do not hold the layers that the config asks for; raises CheckpointError."""
     check_parameters(layout.skeleton, tensors, name)
     if not layout.stored_as:
-        raise CheckpointError(
-            "{name} holds none of the tensors that {model} expects",
-            code="checkpoint.nothing_of_the_model", name=name, model=type(layout.skeleton).__name__,
-        )  # fmt: skip
+        raise _nothing_of(type(layout.skeleton).__name__, tensors, name)
     lost = [key for key in sorted(layout.missing) if _is_in_layer(key, layout.skeleton)]
     strange = [key for key in layout.unexpected if _NUMBERED.search(key)]
     if lost and strange:
@@ -34,6 +33,19 @@ def check_layout(layout: "Layout", tensors: tuple[TensorFact, ...], name: str) -
             code="checkpoint.layers_not_understood", name=name, count=len(lost), tensor=lost[0],
             others=first_names((shortened(key, 80) for key in strange), most=3),
         )  # fmt: skip
+
+
+def _nothing_of(model: str, tensors: tuple[TensorFact, ...], name: str) -> CheckpointError:
+    if wrapped := next((fact.name for fact in tensors if fact.name.startswith(_WRAPPERS)), None):
+        return CheckpointError(
+            "{name} holds {tensor!r}, as a wrapped model does: save the model inside (model.module of DataParallel,"
+            " model._orig_mod of torch.compile, merge_and_unload() of PEFT)",
+            code="checkpoint.wrapped_model", name=name, tensor=shortened(wrapped, 80),
+        )  # fmt: skip
+    return CheckpointError(
+        "{name} holds none of the tensors that {model} expects",
+        code="checkpoint.nothing_of_the_model", name=name, model=model,
+    )  # fmt: skip
 
 
 def check_complete(missing: frozenset[str], weights: PrunedWeights, name: str) -> None:

@@ -1,34 +1,22 @@
 """Where tensors are stored: safetensors files, torch files, or nowhere. Facts first, values when asked."""
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import CheckpointError, TooLargeError, shortened
+from ..errors import CheckpointError, shortened
 from ..files import check_regular
 from ..parallel import Progress, silent
 from .headers import TensorFact, safetensors_header
-from .json_files import read_object, unreadable
+from .json_files import unreadable
 from .pickled import load_tensors, refuse_false_sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MASKED_FILE = "masked.safetensors"
-"""The weight file of a masked export; no other loader looks for that name, so plain `from_pretrained` fails on it."""
-SINGLE = ("model.safetensors", "pytorch_model.bin")
-"""The names of a weight file that holds the whole model."""
-_ADAPTER = {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"}
-_SHARD = re.compile(r"[\w.-]{1,200}\.(safetensors|bin)")
-
 Read = Callable[[str], "Tensor"]
 """Reads one stored tensor by its name; it may be a view into the file."""
-
-
-class NoWeightsFound(CheckpointError):
-    """The folder has no weight files, or not all that its index names."""
 
 
 class Weights(Protocol):
@@ -143,115 +131,6 @@ class TorchWeights:
             return True
         with self.reader() as read:
             return torch.equal(read(one), read(other))
-
-
-_KINDS: dict[str, Callable[[tuple[Path, ...]], Weights]] = {
-    ".safetensors": SafetensorsWeights,
-    **dict.fromkeys((".bin", ".pt", ".pth"), TorchWeights),
-}
-"""What reads the files of each suffix."""
-
-
-def folder_weights(folder: Path, name: str) -> Weights:
-    """Read the headers of a folder's weights, safetensors before torch files; raises CheckpointError."""
-    there = {path.name for path in folder.iterdir()}
-    refuse_adapter(there, name)
-    if MASKED_FILE in there:
-        if plain := there.intersection((*SINGLE, *(f"{single}.index.json" for single in SINGLE))):
-            raise CheckpointError(
-                "{name} holds both {masked} and {plain}; open one of the files",
-                code="checkpoint.masked_and_plain", name=name, masked=MASKED_FILE, plain=min(plain),
-            )  # fmt: skip
-        return SafetensorsWeights((folder / MASKED_FILE,))
-    for single in SINGLE:
-        if (folder / single).is_file():
-            return _KINDS[Path(single).suffix]((folder / single,))
-        if (index := folder / f"{single}.index.json").is_file():
-            return _sharded_weights(index)
-    lone = sorted(folder.glob("*.safetensors"))
-    if len(lone) == 1:
-        return SafetensorsWeights((lone[0],))
-    raise NoWeightsFound(
-        "{name} has no weights: expected model.safetensors or pytorch_model.bin (or their shards with an index)",
-        code="checkpoint.no_weights", name=name,
-    )  # fmt: skip
-
-
-def file_weights(path: Path) -> Weights:
-    """Read the header of one weight file; raises CheckpointError."""
-    refuse_adapter((path.name,), path.name)
-    if path.suffix in _KINDS:
-        return _KINDS[path.suffix]((path,))
-    raise CheckpointError(
-        "{file} is not a weight file: expected .safetensors, .bin, .pt or .pth",
-        code="checkpoint.not_a_weight_file", file=path.name,
-    )  # fmt: skip
-
-
-def refuse_adapter(files: Iterable[str], name: str) -> None:
-    """Refuse an adapter, alone or beside its base: it changes what the base answers. Raises CheckpointError."""
-    if not _ADAPTER.isdisjoint(files):
-        raise CheckpointError(
-            "{name} holds a PEFT adapter, which is not a model by itself: load it on its base with peft,"
-            " save the result of merge_and_unload(), and open that folder",
-            code="checkpoint.adapter", name=name,
-        )  # fmt: skip
-
-
-def refuse_single_shard(path: Path) -> None:
-    """Refuse one shard of several, which is not a whole model; raises CheckpointError."""
-    for single in SINGLE:
-        index = path.parent / f"{single}.index.json"
-        if index.is_file() and path.name in shard_names(read_object(index, index.name), index.name).values():
-            raise CheckpointError(
-                "{file} is one shard of several; open the folder that holds them all",
-                code="checkpoint.single_shard", file=path.name,
-            )  # fmt: skip
-
-
-def refuse_larger(name: str, size: int, largest: int | None) -> None:
-    """Refuse weight files that are larger than the caller accepts; raises TooLargeError."""
-    if largest is not None and size > largest:
-        raise TooLargeError(
-            "{name} holds {size:,} bytes of weights; at most {most:,} are accepted",
-            code="checkpoint.too_large", name=name, size=size, most=largest,
-        )  # fmt: skip
-
-
-def shard_names(index: dict[str, Any], label: str) -> dict[str, str]:
-    """Return the index's map from tensor to file name, checked: plain names, nothing that leaves the folder."""
-    names = index.get("weight_map")
-    if not isinstance(names, dict) or not names:
-        raise CheckpointError(
-            "{index} has no weight_map: expected a map from tensor to file name",
-            code="checkpoint.no_weight_map", index=label,
-        )  # fmt: skip
-    for file in names.values():
-        if not isinstance(file, str) or not _SHARD.fullmatch(file):
-            raise CheckpointError(
-                "{index} points to {file!r}: expected a .safetensors or .bin file in the same folder",
-                code="checkpoint.bad_shard_name", index=label, file=str(file)[-60:],
-            )  # fmt: skip
-    return names
-
-
-def _sharded_weights(index: Path) -> Weights:
-    names = shard_names(read_object(index, index.name), index.name)
-    paths = tuple(index.parent / file for file in sorted(set(names.values())))
-    for path in paths:
-        if not path.is_file():
-            raise NoWeightsFound(
-                "{index} names the shard {file}, which does not exist",
-                code="checkpoint.missing_shard", index=index.name, file=path.name,
-            )  # fmt: skip
-    suffix = ".safetensors" if all(path.suffix == ".safetensors" for path in paths) else ".bin"
-    weights = _KINDS[suffix](paths)
-    if lost := sorted(set(names) - {fact.name for fact in weights.tensors}):
-        raise CheckpointError(
-            "{index} names {tensor!r}, which no shard holds",
-            code="checkpoint.tensor_in_no_shard", index=index.name, tensor=shortened(lost[0], 80),
-        )  # fmt: skip
-    return weights
 
 
 def _names_and_bytes(paths: tuple[Path, ...]) -> tuple[tuple[str, ...], int]:

@@ -10,7 +10,7 @@ import bertprune as bp
 
 from ..errors import BertpruneError
 from ..recipe import Recipe
-from .console import Table, percent, print_json, print_note, progress_bar
+from .console import Table, print_json, print_note, progress_bar
 from .options import (
     CheckpointName,
     Json,
@@ -141,18 +141,17 @@ def _table(found: "bp.SparsityReport | bp.Comparison", by: Grouping) -> Table:
 
 def _counted(report: "bp.SparsityReport", by: Grouping) -> Table:
     """Lay out what is masked and what is zero without a mask, with the whole model last."""
-    if by == "tensor":
-        counts = {(tensor.name, " → ".join(tensor.history) or "-"): tensor.count for tensor in report.rows}
-    else:
-        counts = {("-" if name is None else str(name), "-"): count for name, count in report.by(by).items()}
-    counts |= {("all targets", "-"): report.total, ("whole model", "-"): report.model}
-    rows = [
-        (name, percent(c.sparsity), f"{c.masked:,}", f"{c.size:,}", c.zero_text, history)
-        for (name, history), c in counts.items()
-    ]
-    columns = (by, "sparsity", "masked", "of", "zero", "steps")
-    kept = 6 if by == "tensor" else 5
-    return Table.of(columns[:kept], [row[:kept] for row in rows], numbers=columns[1:5])
+    from ..reports import table  # loads torch
+
+    words, totals = table.LABELS, list(table.total_rows(report.total, report.model, table.LABELS))
+    columns = table.heading(by, words)[:-1]
+    if by != "tensor":
+        rows = [*table.group_rows(by, report.by(by), words), *totals]
+        return Table.of(columns, [row[:-1] for row in rows], numbers=columns[1:])
+    steps = [*(" → ".join(tensor.history) for tensor in report.rows), *("" for _ in totals)]
+    rows = [*table.tensor_rows(report.rows, words), *totals]
+    told = [(*row, "; ".join(filter(None, (did, remark)))) for (*row, remark), did in zip(rows, steps, strict=True)]
+    return Table.of((*columns, "steps"), told, numbers=columns[1:])
 
 
 def _compared(found: "bp.Comparison", by: Grouping) -> Table:
@@ -177,9 +176,9 @@ def _group_rows(found: "bp.Comparison", by: Literal["layer", "role", "module", "
 
 def _sides(first: Any, second: Any) -> tuple[str, str, str]:
     """Write the sparsity of two counts, each None where a side lacks the tensor, and their difference."""
-    shares = [None if count is None else count.sparsity for count in (first, second)]
-    cells = ["-" if share is None else percent(share) for share in shares]
-    return cells[0], cells[1], f"{100 * ((shares[1] or 0) - (shares[0] or 0)):+.2f} pp"
+    one, other = ("-" if count is None else count.shares_text for count in (first, second))
+    before, after = (0.0 if count is None else count.sparsity for count in (first, second))
+    return one, other, f"{100 * (after - before):+.2f} pp"
 
 
 def methods(methods_file: MethodFiles = None, json: Json = False) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import BertpruneError, RecipeError, shortened
+from ..files import from_home
 from ..safe_yaml import plainer
 from ..step import Option
 
@@ -28,10 +29,7 @@ _WORDS: dict[str, Option] = {
 
 def parse_source(given: str) -> str:
     """Replace a leading `~`, which shells leave in `--out=~/x`, by the home folder. Raises BertpruneError."""
-    try:
-        return str(Path(given).expanduser()) if given.startswith("~") else given
-    except RuntimeError:
-        raise BertpruneError("{path}: no such user", code="cli.no_user", path=given) from None
+    return str(from_home(given, BertpruneError)) if given.startswith("~") else given
 
 
 def parse_path(given: str) -> Path:

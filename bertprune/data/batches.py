@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checkpoint.tokenizer import ends_the_process
-from ..errors import DataError, shortened
+from ..errors import DataError, shown
 
 Batch = dict[str, Tensor]
 ModelOutput = Callable[[PreTrainedModel, Batch], Tensor]
@@ -117,7 +117,7 @@ def token_limit(
         raise DataError(
             "max_length={value}: expected an integer from 3 to {most:,}",
             code="data.max_length",
-            value=shortened(repr(asked)),
+            value=shown(asked),
             most=most,
         )
     return asked

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import DataError, Message, Note, first_names, shortened
+import numpy as np
+
+from ..errors import DataError, Message, Note, first_names, shortened, shown
 from .tables import Table
 
 TEXT = ("text", "sentence", "document", "review", "content", "comment", "utterance", "문장", "텍스트", "리뷰", "내용")
@@ -63,7 +65,7 @@ def find_examples(
     )
     table, blank_notes = _without_blanks(table, [first] if second is None else [first, second])
     usual = LABEL if second is None else (*SCORE, *LABEL) if scores else (*LABEL, *SCORE)
-    known = _named(table, label, "label") if label else _not_empty(table, _usual(table, usual))
+    known = _named(table, label, "label") if label is not None else _not_empty(table, _usual(table, usual))
     return Examples(
         table,
         _texts(table, first),
@@ -75,8 +77,8 @@ def find_examples(
 
 
 def _text_columns(table: Table, text: str | None, text_pair: str | None) -> tuple[int, int | None]:
-    second = _named(table, text_pair, "text_pair") if text_pair else None
-    if text:
+    second = _named(table, text_pair, "text_pair") if text_pair is not None else None
+    if text is not None:
         return _named(table, text, "text"), second
     pairs = [(_usual(table, (one,)), _usual(table, (two,))) for one, two in PAIRS]
     both = next(((one, two) for one, two in pairs if one is not None and two is not None), None)
@@ -101,7 +103,14 @@ def _usual(table: Table, names: Sequence[str]) -> int | None:
     return next((plain.index(name) for name in names if name in plain), None)
 
 
-def _named(table: Table, column: str, option: str) -> int:
+def _named(table: Table, column: Any, option: str) -> int:
+    if not isinstance(column, str):
+        raise DataError(
+            "{option}={given}: expected the name of a column",
+            code="data.column_name",
+            option=option,
+            given=shown(column),
+        )
     if column in table.columns:
         return table.columns.index(column)
     raise DataError(
@@ -128,7 +137,11 @@ def _is_missing(value: Any) -> bool:
     """Return whether a cell is empty: None, NaN, pandas' NA, or a blank text."""
     if isinstance(value, str):
         return not value.strip()
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or _is_nan(value)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float | np.floating) and bool(value != value)
 
 
 def _without_blanks(table: Table, columns: Sequence[int]) -> tuple[Table, tuple[str, ...]]:
@@ -165,7 +178,7 @@ def _texts(table: Table, column: int) -> list[str]:
                 code="data.not_text",
                 place=table.place(row),
                 column=table.columns[column],
-                value=shortened(repr(values[column]), 40),
+                value=shown(values[column], 40),
             )
     return [values[column] for values in table.rows]
 

@@ -128,6 +128,20 @@ class Dense(nn.Module):
         return out + getattr(self, "residual", nn.Identity())(rows) if self.add else out
 
 
+class LayerNorm(nn.Module):
+    """Shifts and scales every embedding by its own mean and deviation."""
+
+    def __init__(self, width: int) -> None:
+        """Make the layer; its values are read from a file."""
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return the new embeddings."""
+        out: Tensor = self.norm(rows)
+        return out
+
+
 class Normalize(nn.Module):
     """Scales every embedding to the length 1."""
 

@@ -9,9 +9,9 @@ from torch import nn
 
 from ..checkpoint.json_files import read_object
 from ..checkpoint.sentence_modules import SETTINGS_FILE, SentenceModule, read_modules, transformer_path
-from ..checkpoint.weights import SINGLE, file_weights
+from ..checkpoint.weight_files import SINGLE, file_weights
 from ..errors import DataError, first_names, shortened
-from .embedding import MEAN, POOLINGS, Dense, Embedding, Normalize
+from .embedding import MEAN, POOLINGS, Dense, Embedding, LayerNorm, Normalize
 
 _OLD_NAMES = {
     "pooling_mode_cls_token": "cls",
@@ -70,8 +70,10 @@ def _layers(folder: Path, modules: list[SentenceModule], name: str, width: int) 
         elif module.kind == "Dense":
             layers.append(dense := _dense(folder, module, name, width))
             width = dense.linear.out_features
+        elif module.kind == "LayerNorm":
+            layers.append(_layer_norm(folder, module, name, width))
         elif module.kind != "Dropout":  # which does nothing but in training
-            raise _not_supported(name, module.kind, "Pooling, Dense, Normalize, Dropout")
+            raise _not_supported(name, module.kind, "Pooling, Dense, LayerNorm, Normalize, Dropout")
     return tuple(layers)
 
 
@@ -83,15 +85,29 @@ def _dense(folder: Path, module: SentenceModule, name: str, width: int) -> Dense
     if activation not in _ACTIVATIONS or not inputs <= {None, "sentence_embedding"}:
         raise _not_supported(name, f"Dense {shortened(str(settings), 100)}", "one of a text's embedding")
     if given != width or type(out) is not int or out not in _WIDTHS:
-        raise DataError(
-            "{name}: {path} takes {given} numbers and gives {out}, but the embedding before it has {width}",
-            code="embedding.dense_width", name=name, path=module.path, given=shortened(str(given)),
-            out=shortened(str(out)), width=width,
-        )  # fmt: skip
+        raise _wrong_width(name, module, given, out, width)
     with torch.device("meta"):  # torch would draw values from its global random state
         dense = Dense(width, out, bool(settings.get("bias", True)), activation, bool(settings.get("use_residual")))
     _read_values(dense, folder / module.path, f"{name}: {module.path}")
     return dense.eval().requires_grad_(False)
+
+
+def _layer_norm(folder: Path, module: SentenceModule, name: str, width: int) -> LayerNorm:
+    given = _settings(folder, module, name).get("dimension")
+    if given != width:
+        raise _wrong_width(name, module, given, given, width)
+    with torch.device("meta"):
+        layer = LayerNorm(width)
+    _read_values(layer, folder / module.path, f"{name}: {module.path}")
+    return layer.eval().requires_grad_(False)
+
+
+def _wrong_width(name: str, module: SentenceModule, given: Any, out: Any, width: int) -> DataError:
+    return DataError(
+        "{name}: {path} takes {given} numbers and gives {out}, but the embedding before it has {width}",
+        code="embedding.dense_width", name=name, path=module.path, given=shortened(str(given)),
+        out=shortened(str(out)), width=width,
+    )  # fmt: skip
 
 
 def _read_values(layer: nn.Module, folder: Path, label: str) -> None:

@@ -1,6 +1,7 @@
 """Read examples from a file, a data frame or a list into one table with the position of each row in its source."""
 
 import gzip
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError, Message, Note, shortened
+from ..errors import DataError, Message, Note, shortened, shown
+from ..files import name_of
 from .text_files import NumberedRows, Unit, full_rows, json_lines, kind_of, not_utf8, open_text, place, rows_of
 
 MAX_ROWS = 1_000_000
@@ -49,7 +51,7 @@ def read_table(data: Any, limit: int | None = None) -> Table:
         raise DataError(
             "limit={limit}: expected an integer, 1 or more, or None for all",
             code="data.limit",
-            limit=shortened(repr(limit)),
+            limit=shown(limit),
         )
     if isinstance(data, str | Path):
         table = _read_file(_SAMPLES_FILE if data == SAMPLES else Path(data), limit)
@@ -59,18 +61,21 @@ def read_table(data: Any, limit: int | None = None) -> Table:
     elif isinstance(data, Iterable) and not isinstance(data, Mapping | bytes):
         table = _read_items(data, limit)
     else:
-        raise DataError(
-            "data is of type {type}: expected a path, a DataFrame, or a list of texts or rows",
-            code="data.type",
-            type=type(data).__name__,
-        )
+        raise _no_data(data)
     if not table.rows:
         raise DataError("{name} has no examples: expected at least one row", code="data.empty", name=table.name)
     return table
 
 
+def _no_data(data: Any) -> DataError:
+    return DataError(
+        "data is of type {type}: expected a path, a DataFrame, or a list of texts or rows",
+        code="data.type", type=type(data).__name__,
+    )  # fmt: skip
+
+
 def _table(name: str, columns: tuple[str, ...], rows: NumberedRows, unit: Unit, limit: int | None) -> Table:
-    twice = [column for column in dict.fromkeys(columns) if columns.count(column) > 1]
+    twice = [column for column in dict.fromkeys(columns) if column and columns.count(column) > 1]
     if twice:
         raise DataError(
             "{name} has the column {column!r} more than once: names must be unique, and the first line must be names",
@@ -78,7 +83,7 @@ def _table(name: str, columns: tuple[str, ...], rows: NumberedRows, unit: Unit, 
             name=name,
             column=shortened(twice[0]),
         )
-    kept = list(islice(rows, MAX_ROWS + 1 if limit is None else limit))
+    kept = list(islice(rows, MAX_ROWS + 1 if limit is None else min(limit, sys.maxsize)))
     if limit is None and len(kept) > MAX_ROWS:
         raise DataError(
             "{name} has more than {most:,} rows: pass limit= (--limit) to read only the first ones",
@@ -98,7 +103,10 @@ def _has_more(rows: NumberedRows) -> bool:
 
 
 def _read_items(items: Iterable[Any], limit: int | None) -> Table:
-    stream = iter(items)
+    try:
+        stream = iter(items)
+    except TypeError:  # a tensor or an array of no dimensions
+        raise _no_data(items) from None
     first = next(stream, None)
     if first is None:
         return Table(_LIST, (), [], [], "item")
@@ -114,7 +122,7 @@ def _read_items(items: Iterable[Any], limit: int | None) -> Table:
             "{place} is {value}: expected a text, (text, label), (text, text, score) or a dict",
             code="data.item_form",
             place=place(_LIST, "item", 1),
-            value=shortened(repr(first), 40),
+            value=shown(first, 40),
         )
     return _table(_LIST, columns, _same_form(everything, first), "item", limit)
 
@@ -128,7 +136,7 @@ def _same_form(items: Iterable[Any], first: Any) -> NumberedRows:
                 "{place} is {value}: expected the same form as item 1",
                 code="data.mixed_items",
                 place=place(_LIST, "item", number),
-                value=shortened(repr(item), 40),
+                value=shown(item, 40),
             )
         yield number, (item,) if plain else tuple(item)
 
@@ -142,7 +150,7 @@ def _read_records(name: str, records: Iterator[tuple[int, Any]], unit: Unit, lim
                 "{place} is {value}: expected an object with named fields",
                 code="data.not_object",
                 place=kept.place(row),
-                value=shortened(repr(record), 40),
+                value=shown(record, 40),
             )
     columns = tuple(dict.fromkeys(key for (record,) in kept.rows for key in record))
     rows = [tuple(record.get(key) for key in columns) for (record,) in kept.rows]
@@ -150,20 +158,21 @@ def _read_records(name: str, records: Iterator[tuple[int, Any]], unit: Unit, lim
 
 
 def _read_file(path: Path, limit: int | None) -> Table:
-    name, kind = path.name, kind_of(path)
+    name, kind = name_of(path), kind_of(path)
     try:
         with open_text(path, kind) as file:
             if kind == "jsonl":
                 return _read_records(name, json_lines(name, file), "line", limit)
             rows = rows_of(name, file, kind)
-            columns = tuple(column.strip() for column in next(rows, (1, ()))[1])
-            return _table(name, columns, full_rows(name, columns, rows), "line", limit)
+            header, names = next(rows, (1, ()))
+            columns = tuple(column.strip() for column in names)
+            return _table(name, columns, full_rows(name, columns, header, rows), "line", limit)
     except FileNotFoundError:
         raise DataError("{name}: no such file", code="data.no_file", name=name) from None
     except UnicodeDecodeError:
         raise not_utf8(name) from None
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DataError("{name} is not a complete gzip file", code="data.not_gzip", name=name) from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+    except (OSError, ValueError) as error:  # a path may hold what no path can
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise DataError("{name} cannot be read: {reason}", code="data.unreadable", name=name, reason=reason) from None

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TextIO, cast
 
 from ..errors import DataError, Message
-from ..files import check_regular
+from ..files import check_regular, name_of
 
 MAX_LINE = 1_000_000
 """Characters; a longer line is refused before the rest of it is read."""
@@ -22,8 +23,10 @@ NumberedRows = Iterator[tuple[int, tuple[Any, ...]]]
 
 _KINDS: dict[str, Kind] = {".csv": "csv", ".tsv": "tsv", ".txt": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _UTF16 = (BOM_UTF16_LE, BOM_UTF16_BE)
-_SEPARATORS = ",\t;"
+_SEPARATORS = ",\t;|"
 """Of a CSV file, the likeliest first: some data sets call TSV files so, and some spreadsheets write semicolons."""
+_STATED = re.compile('"?sep=(.)"?\\s*', re.IGNORECASE)
+"""The line that Excel writes and reads above the header."""
 
 
 def place(name: str, unit: Unit, number: int) -> Message:
@@ -41,9 +44,10 @@ def kind_of(path: Path) -> Kind:
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     if not suffixes or suffixes[-1] not in _KINDS:
         raise DataError(
-            "{name}: expected a file name that ends in .csv, .tsv, .txt (read as TSV) or .jsonl",
+            "{name}: expected a file name that ends in .csv, .tsv, .txt (read as TSV) or .jsonl (one object per line); "
+            "save a spreadsheet as CSV, or pass a data frame",
             code="data.unknown_suffix",
-            name=path.name,
+            name=name_of(path),
         )
     return _KINDS[suffixes[-1]]
 
@@ -53,30 +57,48 @@ def open_text(path: Path, kind: Kind) -> Iterator[TextIO]:
     """Open a file in UTF-8, or in UTF-16 if it begins with that encoding's mark, also gzipped."""
     opened = gzip.open if path.suffix.lower() == ".gz" else open
     with opened(path, "rb") as stream:
-        encoding = "utf-16" if stream.peek(2)[:2] in _UTF16 else "utf-8-sig"
-        newline = "" if kind == "csv" else "\n"
+        head = stream.peek(4096)
+        encoding = "utf-16" if head[:2] in _UTF16 else "utf-8-sig"
+        only_cr = "\r" in (start := head.decode(encoding, "ignore")) and "\n" not in start  # as old Macs wrote
+        newline = "" if kind == "csv" or only_cr else "\n"
         with TextIOWrapper(cast(BinaryIO, stream), encoding=encoding, newline=newline) as file:
             yield file
 
 
 def rows_of(name: str, file: TextIO, kind: Kind) -> NumberedRows:
     """Yield the rows of a CSV or TSV file, the header first, each with the line that it begins at."""
-    header = file.readline(MAX_LINE)
-    file.seek(0)
+    header, above, separator = _find_header(file)
     if "\0" in header:  # UTF-16 without its mark
         raise not_utf8(name)
-    separator = "\t" if kind == "tsv" else next((one for one in _SEPARATORS if _splits(header, one)), ",")
+    if separator is None:
+        separator = "\t" if kind == "tsv" else next((one for one in _SEPARATORS if _splits(header, one)), ",")
     if separator == "\t" and not header.startswith('"'):
-        return _unquoted_rows(name, file)
-    return _quoted_rows(name, file, separator)
+        return _unquoted_rows(name, file, above)
+    return _quoted_rows(name, file, separator, above)
+
+
+def _find_header(file: TextIO) -> tuple[str, int, str | None]:
+    """Go to the header; return it, how many lines are above it, and the separator that one of them states."""
+    above, separator = 0, None
+    while True:
+        at = file.tell()
+        line = file.readline(MAX_LINE)
+        stated = _STATED.fullmatch(line)
+        if not line or (line.strip() and not stated):
+            file.seek(at)
+            return line, above, separator
+        above, separator = above + 1, stated[1] if stated else separator
 
 
 def _splits(header: str, separator: str) -> bool:
-    return len(next(csv.reader([header], delimiter=separator), ())) > 1
+    try:
+        return len(next(csv.reader([header], delimiter=separator), ())) > 1
+    except csv.Error:  # a field of more characters than the module reads
+        return False
 
 
-def _lines(name: str, file: TextIO) -> Iterator[str]:
-    number = 0
+def _lines(name: str, file: TextIO, above: int = 0) -> Iterator[str]:
+    number = above
     while line := file.readline(MAX_LINE + 1):
         number += 1
         if len(line) > MAX_LINE:
@@ -95,39 +117,41 @@ def not_utf8(name: str) -> DataError:
     )  # fmt: skip
 
 
-def _quoted_rows(name: str, file: TextIO, separator: str) -> NumberedRows:
-    reader = csv.reader(_lines(name, file), strict=True, delimiter=separator)
-    start = 1
+def _quoted_rows(name: str, file: TextIO, separator: str, above: int) -> NumberedRows:
+    reader = csv.reader(_lines(name, file, above), strict=True, delimiter=separator)
+    start = above + 1
     try:
         for row in reader:
             yield start, tuple(row)
-            start = reader.line_num + 1
+            start = above + reader.line_num + 1
     except csv.Error as error:
         raise DataError(
             "{place}: {reason}; is a quote not closed?",
             code="data.csv_syntax",
-            place=place(name, "line", reader.line_num),
+            place=place(name, "line", above + reader.line_num),
             reason=str(error),
         ) from None
 
 
-def _unquoted_rows(name: str, file: TextIO) -> NumberedRows:
+def _unquoted_rows(name: str, file: TextIO, above: int) -> NumberedRows:
     """Split at tabs only: quotes are part of the text."""
-    return ((number, tuple(line.rstrip("\r\n").split("\t"))) for number, line in enumerate(_lines(name, file), 1))
+    lines = enumerate(_lines(name, file, above), above + 1)
+    return ((number, tuple(line.rstrip("\r\n").split("\t"))) for number, line in lines)
 
 
-def full_rows(name: str, columns: tuple[str, ...], rows: NumberedRows) -> NumberedRows:
+def full_rows(name: str, columns: tuple[str, ...], header: int, rows: NumberedRows) -> NumberedRows:
     """Skip empty lines, and refuse rows that have more or fewer fields than the header. Raises DataError."""
     for number, row in rows:
         if row in ((), ("",)):
             continue
         if len(row) != len(columns):
             raise DataError(
-                "{place} has {found} fields: expected {expected}, as in the header, line 1",
+                "{place} has {found} fields: expected {expected}, as in the header, line {header}",
                 code="data.field_count",
                 place=place(name, "line", number),
                 found=len(row),
                 expected=len(columns),
+                header=header,
             )
         yield number, row
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from ..data.columns import find_examples
 from ..data.tables import read_table
 from ..errors import DataError, Note
-from ..parallel import Progress, silent
+from ..parallel import Progress, check_progress, silent
 from .classification import score_classes
 from .job import Job
 from .masked_lm import score_masked_tokens
@@ -54,7 +54,7 @@ def evaluate(
     Args:
         model: The model to evaluate, a `PruningRun`, a transformers model, a `Checkpoint`, or the name or folder of one
             as a string or Path.
-        data: A .csv (commas, semicolons or tabs), .tsv, .txt (read as TSV) or .jsonl file in UTF-8 or UTF-16, also
+        data: A .csv (commas, tabs, semicolons, pipes), .tsv, .txt (read as TSV) or .jsonl file in UTF-8 or UTF-16, also
             gzipped, as a string or Path, whose first line names the columns; "samples", Korean reviews in the
             package; a pandas DataFrame; or an iterable of texts, of (text, label), of (text, text, score) or of
             dicts. Rows without a text are left out, with a note.
@@ -98,6 +98,7 @@ def evaluate(
         True
     """
     start = time.perf_counter()
+    check_progress(progress)
     table = read_table(data, limit)
     models = open_models(model, baseline, tokenizer)
     scores = models.head() != "classification"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..data.batches import Encoded, ModelOutput, check_vocabulary, encode, run_in_batches, token_limit
 from ..data.columns import Examples
-from ..errors import DataError, Note, shortened
+from ..errors import DataError, Note, shown
 from ..parallel import Progress
 from .models import ComparedModels
 
@@ -30,8 +30,8 @@ class Job:
         progress: Progress,
     ) -> None:
         """Check the options. Raises DataError."""
-        _check_whole("batch_size", batch_size, 1)
-        _check_whole("seed", seed, 0)
+        check_whole("batch_size", batch_size, 1)
+        check_whole("seed", seed, 0)
         self.models, self.examples, self.seed = models, examples, seed
         transformers, own = [side.model for side in models.sides().values()], models.embedding.max_length
         self.max_length = token_limit(models.tokenizer, transformers, max_length, own)
@@ -115,12 +115,13 @@ def _check_finite(name: str, rows: Rows) -> None:
         )
 
 
-def _check_whole(option: str, value: int, least: int) -> None:
+def check_whole(option: str, value: int, least: int) -> None:
+    """Refuse what is not a whole number, or too small. Raises DataError."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise DataError(
             "{option}={value}: expected an integer, {least} or more",
             code="evaluation.not_whole",
             option=option,
-            value=shortened(repr(value)),
+            value=shown(value),
             least=least,
         )

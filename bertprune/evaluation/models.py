@@ -182,7 +182,7 @@ def _tokenizer(tokenizer: Any, checkpoint: Checkpoint | None) -> PreTrainedToken
         if checkpoint is not None:
             return checkpoint.tokenizer()
     except CheckpointError as error:
-        raise DataError("{error}", code="evaluation.tokenizer", error=error) from None
+        raise DataError(error.sentence, code=error.code, **error.values) from None
     raise DataError(
         "a model that is passed as an object has no tokenizer: pass tokenizer=", code="evaluation.no_tokenizer"
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import shortened
 from ..text import aligned
+from .job import check_whole
 from .metrics import CONFIDENCE, RESAMPLES, Estimate, Numbers, percentiles
 
 if TYPE_CHECKING:
@@ -191,6 +192,9 @@ class QualityReport:
         Returns:
             Several lines of text.
 
+        Raises:
+            DataError: `changed` is not a whole number.
+
         Example:
             >>> import bertprune as bp
             >>> print(bp.evaluate("demo", "samples", limit=16).to_text())  # doctest: +ELLIPSIS
@@ -201,6 +205,7 @@ class QualityReport:
             macro-F1          0.8667              0.6537 to 1.0000
             note: only the first 16 rows were read, and there are more
         """
+        check_whole("changed", changed, 0)
         names = self.after_name if self.before_name is None else f"{self.before_name} -> {self.after_name}"
         about = f"{self.task} on {self.examples:,} examples of {self.data_name}, {self.seconds['total']:.1f} s"
         lines = [f"{names}: {about}", "", _figures(self), *(f"note: {note}" for note in self.notes)]

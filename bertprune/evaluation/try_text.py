@@ -13,7 +13,7 @@ from ..data.batches import Encoded, logits
 from ..data.columns import Examples
 from ..data.tables import Table
 from ..data.text_files import MAX_LINE
-from ..errors import DataError, Note, shortened
+from ..errors import DataError, Note, shown
 from ..parallel import silent
 from ..text import aligned
 from .classification import class_names
@@ -186,7 +186,7 @@ def try_text(
         raise DataError(
             "top={value}: expected an integer from 1 to 100",
             code="evaluation.top",
-            value=shortened(repr(top)),
+            value=shown(top),
         )
     models = open_models(model, baseline, tokenizer)
     examples = Examples(Table(_TEXT, ("text",), [(text,)], [1], "item"), texts[:1], texts[1:] or None, None)

@@ -105,20 +105,19 @@ def _load_masked() -> str:
 
 
 def _sparsity(contents: Contents) -> str:
-    targets = contents.sparsity.targets
-    if not targets:
+    shown = [one for one in contents.sparsity.rows if one.masks or one.is_zeroed]
+    if not shown:
         return "Nothing was pruned."
     rows = [
         (
             _code(one.name),
             " → ".join(one.history),
             f"{one.count.size:,}",
-            f"{one.count.masked:,}",
-            f"{one.count.sparsity:.2%}",
+            *_cells(one.count)[1:],
         )
-        for one in targets
+        for one in shown
     ]
-    tensors = markdown(("tensor", "methods", "weights", "removed", "share"), rows, right=(2, 3, 4))
+    tensors = markdown(("tensor", "methods", "weights", "removed", "share", "other zeros"), rows, right=(2, 3, 4, 5))
     return "\n\n".join([_grouped("layer", contents), _grouped("role", contents), f"By tensor:\n\n{tensors}"])
 
 
@@ -126,11 +125,11 @@ def _grouped(key: Literal["layer", "role"], contents: Contents) -> str:
     counts = {"none" if name is None else str(name): count for name, count in contents.sparsity.by(key).items()}
     counts["all"] = contents.sparsity.total
     rows = [(name, *_cells(count)) for name, count in counts.items()]
-    return f"By {key}:\n\n{markdown((key, 'weights', 'removed', 'share'), rows, right=(1, 2, 3))}"
+    return f"By {key}:\n\n{markdown((key, 'weights', 'removed', 'share', 'other zeros'), rows, right=(1, 2, 3, 4))}"
 
 
-def _cells(count: Count) -> tuple[str, str, str]:
-    return f"{count.size:,}", f"{count.masked:,}", f"{count.sparsity:.2%}"
+def _cells(count: Count) -> tuple[str, ...]:
+    return f"{count.size:,}", f"{count.masked:,}", f"{count.sparsity:.2%}", f"{count.zero:,}"
 
 
 def _size(form: Form, size: int) -> str:

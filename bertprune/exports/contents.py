@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..checkpoint import Checkpoint
 from ..checkpoint.loading import WIDENED
-from ..checkpoint.weights import MASKED_FILE
+from ..checkpoint.weight_files import MASKED_FILE
 from ..errors import ExportError
 from ..model.hooks import MaskDtype
 from ..recipe import Recipe

@@ -11,7 +11,7 @@ from ..checkpoint.masked import UNKNOWN
 from ..model.hooks import Made, MaskDtype
 from ..recipe import Recipe
 from ..reports.sparsity import SparsityReport
-from ..scores import Method, methods
+from ..scores import Method
 from ..version import __version__
 from .folder import REPORT_KEY
 
@@ -31,10 +31,10 @@ def record_of_run(run: "PruningRun") -> dict[str, Any]:
     for number, outcome in enumerate(run.steps):
         for name in dict.fromkeys(tensor.name for tensor in outcome.tensors):  # a fused projection has several parts
             history.setdefault(name, []).append(number)
-    used = {name: methods()[name] for name in sorted({step.method for step in run.recipe.steps})}
+    used = {outcome.step.method: outcome.method for outcome in run.steps}
     return {
         **_versions(),
-        "methods": {name: _describe(method) for name, method in used.items()},
+        "methods": {**_earlier_methods(run.checkpoint), **{name: _describe(used[name]) for name in sorted(used)}},
         "steps": [
             {"step": str(outcome.step), "removed": outcome.removed, "alive_before": outcome.alive_before}
             | {"tensors": [asdict(tensor) for tensor in outcome.tensors]}
@@ -77,6 +77,12 @@ def _earlier(checkpoint: Checkpoint) -> Listed:
     """List what made the masks that a checkpoint came with; its steps are those of another recipe."""
     made = checkpoint.pruning.history if checkpoint.pruning else {}
     return {name: [_plain(one) for one in steps] for name, steps in made.items()}
+
+
+def _earlier_methods(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what the report of a checkpoint says of the methods that made its masks."""
+    methods = checkpoint.pruning.report.get("methods") if checkpoint.pruning else None
+    return methods if isinstance(methods, dict) else {}
 
 
 def _plain(made: Made) -> Any:

@@ -16,7 +16,7 @@ from ..checkpoint import Checkpoint
 from ..checkpoint.companions import companion_files
 from ..checkpoint.sentence_modules import is_sentence_folder
 from ..errors import ExportError, first_names, kind_of, shown
-from ..parallel import Progress, silent
+from ..parallel import Progress, check_progress, silent
 from ..runs.run import PruningRun
 from .card import card
 from .contents import WEIGHT_FILES, Contents, Form
@@ -88,6 +88,7 @@ def export(
          'tokenizer_config.json']
     """
     kind = check_form(form)
+    check_progress(progress)
     if not isinstance(out, str | Path):
         raise ExportError("the folder to write is named by a path, not {kind}", code="exports.path", kind=kind_of(out))
     checkpoint = checkpoint_of(source, like)

@@ -1,90 +1,138 @@
-"""Weights that a module reads from a child without calling it, so that the child's pruning hooks never run.
+"""Weights that are read without their module being called, so that the module's pruning hooks never run.
 
-`torch.nn.MultiheadAttention` reads its `out_proj.weight` so, and DeBERTa's encoder the `weight` of its relative
-positions. There the parent gets a hook of its own, which runs those of the child: without it the pruned weight would
-stay as it was when it was pruned, whatever is trained or loaded since.
+`torch.nn.MultiheadAttention` reads its `out_proj.weight` so, DeBERTa's encoder the `weight` of its relative positions,
+and ProphetNet calls the method `_forward` of its positions. There the module around both the reader and what it reads
+gets a hook that derives the weight before it runs: without it the weight would stay as it was when it was pruned,
+whatever is trained or loaded since. What reads what is found by name in the code that a forward pass may run; where it
+is not certain, the weight is derived once more than needed.
 """
 
-import dis
-import inspect
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from types import FunctionType
 from typing import Any
 
 from torch import nn
 from torch.nn.utils.prune import BasePruningMethod
 
-_CALLED = "()"
-_FACTS = {"dtype", "device", "shape", "size", "dim", "ndim", "numel", "requires_grad", "is_cuda"}
-"""What may be asked of a pruned weight however old it is."""
-_SETTING_UP = ("__", "_init", "init", "reset", "resize", "extra_repr")
+from .bytecode import Load, loads, methods
+from .names import full_name, pruned_names
+
+_Uses = Mapping[str, Iterable[tuple[str, str | None]]]
+"""Who loads an attribute, by its name: the path of the module whose code does, and the path of the module that it is
+loaded from; None for any."""
 
 
-class DeriveChildren:
-    """A forward pre-hook that runs the pruning hooks of the children whose weights its module reads itself."""
+class DeriveInside:
+    """A forward pre-hook that runs the pruning hooks of modules inside whose weights are read without a call."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        """Name the modules by their paths within the module that has this hook."""
+        self.paths = tuple(paths)
 
     def __call__(self, module: nn.Module, inputs: Any) -> None:
-        """Derive the children's pruned tensors again."""
-        for child, hook in _pruning_hooks(module):
-            hook(child, inputs)
+        """Derive their pruned tensors again."""
+        for path in self.paths:
+            inner = _inside(module, path)
+            for hook in inner._forward_pre_hooks.values() if inner is not None else ():
+                if isinstance(hook, BasePruningMethod):
+                    hook(inner, inputs)
 
 
-def reader_of(parent: nn.Module | None, child: str, tensor: str) -> nn.Module | None:
-    """Return the parent if its code reads this tensor of this child, as in `self.child.tensor`, and never calls it."""
-    kind: Any = type(parent)
-    return parent if _reads(kind, child, tensor) else None
+def hook_direct_reads(model: nn.Module) -> None:
+    """Give each module around such a weight its hook, and take the hooks off that nothing needs any more."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    wanted = _wanted(modules)
+    for module in model.modules():
+        hooks = module._forward_pre_hooks
+        for key in [key for key, hook in hooks.items() if isinstance(hook, DeriveInside)]:
+            del hooks[key]
+        if paths := wanted.get(id(module)):
+            module.register_forward_pre_hook(DeriveInside(paths))
 
 
-def keep_derived(reader: nn.Module) -> None:
-    """Give a module that reads pruned children its hook, once."""
-    if not _own_hooks(reader):
-        reader.register_forward_pre_hook(DeriveChildren())
+def _wanted(modules: Mapping[str, nn.Module]) -> dict[int, list[str]]:
+    """List what each module has to derive, by the module's identity."""
+    wanted: dict[int, dict[str, None]] = defaultdict(dict)
+    pruned = {path: set(pruned_names(module)) for path, module in modules.items()}
+    uses = _uses(modules) if any(pruned.values()) else {}
+    for path, tensors in pruned.items():
+        for around in _around_readers(path, tensors, modules, uses) if tensors else ():
+            wanted[id(modules[around])][path[len(around) :].removeprefix(".")] = None
+    return {module: list(paths) for module, paths in wanted.items()}
 
 
-def drop_unused(reader: nn.Module) -> None:
-    """Take the hook off where no such child is pruned any more."""
-    if not any(_pruning_hooks(reader)):
-        for key in _own_hooks(reader):
-            del reader._forward_pre_hooks[key]
+def _around_readers(path: str, names: set[str], modules: Mapping[str, nn.Module], uses: _Uses) -> set[str]:
+    """Find the modules that have to derive tensors of these names before they run.
+
+    A module of which a method is called, instead of the module, has no say: then what is around that caller derives.
+    """
+    found: set[str] = set()
+    todo = [(path, names)]
+    while todo:
+        used, names = todo.pop()
+        for name in names | _methods(modules[used]):
+            for user, holder in uses.get(name, ()):
+                around = _around(user, used, modules) if holder in (None, used) else None
+                if around is not None and around not in found:
+                    found.add(around)
+                    todo.append((around, set()))
+    return found
 
 
-def _own_hooks(reader: nn.Module) -> list[int]:
-    return [key for key, hook in reader._forward_pre_hooks.items() if isinstance(hook, DeriveChildren)]
+def _around(user: str, used: str, modules: Mapping[str, nn.Module]) -> str | None:
+    """Return the innermost module that can be called and has both, other than the used one; None if there is none."""
+    holding = (path for path in _above(used) if not path or f"{user}.".startswith(f"{path}."))
+    return next((path for path in holding if _can_be_called(modules[path])), None)
 
 
-def _pruning_hooks(reader: nn.Module) -> Iterator[tuple[nn.Module, BasePruningMethod]]:
-    kind: Any = type(reader)
-    for name, child in reader.named_children():
-        for hook in child._forward_pre_hooks.values():
-            if isinstance(hook, BasePruningMethod) and _reads(kind, name, hook._tensor_name):
-                yield child, hook
+def _above(path: str) -> Iterator[str]:
+    while path:
+        path = path.rpartition(".")[0]
+        yield path
 
 
-@lru_cache(maxsize=4096)
-def _reads(kind: type, child: str, tensor: str) -> bool:
-    """Return whether a method of a class has `self.child.tensor`, for more than its dtype or shape, and no call."""
-    found = [after for method in _methods(kind) for after in _loads(method, child, tensor)]
-    return _CALLED not in found and not set(found) <= _FACTS
+def _can_be_called(module: nn.Module) -> bool:
+    return type(module).forward is not nn.Module.forward
 
 
-@lru_cache(maxsize=1024)
-def _methods(kind: type) -> tuple[FunctionType, ...]:
-    classes = kind.__mro__[: kind.__mro__.index(nn.Module)] if issubclass(kind, nn.Module) else ()
-    return tuple(
-        inspect.unwrap(method)
-        for one in classes
-        for name, method in vars(one).items()
-        if inspect.isfunction(method) and not name.startswith(_SETTING_UP)
-    )
+def _uses(modules: Mapping[str, nn.Module]) -> _Uses:
+    reachable = _reachable(frozenset(map(type, modules.values())))
+    uses: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
+    for path, module in modules.items():
+        for load in reachable[type(module)]:
+            if load.chain != ():  # its own
+                holder = full_name(path, ".".join(load.chain)) if load.chain else None
+                uses[load.name].append((path, holder if holder in modules else None))
+    return uses
 
 
-def _loads(method: FunctionType, child: str, tensor: str) -> Iterator[str]:
-    """Yield what follows each `self.child.tensor`: an attribute, or nothing; _CALLED for each `self.child` alone."""
-    if child not in method.__code__.co_names:
-        return
-    steps = [one for one in dis.get_instructions(method) if one.opname not in ("CACHE", "EXTENDED_ARG")]
-    names = [str(one.argval) if one.opname in ("LOAD_ATTR", "LOAD_METHOD") else "" for one in steps]
-    for start, *loaded in zip(steps, names[1:], [*names[2:], ""], [*names[3:], "", ""], strict=False):
-        if start.opname.startswith("LOAD_FAST") and loaded[0] == child and loaded[1] in ("", tensor):
-            yield loaded[2] if loaded[1] else _CALLED
+@lru_cache(maxsize=64)
+def _reachable(kinds: frozenset[type[nn.Module]]) -> dict[type[nn.Module], frozenset[Load]]:
+    """Return what methods load that a forward pass may run: those whose names it loads, and those that they load."""
+    known = {name for kind in kinds for name in methods(kind)}
+    names, more = set(), {"forward", "__call__"}
+    found: dict[type[nn.Module], frozenset[Load]] = {}
+    while more != names:
+        names = more
+        found = {kind: frozenset(_of_methods(kind, names)) for kind in kinds}
+        more = names | (known & {load.name for all_loads in found.values() for load in all_loads})
+    return found
+
+
+def _of_methods(kind: type[nn.Module], names: set[str]) -> Iterator[Load]:
+    for name, functions in methods(kind).items():
+        if name in names:
+            yield from (load for function in functions for load in loads(function))
+
+
+def _methods(module: nn.Module) -> set[str]:
+    return {name for name in methods(type(module)) if not name.startswith("__")}
+
+
+def _inside(module: nn.Module, path: str) -> nn.Module | None:
+    """Return the module at a path; None where it is gone."""
+    inner: nn.Module | None = module
+    for name in path.split("."):
+        inner = inner._modules.get(name) if inner is not None else None
+    return inner

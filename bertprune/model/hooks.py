@@ -12,9 +12,9 @@ from torch.nn.utils import prune
 from ..errors import RecipeError, SelectionError, UntiedWarning
 from ..selection import Selection, describe
 from ..step import Step
-from .direct_reads import drop_unused, keep_derived
+from .direct_reads import hook_direct_reads
 from .given import given_model
-from .targets import Owner, Target, every_target, find_targets
+from .targets import Owner, Target, every_target, find_targets, targets_by_name
 
 MaskDtype = Literal["bool", "float"]
 Made = Step | str
@@ -50,25 +50,26 @@ class MaskHook(prune.CustomFromMask):
 
 
 def attach(
-    targets: Mapping[str, Target],
+    model: nn.Module,
     masks: Mapping[str, Tensor],
     history: Mapping[str, Sequence[Made]],
     mask_dtype: MaskDtype = "bool",
     *,
     derive: bool = True,
 ) -> None:
-    """Put masks, and the hooks of the steps that made them, on every owner of the targets, in place.
+    """Put masks, and the hooks of the steps that made them, on every owner of a model's tensors, in place.
 
-    All by target name; the targets that have a history are changed. An owner with a mask of its own keeps that too.
+    By target name; the targets that have a history are changed. An owner with a mask of its own keeps that too.
     `derive=False` leaves the derived tensors (`weight`) to the first forward pass, whose hook makes them anyway: enough
     for a model that is only counted. Everything is made before the first change, so that an error leaves the model
     whole.
     """
-    changes: list[Callable[[], None]] = []
+    targets, changes = targets_by_name(model), list[Callable[[], None]]()
     for name, made in history.items():
         changes += _changes(targets[name], masks[name].contiguous(), made, mask_dtype, derive)
     for change in changes:
         change()
+    hook_direct_reads(model)
 
 
 def bake(model: nn.Module, select: Selection | str | Sequence[str] | None = None) -> nn.Module:
@@ -113,6 +114,7 @@ def bake(model: nn.Module, select: Selection | str | Sequence[str] | None = None
     values = [[_masked(target.parameter, mask) for mask, _ in groups] for target, groups in baked]
     for (target, groups), products in zip(baked, values, strict=True):
         _bake(target, [owners for _, owners in groups], products)
+    hook_direct_reads(model)
     for _, groups in baked:  # at last, since a warning may be made an error
         if len(groups) > 1:
             warnings.warn(_untied(groups[0][1][0], groups[1][1][0]), stacklevel=2)
@@ -176,8 +178,6 @@ def _unprune(owner: Owner, parameter: nn.Parameter) -> None:
     vars(module).pop(tensor, None)
     del module._parameters[f"{tensor}_orig"], module._buffers[f"{tensor}_mask"]
     module.register_parameter(tensor, parameter)
-    if owner.reader is not None:
-        drop_unused(owner.reader)
 
 
 def _changes(
@@ -220,8 +220,6 @@ def _put(
     if derived is not None:
         setattr(module, tensor, derived)
     module.register_forward_pre_hook(hook)
-    if owner.reader is not None:
-        keep_derived(owner.reader)
 
 
 def _take_off(owner: Owner) -> list[prune.BasePruningMethod]:
@@ -254,7 +252,7 @@ def _hook(made: Made, mask: Tensor, tensor: str) -> prune.BasePruningMethod:
         return _named_hook(made, mask, tensor)
     step, make = made, HOOK_MAKERS.get(made.method)
     if make is None or step.scope != "local":
-        return _named_hook("".join(part.capitalize() for part in step.method.split("_")), mask, tensor)
+        return _named_hook(hook_name(step), mask, tensor)
     if make is TORCH_METHODS.get(step.method):
         _check_torch_options(step)
     try:
@@ -263,6 +261,20 @@ def _hook(made: Made, mask: Tensor, tensor: str) -> prune.BasePruningMethod:
         raise RecipeError("{method}: {error}", code="method.failed", method=step.method, error=str(error)) from error
     hook._tensor_name = tensor
     return hook
+
+
+def hook_name(step: Step) -> str:
+    """Return the name of the hook that a step leaves where no class of torch's makes it."""
+    return "".join(part.capitalize() for part in step.method.split("_"))
+
+
+def can_make(step: Step) -> bool:
+    """Return whether the hook of a step can be made by the methods that are here."""
+    try:
+        _hook(step, torch.ones(0, dtype=torch.bool), "weight")
+    except RecipeError:
+        return False
+    return True
 
 
 def _check_torch_options(step: Step) -> None:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ..errors import SelectionError, first_names, shortened
 from ..selection import Selection, describe
-from .direct_reads import reader_of
 from .families import Place, base_prefix, places
 from .family_tables import KNOWN_FAMILIES
 from .globs import Globs
@@ -24,8 +23,6 @@ class Owner(NamedTuple):
     path: str
     module: nn.Module
     tensor: str
-    reader: nn.Module | None = None
-    """The parent, where it reads the tensor without calling the module, so that hooks of the module never run."""
 
     @property
     def name(self) -> str:
@@ -89,15 +86,12 @@ def every_target(model: nn.Module, *, shared_modules: bool = False) -> tuple[Tar
     With `shared_modules`, a module that the model holds at several paths is an owner at each of them.
     """
     found: dict[int, tuple[nn.Parameter, list[Owner]]] = {}
-    modules = dict(model.named_modules(remove_duplicate=not shared_modules))
-    for path, module in modules.items():
-        above, _, child = path.rpartition(".")
+    for path, module in model.named_modules(remove_duplicate=not shared_modules):
         names = {f"{local}_orig": local for local in pruned_names(module)}
         for key, parameter in module._parameters.items():
             if parameter is not None:
                 local = names.get(key, key)
-                owner = Owner(path, module, local, reader_of(modules.get(above), child, local))
-                found.setdefault(id(parameter), (parameter, []))[1].append(owner)
+                found.setdefault(id(parameter), (parameter, []))[1].append(Owner(path, module, local))
     return tuple(Target(tuple(owners), parameter, _joint_mask(owners)) for parameter, owners in found.values())
 
 

@@ -8,7 +8,7 @@ from ..errors import SelectionError, shortened, shown
 from ..model.given import given_model
 from ..model.hooks import MaskDtype, attach
 from ..model.targets import every_target
-from ..parallel import Progress, silent
+from ..parallel import Progress, check_progress, silent
 from ..recipe import Recipe, RecipeLike
 from .decide import StepOutcome, decide
 from .steps import check_mask_dtype
@@ -58,8 +58,9 @@ def apply(
     """
     model = given_model(model, "bp.apply")
     check_mask_dtype(mask_dtype)
+    check_progress(progress)
     decision = decide(model, Recipe.of(recipe), seed, _protected(model, missing), progress)
-    attach(decision.targets, decision.masks, decision.history, mask_dtype)
+    attach(model, decision.masks, decision.history, mask_dtype)
     return tuple(decision.outcomes)
 
 

@@ -105,6 +105,7 @@ def _run(
     outcome = StepOutcome(
         matched.step,
         tuple(TensorOutcome(t.name, math.prod(t.shape), n, n - left, *counts) for t, n, left, counts in results),
+        matched.method,
         reconstructions,
     )
     if not useful:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..scores import Method
 from ..step import Step
 
 
@@ -37,6 +38,8 @@ class StepOutcome:
 
     step: Step
     tensors: tuple[TensorOutcome, ...]
+    method: Method
+    """The method as it was when the step ran: another one may be registered under its name since."""
     reconstructions: tuple[Reconstruction, ...] = ()
     """By layer, where the step reconstructs."""
 

@@ -81,7 +81,7 @@ def naming_step(recipe: Recipe, number: int) -> Iterator[None]:
     except RecipeError as error:
         if len(recipe.steps) == 1:
             raise
-        raise error.within("step {number}: {error}", code="recipe.step", number=number) from error.__cause__
+        raise error.within("step {step}", code="place.step", step=number) from error.__cause__
 
 
 def _match(model: nn.Module, step: Step, missing: frozenset[str]) -> MatchedStep:

@@ -19,10 +19,12 @@ FONTS = ["DejaVu Sans", "Noto Sans KR"]
 
 GREY = "#7f8790"
 """Text, ticks and lines: readable on white and on near-black alike."""
-KEPT, REMOVED = "#4c86c6", "#e0803c"
+KEPT, REMOVED, ZERO = "#4c86c6", "#e0803c", "#9a6fb0"
 
 LABELS = {
     "sparsity": "sparsity",
+    "zero": "zero",
+    "gone": "masked + zero, the rest is alive",
     "difference": "difference in points",
     "layer": "layer",
     "module": "module",

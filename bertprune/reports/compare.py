@@ -47,14 +47,14 @@ class TensorComparison:
 
     @property
     def differs(self) -> bool:
-        """Whether the sides mask different numbers of values or, where both masks are available, different values."""
-        masked = {side and side.masked for side in (self.first, self.second)}
-        return len(masked) > 1 or (self.both is not None and self.both not in masked)
+        """Whether the sides mask other values, as far as masks are available, or other numbers of them or of zeros."""
+        counts = {side and (side.masked, side.zero) for side in (self.first, self.second)}
+        return len(counts) > 1 or any(self.both not in (None, side[0]) for side in counts if side)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two reports over the same targets: a tensor counts on both sides if it has a mask on either.
+    """Two reports over the same targets: a tensor counts on both sides if it has a mask, or baked zeros, on either.
 
     Example:
         >>> import bertprune as bp
@@ -166,7 +166,8 @@ class Comparison:
 def compare(first: Reported | SparsityReport | nn.Module, second: Reported | SparsityReport | nn.Module) -> Comparison:
     """Compare what two runs, reports or models mask, tensor by tensor.
 
-    A tensor that is a target on one side counts as a target on the other, so that both shares are of the same total.
+    A tensor that is a target on one side counts as a target on the other, so that both shares are of the same total;
+    so does a matrix with more zeros than a row, as in a baked model.
     For runs and models the values that both sides mask are counted too; a report alone has no masks.
 
     Args:
@@ -189,7 +190,7 @@ def compare(first: Reported | SparsityReport | nn.Module, second: Reported | Spa
     """
     one, other = given_report(first, "bp.compare"), given_report(second, "bp.compare")
     _check_comparable(one, other)
-    targets = {tensor.name for report in (one, other) for tensor in report.targets}
+    targets = {tensor.name for report in (one, other) for tensor in report.tensors if tensor.masks or tensor.is_zeroed}
     masks = _known_masks(one, first), _known_masks(other, second)
     return Comparison(_with_targets(one, targets), _with_targets(other, targets), _count_both(*masks))
 

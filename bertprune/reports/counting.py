@@ -41,6 +41,12 @@ class Count:
         return self.masked / self.size if self.size else 0.0
 
     @property
+    def shares_text(self) -> str:
+        """The masked share, and that of the zeros where it is not nothing: 25.00% + 50.00% zero."""
+        zero = f"{self.zero / self.size:.2%}" if self.size else "0.00%"
+        return f"{self.sparsity:.2%}" + (f" + {zero} zero" if zero != "0.00%" else "")
+
+    @property
     def zero_text(self) -> str:
         """The number of zeros; where nothing is masked also their share, which is the sparsity of a baked model."""
         share = f" ({self.zero / self.size:.2%})" if self.zero and not self.masked else ""
@@ -82,6 +88,11 @@ class TensorSparsity:
     """The counts of a fused projection by role; empty for other tensors."""
     uses: int = 1
     """How many layers of a forward pass share the tensor, as in ALBERT."""
+
+    @property
+    def is_zeroed(self) -> bool:
+        """Whether a matrix has more zeros than a row has values: those of a baked model, not of a padding token."""
+        return len(self.shape) > 1 and self.count.zero > self.shape[-1]
 
     def by_role(self) -> tuple[tuple[str | None, Count], ...]:
         """Return each role with its count: one, or those of a fused projection."""

@@ -17,8 +17,9 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from ..errors import BertpruneError, kind_of
-from .canvas import FONTS, GREY, KEPT, LABELS, REMOVED, figure_with_axes, png, removed_colours, style_axes
+from .canvas import FONTS, GREY, KEPT, LABELS, REMOVED, ZERO, figure_with_axes, png, removed_colours, style_axes
 from .heatmap import cells, difference, heatmap
+from .table import with_labels
 
 __all__ = ["LABELS", "cells", "difference", "heatmap", "histogram", "mask", "png"]
 
@@ -30,7 +31,7 @@ _CELLS, _CELLS_OF_A_VECTOR = 256, 1024
 def histogram(
     before: torch.Tensor, mask: torch.Tensor | None = None, labels: Mapping[str, str] | None = None, title: str = ""
 ) -> Figure:
-    """Draw the distribution of a tensor's values, with the ones that a mask removes in another colour.
+    """Draw the distribution of a tensor's values, with the ones that a mask removes, and exact zeros, in other colours.
 
     Where all removed values are nearer to zero than all kept ones (magnitude pruning), the cut is marked. NaN and
     infinite values are left out.
@@ -54,19 +55,22 @@ def histogram(
         'weight'
     """
     _check_tensors("bp.figures.histogram", before, mask)
-    words = {**LABELS, **(labels or {})}
+    _check_title(title)
+    words = with_labels(LABELS, labels)
     values, kept = _values(before, mask)
     cut = _cut(np.abs(values[kept]), np.abs(values[~kept]))
     edges = _edges(values, cut)
-    parts = {"kept": values[kept], "removed": values[~kept]} if mask is not None else {"kept": values}
-    figure, axes = figure_with_axes(4.4, 3.2, left=1.1, bottom=0.5, top=0.55)
+    parts = {"kept": values[kept & (values != 0)], "removed": values[~kept], "zero": values[kept & (values == 0)]}
+    parts = {name: part for name, part in parts.items() if len(part) or (mask is not None and name != "zero")}
+    more = len(parts) > 2  # a second line in the legend
+    figure, axes = figure_with_axes(4.4, 3.2, left=1.1, bottom=0.5, top=0.7 if more else 0.55)
     _draw_bars(axes, edges, parts, words)
     if cut is not None:
         _mark_cut(axes, cut, words["cut"])
-    style_axes(axes, title, words["weight"], words["values"], pad=20)  # room for the legend
+    style_axes(axes, title, words["weight"], words["values"], pad=32 if more else 20)  # room for the legend
     axes.locator_params(axis="x", nbins=7)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    if mask is not None:
+    if mask is not None or "zero" in parts:
         place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.1, "ncols": 2, "columnspacing": 1.2}
         axes.legend(frameon=False, labelcolor=GREY, prop={"family": FONTS, "size": 8}, handlelength=1, **place)
     seaborn.despine(ax=axes)
@@ -94,7 +98,8 @@ def mask(mask: torch.Tensor, labels: Mapping[str, str] | None = None, title: str
         '4×4 · 75.00% removed'
     """
     _check_tensors("bp.figures.mask", mask)
-    words = {**LABELS, **(labels or {})}
+    _check_title(title)
+    words = with_labels(LABELS, labels)
     removed = _removed(mask)
     shares, block = _averaged(removed)
     figure, axes = figure_with_axes(4.2, 1.7 if len(shares) == 1 else 3.6, left=0.7, bottom=0.5, top=0.55)
@@ -126,6 +131,11 @@ def _check_tensors(function: str, first: Any, second: Any = None) -> None:
             )  # fmt: skip
 
 
+def _check_title(title: Any) -> None:
+    if not isinstance(title, str):
+        raise BertpruneError("a figure's title is a text, not {kind}", code="report.title", kind=kind_of(title))
+
+
 def _values(before: torch.Tensor, mask: torch.Tensor | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Return the finite values as a flat array, and which of them the mask keeps. Raises BertpruneError."""
     if before.is_meta or not before.numel():
@@ -146,7 +156,7 @@ def _values(before: torch.Tensor, mask: torch.Tensor | None) -> tuple[NDArray[An
 
 
 def _draw_bars(axes: Axes, edges: NDArray[Any], parts: Mapping[str, NDArray[Any]], words: Mapping[str, str]) -> None:
-    colours = {"kept": KEPT, "removed": REMOVED}
+    colours = {"kept": KEPT, "removed": REMOVED, "zero": ZERO}
     floor = np.zeros(len(edges) - 1)
     total = sum(map(len, parts.values()))
     for name, values in parts.items():

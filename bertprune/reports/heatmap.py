@@ -13,11 +13,15 @@ from torch import nn
 
 from ..errors import BertpruneError, kind_of
 from .canvas import FONTS, GREY, LABELS, check_figure, empty_figure, fix_layout, style_axes, text_colour
-from .compare import Comparison, Reported, gain
+from .compare import Comparison, Reported
 from .counting import Count
 from .sparsity import SparsityReport, given_report
+from .table import with_labels
 
-_Grid = tuple[Sequence[Any], Sequence[Any], dict[tuple[Any, Any], float]]
+_Shares = tuple[float, float]
+"""How much is masked, and how much of the rest is zero; or the differences of both."""
+
+_Grid = tuple[Sequence[Any], Sequence[Any], dict[tuple[Any, Any], _Shares]]
 """Names of rows and of columns, and the shares by cell."""
 
 _Format = Callable[[float, int], str]
@@ -30,9 +34,10 @@ Box = tuple[float, float, float, float]
 def heatmap(report: SparsityReport | Reported | nn.Module, labels: Mapping[str, str] | None = None) -> Figure:
     """Draw the sparsity of the targets by layer and role, each cell with its percentage.
 
-    Cells without a target are empty. Roles outside the layers (embeddings, pooler, head) have their own row below. For
-    models of unknown families the rows are modules and the columns tensor names. Colours span the sparsities that
-    occur, at least ten percentage points.
+    Zeros without a mask, as in a baked model, stand in the cells by themselves, and the legend names what the colours
+    add up. Cells without a target or zeros are empty. Roles outside the layers (embeddings, pooler, head) have their
+    own row below. For models of unknown families the rows are modules and the columns tensor names. Colours span the
+    shares that occur, at least ten percentage points.
 
     Args:
         report: A `SparsityReport`, or a run or a model to count.
@@ -57,15 +62,18 @@ def heatmap(report: SparsityReport | Reported | nn.Module, labels: Mapping[str, 
             code="report.comparison_given",
         )
     counted = given_report(report, "bp.figures.heatmap")
-    shares = [share for *_, cells in _grids(counted) for share in cells.values()]
-    low, high = _span(shares) if shares else (0.0, 1.0)
-    return _draw(counted, labels, "sparsity", _percent, cmap="flare", vmin=low, vmax=high)
+    shares = [shares for *_, cells in _grids(counted) for shares in cells.values()]
+    low, high = _span([masked + zero for masked, zero in shares]) if shares else (0.0, 1.0)
+    title = "gone" if any(masked for masked, _ in shares) else "zero"
+    zeros = any(zero for _, zero in shares)
+    return _draw(counted, labels, title if zeros else "sparsity", _percent, cmap="flare", vmin=low, vmax=high)
 
 
 def difference(comparison: Comparison, labels: Mapping[str, str] | None = None) -> Figure:
     """Draw how much sparser the second of two runs is than the first, by layer and role, in percentage points.
 
-    The layout is that of `heatmap`; colours are symmetric around zero and span at least five points on each side.
+    The layout is that of `heatmap`, with the difference of zeros without a mask by itself; colours are symmetric around
+    zero and span at least five points on each side.
 
     Args:
         comparison: A `Comparison`.
@@ -89,7 +97,7 @@ def difference(comparison: Comparison, labels: Mapping[str, str] | None = None) 
             "bp.figures.difference draws a comparison, not {kind}; bp.compare(first, second) makes one",
             code="report.no_comparison", kind=kind_of(comparison),
         )  # fmt: skip
-    far = max([0.05, *(abs(share) for *_, cells in _grids(comparison) for share in cells.values())])
+    far = max([0.05, *(abs(masked + zero) for *_, cells in _grids(comparison) for masked, zero in cells.values())])
     return _draw(comparison, labels, "difference", _points, cmap="vlag", vmin=-far, vmax=far)
 
 
@@ -130,7 +138,7 @@ def cells(figure: Figure, of: SparsityReport | Comparison) -> dict[tuple[Any, An
 def _draw(
     of: SparsityReport | Comparison, labels: Mapping[str, str] | None, title: str, write: _Format, **colours: Any
 ) -> Figure:
-    words, grids = {**LABELS, **(labels or {})}, _grids(of)
+    words, grids = with_labels(LABELS, labels), _grids(of)
     if not grids:
         return _empty(words["unpruned"])
     width, heights = max(len(columns) for _, columns, _ in grids), [len(rows) for rows, _, _ in grids]
@@ -143,10 +151,12 @@ def _draw(
 
 
 def _grids(of: SparsityReport | Comparison) -> list[_Grid]:
-    """Arrange the targets: layers × roles, and below them the roles outside the layers."""
-    targets = [one.tensor for one in of.tensors] if isinstance(of, Comparison) else of.targets
-    if any(target.role or target.layer is not None for target in targets):
-        found = {key: _share(value) for key, value in of.matrix().items()}
+    """Arrange what is drawn: layers × roles, and below them the roles outside the layers."""
+    if not isinstance(of, Comparison):
+        of = _drawn(of)
+    tensors = [one.tensor for one in of.tensors] if isinstance(of, Comparison) else of.rows
+    if any(tensor.role or tensor.layer is not None for tensor in tensors):
+        found = {key: _shares(value) for key, value in of.matrix().items()}
         inside = {key: share for key, share in found.items() if key[0] is not None}
         outside = {key: share for key, share in found.items() if key[0] is None}
         roles = [role for role in of.by("role") if any(key[1] == role for key in inside)]
@@ -158,10 +168,16 @@ def _grids(of: SparsityReport | Comparison) -> list[_Grid]:
     return [(list(rows), list(columns), named)] if named else []
 
 
-def _by_name(of: SparsityReport | Comparison) -> dict[tuple[Any, Any], float]:
+def _drawn(report: SparsityReport) -> SparsityReport:
+    """Leave out the zeros of biases and padding rows, which are no sign of pruning."""
+    return SparsityReport(tuple(one for one in report.tensors if one.masks or one.is_zeroed))
+
+
+def _by_name(of: SparsityReport | Comparison) -> dict[tuple[Any, Any], _Shares]:
     if isinstance(of, Comparison):
-        return {(one.tensor.module, one.tensor.tensor): one.difference for one in of.tensors}
-    return {(target.module, target.tensor): target.count.sparsity for target in of.targets}
+        sides = ((one.tensor, (one.first or Count(), one.second or Count())) for one in of.tensors)
+        return {(tensor.module, tensor.tensor): _shares(pair) for tensor, pair in sides}
+    return {(one.module, one.tensor): _shares(one.count) for one in of.rows}
 
 
 def _percent(share: float, digits: int) -> str:
@@ -172,14 +188,26 @@ def _points(share: float, digits: int) -> str:
     return f"{100 * share:+.{digits}f}"
 
 
-def _share(value: Count | tuple[Count, Count]) -> float:
-    return value.sparsity if isinstance(value, Count) else gain(*value)
+def _shares(value: Count | tuple[Count, Count]) -> _Shares:
+    """Return the shares of a count, or the differences of two; less than a twentieth of a percent of zeros is none."""
+    if not isinstance(value, Count):
+        (before, first), (after, second) = map(_shares, value)
+        return after - before, second - first
+    zero = value.zero / value.size if value.size else 0.0
+    return value.sparsity, zero if zero >= 0.0005 else 0.0
+
+
+def _text(shares: _Shares, write: _Format, zero_word: str) -> str:
+    masked, zero = shares
+    lines = [write(masked, 1)] if masked or not zero else []
+    return "\n".join([*lines, *([f"{write(zero, 1)} {zero_word}"] if zero else [])])
 
 
 def _draw_grid(axes: Axes, grid: _Grid, width: int, words: Mapping[str, str], write: _Format, **colours: Any) -> None:
     rows, columns, found = grid
-    shares = np.array([[found.get((row, column), np.nan) for column in columns] for row in rows])
-    texts = np.array([["" if np.isnan(share) else write(share, 1) for share in line] for line in shares])
+    cells = [[found.get((row, column)) for column in columns] for row in rows]
+    shares = np.array([[np.nan if cell is None else sum(cell) for cell in line] for line in cells])
+    texts = np.array([["" if cell is None else _text(cell, write, words["zero"]) for cell in line] for line in cells])
     seaborn.heatmap(shares, ax=axes, cbar=False, annot=texts, fmt="", annot_kws={"size": 8}, **colours)
     for text, colour in zip(axes.texts, _faces(axes, shares), strict=True):
         text.set_color(text_colour(colour))

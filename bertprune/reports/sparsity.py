@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from torch import nn
 
-from ..errors import BertpruneError, shortened
+from ..errors import BertpruneError, kind_of, shown
 from ..model.families import places
 from ..model.given import given_model
 from ..model.targets import every_target
@@ -16,29 +16,12 @@ from ..parallel import THREAD_SIZE, map_threaded
 from ..selection import Role
 from ..text import aligned
 from .counting import Count, TensorSparsity, count_target
+from .table import LABELS, NUMBERS, Row, group_rows, heading, tensor_rows, total_rows, with_labels
 
 if TYPE_CHECKING:
     import pandas
 
 Grouping = Literal["layer", "role", "module", "type"]
-
-LABELS = {
-    "tensor": "tensor",
-    "sparsity": "sparsity",
-    "masked": "masked",
-    "size": "of",
-    "zero": "zero",
-    "layer": "by layer",
-    "role": "by role",
-    "outside": "outside the layers",
-    "other": "no role",
-    "targets": "all targets",
-    "model": "whole model",
-    "unpruned": "no tensor has a mask",
-    "tied": "tied to",
-    "shared": "used by layers:",
-}
-"""The English words of `SparsityReport.to_text`."""
 
 _BLANK = ("", "", "", "", "", "")
 
@@ -62,6 +45,13 @@ class SparsityReport:
     tensors: tuple[TensorSparsity, ...]
     """Every parameter of the model, tied ones once, in the order of `named_modules`."""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.tensors, tuple) or not all(isinstance(one, TensorSparsity) for one in self.tensors):
+            raise BertpruneError(
+                "a report holds a tuple of counted tensors, not {kind}; bp.sparsity(model) makes one",
+                code="report.no_tensors", kind=kind_of(self.tensors),
+            )  # fmt: skip
+
     @cached_property
     def targets(self) -> tuple[TensorSparsity, ...]:
         """The tensors that have a mask, including masks that keep every value."""
@@ -69,8 +59,13 @@ class SparsityReport:
 
     @cached_property
     def rows(self) -> tuple[TensorSparsity, ...]:
-        """The tensors that tables and groups show: the targets; in a model without masks, the tensors with zeros."""
-        return self.targets or tuple(tensor for tensor in self.tensors if tensor.count.zero)
+        """The tensors that tables and groups show: the targets and the zeroed matrices of a baked model.
+
+        In a model without masks, every tensor with zeros.
+        """
+        if not self.targets:
+            return tuple(tensor for tensor in self.tensors if tensor.count.zero)
+        return tuple(tensor for tensor in self.tensors if tensor.masks or tensor.is_zeroed)
 
     @cached_property
     def total(self) -> Count:
@@ -83,7 +78,9 @@ class SparsityReport:
         return _sum(self.tensors)
 
     def by(self, grouping: Grouping) -> dict[Any, Count]:
-        """Sum the counts of the targets by group; in a model without masks, those of the tensors with zeros.
+        """Sum the counts of the targets, and of matrices with more zeros than a row, by group.
+
+        In a model without masks, those of all tensors with zeros.
 
         Args:
             grouping: A string, "layer", "role", "module" or "type".
@@ -101,10 +98,10 @@ class SparsityReport:
             >>> bp.sparsity(prune.l1_unstructured(torch.nn.Linear(4, 4), "weight", amount=4)).by("type")
             {'Linear': Count(size=16, masked=4, zero=0)}
         """
-        if grouping not in get_args(Grouping):
+        if not isinstance(grouping, str) or grouping not in get_args(Grouping):
             raise BertpruneError(
-                "a report can be grouped by {known}, not by {given!r}",
-                code="report.unknown_grouping", known=", ".join(get_args(Grouping)), given=shortened(str(grouping)),
+                "a report can be grouped by {known}, not by {given}",
+                code="report.unknown_grouping", known=", ".join(get_args(Grouping)), given=shown(grouping),
             )  # fmt: skip
         return self._grouped(lambda tensor, role: role if grouping == "role" else getattr(tensor, grouping))
 
@@ -133,7 +130,7 @@ class SparsityReport:
     def to_text(self, labels: Mapping[str, str] | None = None) -> str:
         """Write the report as an aligned text table: each target, then by layer, by role, all targets, whole model.
 
-        In a model without masks, such as a baked one, the tensors with zeros stand in the place of the targets.
+        Matrices with more zeros than a row stand among the targets; in a model without masks, all tensors with zeros.
 
         Args:
             labels: A mapping of words to show instead of the English ones, such as {"tensor": "텐서"}; default None.
@@ -154,10 +151,12 @@ class SparsityReport:
             all targets    25.00%       4  16     0
             whole model    25.00%       4  16     0
         """
-        return aligned(list(_rows(self, {**LABELS, **(labels or {})})), right=(1, 2, 3, 4))
+        return aligned(list(_rows(self, with_labels(LABELS, labels))), NUMBERS)
 
     def to_frame(self) -> "pandas.DataFrame":
-        """Build a pandas table with one row per target; in a model without masks, per tensor with zeros.
+        """Build a pandas table with one row per target, and per matrix with more zeros than a row.
+
+        In a model without masks, one per tensor with zeros.
 
         Returns:
             A `pandas.DataFrame` with the columns name, module, tensor, type, role, layer (Int64, missing outside the
@@ -254,35 +253,20 @@ def _rank(key: Any) -> tuple[Any, ...]:
     return (key is None, roles.index(key) if key in roles else key if isinstance(key, int) else 0)
 
 
-def _rows(report: SparsityReport, words: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
-    yield (*(words[key] for key in ("tensor", "sparsity", "masked", "size", "zero")), "")
+def _rows(report: SparsityReport, words: Mapping[str, str]) -> Iterator[Row]:
+    yield heading(words["tensor"], words)
     if not report.targets:
         yield (words["unpruned"], *_BLANK[1:])
-    for one in report.rows:
-        yield _row(one.name, one.count, _remark(one, words))
-    layers = {words["outside"] if key is None else str(key): one for key, one in report.by("layer").items()}
-    roles = {words["other"] if key is None else key: one for key, one in report.by("role").items()}
-    yield from _group(words["layer"], layers)
-    yield from _group(words["role"], roles)
+    yield from tensor_rows(report.rows, words)
+    for by in ("layer", "role"):
+        yield from _group(words[by], list(group_rows(by, report.by(by), words)))
     yield _BLANK
-    if report.targets:
-        yield _row(words["targets"], report.total)
-    yield _row(words["model"], report.model)
+    yield from total_rows(report.total, report.model, words)
 
 
-def _remark(tensor: TensorSparsity, words: Mapping[str, str]) -> str:
-    """Name the other owners of a tied tensor, and count the layers that share one."""
-    tied = [f"{words['tied']} {', '.join(tensor.aliases)}"] if tensor.aliases else []
-    return "; ".join(tied + ([f"{words['shared']} {tensor.uses}"] if tensor.uses > 1 else []))
-
-
-def _group(title: str, counts: Mapping[str, Count]) -> Iterator[tuple[str, ...]]:
+def _group(title: str, rows: list[Row]) -> Iterator[Row]:
     """Write a grouping; one with a single group would repeat the total and is left out."""
-    if len(counts) > 1:
+    if len(rows) > 1:
         yield _BLANK
         yield (title, *_BLANK[1:])
-        yield from (_row(f"  {name}", one) for name, one in counts.items())
-
-
-def _row(name: str, one: Count, remark: str = "") -> tuple[str, ...]:
-    return (name, f"{one.sparsity:.2%}", f"{one.masked:,}", f"{one.size:,}", one.zero_text, remark)
+        yield from ((f"  {name}", *cells) for name, *cells in rows)

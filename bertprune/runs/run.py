@@ -15,8 +15,7 @@ from ..model.copies import twin
 from ..model.diff import SnapshotDiff, diff
 from ..model.hooks import MaskDtype, attach
 from ..model.snapshot import Snapshot, snapshot
-from ..model.targets import targets_by_name
-from ..parallel import Progress, silent
+from ..parallel import Progress, check_progress, silent
 from ..pruning.decide import StepOutcome, decide
 from ..pruning.preview import Preview, preview_recipe
 from ..pruning.steps import check_mask_dtype, check_seed
@@ -102,12 +101,13 @@ def prune(
     opened, recipe = Checkpoint.open(checkpoint), Recipe.of(recipe)
     check_seed(seed)
     check_mask_dtype(mask_dtype)
+    check_progress(progress)
     progress(0.0, f"loading {opened.name}")
     pristine = opened.model(seed, lambda share, words: progress(0.1 * share, words))
     decision = decide(pristine, recipe, seed, opened.missing, lambda share, words: progress(0.1 + 0.7 * share, words))
     progress(0.8, "counting")
     counted = twin(pristine)
-    attach(targets_by_name(counted), decision.masks, decision.history, mask_dtype, derive=False)
+    attach(counted, decision.masks, decision.history, mask_dtype, derive=False)
     run = PruningRun(
         checkpoint=opened,
         recipe=recipe,
@@ -202,7 +202,7 @@ class PruningRun:
     def after(self) -> Snapshot:
         """The model with its hooks on, before any forward pass."""
         pruned = twin(self.checkpoint.model(self.seed))
-        attach(targets_by_name(pruned), self.masks, self.history, self.mask_dtype)
+        attach(pruned, self.masks, self.history, self.mask_dtype)
         return snapshot(pruned)
 
     @cached_property
@@ -215,7 +215,7 @@ class PruningRun:
         """The pruned model with its hooks and masks, in eval mode; yours, and built when first asked for."""
         if self._model is None:
             model = self.checkpoint.load(self.seed)
-            attach(targets_by_name(model), self.masks, self.history, self.mask_dtype)
+            attach(model, self.masks, self.history, self.mask_dtype)
             self._model = model
         return self._model
 

@@ -22,7 +22,7 @@ from transformers import {architecture}
 
 CHECKPOINT = {checkpoint!r}  # a folder or a Hub id that from_pretrained loads
 
-model = {architecture}.from_pretrained(CHECKPOINT, {revision}dtype=torch.float32).eval()
+model = {architecture}.from_pretrained(CHECKPOINT, {where}dtype=torch.float32).eval()
 torch.manual_seed({seed})
 """
 
@@ -62,10 +62,11 @@ def _our_name(checkpoint: Checkpoint) -> str:
 
 def _head(checkpoint: Checkpoint, seed: int) -> str:
     folder = checkpoint.name.removesuffix(".safetensors")  # from_pretrained needs a folder
+    where = {"revision": checkpoint.revision, "subfolder": checkpoint.subfolder}
     return _HEAD.format(
         architecture=checkpoint.facts.architecture,
         checkpoint=checkpoint.hub_id or f"path/to/{folder}",
-        revision=f"revision={checkpoint.revision!r}, " if checkpoint.revision else "",
+        where="".join(f"{key}={value!r}, " for key, value in where.items() if value),
         seed=seed,
     )
 

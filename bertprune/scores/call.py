@@ -4,6 +4,8 @@ A tensor cannot be made read-only, so a user's rule gets copies, and is refused 
 come with bertprune are trusted with the weights themselves.
 """
 
+import pickle
+import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.prune import BasePruningMethod, PruningContainer
 
-from ..errors import RecipeError
+from ..errors import Message, RecipeError
 from ..seeded import Seeded
 from ..step import Step
 from .grid import Grid
@@ -173,7 +175,7 @@ def _check_mask(method: Method, tensor: str, made: Any, old: Tensor) -> None:
         )  # fmt: skip
 
 
-def _no_mask(made: Any, old: Tensor) -> str | None:
+def _no_mask(made: Any, old: Tensor) -> str | Message | None:
     """Name what makes a result unusable as a mask."""
     if isinstance(made, Tensor) and made.dtype == torch.bool:
         made = made.to(torch.uint8)
@@ -183,7 +185,7 @@ def _no_mask(made: Any, old: Tensor) -> str | None:
     return f"{others[0].item()}" if others.numel() else None
 
 
-def _no_numbers(found: Any, device: torch.device) -> str | None:
+def _no_numbers(found: Any, device: torch.device) -> str | Message | None:
     """Name what makes a result unusable as a tensor of real numbers."""
     if not isinstance(found, Tensor) or found.is_complex() or found.dtype == torch.bool or found.is_quantized:
         return _kind(found)
@@ -192,8 +194,14 @@ def _no_numbers(found: Any, device: torch.device) -> str | None:
     return None if found.device == device else f"a tensor on {found.device}"
 
 
-def _kind(found: Any) -> str:
-    return str(found.dtype) if type(found) in (Tensor, np.ndarray) else type(found).__name__
+def _kind(found: Any) -> str | Message:
+    if type(found) in (Tensor, nn.Parameter):
+        return Message("a torch tensor of {dtype}", code="method.a_tensor", dtype=str(found.dtype))
+    if type(found) is np.ndarray:
+        return Message("a NumPy array of {dtype}", code="method.an_array", dtype=str(found.dtype))
+    if isinstance(found, np.generic | int | float):
+        return Message("a single number ({kind})", code="method.a_number", kind=type(found).__name__)
+    return type(found).__name__
 
 
 def _check_shape(method: Method, tensor: str, wanted: tuple[int, ...], found: tuple[int, ...]) -> None:
@@ -227,15 +235,47 @@ def _differ(copy: Tensor | None, original: Tensor | None) -> bool:
 @contextmanager
 def _in_one_line(method: Method, tensor: str) -> Iterator[None]:
     """Turn what a rule raises into one line that names the method and the tensor. Raises RecipeError."""
+    with _without_global_randomness(method, tensor):
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, ValueError) and str(error).endswith("is read-only"):  # NumPy's words for a write
+                raise _wrote(method, tensor) from error
+            raise RecipeError(
+                "{method}: {tensor}: {error}",
+                code="method.failed_on", method=method.name, tensor=tensor, error=describe_exception(error),
+            ) from error  # fmt: skip
+
+
+@contextmanager
+def _without_global_randomness(method: Method, tensor: str) -> Iterator[None]:
+    """Refuse a user's function that draws from a global generator, and take that back. Raises RecipeError."""
+    if method.built_in or method.makes_masks:  # torch's classes draw so, within `Seeded`
+        yield
+        return
+    before = _global_states()
     try:
         yield
-    except Exception as error:
-        if isinstance(error, ValueError) and "read-only" in str(error):  # NumPy's words for a write
-            raise _wrote(method, tensor) from error
+    finally:
+        after = _global_states()
+        drew = before != after
+        if drew:
+            _set_global_states(before)
+    if drew:
         raise RecipeError(
-            "{method}: {tensor}: {error}",
-            code="method.failed_on", method=method.name, tensor=tensor, error=describe_exception(error),
-        ) from error  # fmt: skip
+            "{method} draws from a global random generator for {tensor}; ask for `generator`, and draw from that",
+            code="method.global_random", method=method.name, tensor=tensor,
+        )  # fmt: skip
+
+
+def _global_states() -> tuple[Any, bytes, bytes]:
+    return random.getstate(), pickle.dumps(np.random.get_state()), torch.get_rng_state().numpy().tobytes()
+
+
+def _set_global_states(states: tuple[Any, bytes, bytes]) -> None:
+    random.setstate(states[0])
+    np.random.set_state(pickle.loads(states[1]))
+    torch.set_rng_state(torch.frombuffer(bytearray(states[2]), dtype=torch.uint8))
 
 
 def _wrote(method: Method, tensor: str) -> RecipeError:

@@ -1,6 +1,7 @@
 """What a method is: a scoring function, what it prunes together, and its options."""
 
 import inspect
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -127,6 +128,11 @@ class Method:
                 "{method} has no option {option}; it has {known}",
                 code="method.unknown_option", method=self.name, option=option, known=known,
             )  # fmt: skip
+        if first["type"] == "missing":
+            return RecipeError(
+                "{method} needs the option {option}: options={{{option!r}: …}} (--option {option}=…)",
+                code="method.missing_option", method=self.name, option=option,
+            )  # fmt: skip
         # an option that may be of several types has a problem with each of them
         problems = list({d["msg"]: describe_problem(d) for d in details if d["loc"][0] == option}.values())
         for problem in problems[1:]:
@@ -140,7 +146,11 @@ class Method:
 
 def describe_exception(error: BaseException) -> str:
     """Describe an exception from somebody else's code in one line: its type, and the first line of its message."""
-    kind, lines = type(error).__name__, str(error).strip().splitlines()
+    kind = type(error).__name__
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # its own words fail too
+        lines = []
     return shortened(f"{kind}: {lines[0]}" if lines else kind, 300)
 
 
@@ -160,7 +170,12 @@ def options_model(name: str, rule: Callable[..., Any]) -> type[BaseModel]:
         for parameter in list(inspect.signature(init).parameters.values())[1:]
         if parameter.name not in FROM_ENGINE and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
     }
-    if hidden := next((field for field in fields if field.startswith("_")), None):  # pydantic would drop it unseen
-        raise ValueError(f"{hidden} begins with an underscore")
-    config = ConfigDict(strict=True, extra="forbid", frozen=True)
-    return create_model(f"{name}_options", __config__=config, **fields)
+    for field in fields:  # pydantic would drop them unseen
+        if field.startswith("_") or field == "model_config":
+            raise ValueError(f"{field} cannot be the name of an option")
+    config = ConfigDict(strict=True, extra="forbid", frozen=True, protected_namespaces=())
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # an option may be called copy or json: nobody calls these of a model of options
+        return create_model(f"{name}_options", __config__=config, **fields)

@@ -212,7 +212,7 @@ def load_file(path: str | Path) -> None:
         with _all_or_nothing():
             runpy.run_path(str(path), run_name=str(path.resolve()))  # which makes it the rules' `__module__`
     except RecipeError as error:
-        raise error.within("{file}: {error}", code="method.in_file", file=path.name) from None
+        raise error.within("{file}", code="place.file", file=path.name) from None
     except (Exception, SystemExit) as error:
         raise RecipeError(
             "{file}: {error}", code="method.file_failed", file=path.name, error=describe_exception(error)

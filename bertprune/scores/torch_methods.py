@@ -67,7 +67,7 @@ def l1_unstructured(weight: NDArray[Any]) -> NDArray[Any]:
 def random_structured(weight: torch.Tensor, *, generator: torch.Generator, dim: Dim = -1) -> torch.Tensor:
     """Remove whole slices along `dim` at random."""
     # As in torch: draw float32 whatever the tensor's dtype, and prune the smallest draws.
-    return torch.rand(weight.shape[dim], generator=generator).to(weight.device)
+    return torch.rand(weight.shape[dim], generator=generator, dtype=torch.float32).to(weight.device)
 
 
 @method("ln_structured", removes="slice", title="Smallest slices (Ln norm)", paper=_DOCS + "ln_structured.html")

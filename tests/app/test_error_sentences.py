@@ -87,7 +87,7 @@ def test_sentences_are_sorted_by_their_codes() -> None:
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Give the Korean sentences, to which a test may add."""
-    sentences = {"a": "{name}에 문제가 있습니다", "step": "{number}번째 단계: {error}"}
+    sentences = {"a": "{name}에 문제가 있습니다", "step": "{step}번째 단계"}
     monkeypatch.setattr("app.i18n.errors.korean_sentences", lambda: sentences)
     return sentences
 
@@ -95,7 +95,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 @pytest.mark.usefixtures("known")
 def test_an_error_is_translated_with_the_errors_that_it_contains() -> None:
     inner = bp.BertpruneError("{name} is wrong", code="a", name="x")
-    outer = inner.within("step {number}: {error}", code="step", number=2)
+    outer = inner.within("step {step}", code="step", step=2)
     assert translate_error("ko", outer) == "2번째 단계: x에 문제가 있습니다"
     assert translate_error("en", outer) == "step 2: x is wrong"
     assert translate_error("ko", LocalizedError("cost_still", error=inner, data="t.csv")) == texts("ko")[

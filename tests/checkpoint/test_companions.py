@@ -141,3 +141,23 @@ def test_what_is_large_many_or_code_is_refused(sentence_folder: Callable[..., Pa
     (folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(bp.BertpruneError, match=r"pytorch_model\.bin"):
         companion_files(folder, "tiny")
+
+
+@pytest.mark.parametrize(
+    ("module", "file"),
+    [
+        ({"path": "0_WordEmbeddings", "type": "sentence_transformers.models.WordEmbeddings"}, "0_WordEmbeddings/"),
+        ({"path": "", "type": "sentence_transformers.models.Router"}, ""),
+        ({"path": "0_Own", "type": "code.of.mine.Transformer"}, "0_Own/"),
+    ],
+)
+def test_a_folder_that_begins_with_another_module_is_refused_by_name(
+    refused: Any, tmp_path: Path, module: dict[str, str], file: str
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "modules.json").write_text(json.dumps([module]))
+    kind = module["type"].removeprefix("sentence_transformers.models.")
+    error = refused(tmp_path / "own")
+    assert str(error) == (
+        f"own begins with {kind} (modules.json), which is not a transformer: {file}config.json is not there"
+    )

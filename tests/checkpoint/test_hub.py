@@ -81,7 +81,7 @@ def test_what_the_hub_refuses_is_reported(hub, tiny_folder, refused):
     (folder / "model.safetensors").write_bytes(b"\xff" * 64)
     assert refused("org/tiny").code == "checkpoint.hub_not_safetensors"
     (folder / "model.safetensors").unlink()
-    assert refused("org/tiny").code == "checkpoint.hub_no_weights"
+    assert refused("org/tiny").code == "checkpoint.no_weights"
     (folder / "config.json").unlink()
     assert refused("org/tiny").code == "checkpoint.no_config"
 
@@ -118,17 +118,6 @@ def test_an_export_is_possible_without_a_tokenizer_that_cannot_be_downloaded(hub
     assert refused(checkpoint.tokenizer).code == "checkpoint.hub_unreachable"
 
 
-def test_the_modules_of_an_embedding_model_are_downloaded_once(hub, sentence_folder, tmp_path):
-    folder = hub.models["org/tiny"] = sentence_folder("cls", dense=True)
-    run = bp.prune("org/tiny", bp.Recipe(steps=[]))
-    result = bp.export(run, tmp_path / "out")
-    ours = {"README.md", "recipe.yaml", "report.json"}
-    assert set(result.files) - ours == {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    hub.asked.clear()
-    bp.export(run, tmp_path / "again")
-    assert hub.asked == []
-
-
 def test_modules_that_are_known_and_cannot_be_downloaded_are_not_left_out(
     hub, sentence_folder, refused, monkeypatch, cache
 ):
@@ -138,11 +127,6 @@ def test_modules_that_are_known_and_cannot_be_downloaded_are_not_left_out(
     (snapshot / "2_Dense" / "config.json").unlink()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert refused(checkpoint.folder).code == "checkpoint.hub_unreachable"
-
-
-def test_a_transformer_in_a_folder_of_its_own_is_to_be_downloaded_first(hub, sentence_folder, refused):
-    hub.models["org/tiny"] = sentence_folder(inside="0_Transformer")
-    assert refused("org/tiny").code == "checkpoint.hub_inner_transformer"
 
 
 def test_loading_writes_nothing_into_the_cache(hub, tiny_folder, cache):

@@ -3,18 +3,27 @@
 import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
+from types import SimpleNamespace
 
 import pytest
 from fake_hub import FakeHub, reach
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 
 import bertprune as bp
 from bertprune.checkpoint import hub as hub_module
 from bertprune.checkpoint import network
 
 
+@pytest.fixture
+def hasty(monkeypatch):
+    """Wait for the Hub's first answer less long."""
+    monkeypatch.setattr(hub_module, "CONNECT_TIMEOUT", 0.5)
+
+
+@pytest.mark.usefixtures("hasty")
 def test_a_hub_that_never_answers_is_given_up(monkeypatch, refused, kobert):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         reach(monkeypatch, f"http://127.0.0.1:{listening.getsockname()[1]}")
@@ -35,6 +44,7 @@ def test_a_closed_hub_is_given_up_and_what_is_cached_is_named(hub, tiny_folder, 
     assert bp.Checkpoint.open("org/tiny").load() is not None
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_name_server_that_is_silent_is_given_up(monkeypatch, refused):
     reach(monkeypatch, "http://hub.invalid")
     answer = threading.Event()
@@ -94,7 +104,9 @@ def faulty(request, monkeypatch, cache) -> Iterator[Faulty]:
     fake = Faulty(request.param)
     reach(monkeypatch, fake.url)
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 60)
-    monkeypatch.setattr(hub_module, "STALL_TIMEOUT", 1.0)
+    monkeypatch.setattr(hub_module, "STALL_TIMEOUT", 0.5)
+    without_pauses = SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None})
+    monkeypatch.setattr(file_download, "time", without_pauses)  # between the Hub client's own attempts
     yield fake
     fake.close()
 

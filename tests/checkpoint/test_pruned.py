@@ -1,6 +1,7 @@
 """State dicts of pruned models open as the pruned models that they are, or are refused."""
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from torch.nn.utils import prune
 
 import bertprune as bp
+from bertprune.errors import MissingTensorsWarning
 from tests.tiny_models import make_model
 
 KEY = "encoder.layer.0.attention.self.key"
@@ -127,6 +129,34 @@ def test_a_masked_export_opens_by_its_file_and_its_folder_with_its_steps(tmp_pat
     history = json.loads((tmp_path / "further" / "report.json").read_text())["history"]
     assert history[f"{KEY}.weight"][1:] == [0] and history[f"{KEY}.weight"][0]["fraction"] == 0.5
     assert bp.snapshot(bp.load(tmp_path / "further")) == again.after
+
+
+def test_masks_find_their_tensors_with_and_without_the_prefix_of_a_base_model(tmp_path: Path) -> None:
+    head = make_model("BertForSequenceClassification")
+    head.bert.load_state_dict(make_model("BertModel").state_dict())
+    base = pruned_model()
+    for model, state in (
+        (head, base.state_dict()),
+        (base, {f"bert.{name}": value for name, value in base.state_dict().items()}),
+    ):
+        folder = tmp_path / type(model).__name__
+        folder.mkdir()
+        model.config.architectures = [type(model).__name__]
+        model.config.save_pretrained(folder)
+        torch.save(state, folder / "pytorch_model.bin")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MissingTensorsWarning)
+            state_equal(base, bp.load(folder).base_model)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "base_model.model."])
+def test_a_wrapped_model_is_refused_with_the_way_out(tmp_path: Path, refused: Any, prefix: str) -> None:
+    folder = torch_file(tmp_path / "source", make_model("BertModel"))
+    state = torch.load(folder / "pytorch_model.bin")
+    torch.save({f"{prefix}bert.{name}": value for name, value in state.items()}, folder / "pytorch_model.bin")
+    error = refused(folder)
+    assert error.code == "checkpoint.wrapped_model"
+    assert f"{prefix}bert.embeddings.word_embeddings.weight" in str(error) and "model.module of" in str(error)
 
 
 def _drop(name: str) -> Callable[[dict[str, Any]], Any]:

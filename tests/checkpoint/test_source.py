@@ -32,6 +32,12 @@ def test_names_that_name_nothing_are_refused(refused, given, expected):
     assert refused(given).code == f"checkpoint.{expected}"
 
 
+def test_the_home_folder_of_nobody_is_refused(refused):
+    for given in ("~nobody-of-that-name/x", Path("~nobody-of-that-name")):
+        assert str(refused(given)) == f"{given}: no such user"
+    assert refused(lambda: bp.Checkpoint.open("demo").tokenizer("~nobody-of-that-name")).code == "files.no_user"
+
+
 def test_a_refused_name_comes_with_what_can_be_used(refused):
     known = ", ".join(EMBEDDED)
     assert str(refused("/x/nowhere")) == (

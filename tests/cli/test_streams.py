@@ -34,6 +34,8 @@ COMMANDS = (
     "try tiny-0 good",
 )
 
+SOME = [line for line in COMMANDS if line.startswith(("--help", "prune", "export"))]
+
 
 def full(tmp_path: Path) -> Any:
     return TextIOWrapper(open("/dev/full", "wb"), "utf-8")  # noqa: PTH123
@@ -60,7 +62,7 @@ LOST = {
 def test_output_that_is_lost_is_one_line_and_exit_code_1(
     here: Path, lost: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for line in COMMANDS:
+    for line in COMMANDS if lost is full else SOME:
         stdout = lost(here)
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", stdout)

@@ -86,6 +86,21 @@ def test_a_dense_layer_that_adds_its_input(sentence_folder: Callable[..., Path])
         ours(folder)
 
 
+def test_a_layer_norm(sentence_folder: Callable[..., Path]) -> None:
+    from safetensors.torch import save_file
+
+    folder = sentence_folder("cls")
+    with_module(folder, "LayerNorm", 2)
+    (folder / "9_LayerNorm").mkdir()
+    (folder / "9_LayerNorm" / "config.json").write_text('{"dimension": 32}')
+    values = torch.linspace(0.5, 2, 32)
+    save_file({"norm.weight": values, "norm.bias": values.flip(0)}, folder / "9_LayerNorm" / "model.safetensors")
+    np.testing.assert_allclose(ours(folder), theirs(folder), atol=2e-6)
+    (folder / "9_LayerNorm" / "config.json").write_text('{"dimension": 31}')
+    with pytest.raises(DataError, match="9_LayerNorm takes 31 numbers"):
+        ours(folder)
+
+
 def test_lower_case_is_that_of_the_folder(sentence_folder: Callable[..., Path]) -> None:
     folder = sentence_folder()
     settings = json.loads((folder / "tokenizer_config.json").read_text())
@@ -116,7 +131,15 @@ def change(folder: Path, file: str, **changes: Any) -> None:
 
 def with_module(folder: Path, kind: str, at: int) -> None:
     modules = json.loads((folder / "modules.json").read_text())
-    modules.insert(at, {"path": f"9_{kind}", "type": f"some.package.{kind}"})
+    modules.insert(
+        at,
+        {
+            "idx": at,
+            "name": "9",
+            "path": f"9_{kind}",
+            "type": kind if "." in kind else f"sentence_transformers.models.{kind}",
+        },
+    )
     (folder / "modules.json").write_text(json.dumps(modules))
 
 
@@ -125,6 +148,12 @@ def with_module(folder: Path, kind: str, at: int) -> None:
     [
         (lambda folder: with_module(folder, "SpladePooling", 1), "modules.json has SpladePooling, which cannot be"),
         (lambda folder: with_module(folder, "WordWeights", 2), "modules.json has WordWeights"),
+        (lambda folder: with_module(folder, "LSTM", 1), "modules.json has LSTM"),
+        (lambda folder: with_module(folder, "WeightedLayerPooling", 1), "modules.json has WeightedLayerPooling"),
+        (
+            lambda folder: with_module(folder, "code.of.mine.Normalize", 2),
+            r"modules.json has code\.of\.mine\.Normalize",
+        ),
         (lambda folder: change(folder, "1_Pooling/config.json", pooling_mode="newest"), "has Pooling by newest,"),
         (lambda folder: change(folder, "1_Pooling/config.json", pooling_mode=[]), r"has Pooling by \[\]"),
         (lambda folder: change(folder, "2_Dense/config.json", activation_function="os.system"), "has Dense"),

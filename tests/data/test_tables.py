@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -168,15 +169,14 @@ def test_wrong_files_get_one_line_without_their_folder(
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt.gz", "a.jsonl"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_encodings_with_a_mark_and_both_line_ends_are_read(tmp_path: Path, name: str, encoding: str, end: str) -> None:
+def test_encodings_with_a_mark_and_both_line_ends_are_read(tmp_path: Path, name: str) -> None:
     separator = "," if name == "a.csv" else "\t"
     lines = ['{"text": "좋아요", "label": "1"}'] if "json" in name else [f"text{separator}label", f"좋아요{separator}1"]
-    content = "".join(line + end for line in lines).encode(encoding)
-    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    table = read_table(tmp_path / name)
-    assert (table.columns, table.rows) == (("text", "label"), [("좋아요", "1")])
+    for encoding, end in product(("utf-8", "utf-8-sig", "utf-16"), ("\n", "\r\n")):
+        content = "".join(line + end for line in lines).encode(encoding)
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        table = read_table(tmp_path / name)
+        assert (table.columns, table.rows) == (("text", "label"), [("좋아요", "1")]), (encoding, end)
 
 
 @given(

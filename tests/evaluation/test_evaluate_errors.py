@@ -62,3 +62,5 @@ def test_texts_without_any_known_token_have_nothing_to_mask(tiny_mlm: Any, tiny_
 def test_labels_of_one_class_are_noted(tiny_classifier: Any, tiny_tokenizer: Any) -> None:
     report = bp.evaluate(tiny_classifier, [("good", 1), ("bad", 1)], tokenizer=tiny_tokenizer)
     assert report.notes == ("every label is 'LABEL_1': accuracy and macro-F1 are not meaningful",)
+    with pytest.raises(DataError, match="changed='all': expected an integer, 0 or more"):
+        report.to_text("all")  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 import bertprune as bp
@@ -43,6 +44,18 @@ def test_the_card_describes_the_run(contents: Contents) -> None:
     assert "`model.safetensors` has 12,345 bytes" in text and "does not make it smaller" in text
     assert "| attention.key | 1,024 | 256 | 25.00% |" in text
     assert "| `encoder.layer.0.attention.self.key.weight` | L1Unstructured | 1,024 | 256 | 25.00% |" in text
+
+
+def test_zeros_that_were_there_before_are_counted(tmp_path: Path) -> None:
+    model = make_model("BertModel")
+    with torch.no_grad():
+        model.encoder.layer[0].attention.self.key.weight[:16] = 0
+    model.save_pretrained(tmp_path)
+    run = bp.prune(tmp_path, bp.Step(method="l1_unstructured", count=8, select="encoder.layer.0.attention.self.query"))
+    text = card(gather(run, run.checkpoint), "baked", 1)
+    assert "| tensor | methods | weights | removed | share | other zeros |" in text
+    assert "| attention.key | 1,024 | 0 | 0.00% | 512 |" in text
+    assert "| `encoder.layer.0.attention.self.key.weight` |  | 1,024 | 0 | 0.00% | 512 |" in text
 
 
 def test_a_hub_id_is_the_base_model(contents: Contents) -> None:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch.nn.utils import prune
 
 import bertprune as bp
+from bertprune.model.hooks import HOOK_MAKERS, TORCH_METHODS
 
 from .conftest import KEY, RECIPE, WORDS
 from .test_baked import INPUT, bits, everything, outputs
@@ -160,3 +161,34 @@ def test_a_method_that_is_not_registered_keeps_its_name(
     model = bp.load(tmp_path / "masked")
     assert hooks_of(model) == expected
     assert hooks_of(model)[0].name == "FromAfar"
+
+
+def own_rule(weight: torch.Tensor, *, power: float = 2.0) -> torch.Tensor:
+    """Score by a power."""
+    return weight.abs() ** power
+
+
+@pytest.mark.parametrize("options", [{"power": 3.0}, {}])
+def test_masks_of_a_replaced_method_open_where_it_is_not_registered(
+    pruned: Callable[..., Any], tmp_path: Path, temporary_methods: dict[str, Any], options: Any
+) -> None:
+    built_in = temporary_methods["l1_unstructured"]
+    bp.method("l1_unstructured", replace=True)(own_rule)
+    run = pruned(bp.Step(method="l1_unstructured", fraction=0.5, options=options, select="*key"))
+    bp.export(run, tmp_path / "masked", "masked")
+    given, after = run.model, run.after
+    temporary_methods["l1_unstructured"] = built_in
+    HOOK_MAKERS.update(TORCH_METHODS)
+
+    checkpoint = bp.Checkpoint.open(tmp_path / "masked")
+    said = "Masks were made by the method l1_unstructured, defined in "
+    assert [note for note in checkpoint.facts.notes if note.startswith(said)]
+    back = checkpoint.load()
+    same_state(given, back)
+    assert hooks_of(back) == after.hooks
+    assert not any(
+        isinstance(hook, prune.L1Unstructured) for hook in back.get_submodule(KEY)._forward_pre_hooks.values()
+    )
+    further = bp.prune(checkpoint, bp.Step(method="l1_unstructured", fraction=0.5, select="*key"))
+    bp.export(further, tmp_path / "further", "masked")
+    assert hooks_of(bp.load(tmp_path / "further")) == further.after.hooks

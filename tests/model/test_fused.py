@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bertprune as bp
@@ -56,7 +56,7 @@ def test_without_roles_it_is_one_tensor_and_with_all_of_them_three(fused: Any) -
     assert [one.removed for one in bp.apply(model, whole)[0].tensors] == [30]
     parts = bp.Step(method="l1_unstructured", count=30, select=select(name, *QKV))
     assert [one.removed for one in bp.apply(model, parts)[0].tensors] == [30, 30, 30]
-    assert len(bp.snapshot(model).hooks[0].history) == 2
+    assert [len(hook.history) for hook in bp.snapshot(model).hooks if hook.tensor] == [2]
     assert int((~module.weight_mask).sum()) == 120
 
 
@@ -96,7 +96,7 @@ def test_a_part_is_exported_like_any_mask_and_is_not_written_as_plain_torch(fuse
     bp.export(run, tmp_path / "masked", "masked")
     back = bp.load(tmp_path / "masked")
     assert torch.equal(outputs(back), outputs(run.model))
-    assert [hook.history for hook in bp.snapshot(back).hooks] == [("L1Unstructured",)]
+    assert [hook.history for hook in bp.snapshot(back).hooks if hook.tensor] == [("L1Unstructured",)]
     assert "torch does not prune a part of a tensor" in run.as_python()
 
 
@@ -121,6 +121,7 @@ STEPS = st.builds(
 )  # fmt: skip
 
 
+@settings(max_examples=30)
 @given(st.lists(STEPS, min_size=1, max_size=4))
 def test_a_preview_bounds_what_is_pruned_in_any_order_of_parts_and_wholes(steps: list[bp.Step]) -> None:
     model, recipe = build(*KNOWN["modernbert"]), bp.Recipe(steps=steps)

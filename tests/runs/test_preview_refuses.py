@@ -85,16 +85,13 @@ seeds = st.sampled_from([0, 0, 0, 7, -1, 2**63, "0", None, True])
 dtypes = st.sampled_from(["bool", "bool", "float", "int8", None])
 
 
-def codes(call: Any) -> list[str]:
-    """Return the codes of the error that a call raises, from the outermost to the innermost."""
+def refusal(call: Any) -> tuple[str, object] | None:
+    """Return the code of the error that a call raises, and the step that it names."""
     try:
         call()
     except bp.BertpruneError as error:
-        found = [error.code]
-        while isinstance(error := error.values.get("error"), bp.BertpruneError):  # type: ignore[assignment]
-            found.append(error.code)
-        return found
-    return []
+        return error.code, error.values.get("step")
+    return None
 
 
 @pytest.mark.usefixtures("temporary_methods")
@@ -107,8 +104,21 @@ def test_preview_refuses_what_prune_would(
     checkpoint: bp.Checkpoint, steps: list[dict[str, Any]], seed: Any, mask_dtype: Any
 ) -> None:
     bp.method("picky")(Picky)
-    refused = codes(lambda: bp.prune(checkpoint, steps, seed, mask_dtype=mask_dtype))
-    foreseen = codes(lambda: bp.preview(checkpoint, steps, seed, mask_dtype=mask_dtype))
-    if refused and refused[-1] in VALUES and len(steps) != 1:
+    refused = refusal(lambda: bp.prune(checkpoint, steps, seed, mask_dtype=mask_dtype))
+    foreseen = refusal(lambda: bp.preview(checkpoint, steps, seed, mask_dtype=mask_dtype))
+    if refused and refused[0] in VALUES and len(steps) != 1:
         return
     assert foreseen == refused
+
+
+def test_a_mistake_has_the_same_code_wherever_it_is_found(checkpoint: bp.Checkpoint, tmp_path: Any) -> None:
+    good, wrong = ({"method": name, "fraction": 0.5, "select": "pooler.dense"} for name in METHODS[3:5])
+    bp.Recipe.of([good, wrong]).save(tmp_path / "recipe.yaml")
+    for recipe in (wrong, [good, wrong], tmp_path / "recipe.yaml"):
+        for call in (bp.prune, bp.preview, lambda one, recipe: bp.apply(one.load(), recipe)):
+            found = refusal(lambda call=call, recipe=recipe: call(checkpoint, recipe))
+            assert found == ("method.misspelt", None if recipe is wrong else 2)
+    (tmp_path / "wrong.yaml").write_text("steps: [{method: x, fraction: 010}]")
+    with pytest.raises(bp.BertpruneError, match=r"^wrong\.yaml: the recipe is not valid YAML") as caught:
+        bp.Recipe.load(tmp_path / "wrong.yaml")
+    assert (caught.value.code, caught.value.values["file"]) == ("recipe.yaml", "wrong.yaml")

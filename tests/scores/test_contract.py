@@ -102,7 +102,7 @@ def test_the_lowest_of_its_own_scores_are_pruned(name, scope):
     scored = []
     for key, module in model().named_children():
         shape = tuple(module.weight.shape) if method.removes == "element" else (module.weight.shape[options["dim"]],)
-        scores = score(method, key, module.weight.detach(), shape, mask=None, **options).flatten().double()
+        scores = score(method, key, module.weight.detach(), shape, options, mask=None).flatten().double()
         scored.append((scores, units(name, masks(one)[f"{key}.weight"])))
     groups = scored if scope == "local" else [tuple(torch.cat(parts) for parts in zip(*scored, strict=True))]
     for scores, kept in groups:

@@ -129,7 +129,7 @@ def test_bad_scores_are_refused_by_name():
     bp.method("nan_score")(lambda weight: weight * float("nan"))
     for name, words in [
         ("wrong_shape", r"wrong_shape: what it returns for 0\.weight must have the shape \(4, 6\), not \(6,\)"),
-        ("not_numbers", r"must be a tensor of real numbers, not torch\.bool"),
+        ("not_numbers", r"must be a tensor of real numbers, not a torch tensor of torch\.bool"),
         ("nan_score", r"0\.weight: a score is NaN"),
     ]:
         model = matrix()

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,15 @@ BROWSER = (
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+def where(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder that the page is served from."""
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="session")
+def served(where: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """Serve the page in a process of its own, started from another folder; give its address and the process."""
     port = free_port()
-    where = tmp_path_factory.mktemp("served")
     command = [sys.executable, str(Path(__file__).with_name("served.py")), str(port)]
     settings = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "GRADIO_TEMP_DIR": str(where / "gradio")}
     with (where / "log.txt").open("w") as log:
@@ -53,6 +59,14 @@ def address(served: tuple[str, "subprocess.Popen[bytes]"]) -> str:
 def forget(served: tuple[str, "subprocess.Popen[bytes]"]) -> Callable[[], None]:
     """Give a function that makes the server forget every visit."""
     return lambda: served[1].send_signal(signal.SIGUSR1)
+
+
+@pytest.fixture
+def hold(where: Path) -> Iterator[Path]:
+    """Give a file: as long as it exists, no run goes on."""
+    file = where / "hold"
+    yield file
+    file.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")
@@ -114,11 +128,18 @@ class Visitors:
         context.set_default_timeout(PATIENCE)
         return self.shared.setdefault(locale, context) if shared is None else context
 
+    @contextmanager
+    def loading(self, page: Any) -> Iterator[None]:
+        """Let what is done here leave the page that is shown, and wait for the next one."""
+        self.leaving = True
+        with page.expect_event("load"):
+            yield
+        self.leaving = False
+
     def reload(self, page: Any) -> None:
         """Load a page anew, also while something is under way."""
-        self.leaving = True
-        page.reload()
-        self.leaving = False
+        with self.loading(page):
+            page.reload()
 
     def complain(self, text: str) -> None:
         if not self.leaving:

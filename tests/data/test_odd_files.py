@@ -1,0 +1,83 @@
+"""Files as spreadsheets, old systems and scripts write them are read as meant, or refused in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from bertprune.data.columns import find_examples
+from bertprune.data.tables import read_table
+from bertprune.errors import DataError
+
+COMMAS = "text,label\n좋아요,1\n별로,0\n"
+TABS = COMMAS.replace(",", "\t")
+MEANT = [("좋아요", "1"), ("별로", "0")]
+
+READ = {
+    "pipes.csv": COMMAS.replace(",", "|").encode(),
+    "stated.csv": b"sep=;\n" + COMMAS.replace(",", ";").encode(),
+    "stated_in_excel.csv": b'\xef\xbb\xbf"sep=|"\r\n' + COMMAS.replace(",", "|").replace("\n", "\r\n").encode(),
+    "stated.txt": b"SEP=,\n" + COMMAS.encode(),
+    "old_mac.csv": COMMAS.replace("\n", "\r").encode(),
+    "old_mac.tsv": TABS.replace("\n", "\r").encode(),
+    "old_mac.txt": TABS.replace("\n", "\r").encode("utf-16"),
+    "blank_lines.csv": ("\n \n" + COMMAS.replace("\n", "\n\n")).encode(),
+    "blank_lines.tsv": ("\r\n" + TABS.replace("\n", "\r\n")).encode(),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_odd_files_are_read_as_meant(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(READ[name])
+    table = read_table(tmp_path / name)
+    assert (table.columns, table.rows) == (("text", "label"), MEANT)
+
+
+def test_json_lines_of_an_old_mac_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "a"}\r{"text": "b"}\r')
+    assert read_table(tmp_path / "a.jsonl").rows == [("a",), ("b",)]
+
+
+def test_columns_without_a_name_may_be_many(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label,,\na,1,,\n")
+    assert find_examples(read_table(tmp_path / "a.csv"), scores=False).labels == ["1"]
+
+
+def test_lines_above_the_header_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("\nsep=;\ntext;label\na;1\nb;0;2\n")
+    with pytest.raises(DataError, match=r"^a\.csv, line 5 has 3 fields: expected 2, as in the header, line 3$"):
+        read_table(tmp_path / "a.csv")
+    assert read_table(tmp_path / "a.csv", 1).numbers == [4]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("a.json", "data.unknown_suffix"), ("a.xlsx", "data.unknown_suffix"), ("a\0.csv", "data.unreadable"),
+     ("\ud800.csv", "data.unreadable"), ("x" * 5000 + ".csv", "data.unreadable")],
+)  # fmt: skip
+def test_names_of_files_that_are_not_read_are_one_short_line(tmp_path: Path, name: str, code: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_table(tmp_path / name)
+    assert caught.value.code == code and len(str(caught.value)) < 250
+    str(caught.value).encode()
+
+
+def test_a_header_that_is_too_long_for_a_field_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a" * 200_000 + "\nb\n")
+    with pytest.raises(DataError, match=r"^a\.csv, line 1: field larger than field limit"):
+        read_table(tmp_path / "a.csv")
+
+
+def test_what_cannot_be_iterated_is_no_data() -> None:
+    import torch
+
+    with pytest.raises(DataError, match="data is of type Tensor"):
+        read_table(torch.tensor(1))
+
+
+@pytest.mark.parametrize("option", ["text", "text_pair", "label"])
+def test_a_column_is_named_by_a_text(option: str) -> None:
+    for column in (0, 3, ["text"], b"text", True, ""):
+        with pytest.raises(DataError) as caught:
+            find_examples(read_table(["a"]), scores=False, **{option: column})
+        assert caught.value.code == ("data.unknown_column" if column == "" else "data.column_name")
+        assert caught.value.values["option"] == option

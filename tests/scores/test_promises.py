@@ -1,0 +1,164 @@
+"""What holds whatever a user's method is called, takes, draws or raises."""
+
+import json
+import random
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import bertprune as bp
+from bertprune.errors import RecipeError
+
+pytestmark = pytest.mark.usefixtures("temporary_methods")
+
+
+def matrix():
+    """Make a model of one weight; the global random state stays."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(6, 4, bias=False))
+
+
+def step(name, **options):
+    return bp.Step(method=name, count=5, select="*", options=options)
+
+
+def states():
+    return (
+        random.getstate(),
+        np.random.get_state()[2],
+        np.random.get_state()[1].tolist(),
+        torch.get_rng_state().tolist(),
+    )
+
+
+DRAWS = {
+    "torch": lambda weight: torch.rand_like(weight),
+    "numpy": lambda weight: torch.from_numpy(np.random.rand(*weight.shape)),
+    "python": lambda weight: weight.abs() * random.random(),
+}
+
+
+@pytest.mark.parametrize("source", DRAWS)
+@pytest.mark.parametrize("elementwise", [False, True])
+def test_a_rule_that_draws_globally_is_refused_and_the_state_stays(source, elementwise):
+    @bp.method("draws", elementwise=elementwise)
+    def draws(weight):
+        """Draw."""
+        found = DRAWS[source](torch.as_tensor(np.array(weight)))
+        return found.numpy() if elementwise else found
+
+    model, before = matrix(), states()
+    with pytest.raises(RecipeError, match="ask for `generator`") as caught:
+        bp.apply(model, step("draws"))
+    assert caught.value.code == "method.global_random"
+    assert states() == before
+
+
+def test_the_default_dtype_changes_no_choice():
+    masks = []
+    for dtype in (torch.float32, torch.float64):
+        torch.set_default_dtype(dtype)
+        try:
+            model = matrix().float()
+            bp.apply(model, bp.Step(method="random_structured", count=3, select="*", options={"dim": 1}), seed=1)
+        finally:
+            torch.set_default_dtype(torch.float32)
+        masks.append(model[0].weight_mask)
+    assert torch.equal(*masks)
+
+
+@pytest.mark.parametrize("name", ["method", "tensor", "weight_", "shape", "options", "copy", "json", "model_fields"])
+def test_an_option_may_have_any_name(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scope = {"bp": bp}
+        exec(f"@bp.method('named')\ndef named(x, *, {name}: int = 1):\n    return x.abs() * {name}\n", scope)
+    model = matrix()
+    bp.apply(model, step("named", **{name: 2}))
+    assert int((model[0].weight_mask == 0).sum()) == 5
+
+
+def test_an_option_that_pydantic_would_drop_is_refused():
+    with pytest.raises(RecipeError, match="model_config cannot be the name of an option"):
+
+        @bp.method("dropped")
+        def dropped(weight, *, model_config: int = 1):
+            return weight.abs()
+
+
+def test_an_option_that_is_missing_is_asked_for():
+    @bp.method("needs")
+    def needs(weight, *, power: float):
+        """Need an option."""
+        return weight.abs() ** power
+
+    with pytest.raises(RecipeError, match="needs the option power: options=") as caught:
+        bp.preview("demo", bp.Step(method="needs", count=5))
+    assert caught.value.code == "method.missing_option"
+
+
+class Wordless(Exception):
+    """An exception whose words fail."""
+
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+def test_an_exception_without_words_is_one_line():
+    @bp.method("wordless")
+    def wordless(weight):
+        """Fail."""
+        raise Wordless
+
+    with pytest.raises(RecipeError, match=r"^wordless: 0\.weight: Wordless$"):
+        bp.apply(matrix(), step("wordless"))
+
+
+def test_only_numpys_own_words_are_taken_for_a_write():
+    @bp.method("configured")
+    def configured(weight):
+        """Fail for a reason of its own."""
+        raise ValueError("the config is read-only for this user")
+
+    with pytest.raises(RecipeError) as caught:
+        bp.apply(matrix(), step("configured"))
+    assert caught.value.code == "method.failed_on"
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (torch.ones(3), "not a torch tensor of torch.float32"),
+        (np.float32(1), r"not a single number \(float32\)"),
+        (np.ones(3, bool), "not a NumPy array of bool"),
+        ([1.0], "not list"),
+    ],
+)
+def test_a_wrong_result_is_called_what_it_is(found, words):
+    @bp.method("wrong", elementwise=True)
+    def wrong(weight):
+        """Return something else."""
+        return found
+
+    with pytest.raises(RecipeError, match=words):
+        bp.apply(matrix(), step("wrong"))
+
+
+def test_the_report_describes_the_method_that_pruned(tmp_path):
+    """A notebook's cell that is run again must not change what an earlier run says of itself."""
+
+    def define(title):
+        @bp.method("mine", title=title)
+        def mine(weight):
+            """Score."""
+            return weight.abs()
+
+    define("First")
+    run = bp.prune("demo", bp.Step(method="mine", fraction=0.1, select="*.query"))
+    define("Second")
+    out = bp.export(run, tmp_path / "out").path
+    assert json.loads((out / "report.json").read_text())["methods"]["mine"]["title"] == "First"

@@ -1,0 +1,48 @@
+"""A step's amount is what torch would prune, and a step says in one line what it does."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn.utils import prune
+
+from bertprune.selection import Selection, describe
+from bertprune.step import Step
+
+
+@pytest.mark.parametrize("word", ["inf", "INF", "Infinity"])
+def test_infinity_may_be_spelled_out(word: str) -> None:
+    assert Step(method="x", count=1, options={"n": word}).options == {"n": math.inf}
+
+
+@given(st.floats(0, 1, exclude_min=True), st.integers(0, 10**7))
+def test_amounts_round_as_torch_does(fraction: float, alive: int) -> None:
+    assert Step(method="x", fraction=fraction).amount_of(alive) == prune._compute_nparams_toprune(fraction, alive)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "alive", "amount"), [(0.5, 5, 2), (0.5, 7, 4), (0.3, 589_824, 176_947), (1.0, 9, 9)]
+)
+def test_halves_are_rounded_to_even(fraction: float, alive: int, amount: int) -> None:
+    assert Step(method="x", fraction=fraction).amount_of(alive) == amount
+
+
+def test_1_and_1_0_differ() -> None:
+    assert Step(method="x", count=1).amount_of(10) == 1
+    assert Step(method="x", fraction=1.0).amount_of(10) == 10
+
+
+def test_a_step_says_what_it_does() -> None:
+    step = Step(
+        method="ln_structured", count=8, options={"n": 2, "dim": 1}, select=Selection(layers=[0], tensor="bias")
+    )
+    assert str(step) == "ln_structured 8 local, dim=1, n=2 on layers 0; tensor bias"
+    assert (
+        str(Step(method="l1_unstructured", fraction=0.2, scope="global")) == "l1_unstructured 0.2 global on everything"
+    )
+
+
+def test_a_selection_without_conditions_is_every_tensor_of_a_name() -> None:
+    assert str(describe(Selection(tensor="bias"))) == "every bias"
+    assert describe(Selection(layers=[0])) == "layers 0"
