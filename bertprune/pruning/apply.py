@@ -10,7 +10,8 @@ from ..model.hooks import MaskDtype, attach
 from ..model.targets import every_target
 from ..parallel import Progress, check_progress, silent
 from ..recipe import Recipe, RecipeLike
-from .decide import StepOutcome, decide
+from .decide import decide
+from .outcomes import StepOutcome
 from .steps import check_mask_dtype
 
 

@@ -16,7 +16,7 @@ from ..recipe import Recipe
 from .calibrated import Calibrator
 from .choose import Decision, groups_of, keep_by_scores, mask_by_torch_class
 from .finite import refuse_unprunable
-from .outcomes import StepOutcome, TensorOutcome
+from .outcomes import Reconstruction, StepOutcome, TensorOutcome
 from .rank import count_true
 from .steps import MatchedStep, check_seed, match_steps, naming_step
 
@@ -88,7 +88,7 @@ def _run(
     """Run one step, score × granularity × scope, and put its targets' masks into the decision."""
     before = decision.count_alive(matched.targets)
     slices: Sequence[tuple[int, int] | tuple[()]] = [()] * len(before)
-    reconstructions = ()
+    reconstructions: tuple[Reconstruction, ...] = ()
     if matched.method.makes_masks:
         useful = mask_by_torch_class(matched, decision, generator)
     elif matched.needs_texts:

@@ -42,7 +42,7 @@ def gradients(
             rows = output.rows(model, batch)
             goals = list(_goals(rows, output, labels, generator))
             for at, (goal, weights) in enumerate(goals):
-                goal.backward(retain_graph=at + 1 < len(goals))
+                goal.backward(retain_graph=at + 1 < len(goals))  # type: ignore[no-untyped-call]
                 for module, (given, slopes) in seen.items():
                     sums[module].add(given, slopes, weights)
     texts = batches.texts
@@ -113,7 +113,7 @@ def _watching(model: nn.Module, sums: dict[nn.Linear, Any]) -> Iterator[dict[nn.
         assert isinstance(module, nn.Linear)
         given = args[0].detach()
         if found.requires_grad:
-            found.register_hook(lambda slopes: seen.__setitem__(module, (given, slopes)))
+            found.register_hook(lambda slopes: seen.__setitem__(module, (given, slopes)))  # type: ignore[no-untyped-call]
 
     inputs = [module for module in model.modules() if isinstance(module, nn.Embedding)]
     handles = [module.register_forward_hook(begin) for module in inputs]

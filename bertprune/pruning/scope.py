@@ -172,7 +172,10 @@ PATTERN: Scope = Pattern()
 
 def _amounts_of_rows(step: Step, alive: NDArray[np.int64], where: str | Message) -> NDArray[np.int64]:
     if step.count is None:
-        return np.rint((step.fraction or 0.0) * alive).astype(np.int64)  # half to even, as in torch
+        amounts: NDArray[np.int64] = np.rint((step.fraction or 0.0) * alive).astype(
+            np.int64
+        )  # half to even, as in torch
+        return amounts
     living = alive[alive > 0]
     _amount(step, int(living.min(initial=alive.max(initial=0))), where)
     return np.where(alive > 0, step.count, 0)

@@ -132,7 +132,7 @@ class Walk:
         """Run every batch, and keep what layers are called with; return the answers to the texts held back."""
         self._calls, self._start, answers = [], [], []
         for batch, back in zip(self.batches.used, self.batches.held_back, strict=True):
-            calls, states = _Calls(), []
+            calls, states = _Calls(), list[Tensor]()
             with torch.no_grad(), ExitStack() as stack:
                 for number, (_, layer) in enumerate(self.layers):
                     stack.enter_context(_recording(layer, number, calls, states))
@@ -149,7 +149,7 @@ class Walk:
 @contextmanager
 def _replaced(layer: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Let a layer run another function. The layer is the walk's own, so that nobody else sees it."""
-    layer.forward = forward  # type: ignore[method-assign]
+    layer.forward = forward
     try:
         yield
     finally:

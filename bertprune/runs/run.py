@@ -16,7 +16,8 @@ from ..model.diff import SnapshotDiff, diff
 from ..model.hooks import MaskDtype, attach
 from ..model.snapshot import Snapshot, snapshot
 from ..parallel import Progress, check_progress, silent
-from ..pruning.decide import StepOutcome, decide
+from ..pruning.decide import decide
+from ..pruning.outcomes import StepOutcome
 from ..pruning.preview import Preview, preview_recipe
 from ..pruning.steps import check_mask_dtype, check_seed
 from ..recipe import Recipe, RecipeLike

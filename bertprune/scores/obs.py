@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ..errors import RecipeError
+from ..step import Kind
 from .grid import Grid, of_groups
 from .registry import method
 from .statistics import Inputs
@@ -11,7 +12,7 @@ from .statistics import Inputs
 DAMPING = 0.01
 """The share of the mean diagonal that is added to it, as SparseGPT's authors do."""
 _PAPER = "https://arxiv.org/abs/2203.07259"
-_ALL_BUT_ROWS = ("element", "column", "pattern", "block", "neuron", "head")
+_ALL_BUT_ROWS: tuple[Kind, ...] = ("element", "column", "pattern", "block", "neuron", "head")
 
 
 def damped(gram: Tensor) -> Tensor:
