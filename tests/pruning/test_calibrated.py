@@ -1,0 +1,204 @@
+"""Steps that read calibration texts, on tiny models of every family: they choose, adjust, and leave the model alone."""
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import bertprune as bp
+from bertprune.data.calibration import given_batches
+from bertprune.data.outputs import output_of
+from bertprune.errors import BertpruneError
+from bertprune.model.families import layers
+from bertprune.pruning.calibrated import Calibrator
+from bertprune.pruning.decide import decide
+from bertprune.pruning.walk import Walk
+from tests.model.tiny_families import KNOWN, build
+
+EACH_FAMILY = pytest.mark.parametrize("name", KNOWN)
+ENCODER = bp.Selection(roles=["attention.query", "attention.output", "ffn.intermediate", "ffn.output"])
+
+
+def texts(seed=0, count=10, longest=9):
+    """Make padded batches of made-up texts."""
+    generator = torch.Generator().manual_seed(seed)
+    batches = []
+    for _ in range(2):
+        lengths = torch.randint(4, longest + 1, (count,), generator=generator)
+        ids = torch.randint(3, 97, (count, longest), generator=generator)
+        mask = (torch.arange(longest) < lengths[:, None]).long()
+        batches.append({"input_ids": ids * mask, "attention_mask": mask})
+    return batches
+
+
+def decided(model, *steps, seed=0):
+    return decide(model, bp.Recipe(steps=steps), seed, batches=given_batches(texts()))
+
+
+@EACH_FAMILY
+def test_the_walk_gives_what_a_pass_of_the_model_gives(name):
+    model = build(*KNOWN[name])
+    batches = given_batches(texts())
+    walk = Walk(model, batches, output_of(model))
+    assert walk.drift() == pytest.approx(0, abs=1e-6)
+    seen, first = {}, layers(model)[-1][1]
+    linear = next(module for module in first.modules() if isinstance(module, torch.nn.Linear))
+    used, held = walk.inputs(len(layers(model)) - 1, [linear], True)
+
+    def keep(module, args, batch):
+        mask = batch["attention_mask"] != 0
+        given = args[0]
+        rows = given[mask] if given.shape[:2] == mask.shape else given.reshape(-1, given.shape[-1])
+        seen.setdefault("rows", []).append(rows.double())
+
+    for batch in batches.used:
+        handle = linear.register_forward_pre_hook(lambda module, args, batch=batch: keep(module, args, batch))
+        with torch.no_grad():
+            model(**batch)
+        handle.remove()
+    rows = torch.cat(seen["rows"])
+    both = used.of(linear), held.of(linear)
+    assert sum(one.tokens for one in both) == len(rows)
+    assert torch.allclose(sum(one.gram for one in both), rows.T @ rows, rtol=1e-4, atol=1e-4)
+
+
+@EACH_FAMILY
+@pytest.mark.parametrize("granularity", ["neuron", "head"])
+def test_groups_go_with_all_their_parts_and_what_stays_is_adjusted(name, granularity):
+    model = build(*KNOWN[name])
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    state = torch.get_rng_state(), np.random.get_state()[1].tolist()
+    step = bp.Step(method="obs", granularity=granularity, count=1, reconstruct=True)
+    decision = decided(model, step)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state[0]) and np.random.get_state()[1].tolist() == state[1]
+    (outcome,) = decision.outcomes
+    assert {(tensor.slices_before or 0) - (tensor.slices_removed or 0) for tensor in outcome.tensors} == {
+        (outcome.tensors[0].slices_before or 0) - 1
+    }
+    assert len(outcome.reconstructions) == len(layers(model))
+    for one in outcome.reconstructions:
+        assert one.kept == (one.drift_with < one.drift_without)
+    changed = [name for name, value in decision.values.items() if not torch.equal(value, before[name])]
+    assert bool(changed) == any(one.kept for one in outcome.reconstructions)
+
+
+@EACH_FAMILY
+@pytest.mark.parametrize("granularity", ["neuron", "head"])
+def test_the_rows_of_a_group_say_nothing_once_its_columns_are_gone(name, granularity):
+    pruned, columns_only = build(*KNOWN[name]), build(*KNOWN[name])
+    step = bp.Step(method="magnitude", granularity=granularity, count=1)
+    bp.apply(pruned, step)
+    outputs = {
+        path: module.weight_mask
+        for path, module in pruned.named_modules()
+        if hasattr(module, "weight_mask")
+        and not module.weight_mask.all(0).all()
+        and module.weight_mask.all(1).sum() == 0
+    }
+    assert outputs
+    for path, mask in outputs.items():
+        columns_only.get_submodule(path).weight.data *= mask
+    ids = texts()[0]
+    with torch.no_grad():
+        assert torch.allclose(pruned(**ids)[0], columns_only(**ids)[0], atol=1e-5)
+
+
+SCORED = [
+    bp.Step(method="wanda", fraction=0.5, scope="row", select=ENCODER),
+    bp.Step(method="wanda", fraction=0.5, scope="global", granularity="column", select=ENCODER),
+    bp.Step(method="obs", fraction=0.5, reconstruct=True, select=ENCODER),
+    bp.Step(method="obs", granularity="2:4", reconstruct=True, select=ENCODER),
+    bp.Step(method="obs", fraction=0.25, scope="global", granularity="block:4x4", reconstruct=True, select=ENCODER),
+    bp.Step(method="fisher", fraction=0.5, scope="global", select=ENCODER),
+    bp.Step(method="fisher", fraction=0.5, granularity="neuron", scope="global"),
+    bp.Step(method="l1_unstructured", fraction=0.5, reconstruct=True, select=ENCODER),
+]
+
+
+@pytest.mark.parametrize("name", ["bert", "distilbert", "albert", "modernbert", "deberta-v3"])
+@pytest.mark.parametrize("step", SCORED, ids=str)
+def test_the_same_texts_and_seed_choose_the_same_and_exactly_as_much(name, step):
+    one, other = (decided(build(*KNOWN[name]), step, seed=3) for _ in range(2))
+    assert all(torch.equal(mask, other.masks[key]) for key, mask in one.masks.items())
+    assert all(torch.equal(value, other.values[key]) for key, value in one.values.items())
+    outcome = one.outcomes[0]
+    if step.fraction and step.granularity is None and step.scope == "global":
+        assert outcome.removed == round(step.fraction * outcome.alive_before)
+    assert outcome.removed == sum(int((~mask).sum()) for mask in one.masks.values())
+
+
+def test_steps_in_the_order_of_the_layers_cost_one_walk():
+    model = build("BertModel", "BertConfig", KNOWN["bert"][2] | {"num_hidden_layers": 4})
+    calls = []
+    for number, (_, layer) in enumerate(layers(model)):
+        layer.register_forward_pre_hook(lambda module, args, number=number: calls.append(number))
+    steps = [bp.Step(method="wanda", fraction=0.5, select=bp.Selection(layers=[number])) for number in range(4)]
+    calibrator_batches = given_batches(texts())
+    decide(model, bp.Recipe(steps=steps), batches=calibrator_batches)
+    batches = len(calibrator_batches.used)
+    assert calls == [0, 1, 2, 3] * batches or len(calls) <= 3 * 4 * batches
+
+
+@pytest.mark.parametrize("method", ["wanda", "obs", "fisher"])
+def test_without_texts_it_says_what_it_needs(method):
+    with pytest.raises(BertpruneError, match="needs calibration texts: a few hundred") as caught:
+        bp.prune("demo", bp.Step(method=method, fraction=0.5, select="encoder.*"))
+    assert caught.value.code == "calibration.needed"
+
+
+def test_too_few_texts_to_hold_one_back():
+    model = build(*KNOWN["bert"])
+    batches = given_batches([{key: value[:3] for key, value in texts()[0].items()}])
+    step = bp.Step(method="obs", granularity="neuron", count=1, reconstruct=True)
+    with pytest.raises(BertpruneError) as caught:
+        decide(model, bp.Recipe(steps=[step]), batches=batches)
+    assert caught.value.code == "calibration.too_few"
+
+
+def test_a_model_whose_layers_are_not_known_is_refused():
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4))
+    with pytest.raises(BertpruneError) as caught:
+        Calibrator(model, given_batches([{"input": torch.ones(5, 4)}]), output_of(model))
+    assert caught.value.code == "calibration.no_layers"
+
+
+def naive_fisher(model, batches, module, groups):
+    """Differentiate towards a factor on each group of a layer's inputs, text by text and class by class."""
+    total = torch.zeros(len(groups), dtype=torch.float64)
+    for batch in batches:
+        for row in range(len(batch["input_ids"])):
+            text = {key: value[row : row + 1] for key, value in batch.items()}
+            factor = torch.ones(len(groups), requires_grad=True)
+
+            def scale(layer, args, factor=factor):
+                mask = torch.ones(args[0].shape[-1])
+                for number, columns in enumerate(groups):
+                    mask = mask.index_put((columns,), factor[number].expand(len(columns)))
+                return (args[0] * mask,)
+
+            handle = module.register_forward_pre_hook(scale)
+            logits = model(**text).logits.log_softmax(-1)[0]
+            handle.remove()
+            for number in range(len(logits)):
+                (slope,) = torch.autograd.grad(logits[number], factor, retain_graph=True)
+                total += logits[number].exp().detach() * slope.double() ** 2
+    return total
+
+
+def test_fisher_is_the_expected_squared_gradient_of_each_text():
+    config = transformers.BertConfig(**KNOWN["bert"][2], num_labels=3)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.BertForSequenceClassification(config).eval()
+    batches = given_batches(texts())
+    step = bp.Step(method="fisher", granularity="head", count=1, scope="global")
+    decision = decide(model, bp.Recipe(steps=[step]), batches=batches)
+    expected = []
+    for layer in model.bert.encoder.layer:
+        groups = torch.arange(32).view(4, 8)
+        expected.append(naive_fisher(model, batches.used, layer.attention.output.dense, groups))
+    lowest = int(torch.cat(expected).argmin())
+    name = f"bert.encoder.layer.{lowest // 4}.attention.output.dense.weight"
+    gone = (~decision.masks[name]).all(0).nonzero().flatten().tolist()
+    assert gone == list(range(lowest % 4 * 8, lowest % 4 * 8 + 8))
