@@ -10,7 +10,7 @@ from torch import nn
 
 from ..errors import BertpruneError, kind_of, shown
 from ..model.families import places
-from ..model.given import given_model
+from ..model.given import as_it_is_now, given_model
 from ..model.targets import every_target
 from ..parallel import THREAD_SIZE, map_threaded
 from ..selection import Role
@@ -212,7 +212,8 @@ def sparsity(model: nn.Module) -> SparsityReport:
     none of them keeps it. Each weight is read once; the model is not changed.
 
     Args:
-        model: A `torch.nn.Module` on any device but meta.
+        model: A `torch.nn.Module` on any device but meta; or a run, whose model is counted as it is now (`run.report`
+            is what its recipe left).
 
     Returns:
         A `SparsityReport`.
@@ -236,7 +237,8 @@ def sparsity(model: nn.Module) -> SparsityReport:
 
 
 def given_report(given: Any, function: str) -> SparsityReport:
-    """Return a report itself, or that of a run or a model; raises BertpruneError that names the right call."""
+    """Return a report itself, or that of a model, or of a run as it is now; raises BertpruneError for others."""
+    given = as_it_is_now(given)
     report = None if isinstance(given, type) else getattr(given, "report", given)
     return report if isinstance(report, SparsityReport) else sparsity(given_model(given, function))
 

@@ -139,3 +139,23 @@ def test_a_copy_of_a_run_has_a_model_of_its_own(checkpoint):
     assert other.checkpoint is run.checkpoint and other.report == run.report
     run.release()
     assert other.built() is not None
+
+
+LOOKS = {
+    "sparsity": lambda source: bp.sparsity(source).to_dict(),
+    "snapshot": lambda source: bp.snapshot(source).to_dict(),
+    "compare, first": lambda source: bp.compare(source, bp.sparsity(source)).total[0],
+    "compare, second": lambda source: bp.compare(bp.sparsity(source), source).total[1],
+    "compare, both": lambda source: [one.both for one in bp.compare(source, source).tensors],
+    "heatmap": lambda source: [text.get_text() for text in bp.figures.heatmap(source).axes[0].texts],
+    "cells": lambda source: list(bp.figures.cells(bp.figures.heatmap(source), source)),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_whoever_is_given_a_run_looks_at_its_model_as_it_is_now(checkpoint, look):
+    run = bp.prune(checkpoint, bp.Step(method="l1_unstructured", fraction=0.5, select="encoder.layer.0.*"))
+    layers = run.model.bert.encoder.layer
+    torch_prune.random_unstructured(layers[1].attention.self.query, "weight", 0.5)
+    bp.bake(run.model, "encoder.layer.0.attention.self.query")
+    assert LOOKS[look](run) == LOOKS[look](run.model)
