@@ -6,7 +6,7 @@ from functools import cached_property, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import BertpruneError, kind_of, shown
 from ..model.families import places
@@ -219,7 +219,8 @@ def sparsity(model: nn.Module) -> SparsityReport:
         A `SparsityReport`.
 
     Raises:
-        BertpruneError: A tensor is on the meta device, or a mask has another shape than its tensor.
+        BertpruneError: A tensor is on the meta device, a mask has another shape than its tensor, or weights are packed
+            by quantisation.
 
     Example:
         >>> import bertprune as bp
@@ -228,12 +229,23 @@ def sparsity(model: nn.Module) -> SparsityReport:
         Count(size=36864, masked=18432, zero=0)
     """
     model = given_model(model, "bp.sparsity")
+    _refuse_packed(model)
     targets, where = every_target(model, shared_modules=True), places(model)
     # threads for large tensors only; for small ones they are slower
     large = [target for target in targets if target.parameter.numel() >= THREAD_SIZE]
     counted = map_threaded(lambda target: count_target(target, where), large)
     ready = dict(zip(map(id, large), counted, strict=True))
     return SparsityReport(tuple(ready.get(id(target)) or count_target(target, where) for target in targets))
+
+
+def _refuse_packed(model: nn.Module) -> None:
+    """Refuse weights that are no tensors, as in a quantised model, rather than leave them out."""
+    for name, value in model.state_dict(keep_vars=True).items():
+        if not isinstance(value, Tensor) and not name.endswith("_extra_state"):
+            raise BertpruneError(
+                "{module} keeps its weights packed, as quantisation does: count the model before it is quantised",
+                code="report.packed", module=type(model).__name__ if name.startswith("_") else name.partition("._")[0],
+            )  # fmt: skip
 
 
 def given_report(given: Any, function: str) -> SparsityReport:
