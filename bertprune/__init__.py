@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .evaluation.try_text import TextReport as TextReport
     from .evaluation.try_text import try_text as try_text
     from .exports.write import export as export
-    from .model.hooks import bake as bake
+    from .model.bake import bake as bake
     from .model.snapshot import Snapshot as Snapshot
     from .model.snapshot import snapshot as snapshot
     from .model.tree import ModuleNode as ModuleNode
@@ -54,7 +54,7 @@ _HOMES = {
     "reports": ("figures",),
     "scores": ("method", "methods"),
     "pruning.apply": ("apply",),
-    "model.hooks": ("bake",),
+    "model.bake": ("bake",),
     "runs.run": ("PruningRun", "preview", "prune"),
     "exports.write": ("export",),
     "evaluation.evaluate": ("evaluate",),

@@ -4,6 +4,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import torch
+
 from ..model.copies import copied
 from ..model.state import state_of
 from ..parallel import Progress, silent
@@ -43,7 +45,7 @@ class Models:
 
     def shared(self, seed: int, progress: Progress) -> "nn.Module":
         """Return the model that is built once; another seed changes only what the files lack."""
-        with self._lock:
+        with self._lock, torch.inference_mode(False):  # another call may train what it gets
             seed = self._effective(seed)
             if self._shared is None:
                 self._shared = (seed, self._pruned(self._build(seed, progress)))
@@ -59,10 +61,11 @@ class Models:
         seed = self._effective(seed)
         with self._lock:
             shared = self._shared
-        if shared is None or shared[0] != seed:
-            return self._pruned(self._build(seed, progress))
-        progress(0.0, f"copying {self.source.name}")
-        mine = copied(shared[1])
+        with torch.inference_mode(False):  # yours to train
+            if shared is None or shared[0] != seed:
+                return self._pruned(self._build(seed, progress))
+            progress(0.0, f"copying {self.source.name}")
+            mine = copied(shared[1])
         progress(1.0, f"copied {self.source.name}")
         return mine
 

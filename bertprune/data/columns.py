@@ -37,7 +37,9 @@ class Examples:
     labels: list[Any] | None
     label_column: str | None = None
     notes: tuple[str, ...] = ()
-    """Sentences on rows that were left out."""
+    """Sentences on how the source was read, and on rows that were left out."""
+    unused: tuple[str, ...] = ()
+    """Columns with values that may be the labels, where no column was found to hold them."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -72,8 +74,14 @@ def find_examples(
         None if second is None else _texts(table, second),
         None if known is None else _labels(table, known),
         None if known is None else table.columns[known],
-        (*notes, *blank_notes),
+        (*table.notes, *notes, *blank_notes),
+        () if known is not None else _unused(table, first, second),
     )
+
+
+def _unused(table: Table, *texts: int | None) -> tuple[str, ...]:
+    named = [(at, column) for at, column in enumerate(table.columns) if column and at not in texts]
+    return tuple(column for at, column in named if _not_empty(table, at) is not None)
 
 
 def _text_columns(table: Table, text: str | None, text_pair: str | None) -> tuple[int, int | None]:
@@ -88,13 +96,23 @@ def _text_columns(table: Table, text: str | None, text_pair: str | None) -> tupl
     if first is None:
         raise DataError(
             "{name} has no text column: expected one of {known}, or a pair such as sentence1 and sentence2; it has "
-            "{columns}; name yours with text= (--text), or put a line such as text,label on top if there is no header",
+            "{columns}; name yours with text= (--text){header}",
             code="data.no_text_column",
             name=table.name,
             known=", ".join(TEXT),
-            columns=_listed(table.columns),
+            columns=listed(table.columns),
+            header=_missing_header(table),
         )
     return first, second
+
+
+def _missing_header(table: Table) -> str | Message:
+    """Return what to do about a file whose first line is no header: a line of as many names, separated as its own."""
+    if table.separator is None:
+        return ""
+    names = ["text", "label", *(f"column{number}" for number in range(3, 7))][: len(table.columns)]
+    line = table.separator.replace("\t", "<tab>").join([*names, *["…"] * (len(table.columns) > len(names))])
+    return Message(", or put a line such as {line} on top if there is no header", code="data.missing_header", line=line)
 
 
 def _usual(table: Table, names: Sequence[str]) -> int | None:
@@ -119,11 +137,12 @@ def _named(table: Table, column: Any, option: str) -> int:
         name=table.name,
         column=shortened(column),
         option=option,
-        columns=_listed(table.columns),
+        columns=listed(table.columns),
     )
 
 
-def _listed(columns: Sequence[str]) -> str | Message:
+def listed(columns: Sequence[str]) -> str | Message:
+    """List the names of columns in a message."""
     return first_names(repr(shortened(column, 40)) for column in columns)
 
 

@@ -4,13 +4,14 @@ import gzip
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, Message, Note, shortened, shown
-from ..files import name_of
+from ..files import from_home, name_of
+from .layout import layout_of
 from .text_files import NumberedRows, Unit, full_rows, json_lines, kind_of, not_utf8, open_text, place, rows_of
 
 MAX_ROWS = 1_000_000
@@ -36,6 +37,10 @@ class Table:
     """What the numbers count: lines of a file, rows of a data frame, items of a list."""
     more: bool = False
     """Whether the source has rows after the last one that was read."""
+    separator: str | None = None
+    """What separates the names in the first line of a file; None where there is no such line."""
+    notes: tuple[Note, ...] = ()
+    """Sentences on how it was read."""
 
     def place(self, row: int) -> Message:
         """Return the position of a row in the source, for a message."""
@@ -54,10 +59,15 @@ def read_table(data: Any, limit: int | None = None) -> Table:
             limit=shown(limit),
         )
     if isinstance(data, str | Path):
-        table = _read_file(_SAMPLES_FILE if data == SAMPLES else Path(data), limit)
+        table = _read_file(_SAMPLES_FILE if data == SAMPLES else from_home(data, DataError), limit)
     elif hasattr(data, "itertuples") and hasattr(data, "columns"):
         columns = tuple(str(name) for name in data.columns)
         table = _table(_DATA_FRAME, columns, enumerate(data.itertuples(index=False, name=None), 1), "row", limit)
+    elif hasattr(data, "read"):
+        raise DataError(
+            "data is an open file ({type}), whose lines are no texts yet: pass its path",
+            code="data.open_file", type=type(data).__name__,
+        )  # fmt: skip
     elif isinstance(data, Iterable) and not isinstance(data, Mapping | bytes):
         table = _read_items(data, limit)
     else:
@@ -163,10 +173,12 @@ def _read_file(path: Path, limit: int | None) -> Table:
         with open_text(path, kind) as file:
             if kind == "jsonl":
                 return _read_records(name, json_lines(name, file), "line", limit)
-            rows = rows_of(name, file, kind)
+            layout = layout_of(name, file, kind, MAX_ROWS if limit is None else limit)
+            rows = rows_of(name, file, layout)
             header, names = next(rows, (1, ()))
             columns = tuple(column.strip() for column in names)
-            return _table(name, columns, full_rows(name, columns, header, rows), "line", limit)
+            table = _table(name, columns, full_rows(name, columns, header, rows), "line", limit)
+            return replace(table, separator=layout.separator, notes=layout.notes)
     except FileNotFoundError:
         raise DataError("{name}: no such file", code="data.no_file", name=name) from None
     except UnicodeDecodeError:

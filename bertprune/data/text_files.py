@@ -1,21 +1,19 @@
-"""Text files as people have them: which encoding, which separator, and the number of the line that a row begins at."""
+"""Text files as people have them: which encoding, and the number of the line that a row begins at."""
 
 import csv
 import gzip
 import json
-import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TextIO, cast
 
-from ..errors import DataError, Message
+from ..errors import DataError, Message, shortened
 from ..files import check_regular, name_of
-
-MAX_LINE = 1_000_000
-"""Characters; a longer line is refused before the rest of it is read."""
+from .layout import MAX_LINE, Layout
 
 Kind = Literal["csv", "tsv", "jsonl"]
 Unit = Literal["line", "row", "item"]
@@ -23,10 +21,8 @@ NumberedRows = Iterator[tuple[int, tuple[Any, ...]]]
 
 _KINDS: dict[str, Kind] = {".csv": "csv", ".tsv": "tsv", ".txt": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _UTF16 = (BOM_UTF16_LE, BOM_UTF16_BE)
-_SEPARATORS = ",\t;|"
-"""Of a CSV file, the likeliest first: some data sets call TSV files so, and some spreadsheets write semicolons."""
-_STATED = re.compile('"?sep=(.)"?\\s*', re.IGNORECASE)
-"""The line that Excel writes and reads above the header."""
+_END = "\x1a"
+"""The letter that old systems write after the last line."""
 
 
 def place(name: str, unit: Unit, number: int) -> Message:
@@ -65,36 +61,13 @@ def open_text(path: Path, kind: Kind) -> Iterator[TextIO]:
             yield file
 
 
-def rows_of(name: str, file: TextIO, kind: Kind) -> NumberedRows:
+def rows_of(name: str, file: TextIO, layout: Layout) -> NumberedRows:
     """Yield the rows of a CSV or TSV file, the header first, each with the line that it begins at."""
-    header, above, separator = _find_header(file)
-    if "\0" in header:  # UTF-16 without its mark
+    if "\0" in layout.header:  # UTF-16 without its mark
         raise not_utf8(name)
-    if separator is None:
-        separator = "\t" if kind == "tsv" else next((one for one in _SEPARATORS if _splits(header, one)), ",")
-    if separator == "\t" and not header.startswith('"'):
-        return _unquoted_rows(name, file, above)
-    return _quoted_rows(name, file, separator, above)
-
-
-def _find_header(file: TextIO) -> tuple[str, int, str | None]:
-    """Go to the header; return it, how many lines are above it, and the separator that one of them states."""
-    above, separator = 0, None
-    while True:
-        at = file.tell()
-        line = file.readline(MAX_LINE)
-        stated = _STATED.fullmatch(line)
-        if not line or (line.strip() and not stated):
-            file.seek(at)
-            return line, above, separator
-        above, separator = above + 1, stated[1] if stated else separator
-
-
-def _splits(header: str, separator: str) -> bool:
-    try:
-        return len(next(csv.reader([header], delimiter=separator), ())) > 1
-    except csv.Error:  # a field of more characters than the module reads
-        return False
+    if layout.quoted:
+        return _quoted_rows(name, file, layout.separator, layout.above)
+    return _unquoted_rows(name, file, layout.above)
 
 
 def _lines(name: str, file: TextIO, above: int = 0) -> Iterator[str]:
@@ -142,7 +115,7 @@ def _unquoted_rows(name: str, file: TextIO, above: int) -> NumberedRows:
 def full_rows(name: str, columns: tuple[str, ...], header: int, rows: NumberedRows) -> NumberedRows:
     """Skip empty lines, and refuse rows that have more or fewer fields than the header. Raises DataError."""
     for number, row in rows:
-        if row in ((), ("",)):
+        if len(row) <= 1 and not "".join(row).strip().strip(_END):
             continue
         if len(row) != len(columns):
             raise DataError(
@@ -156,13 +129,27 @@ def full_rows(name: str, columns: tuple[str, ...], header: int, rows: NumberedRo
         yield number, row
 
 
+def _once(where: Message, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object. Raises DataError for a repeated key, one of whose values would be lost."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = next(key for key, _ in pairs if [one for one, _ in pairs].count(key) > 1)
+        raise DataError(
+            "{place} gives {key!r} twice: give it once",
+            code="data.repeated_key", place=where, key=shortened(twice, 40),
+        )  # fmt: skip
+    return made
+
+
 def json_lines(name: str, file: TextIO) -> Iterator[tuple[int, Any]]:
     """Yield the value of every line that is not blank. Raises DataError."""
     for number, line in enumerate(_lines(name, file), 1):
         if not line.strip():
             continue
         try:
-            yield number, json.loads(line)
+            yield number, json.loads(line, object_pairs_hook=partial(_once, place(name, "line", number)))
+        except DataError:
+            raise
         except (ValueError, RecursionError):
             where = place(name, "line", number)
             raise DataError(

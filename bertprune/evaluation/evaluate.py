@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from ..data.columns import find_examples
+from ..data.columns import find_examples, listed
 from ..data.tables import read_table
 from ..errors import DataError, Note
 from ..parallel import Progress, check_progress, silent
@@ -105,6 +105,7 @@ def evaluate(
     examples = find_examples(table, text=text, text_pair=text_pair, label=label, scores=scores)
     job = Job(models, examples, seed=seed, batch_size=batch_size, max_length=max_length, progress=progress)
     task, measure = _choose_task(job)
+    _note_unused_columns(job, task)
     findings = measure(job)
     return _report(task, job, findings, time.perf_counter() - start)
 
@@ -128,14 +129,28 @@ def _choose_task(job: Job) -> tuple[Task, Callable[[Job], Findings]]:
     return ("language", score_masked_tokens) if head == "language" else ("embedding", compare_embeddings)
 
 
+def _note_unused_columns(job: Job, task: Task) -> None:
+    """Say where a task has no labels although there are columns that may hold them under an unusual name."""
+    if job.examples.unused and task in ("classification", "regression", "similarity"):
+        job.notes.append(
+            Note(
+                "no column has a usual name for labels, so none was used; if they are in {columns}, name it with "
+                "label= (--label)",
+                code="note.unused_columns", columns=listed(job.examples.unused),
+            )
+        )  # fmt: skip
+
+
 def _report(task: Task, job: Job, findings: Findings, seconds: float) -> QualityReport:
     models, data_name = job.models, job.examples.table.name
     if not findings.scores and not findings.fidelity:
         raise DataError(
-            "{data} has no labels to score {model} with: pass baseline= (--baseline) to compare it with another model",
+            "{data} has no labels to score {model} with (its columns: {columns}): name their column with label= "
+            "(--label), or pass baseline= (--baseline) to compare it with another model",
             code="evaluation.no_labels",
             data=data_name,
             model=models.after.name,
+            columns=listed(job.examples.table.columns),
         )
     if models.before is not None and models.before.model is models.after.model:
         job.notes.append(

@@ -56,6 +56,8 @@ def _making(contents: Contents) -> str:
             count = len(contents.changed)
             tensors = f"{count:,} tensors" if count > 1 else "1 tensor"
             parts += [f"The values or masks of {tensors} were changed after that, by training or by hand."]
+    if contents.config:
+        parts += [f"These values of `config.json` were set in the model: {', '.join(contents.config)}."]
     return "\n\n".join(parts)
 
 

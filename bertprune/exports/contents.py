@@ -1,7 +1,7 @@
 """What an export consists of: values, masks, how they came about, and the tensors of the weight file."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -67,6 +67,8 @@ class Contents:
     seed: int | None = None
     changed: tuple[str, ...] = ()
     """The tensors whose values or masks are other than the checkpoint and the recipe give."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Values of config.json that are other than the checkpoint's: the names of labels."""
 
     @property
     def mask_dtype(self) -> MaskDtype:
@@ -95,17 +97,19 @@ class Contents:
         Raises ExportError for a tied tensor with several masks, which the masked form cannot hold.
         """
         left_out = self._duplicates(form)
-        return {
-            entry.name: (entry.value if entry.is_mask else entry.value.to(self._dtype(entry.dense_name))).contiguous()
-            for entry in self.entries(form)
-            if entry.dense_name not in left_out
-        }
+        return _apart(
+            {
+                entry.name: entry.value if entry.is_mask else entry.value.to(self._dtype(entry.dense_name))
+                for entry in self.entries(form)
+                if entry.dense_name not in left_out
+            }
+        )
 
     def _duplicates(self, form: Form) -> frozenset[str]:
         """Name the tied tensors that are left out of a file; baked under another mask, one is no longer tied."""
         found = set()
         for first, *others in self.ties:
-            alike = [name for name in others if _same_mask(self.masks.get(first), self.masks.get(name))]
+            alike = [name for name in others if self._are_alike(first, name, form)]
             if form == "masked" and len(alike) < len(others):
                 other = next(name for name in others if name not in alike)
                 raise ExportError(
@@ -116,6 +120,13 @@ class Contents:
             found.update(alike)
         return frozenset(found)
 
+    def _are_alike(self, first: str, other: str, form: Form) -> bool:
+        """Return whether two names of a tied tensor have the same mask, or the same values where these are baked."""
+        one, two = self.masks.get(first), self.masks.get(other)
+        if _same_mask(one, two):
+            return True
+        return form == "baked" and same_bits(*(Entry("", "", self.dense[first], mask).value for mask in (one, two)))
+
     def _dtype(self, name: str) -> torch.dtype:
         """Return the dtype to store: that of the source, where loading widened it and the values fit."""
         value, source = self.dense[name], self.checkpoint.source_dtype(name)
@@ -123,6 +134,16 @@ class Contents:
         widened = value.dtype == torch.float32 and source in WIDENED and name not in self.checkpoint.missing
         fits = name not in self.changed or same_bits(value.to(narrow).to(torch.float32), value)
         return narrow if widened and fits else value.dtype
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give each tensor a storage of its own: a weight file has no other way to hold two names of one."""
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        storage = tensor.untyped_storage().data_ptr()
+        tensors[name] = tensor.clone().contiguous() if storage in seen else tensor.contiguous()
+        seen.add(storage)
+    return tensors
 
 
 def same_bits(one: Tensor, other: Tensor) -> bool:

@@ -20,10 +20,11 @@ from ..model.targets import every_target
 from ..reports.sparsity import sparsity
 from ..runs.run import PruningRun
 from .contents import Contents, same_bits
+from .likeness import changed_config, check_like
 from .origin import Origin
-from .record import history_now, record_of_hooks, record_of_run
+from .record import Listed, history_now, record_of_hooks, record_of_run
 
-_NOT_RECORD = ("form", "files", "source", "seed", "sparsity", "changed")
+_NOT_RECORD = ("form", "files", "source", "seed", "sparsity", "changed", "config")
 """Keys of `report.json` that every export writes again."""
 
 
@@ -85,9 +86,11 @@ def _of_run(run: PruningRun) -> Contents:
 
 def _of_model(model: nn.Module, like: Checkpoint) -> Contents:
     """Gather the contents of a model that the user holds. Raises ExportError where it is not like the checkpoint."""
-    now, counted = _state_now(model, like), sparsity(model)
-    source = state_of(like.model())
+    original = like.model()
+    now, counted = _state_now(model, original, like.name), sparsity(model)
+    source = state_of(original)
     mask_dtype: MaskDtype = "float" if any(m.dtype != torch.bool for m in state_of(model).masks.values()) else "bool"
+    record = record_of_hooks(counted, mask_dtype)
     return Contents(
         checkpoint=like,
         dense=now.dense,
@@ -95,8 +98,9 @@ def _of_model(model: nn.Module, like: Checkpoint) -> Contents:
         ties=_ties(model),
         origin=Origin.of(like),
         sparsity=counted,
-        record=record_of_hooks(counted, mask_dtype),
+        record={**record, "history": _by_stored_name(record["history"], model, now.masks)},
         changed=_differing(source.dense, _as_bool(source.masks, like.name), now),
+        config=changed_config(model, original, like.name),
     )
 
 
@@ -145,7 +149,10 @@ def _changed_before(listed: Any, known: Mapping[str, Tensor]) -> tuple[str, ...]
 
 def _as_it_is_now(computed: Contents, model: nn.Module) -> Contents:
     """Return what was computed, or what the model holds now where that is something else."""
-    now = _state_now(model, computed.checkpoint)
+    checkpoint = computed.checkpoint
+    original = checkpoint.model(computed.seed or 0)
+    now = _state_now(model, original, checkpoint.name)
+    computed = replace(computed, config=changed_config(model, original, checkpoint.name))
     changed = _differing(computed.dense, computed.masks, now)
     if not changed:
         return computed
@@ -158,7 +165,7 @@ def _as_it_is_now(computed: Contents, model: nn.Module) -> Contents:
         masks=now.masks,
         ties=_ties(model),
         sparsity=counted,
-        record={**record, "history": history},
+        record={**record, "history": _by_stored_name(history, model, now.masks)},
         changed=changed,
     )
 
@@ -173,31 +180,12 @@ def _run_masks(run: PruningRun) -> dict[str, Tensor]:
     return masks
 
 
-def _state_now(model: nn.Module, like: Checkpoint) -> State:
+def _state_now(model: nn.Module, original: nn.Module, name: str) -> State:
     """Return the state of a model as an export holds it: float32, on the CPU, masks of bool. Raises ExportError."""
-    _check_architecture(model, like)
+    check_like(model, original, name)
     state = state_of(model)
     dense = {name: _plain(name, value) for name, value in state.dense.items()}
     return State(dense, _as_bool(state.masks, type(model).__name__))
-
-
-def _check_architecture(model: nn.Module, like: Checkpoint) -> None:
-    expected = like.skeleton()
-    if type(model) is not type(expected):
-        raise ExportError(
-            "the model is a {kind}, and {name} holds a {expected}: pass that model, unwrapped",
-            code="exports.other_class", name=like.name, kind=type(model).__name__, expected=type(expected).__name__,
-        )  # fmt: skip
-    ours, theirs = (
-        {name: tuple(value.shape) for name, value in state_of(one).dense.items()} for one in (model, expected)
-    )
-    for name in sorted(ours.keys() | theirs.keys()):
-        if ours.get(name) != theirs.get(name):
-            raise ExportError(
-                "{tensor} has the shape {shape} in the model, {expected} in {name}: an export keeps the architecture",
-                code="exports.other_tensor", tensor=name, shape=ours.get(name), expected=theirs.get(name),
-                name=like.name,
-            )  # fmt: skip
 
 
 def _plain(name: str, value: Tensor) -> Tensor:
@@ -241,12 +229,31 @@ def _differing(dense: Mapping[str, Tensor], masks: Mapping[str, Tensor], now: St
     return tuple(name for name in now.dense if differs(name))
 
 
+def _by_stored_name(history: Listed, model: nn.Module, masks: Mapping[str, Tensor]) -> Listed:
+    """List what made each mask under every name that loading does not tie again, as where a user has tied tensors."""
+    listed: Listed = {}
+    for target in every_target(model, shared_modules=True):
+        _, *more = _stored(_known_ties(model), [target.name, *target.aliases])
+        names = [name for name in (target.name, *more) if name in masks and target.name in history]
+        listed |= dict.fromkeys(names, history.get(target.name, []))
+    return listed
+
+
 def _ties(model: nn.Module) -> tuple[tuple[str, ...], ...]:
     """Group the names of each tied tensor, first the one that is stored, then those that transformers ties again."""
-    known = getattr(model, "all_tied_weights_keys", None) or {}
+    known = _known_ties(model)
     return tuple(_grouped(known, [target.name, *target.aliases]) for target in every_target(model, shared_modules=True))
 
 
+def _known_ties(model: nn.Module) -> Mapping[str, Any]:
+    """Return the names that transformers ties when it loads a model."""
+    return getattr(model, "all_tied_weights_keys", None) or {}
+
+
+def _stored(known: Mapping[str, Any], names: list[str]) -> list[str]:
+    return [name for name in names if name not in known] or names[:1]
+
+
 def _grouped(known: Mapping[str, Any], names: list[str]) -> tuple[str, ...]:
-    stored = [name for name in names if name not in known] or names[:1]
+    stored = _stored(known, names)
     return (stored[0], *(name for name in names if name not in stored))

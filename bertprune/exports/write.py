@@ -35,6 +35,8 @@ class ExportResult:
     """Bytes on disk by file name."""
     checked: int
     """How many tensors were read back and compared bit by bit."""
+    config: tuple[str, ...] = ()
+    """The values in config.json that are the model's, and other than the checkpoint's: the names of labels."""
 
     @property
     def bytes(self) -> int:
@@ -56,8 +58,9 @@ def export(
     The files are written to a hidden folder next to `out`, read back, compared with the source and only then renamed to
     `out`. The folder holds config, weights, tokenizer, recipe, report and model card. Tensors have the source's dtype,
     and the same run gives the same bytes. What is written is the model as it is now: where `run.model` was trained,
-    pruned further or baked, its values and masks leave, counted again, and report and card say so. Nothing that is
-    given is changed.
+    pruned further or baked, its values and masks leave, counted again, and report and card say so; names of labels that
+    were set in its config go along. What else was changed in it (another module, a setting, a hook) is refused, since
+    no folder could hold it. Nothing that is given is changed.
 
     Args:
         source: What `prune` returned; or a model that you pruned, trained or baked yourself, with `like`; or a
@@ -70,8 +73,8 @@ def export(
         like: For a model only: the checkpoint that it came from, whose config, tokenizer and dtypes the folder gets.
 
     Returns:
-        An `ExportResult`: `path`, `form`, `files` and `bytes` (sizes on disk), and `checked`, the number of tensors
-        that were compared.
+        An `ExportResult`: `path`, `form`, `files` and `bytes` (sizes on disk), `checked`, the number of tensors that
+        were compared, and `config`, the values of config.json that are the model's own.
 
     Raises:
         ExportError: The form is unknown, the target cannot be used or written, the model is not like the checkpoint,
@@ -116,7 +119,7 @@ def _export(contents: Contents, out: Path, form: Form, overwrite: bool, progress
         files = {name: path.stat().st_size for name, path in files_in(folder).items()}
         progress(0.95, f"moving it to {out.name}")
     progress(1.0, f"wrote {out.name}")
-    return ExportResult(out, form, files, checked)
+    return ExportResult(out, form, files, checked, tuple(contents.config))
 
 
 def _write(folder: Path, contents: Contents, form: Form) -> None:
@@ -146,6 +149,7 @@ def _copy_companions(checkpoint: Checkpoint, folder: Path) -> None:
 
 def _config(contents: Contents) -> str:
     config = copy.deepcopy(contents.checkpoint.config)
+    config.update(dict(contents.config))
     config.architectures = [contents.checkpoint.facts.architecture]
     if contents.is_wider:
         config.dtype = "float32"  # a loader that follows it keeps every digit
@@ -163,6 +167,8 @@ def _report(contents: Contents, form: Form, files: list[str]) -> str:
     }
     if contents.changed:
         data["changed"] = list(contents.changed)
+    if contents.config:
+        data["config"] = list(contents.config)
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -108,11 +108,12 @@ def _uses(modules: Mapping[str, nn.Module]) -> _Uses:
 
 
 @lru_cache(maxsize=64)
-def _reachable(kinds: frozenset[type[nn.Module]]) -> dict[type[nn.Module], frozenset[Load]]:
+def _reachable(kinds: frozenset[Any]) -> dict[Any, frozenset[Load]]:
     """Return what methods load that a forward pass may run: those whose names it loads, and those that they load."""
     known = {name for kind in kinds for name in methods(kind)}
-    names, more = set(), {"forward", "__call__"}
-    found: dict[type[nn.Module], frozenset[Load]] = {}
+    names: set[str] = set()
+    more = {"forward", "__call__"}
+    found: dict[Any, frozenset[Load]] = {}
     while more != names:
         names = more
         found = {kind: frozenset(_of_methods(kind, names)) for kind in kinds}
@@ -120,14 +121,15 @@ def _reachable(kinds: frozenset[type[nn.Module]]) -> dict[type[nn.Module], froze
     return found
 
 
-def _of_methods(kind: type[nn.Module], names: set[str]) -> Iterator[Load]:
+def _of_methods(kind: Any, names: set[str]) -> Iterator[Load]:
     for name, functions in methods(kind).items():
         if name in names:
             yield from (load for function in functions for load in loads(function))
 
 
 def _methods(module: nn.Module) -> set[str]:
-    return {name for name in methods(type(module)) if not name.startswith("__")}
+    kind: Any = type(module)
+    return {name for name in methods(kind) if not name.startswith("__")}
 
 
 def _inside(module: nn.Module, path: str) -> nn.Module | None:

@@ -28,3 +28,10 @@ def given_model(given: Any, function: str) -> nn.Module:
         "{function} takes a model (a torch.nn.Module), not {kind}",
         code="model.wrong_type", function=function, kind=kind_of(given),
     )  # fmt: skip
+
+
+def as_it_is_now(given: Any) -> Any:
+    """Return the model of a run, where that has been built and so may have been changed; else what was given."""
+    built = None if isinstance(given, type) else getattr(given, "built", None)
+    model = built() if callable(built) else None
+    return model if isinstance(model, nn.Module) else given

@@ -1,6 +1,5 @@
-"""Put pruning hooks on a model and take them off: the only place where bertprune changes a user's model."""
+"""Put pruning hooks on a model: the only place, with `bake`, where bertprune changes a user's model."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Literal
@@ -9,12 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from ..errors import RecipeError, SelectionError, UntiedWarning
-from ..selection import Selection, describe
+from ..errors import RecipeError
 from ..step import Step
 from .direct_reads import hook_direct_reads
-from .given import given_model
-from .targets import Owner, Target, every_target, find_targets, targets_by_name
+from .targets import Owner, Target, targets_by_name
 
 MaskDtype = Literal["bool", "float"]
 Made = Step | str
@@ -66,124 +63,18 @@ def attach(
     """
     targets, changes = targets_by_name(model), list[Callable[[], None]]()
     for name, made in history.items():
-        changes += _changes(targets[name], masks[name].contiguous(), made, mask_dtype, derive)
+        with torch.inference_mode(targets[name].parameter.is_inference()):  # what can be trained stays so
+            changes += _changes(targets[name], masks[name].contiguous(), made, mask_dtype, derive)
     for change in changes:
         change()
     hook_direct_reads(model)
-
-
-def bake(model: nn.Module, select: Selection | str | Sequence[str] | None = None) -> nn.Module:
-    """Make pruning permanent, in place: masked values become zeros, masks and hooks are removed.
-
-    Outputs stay as they are. Tied tensors stay tied, except where torch has pruned only one of their owners further.
-    Source: `torch.nn.utils.prune.remove`.
-
-    Args:
-        model: a model pruned by bertprune or by plain torch.
-        select: which tensors to bake: a `Selection`, a glob over module paths, or a list of globs; all by default.
-
-    Returns:
-        The same model.
-
-    Raises:
-        SelectionError: nothing that is selected is pruned.
-
-    Warns:
-        UntiedWarning: a tied tensor has different masks at its owners; baked, there is one tensor for each mask.
-
-    Example:
-        >>> import bertprune as bp, torch
-        >>> layer = torch.nn.Linear(2, 2)
-        >>> _ = bp.apply(layer, bp.Step(method="l1_unstructured", fraction=0.5, select="*"))
-        >>> [name for name, _ in bp.bake(layer).named_parameters()]
-        ['bias', 'weight']
-    """
-    model = given_model(model, "bp.bake")
-    if select is None:
-        chosen = every_target(model)
-    else:
-        select = select if isinstance(select, Selection) else Selection(include=select)
-        chosen = find_targets(model, select)
-        _refuse_parts(chosen)
-    pruned = [target for target in chosen if any(owner.mask is not None for owner in target.owners)]
-    if select is not None and not pruned:
-        raise SelectionError(
-            "{select}: no matching tensor is pruned", code="selection.not_pruned", select=describe(select)
-        )
-    baked = [(target, _by_mask(target)) for target in pruned]
-    values = [[_masked(target.parameter, mask) for mask, _ in groups] for target, groups in baked]
-    for (target, groups), products in zip(baked, values, strict=True):
-        _bake(target, [owners for _, owners in groups], products)
-    hook_direct_reads(model)
-    for _, groups in baked:  # at last, since a warning may be made an error
-        if len(groups) > 1:
-            warnings.warn(_untied(groups[0][1][0], groups[1][1][0]), stacklevel=2)
-    return model
-
-
-def _refuse_parts(targets: Sequence[Target]) -> None:
-    """Refuse to bake a part of a fused projection: its mask is that of the whole tensor. Raises SelectionError."""
-    if part := next((target for target in targets if target.role), None):
-        raise SelectionError(
-            "{tensor} holds several projections, which can only be baked together; select it by type or by glob",
-            code="bake.part", tensor=part.name,
-        )  # fmt: skip
-
-
-def _bake(target: Target, groups: list[list[Owner]], values: list[Tensor]) -> None:
-    """Replace a tensor by its masked values; the first group of owners keeps the parameter, as in torch."""
-    target.parameter.data = values[0]
-    for owners, value in zip(groups, values, strict=True):
-        first = value is values[0]
-        parameter = target.parameter if first else nn.Parameter(value, target.parameter.requires_grad)
-        for owner in owners:
-            _unprune(owner, parameter)
-
-
-def _untied(one: Owner, other: Owner) -> UntiedWarning:
-    return UntiedWarning(
-        "{tensor} and {other} were one tensor under different masks; baked, they are two",
-        code="bake.untied", tensor=one.name, other=other.name,
-    )  # fmt: skip
-
-
-def _by_mask(target: Target) -> list[tuple[Tensor | None, list[Owner]]]:
-    """Group the owners by the values of their masks; those without a mask, for whom nothing changes, come first."""
-    groups: list[tuple[Tensor | None, list[Owner]]] = []
-    for owner in target.owners:
-        mask = owner.mask
-        same = (owners for other, owners in groups if _same_mask(mask, other))
-        if (owners := next(same, None)) is None:
-            groups.append((mask, [owner]))
-        else:
-            owners.append(owner)
-    return sorted(groups, key=lambda group: group[0] is not None)
-
-
-def _same_mask(one: Tensor | None, other: Tensor | None) -> bool:
-    return one is other or (one is not None and other is not None and torch.equal(one != 0, other != 0))
-
-
-def _masked(parameter: Tensor, mask: Tensor | None) -> Tensor:
-    dense = parameter.detach()
-    return dense if mask is None else dense * mask
-
-
-def _unprune(owner: Owner, parameter: nn.Parameter) -> None:
-    """Put a plain parameter in the place of a pruned tensor, as `torch.nn.utils.prune.remove` does."""
-    if owner.mask is None:
-        return
-    module, tensor = owner.module, owner.tensor
-    _take_off(owner)
-    vars(module).pop(tensor, None)
-    del module._parameters[f"{tensor}_orig"], module._buffers[f"{tensor}_mask"]
-    module.register_parameter(tensor, parameter)
 
 
 def _changes(
     target: Target, mask: Tensor, made: Sequence[Made], mask_dtype: MaskDtype, derive: bool
 ) -> list[Callable[[], None]]:
     """Make the masks, derived tensors and hooks of a target; return what puts them on each of its owners."""
+    mask = mask.clone() if mask.is_inference() else mask
     one_mask = len({id(owner.mask) for owner in target.owners}) == 1
     ready: dict[int, tuple[Tensor, Tensor | None]] = {}
     changes: list[Callable[[], None]] = []
@@ -212,7 +103,7 @@ def _put(
     derived: Tensor | None,
 ) -> None:
     module, tensor, is_new = owner.module, owner.tensor, owner.mask is None
-    hook = _container([*_take_off(owner), *new])
+    hook = _container([*take_off(owner), *new])
     if is_new:
         module.register_parameter(f"{tensor}_orig", parameter)
         del module._parameters[tensor]
@@ -222,7 +113,7 @@ def _put(
     module.register_forward_pre_hook(hook)
 
 
-def _take_off(owner: Owner) -> list[prune.BasePruningMethod]:
+def take_off(owner: Owner) -> list[prune.BasePruningMethod]:
     """Remove the pruning hooks of one tensor from its module, and return them."""
     hooks = owner.module._forward_pre_hooks
     found = {

@@ -122,7 +122,8 @@ def snapshot(model: nn.Module) -> Snapshot:
     changed. Each owner of a tied tensor has a record, the later ones with `alias_of`.
 
     Args:
-        model: A `torch.nn.Module`.
+        model: A `torch.nn.Module`; or a run, whose model is recorded as it is now (`run.after` is what its recipe
+            left).
 
     Returns:
         A `Snapshot`.

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from ..errors import BertpruneError
+from ..model.given import as_it_is_now
 from ..model.targets import every_target
 from .counting import Count, TensorSparsity, count
 from .sparsity import Grouping, SparsityReport, given_report
@@ -171,7 +172,8 @@ def compare(first: Reported | SparsityReport | nn.Module, second: Reported | Spa
     For runs and models the values that both sides mask are counted too; a report alone has no masks.
 
     Args:
-        first: A `PruningRun`, a `SparsityReport` or a `torch.nn.Module`.
+        first: A `PruningRun`, a `SparsityReport` or a `torch.nn.Module`. Of a run whose model you have changed the
+            model is compared as it is now; `run.report` is what its recipe left.
         second: The same.
 
     Returns:
@@ -188,6 +190,7 @@ def compare(first: Reported | SparsityReport | nn.Module, second: Reported | Spa
         >>> [side.sparsity for side in bp.compare(dense, sparse).total]
         [0.0, 0.25]
     """
+    first, second = as_it_is_now(first), as_it_is_now(second)
     one, other = given_report(first, "bp.compare"), given_report(second, "bp.compare")
     _check_comparable(one, other)
     targets = {tensor.name for report in (one, other) for tensor in report.tensors if tensor.masks or tensor.is_zeroed}

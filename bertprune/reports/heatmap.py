@@ -40,7 +40,7 @@ def heatmap(report: SparsityReport | Reported | nn.Module, labels: Mapping[str, 
     shares that occur, at least ten percentage points.
 
     Args:
-        report: A `SparsityReport`, or a run or a model to count.
+        report: A `SparsityReport`, or a run or a model to count; a run's model is counted as it is now.
         labels: A mapping of words to show instead of the English ones in `LABELS`, and instead of roles such as
             "attention.key"; default None.
 

@@ -6,11 +6,11 @@ from functools import cached_property, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import BertpruneError, kind_of, shown
 from ..model.families import places
-from ..model.given import given_model
+from ..model.given import as_it_is_now, given_model
 from ..model.targets import every_target
 from ..parallel import THREAD_SIZE, map_threaded
 from ..selection import Role
@@ -212,13 +212,15 @@ def sparsity(model: nn.Module) -> SparsityReport:
     none of them keeps it. Each weight is read once; the model is not changed.
 
     Args:
-        model: A `torch.nn.Module` on any device but meta.
+        model: A `torch.nn.Module` on any device but meta; or a run, whose model is counted as it is now (`run.report`
+            is what its recipe left).
 
     Returns:
         A `SparsityReport`.
 
     Raises:
-        BertpruneError: A tensor is on the meta device, or a mask has another shape than its tensor.
+        BertpruneError: A tensor is on the meta device, a mask has another shape than its tensor, or weights are packed
+            by quantisation.
 
     Example:
         >>> import bertprune as bp
@@ -227,6 +229,7 @@ def sparsity(model: nn.Module) -> SparsityReport:
         Count(size=36864, masked=18432, zero=0)
     """
     model = given_model(model, "bp.sparsity")
+    _refuse_packed(model)
     targets, where = every_target(model, shared_modules=True), places(model)
     # threads for large tensors only; for small ones they are slower
     large = [target for target in targets if target.parameter.numel() >= THREAD_SIZE]
@@ -235,8 +238,19 @@ def sparsity(model: nn.Module) -> SparsityReport:
     return SparsityReport(tuple(ready.get(id(target)) or count_target(target, where) for target in targets))
 
 
+def _refuse_packed(model: nn.Module) -> None:
+    """Refuse weights that are no tensors, as in a quantised model, rather than leave them out."""
+    for name, value in model.state_dict(keep_vars=True).items():
+        if not isinstance(value, Tensor) and not name.endswith("_extra_state"):
+            raise BertpruneError(
+                "{module} keeps its weights packed, as quantisation does: count the model before it is quantised",
+                code="report.packed", module=type(model).__name__ if name.startswith("_") else name.partition("._")[0],
+            )  # fmt: skip
+
+
 def given_report(given: Any, function: str) -> SparsityReport:
-    """Return a report itself, or that of a run or a model; raises BertpruneError that names the right call."""
+    """Return a report itself, or that of a model, or of a run as it is now; raises BertpruneError for others."""
+    given = as_it_is_now(given)
     report = None if isinstance(given, type) else getattr(given, "report", given)
     return report if isinstance(report, SparsityReport) else sparsity(given_model(given, function))
 

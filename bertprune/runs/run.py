@@ -1,9 +1,10 @@
 """A run: a pure function of a checkpoint, a recipe and a seed."""
 
+import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
-from ..model.copies import twin
+from ..model.copies import copied, twin
 from ..model.diff import SnapshotDiff, diff
 from ..model.hooks import MaskDtype, attach
 from ..model.snapshot import Snapshot, snapshot
@@ -167,8 +168,9 @@ class PackedMasks(Mapping[str, Tensor]):
 class PruningRun:
     """Hold the result of pruning a checkpoint by a recipe: packed masks, a report, and the pruned model on demand.
 
-    Masks, report and snapshots tell what the recipe did. The model is yours: where you train it, prune it further or
-    bake it, `evaluate`, `export` and `sparsity(run.model)` look at it as it is then.
+    Masks, report, snapshots and diff tell what the recipe did. The model is yours: where you train it, prune it further
+    or bake it, every function that is given the run (`evaluate`, `export`, `sparsity`, `compare`, `snapshot`, figures)
+    looks at it as it is then.
 
     Example:
         >>> import bertprune as bp
@@ -193,32 +195,44 @@ class PruningRun:
     masks: PackedMasks = field(repr=False)
     """The masks by target name: bool, True is alive; each is unpacked when it is asked for."""
     _model: nn.Module | None = field(default=None, repr=False)
+    _snapshots: dict[str, Snapshot] = field(default_factory=dict, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
-    @cached_property
+    @property
     def before(self) -> Snapshot:
         """The model as it was, before any forward pass."""
-        return snapshot(self.checkpoint.model(self.seed))
+        with self._lock:
+            if "before" not in self._snapshots:
+                self._snapshots["before"] = snapshot(self.checkpoint.model(self.seed))
+            return self._snapshots["before"]
 
-    @cached_property
+    @property
     def after(self) -> Snapshot:
         """The model with its hooks on, before any forward pass."""
-        pruned = twin(self.checkpoint.model(self.seed))
-        attach(pruned, self.masks, self.history, self.mask_dtype)
-        return snapshot(pruned)
+        with self._lock:
+            if "after" not in self._snapshots:
+                pruned = twin(self.checkpoint.model(self.seed))
+                attach(pruned, self.masks, self.history, self.mask_dtype)
+                self._snapshots["after"] = snapshot(pruned)
+            return self._snapshots["after"]
 
-    @cached_property
+    @property
     def diff(self) -> SnapshotDiff:
         """What changed from before to after."""
         return diff(self.before, self.after)
 
     @property
     def model(self) -> nn.Module:
-        """The pruned model with its hooks and masks, in eval mode; yours, and built when first asked for."""
-        if self._model is None:
-            model = self.checkpoint.load(self.seed)
-            attach(model, self.masks, self.history, self.mask_dtype)
-            self._model = model
-        return self._model
+        """The pruned model with its hooks and masks, in eval mode; yours, and built when first asked for.
+
+        All threads get the same one.
+        """
+        with self._lock:
+            if self._model is None:
+                model = self.checkpoint.load(self.seed)
+                attach(model, self.masks, self.history, self.mask_dtype)
+                self._model = model
+            return self._model
 
     def built(self) -> nn.Module | None:
         """Return the model as it is now if it has been built, without building it; None otherwise.
@@ -233,7 +247,21 @@ class PruningRun:
 
     def release(self) -> None:
         """Drop the model and what you changed in it; `model` builds it again as the recipe left it."""
-        self._model = None
+        with self._lock:
+            self._model = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "PruningRun":
+        """Copy the run with its model as it is now, where that has been built; checkpoint and masks are shared."""
+        model = self._model
+        return replace(self, _model=None if model is None else copied(model), _lock=threading.RLock())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Let pickle take the model along, where it has been built, but not the lock."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what pickle kept."""
+        vars(self).update(state, _lock=threading.RLock())
 
     def as_python(self, ours: bool = False) -> str:
         """Write the run as a short script: in plain torch where that is possible, otherwise in bertprune.

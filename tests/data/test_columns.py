@@ -69,6 +69,12 @@ def test_a_label_column_without_a_value_is_ignored() -> None:
     assert found({"text": ["x", "y"], "label": [None, np.nan]}) == (["x", "y"], None, None)
 
 
+def test_columns_that_may_hold_the_labels_are_named_where_none_is_found() -> None:
+    frame = pd.DataFrame({"리뷰": ["x"], "평점": [5], "비고": [None], "": [1]})
+    assert find_examples(read_table(frame), scores=False).unused == ("평점",)
+    assert find_examples(read_table(frame), scores=False, label="평점").unused == ()
+
+
 @pytest.mark.parametrize("option", ["text", "text_pair", "label"])
 def test_a_missing_column_is_named_with_those_that_exist(option: str) -> None:
     with pytest.raises(DataError, match=rf"has no column 'body' \(given as {option}\): it has 'text', 'label'"):

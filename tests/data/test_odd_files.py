@@ -1,6 +1,9 @@
 """Files as spreadsheets, old systems and scripts write them are read as meant, or refused in one line."""
 
+import io
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +24,8 @@ READ = {
     "old_mac.tsv": TABS.replace("\n", "\r").encode(),
     "old_mac.txt": TABS.replace("\n", "\r").encode("utf-16"),
     "blank_lines.csv": ("\n \n" + COMMAS.replace("\n", "\n\n")).encode(),
+    "end_of_file.csv": (COMMAS + "  \n\x1a").encode(),
+    "end_of_file.txt": (TABS + " \n\x1a\n").encode(),
     "blank_lines.tsv": ("\r\n" + TABS.replace("\n", "\r\n")).encode(),
 }
 
@@ -65,6 +70,42 @@ def test_a_header_that_is_too_long_for_a_field_is_one_line(tmp_path: Path) -> No
     (tmp_path / "a.csv").write_text("a" * 200_000 + "\nb\n")
     with pytest.raises(DataError, match=r"^a\.csv, line 1: field larger than field limit"):
         read_table(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("opened", [io.StringIO("text\na\n"), io.BytesIO(b"a"), io.TextIOWrapper(io.BytesIO())])
+def test_an_open_file_is_not_a_list_of_texts(opened: Any) -> None:
+    with opened, pytest.raises(DataError, match=rf"^data is an open file \({type(opened).__name__}\).*pass its path$"):
+        read_table(opened)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "line"),
+    [
+        ("a.csv", "a,1", "text,label"),
+        ("a.csv", "a;1", "text;label"),
+        ("a.tsv", "a\t1", "text<tab>label"),
+        ("a.txt", "a", "text"),
+        ("a.csv", "0|a|1", "text|label|column3"),
+    ],
+)
+def test_the_advice_for_a_file_without_a_header_can_be_followed(tmp_path: Path, name: str, row: str, line: str) -> None:
+    rows = f"{row}\n{row}\n"
+    (tmp_path / name).write_text(rows)
+    with pytest.raises(DataError, match=rf", or put a line such as {re.escape(line)} on top if there is no header$"):
+        find_examples(read_table(tmp_path / name), scores=False)
+    (tmp_path / name).write_text(line.replace("<tab>", "\t") + "\n" + rows)
+    assert len(find_examples(read_table(tmp_path / name), scores=False)) == 2
+
+
+def test_what_is_no_file_gets_no_advice_about_its_header() -> None:
+    with pytest.raises(DataError, match=r"name yours with text= \(--text\)$"):
+        find_examples(read_table([{"title": "a"}]), scores=False)
+
+
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.csv").write_text(COMMAS)
+    assert read_table("~/a.csv").rows == read_table(Path("~/a.csv")).rows == MEANT
 
 
 def test_what_cannot_be_iterated_is_no_data() -> None:

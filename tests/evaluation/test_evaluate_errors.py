@@ -64,3 +64,13 @@ def test_labels_of_one_class_are_noted(tiny_classifier: Any, tiny_tokenizer: Any
     assert report.notes == ("every label is 'LABEL_1': accuracy and macro-F1 are not meaningful",)
     with pytest.raises(DataError, match="changed='all': expected an integer, 0 or more"):
         report.to_text("all")  # type: ignore[arg-type]
+
+
+def test_labels_under_an_unusual_name_are_asked_for(tiny_classifier: Any, tiny_tokenizer: Any) -> None:
+    rows = [{"text": text, "평점": label} for text, label in DATA]
+    report = bp.evaluate(tiny_classifier, rows, baseline=tiny_classifier, tokenizer=tiny_tokenizer)
+    assert [note.code for note in report.notes] == ["note.unused_columns", "note.same_object"]
+    assert "if they are in '평점', name it with label= (--label)" in report.notes[0]
+    with pytest.raises(DataError, match=r"\(its columns: 'text', '평점'\): name their column with label= \(--label\)"):
+        bp.evaluate(tiny_classifier, rows, tokenizer=tiny_tokenizer)
+    assert bp.evaluate(tiny_classifier, rows, label="평점", tokenizer=tiny_tokenizer).notes == ()

@@ -99,3 +99,38 @@ def test_torch_can_take_our_hooks_off_a_tied_tensor() -> None:
     for part in (inside, outside):
         prune.remove(part(model), "weight")
     assert torch.equal(expected, logits(model)) and inside(model).weight is outside(model).weight
+
+
+@pytest.mark.parametrize("part", [inside, outside])
+@pytest.mark.filterwarnings("error")
+def test_a_tensor_whose_pruning_torch_made_permanent_at_one_owner_stays_tied(part: Any) -> None:
+    model = make_model("BertForMaskedLM")
+    bp.apply(model, TENTH)
+    prune.remove(part(model), "weight")
+    expected = logits(model)
+    bp.bake(model)
+    assert torch.equal(expected, logits(model)) and not prune.is_pruned(model)
+    assert inside(model).weight is outside(model).weight
+
+
+def test_a_model_without_values_is_not_baked() -> None:
+    model = make_model("BertForMaskedLM")
+    bp.apply(model, TENTH)
+    model.to("meta")
+    with pytest.raises(bp.BertpruneError) as caught:
+        bp.bake(model)
+    assert caught.value.code == "bake.meta" and prune.is_pruned(model)
+
+
+def test_what_is_pruned_and_baked_in_inference_mode_trains_afterwards() -> None:
+    model = make_model("BertForMaskedLM")
+    with torch.inference_mode():
+        bp.apply(model, TENTH)
+    model(IDS).logits.sum().backward()
+    assert inside(model).weight_orig.grad is not None
+    with torch.inference_mode():
+        bp.bake(model)
+        bp.apply(model, HALF_FLOAT)
+        bp.bake(model)
+    model(IDS).logits.sum().backward()
+    assert inside(model).weight is outside(model).weight

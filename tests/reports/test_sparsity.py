@@ -258,3 +258,21 @@ def test_it_prints_layers_and_roles_in_english_and_korean(tiny, golden):
     golden(
         "report_bert_ko.txt", sparsity(model).to_text({"tensor": "텐서", "outside": "층 바깥", "model": "모델 전체"})
     )
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+@pytest.mark.filterwarnings("ignore:.*torch.ao.quantization")
+@pytest.mark.parametrize("part", [nn.Linear(4, 4), nn.LSTM(4, 4)])
+def test_weights_that_quantisation_has_packed_are_not_left_out(part):
+    held = nn.ModuleDict({"inner": part, "plain": nn.Embedding(3, 4)})
+    quantised = torch.ao.quantization.quantize_dynamic(held, {type(part)}, torch.qint8)
+    with pytest.raises(BertpruneError, match="inner keeps its weights packed"):
+        sparsity(quantised)
+
+
+def test_a_module_with_more_in_its_state_dict_is_counted():
+    class Noted(nn.Linear):
+        def get_extra_state(self):
+            return {"note": 1}
+
+    assert sparsity(Noted(4, 4)).model.size == 20

@@ -1,5 +1,8 @@
 """A run is a pure function of a checkpoint, a recipe and a seed."""
 
+import copy
+import threading
+
 import pytest
 import torch
 from torch.nn.utils import prune as torch_prune
@@ -95,3 +98,64 @@ def test_progress_is_reported_and_can_cancel(checkpoint):
 
     with pytest.raises(InterruptedError):
         bp.prune(checkpoint, HALF, progress=cancel)
+
+
+def test_all_threads_get_one_model(checkpoint):
+    run, together, found = bp.prune(checkpoint, HALF), threading.Barrier(4), []
+
+    def ask():
+        together.wait()
+        found.append((run.model, run.before, run.after))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4 and all(len(set(map(id, ones))) == 1 for ones in zip(*found, strict=True))
+    assert run.built() is found[0][0]
+
+
+def test_what_is_built_in_inference_mode_can_be_trained(tiny_folder):
+    folder = tiny_folder()
+    with torch.inference_mode():
+        run, loaded = bp.prune(folder, HALF), bp.load(folder)
+        models = [run.model, loaded, run.checkpoint.load()]
+    for model in [*models, bp.prune(run.checkpoint, HALF).model]:
+        model(torch.tensor([[1, 2, 3]])).logits.sum().backward()
+        assert all(parameter.grad is not None for parameter in model.classifier.parameters())
+
+
+def test_a_copy_of_a_run_has_a_model_of_its_own(checkpoint):
+    run = bp.prune(checkpoint, HALF)
+    assert copy.deepcopy(run).built() is None
+    with torch.no_grad():
+        run.model.classifier.bias.add_(1)
+    other = copy.deepcopy(run)
+    assert torch.equal(other.model.classifier.bias, run.model.classifier.bias)
+    with torch.no_grad():
+        other.model.classifier.bias.add_(1)
+    assert not torch.equal(other.model.classifier.bias, run.model.classifier.bias)
+    assert other.checkpoint is run.checkpoint and other.report == run.report
+    run.release()
+    assert other.built() is not None
+
+
+LOOKS = {
+    "sparsity": lambda source: bp.sparsity(source).to_dict(),
+    "snapshot": lambda source: bp.snapshot(source).to_dict(),
+    "compare, first": lambda source: bp.compare(source, bp.sparsity(source)).total[0],
+    "compare, second": lambda source: bp.compare(bp.sparsity(source), source).total[1],
+    "compare, both": lambda source: [one.both for one in bp.compare(source, source).tensors],
+    "heatmap": lambda source: [text.get_text() for text in bp.figures.heatmap(source).axes[0].texts],
+    "cells": lambda source: list(bp.figures.cells(bp.figures.heatmap(source), source)),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_whoever_is_given_a_run_looks_at_its_model_as_it_is_now(checkpoint, look):
+    run = bp.prune(checkpoint, bp.Step(method="l1_unstructured", fraction=0.5, select="encoder.layer.0.*"))
+    layers = run.model.bert.encoder.layer
+    torch_prune.random_unstructured(layers[1].attention.self.query, "weight", 0.5)
+    bp.bake(run.model, "encoder.layer.0.attention.self.query")
+    assert LOOKS[look](run) == LOOKS[look](run.model)
