@@ -142,6 +142,10 @@ class MissingTensorsWarning(BertpruneWarning):
     """The checkpoint lacks tensors that its architecture expects; they were initialised from the seed."""
 
 
+class OtherTextsWarning(BertpruneWarning):
+    """A recipe is run on other calibration texts than those that it was made on."""
+
+
 class UntiedWarning(BertpruneWarning):
     """A tied tensor became two, because its owners have different masks."""
 

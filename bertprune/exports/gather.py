@@ -68,7 +68,7 @@ def _of_run(run: PruningRun) -> Contents:
 
     Raises ExportError where the changed model cannot be written.
     """
-    dense, masks = state_of(run.checkpoint.model(run.seed)).dense, _run_masks(run)
+    dense, masks = state_of(run.checkpoint.model(run.seed)).dense | _run_values(run), _run_masks(run)
     computed = Contents(
         checkpoint=run.checkpoint,
         dense=dense,
@@ -168,6 +168,15 @@ def _as_it_is_now(computed: Contents, model: nn.Module) -> Contents:
         record={**record, "history": _by_stored_name(history, model, now.masks)},
         changed=changed,
     )
+
+
+def _run_values(run: PruningRun) -> dict[str, Tensor]:
+    """Return the values of the tensors that were reconstructed, by every name of theirs."""
+    values: dict[str, Tensor] = {}
+    for target in every_target(run.checkpoint.model(run.seed), shared_modules=True):
+        if target.name in run.values:
+            values |= dict.fromkeys((target.name, *target.aliases), run.values[target.name])
+    return values
 
 
 def _run_masks(run: PruningRun) -> dict[str, Tensor]:

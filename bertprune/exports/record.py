@@ -38,6 +38,7 @@ def record_of_run(run: "PruningRun") -> dict[str, Any]:
         "steps": [
             {"step": str(outcome.step), "removed": outcome.removed, "alive_before": outcome.alive_before}
             | {"tensors": [asdict(tensor) for tensor in outcome.tensors]}
+            | ({"reconstructions": [asdict(one) for one in outcome.reconstructions]} if outcome.reconstructions else {})
             for outcome in run.steps
         ],
         "history": history,

@@ -1,6 +1,7 @@
 """Put pruning hooks on a model: the only place, with `bake`, where bertprune changes a user's model."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Literal
 
@@ -51,20 +52,25 @@ def attach(
     masks: Mapping[str, Tensor],
     history: Mapping[str, Sequence[Made]],
     mask_dtype: MaskDtype = "bool",
+    values: Mapping[str, Tensor] | None = None,
     *,
     derive: bool = True,
 ) -> None:
     """Put masks, and the hooks of the steps that made them, on every owner of a model's tensors, in place.
 
-    By target name; the targets that have a history are changed. An owner with a mask of its own keeps that too.
+    By target name; the targets that have a history are changed. An owner with a mask of its own keeps that too. Where
+    there are new `values`, they become a parameter of their own in the old one's place, at every owner.
     `derive=False` leaves the derived tensors (`weight`) to the first forward pass, whose hook makes them anyway: enough
     for a model that is only counted. Everything is made before the first change, so that an error leaves the model
     whole.
     """
     targets, changes = targets_by_name(model), list[Callable[[], None]]()
     for name, made in history.items():
-        with torch.inference_mode(targets[name].parameter.is_inference()):  # what can be trained stays so
-            changes += _changes(targets[name], masks[name].contiguous(), made, mask_dtype, derive)
+        target = targets[name]
+        if values is not None and name in values:
+            target = replace(target, parameter=nn.Parameter(values[name], target.parameter.requires_grad))
+        with torch.inference_mode(target.parameter.is_inference()):  # what can be trained stays so
+            changes += _changes(target, masks[name].contiguous(), made, mask_dtype, derive)
     for change in changes:
         change()
     hook_direct_reads(model)
@@ -104,8 +110,8 @@ def _put(
 ) -> None:
     module, tensor, is_new = owner.module, owner.tensor, owner.mask is None
     hook = _container([*take_off(owner), *new])
+    module.register_parameter(f"{tensor}_orig", parameter)
     if is_new:
-        module.register_parameter(f"{tensor}_orig", parameter)
         del module._parameters[tensor]
     module.register_buffer(f"{tensor}_mask", mask)
     if derived is not None:

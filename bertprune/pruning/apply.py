@@ -1,15 +1,19 @@
 """`bertprune.apply`: prune a model that the user holds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from torch import nn
 
+from ..data.calibration import given_batches
 from ..errors import SelectionError, shortened, shown
 from ..model.given import given_model
 from ..model.hooks import MaskDtype, attach
 from ..model.targets import every_target
 from ..parallel import Progress, check_progress, silent
 from ..recipe import Recipe, RecipeLike
+from .choose import Decision
 from .decide import decide
 from .outcomes import StepOutcome
 from .steps import check_mask_dtype
@@ -22,6 +26,7 @@ def apply(
     *,
     missing: Iterable[str] = (),
     mask_dtype: MaskDtype = "bool",
+    calibration: Iterable[Mapping[str, Any]] | None = None,
     progress: Progress = silent,
 ) -> tuple[StepOutcome, ...]:
     """Prune a model that you hold, in place, as `torch.nn.utils.prune` would leave it.
@@ -35,13 +40,17 @@ def apply(
         seed: Seeds all random choices, from 0 to 2^63 - 1; the global random state is not touched.
         missing: Names of parameters that must not be pruned; each must be there.
         mask_dtype: "bool", or "float" for masks of the weights' dtype, as torch makes them.
+        calibration: For steps whose method reads inputs or gradients, or that reconstruct: batches as the model takes
+            them, mappings of tensors whose first axis is the text, with an `attention_mask` where they are padded. One
+            text in five is held back.
         progress: Called with the share done (0 to 1) and a few words; may raise to cancel.
 
     Returns:
         What each step did, in entries and, for structured methods, in slices.
 
     Raises:
-        RecipeError: The recipe does not fit the model.
+        RecipeError: The recipe does not fit the model, or needs calibration.
+        DataError: The calibration holds something else than batches.
         BertpruneError: The model is none.
 
     Warns:
@@ -60,9 +69,26 @@ def apply(
     model = given_model(model, "bp.apply")
     check_mask_dtype(mask_dtype)
     check_progress(progress)
-    decision = decide(model, Recipe.of(recipe), seed, _protected(model, missing), progress)
-    attach(model, decision.masks, decision.history, mask_dtype)
+    batches = None if calibration is None else given_batches(calibration)
+    decision = decide(model, Recipe.of(recipe), seed, _protected(model, missing), progress, batches)
+    with _new_values(decision):
+        attach(model, decision.masks, decision.history, mask_dtype)
     return tuple(decision.outcomes)
+
+
+@contextmanager
+def _new_values(decision: Decision) -> Iterator[None]:
+    """Give the parameters their new values, in place, so that an optimizer still knows them; back after an error."""
+    changed = {name: decision.targets[name].parameter for name in decision.values}
+    old = {name: parameter.data for name, parameter in changed.items()}
+    for name, parameter in changed.items():
+        parameter.data = decision.values[name]
+    try:
+        yield
+    except BaseException:
+        for name, parameter in changed.items():
+            parameter.data = old[name]
+        raise
 
 
 def _protected(model: nn.Module, names: Iterable[str]) -> frozenset[str]:

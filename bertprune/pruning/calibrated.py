@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from ..data.calibration import Batches
 from ..data.outputs import Output
 from ..errors import RecipeError
+from ..model.bake import bake
 from ..model.copies import copied, twin
 from ..model.families import places
-from ..model.hooks import bake
 from ..model.names import pruned_names
 from ..model.targets import Target
 from ..parallel import Progress

@@ -27,8 +27,8 @@ Choose = Callable[[Tensor, slice], Tensor]
 def solve(weight: Tensor, hessian: Tensor, mask: Tensor) -> Tensor:
     """Return the weights that stay, adjusted to a mask; masked ones are zero.
 
-    Where all rows have the same mask, this is the exact least-squares solution. Elsewhere it is SparseGPT's sweep, which
-    passes the error of each column on to those at its right, brought nearer to least squares by some conjugate
+    Where all rows have the same mask, this is the exact least-squares solution. Elsewhere it is SparseGPT's sweep,
+    which passes the error of each column on to those at its right, brought nearer to least squares by some conjugate
     gradients: exact for matrices of few columns, and never worse than the sweep.
     """
     if bool((mask == mask[:1]).all()):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
+from ..errors import Note
 from ..model.copies import copied, twin
 from ..model.diff import SnapshotDiff, diff
 from ..model.hooks import MaskDtype, attach
@@ -24,7 +25,9 @@ from ..pruning.steps import check_mask_dtype, check_seed
 from ..recipe import Recipe, RecipeLike
 from ..reports.sparsity import SparsityReport, sparsity
 from ..step import Step
+from .calibrate import calibrate
 from .script import script
+from .spill import SpilledValues
 
 
 def preview(
@@ -70,17 +73,20 @@ def prune(
     seed: int = 0,
     *,
     mask_dtype: MaskDtype = "bool",
+    calibration: Any = None,
     progress: Progress = silent,
 ) -> "PruningRun":
     """Prune a checkpoint by a recipe; the checkpoint and the global random state stay as they are.
 
-    The same checkpoint, recipe and seed give the same masks.
+    The same checkpoint, recipe and seed, and the same calibration texts where a step reads them, give the same masks.
 
     Args:
         checkpoint: A `Checkpoint`, or what `Checkpoint.open` accepts: a name, a path or a Hub id.
         recipe: A `Recipe`, or whatever `Recipe.of` takes for one: a step, a list of steps, plain data, a file's path.
         seed: An integer that seeds all random choices, from 0 to 2^63 - 1.
         mask_dtype: The dtype of the masks on `run.model`: "bool", or "float" as torch makes them.
+        calibration: Texts for steps whose method reads inputs or gradients, or that reconstruct: a list of texts or of
+            pairs, a table or a file of them, or a `Calibration`; some hundreds, unlabelled. The demos bring their own.
         progress: A function called with the share done (0 to 1) and a few words; it may raise to cancel.
 
     Returns:
@@ -88,11 +94,13 @@ def prune(
 
     Raises:
         CheckpointError: The checkpoint cannot be opened or read.
-        RecipeError: The recipe does not fit it.
+        RecipeError: The recipe does not fit it, or needs calibration texts.
+        DataError: The calibration texts cannot be read.
 
     Warns:
         MissingTensorsWarning: The checkpoint, opened here, lacks tensors that its architecture expects.
         NoEffectWarning: A step pruned nothing.
+        OtherTextsWarning: The recipe says on which texts it was made, and these are others.
 
     Example:
         >>> import bertprune as bp
@@ -106,22 +114,42 @@ def prune(
     check_progress(progress)
     progress(0.0, f"loading {opened.name}")
     pristine = opened.model(seed, lambda share, words: progress(0.1 * share, words))
-    decision = decide(pristine, recipe, seed, opened.missing, lambda share, words: progress(0.1 + 0.7 * share, words))
+    texts = calibrate(opened, pristine, recipe, calibration, seed)
+    decision = decide(
+        pristine,
+        recipe,
+        seed,
+        opened.missing,
+        lambda share, words: progress(0.1 + 0.7 * share, words),
+        texts.batches,
+        texts.output,
+    )
     progress(0.8, "counting")
     counted = twin(pristine)
-    attach(counted, decision.masks, decision.history, mask_dtype, derive=False)
+    attach(counted, decision.masks, decision.history, mask_dtype, decision.values, derive=False)
     run = PruningRun(
         checkpoint=opened,
-        recipe=recipe,
+        recipe=recipe.model_copy(update={"calibration": texts.record}),
         seed=seed,
         steps=tuple(decision.outcomes),
         report=sparsity(counted),
         history={name: tuple(steps) for name, steps in decision.history.items()},
         mask_dtype=mask_dtype,
         masks=PackedMasks(decision.masks),
+        values=SpilledValues(_as_stored(decision.values, opened)),
+        notes=texts.notes,
     )
     progress(1.0, "done")
     return run
+
+
+def _as_stored(values: dict[str, Tensor], checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Round new values to what the checkpoint's files hold, so that what is measured is what leaves."""
+    for name, value in values.items():
+        stored: torch.dtype = getattr(torch, checkpoint.source_dtype(name))
+        if stored in (torch.float16, torch.bfloat16):
+            values[name] = value.to(stored).to(value.dtype)
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +222,10 @@ class PruningRun:
     mask_dtype: MaskDtype
     masks: PackedMasks = field(repr=False)
     """The masks by target name: bool, True is alive; each is unpacked when it is asked for."""
+    values: SpilledValues = field(repr=False, default_factory=lambda: SpilledValues({}))
+    """The new values of the tensors that were reconstructed, by target name, the masked ones included."""
+    notes: tuple[Note, ...] = ()
+    """What to know of the calibration texts, such as the prompt before each of them."""
     _model: nn.Module | None = field(default=None, repr=False)
     _snapshots: dict[str, Snapshot] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -212,7 +244,7 @@ class PruningRun:
         with self._lock:
             if "after" not in self._snapshots:
                 pruned = twin(self.checkpoint.model(self.seed))
-                attach(pruned, self.masks, self.history, self.mask_dtype)
+                attach(pruned, self.masks, self.history, self.mask_dtype, self.values)
                 self._snapshots["after"] = snapshot(pruned)
             return self._snapshots["after"]
 
@@ -230,7 +262,7 @@ class PruningRun:
         with self._lock:
             if self._model is None:
                 model = self.checkpoint.load(self.seed)
-                attach(model, self.masks, self.history, self.mask_dtype)
+                attach(model, self.masks, self.history, self.mask_dtype, self.values)
                 self._model = model
             return self._model
 

@@ -1,5 +1,6 @@
 """New weights of a run on disk: as many bytes as the model has would not leave room for many runs."""
 
+import os
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
@@ -21,8 +22,8 @@ class SpilledValues(Mapping[str, Tensor]):
             handle, name = tempfile.mkstemp(prefix="bertprune-", suffix=".safetensors")
             self._path = Path(name)
             weakref.finalize(self, _remove, self._path)
-            with open(handle, "wb"):
-                save_file({name: tensor.contiguous() for name, tensor in values.items()}, name)
+            os.close(handle)
+            save_file({name: tensor.contiguous() for name, tensor in values.items()}, name)
         values.clear()
 
     def __getitem__(self, name: str) -> Tensor:

@@ -1,7 +1,6 @@
 """Granularity: which entries are pruned together. Each file is one; `groups.py` says what a granularity does."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from ...step import Kind
 from .coupled import CoupledGranularity, CoupledUnit
