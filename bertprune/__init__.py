@@ -13,6 +13,7 @@ from .version import __version__ as __version__
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint as Checkpoint
     from .checkpoint.load import load as load
+    from .data.calibration import Calibration as Calibration
     from .errors import BertpruneError as BertpruneError
     from .errors import NoEffectWarning as NoEffectWarning
     from .errors import TooLargeError as TooLargeError
@@ -47,6 +48,7 @@ _HOMES = {
     "selection": ("Selection",),
     "checkpoint": ("Checkpoint",),
     "checkpoint.load": ("load",),
+    "data.calibration": ("Calibration",),
     "model.tree": ("ModuleNode", "tree"),
     "model.snapshot": ("Snapshot", "snapshot"),
     "reports.sparsity": ("SparsityReport", "sparsity"),

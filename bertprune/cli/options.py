@@ -11,7 +11,7 @@ import typer
 from ..errors import RecipeError
 from ..recipe import Recipe
 from ..selection import Selection
-from ..step import Step
+from ..step import Step, parse_granularity
 from .values import parse_count, parse_fraction, parse_layers, parse_names, parse_options, parse_path, parse_source
 
 CheckpointName = Annotated[
@@ -25,6 +25,18 @@ Revision = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="The random seed.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+CalibrationFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibrate",
+        metavar="FILE",
+        help="Texts for methods that read them, and for --reconstruct: .csv, .tsv, .jsonl or .txt.",
+        show_default=False,
+        parser=parse_path,
+    ),
+]
+CalibrationCount = Annotated[int, typer.Option("--calibration-count", help="How many of the texts are drawn.")]
+CalibrationLength = Annotated[int, typer.Option("--calibration-length", help="Tokens after which texts are cut.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export in the same place.")]
 MethodFiles = Annotated[
     list[Path] | None,
@@ -67,9 +79,12 @@ def with_recipe_flags(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
+_PANEL = "A step, or --recipe"
+_PLAIN = ("method", "fraction", "count", "scope", "granularity", "reconstruct")
+
+
 def _flag(name: str, text: str, metavar: str, **more: Any) -> Any:
-    panel = "A step, or --recipe"
-    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=panel, show_default=False, **more)
+    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=_PANEL, show_default=False, **more)
 
 
 def build_recipe(
@@ -82,8 +97,18 @@ def build_recipe(
         str | None, _flag("--count", "How many to prune: entries, or slices for structured methods.", "N")
     ] = None,
     scope: Annotated[
-        str | None, _flag("--scope", "Rank each tensor by itself (default), or all together.", "local|global")
+        str | None,
+        _flag(
+            "--scope", "Rank each tensor or layer by itself (default), each row, or all together.", "local|row|global"
+        ),
     ] = None,
+    granularity: Annotated[
+        str | None,
+        _flag("--granularity", "What goes together: element, row, column, 2:4, block:4x4, neuron, head.", "NAME"),
+    ] = None,
+    reconstruct: Annotated[
+        bool, typer.Option("--reconstruct", help="Adjust what stays on the calibration texts.", rich_help_panel=_PANEL)
+    ] = False,
     role: Annotated[_Texts, _flag("--role", "Parts such as attention.query,attention.key.", "NAMES")] = None,
     layer: Annotated[_Texts, _flag("--layer", "Encoder layers from zero, such as 0,2-4.", "NUMBERS")] = None,
     type_: Annotated[_Texts, _flag("--type", "Class names such as Linear,Embedding.", "NAMES")] = None,
@@ -100,6 +125,8 @@ def build_recipe(
         "--fraction": parse_fraction(fraction),
         "--count": parse_count(count),
         "--scope": scope,
+        "--granularity": granularity,
+        "--reconstruct": reconstruct,
         "--role": parse_names(role or (), "--role"),
         "--layer": parse_layers(layer or ()),
         "--type": parse_names(type_ or (), "--type"),
@@ -108,7 +135,7 @@ def build_recipe(
         "--tensor": tensor,
         "--option": parse_options(option or ()),
     }
-    given = {flag: value for flag, value in flags.items() if value not in (None, (), {})}
+    given = {flag: value for flag, value in flags.items() if value not in (None, (), {}, False)}
     if recipe is None:
         return Recipe(steps=(_build_step(given),)) if given else None
     if given:
@@ -129,13 +156,14 @@ def _build_step(given: dict[str, Any]) -> Step:
     if "--method" not in given:
         sentence = "{flag}: a step needs --method NAME; `bertprune methods` lists them"
         raise RecipeError(sentence, code="cli.no_method", flag=next(iter(given)))
-    if ("--fraction" in given) == ("--count" in given):
+    pattern = parse_granularity(given.get("--granularity", "")) or ("element", ())
+    if pattern[0] != "pattern" and ("--fraction" in given) == ("--count" in given):
         sentence = "the step's amount: give either --fraction (0 < f <= 1) or --count (1 or more), and not both"
         raise RecipeError(sentence, code="cli.amount")
     places = {"--role": "roles", "--layer": "layers", "--type": "types"}
     places |= {name: name[2:] for name in ("--include", "--exclude", "--tensor")}
     select = Selection(**{field: given[flag] for flag, field in places.items() if flag in given})
-    rest = {name: given["--" + name] for name in ("method", "fraction", "count", "scope") if "--" + name in given}
+    rest = {name: given["--" + name] for name in _PLAIN if "--" + name in given}
     return Step(select=select, options=given.get("--option", {}), **rest)
 
 

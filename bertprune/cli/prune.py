@@ -10,7 +10,18 @@ import bertprune as bp
 from ..errors import ExportError
 from ..recipe import Recipe
 from .console import Table, byte_size, percent, print_json, print_script, progress_bar
-from .options import CheckpointName, Json, Overwrite, Revision, Seed, require, with_recipe_flags
+from .options import (
+    CalibrationCount,
+    CalibrationFile,
+    CalibrationLength,
+    CheckpointName,
+    Json,
+    Overwrite,
+    Revision,
+    Seed,
+    require,
+    with_recipe_flags,
+)
 from .values import parse_path, parse_source
 
 if TYPE_CHECKING:
@@ -39,6 +50,8 @@ def preview(source: CheckpointName, recipe: Recipe | None, json: Json = False, r
         for at, step in enumerate(found.steps, 1)
     ]
     Table.of(("", *columns), rows, numbers=columns[1:]).print()
+    if any(step.needs_texts for step in found.steps):
+        print("needs calibration texts: give prune --calibrate FILE (the demos bring their own)")
 
 
 @with_recipe_flags
@@ -52,6 +65,9 @@ def prune(
     seed: Seed = 0,
     form: FormName = "baked",
     overwrite: Overwrite = False,
+    calibrate: CalibrationFile = None,
+    calibration_count: CalibrationCount = 512,
+    calibration_length: CalibrationLength = 128,
     as_python: Annotated[
         bool, typer.Option("--as-python", help="Print a script that does the same; --out is then optional.")
     ] = False,
@@ -72,7 +88,10 @@ def prune(
         if out is not None:
             check_target(out, overwrite, checkpoint.paths)  # before the long work
         half = 0.5 if out else 1.0
-        run = bp.prune(checkpoint, recipe, seed, progress=lambda share, text: progress(half * share, text))
+        texts = None if calibrate is None else bp.Calibration(calibrate, calibration_count, calibration_length)
+        run = bp.prune(
+            checkpoint, recipe, seed, calibration=texts, progress=lambda share, text: progress(half * share, text)
+        )
         result = None
         if out is not None:
             result = bp.export(run, out, kind, overwrite, lambda share, text: progress(half + half * share, text))

@@ -23,6 +23,8 @@ class StepPreview:
     """Entries in those tensors."""
     removed: Range
     """The least and the most entries that would be pruned; equal where the count is certain."""
+    needs_texts: bool = False
+    """Whether pruning needs calibration texts."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def preview_recipe(model: nn.Module, recipe: Recipe, missing: frozenset[str] = f
         totals = {others: total for others, total in totals.items() if touched.isdisjoint(name for name, _ in others)}
         totals[together] = (alive[0] - removed[1], alive[1] - removed[0])
         weights = sum(math.prod(target.shape) for target in matched.targets)
-        previews.append(StepPreview(matched.step, names, weights, removed))
+        previews.append(StepPreview(matched.step, names, weights, removed, matched.needs_texts))
     return Preview(tuple(previews))
 
 

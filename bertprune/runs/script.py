@@ -30,12 +30,14 @@ _OURS = """\
 import bertprune as bp
 
 CHECKPOINT = {checkpoint!r}  # a name, a folder or a Hub id
-
+{texts}
 recipe = bp.Recipe.from_yaml('''
 {recipe}''')
-run = bp.prune(CHECKPOINT, recipe, seed={seed})
+run = bp.prune(CHECKPOINT, recipe, seed={seed}{calibration})
 model = run.model
 """
+
+_TEXTS = "TEXTS = 'path/to/texts.csv'  # the calibration texts\n"
 
 
 def script(checkpoint: Checkpoint, recipe: Recipe, seed: int, ours: bool = False) -> str:
@@ -49,7 +51,14 @@ def script(checkpoint: Checkpoint, recipe: Recipe, seed: int, ours: bool = False
     reason = pruned or next(filter(None, map(_why_not_torch, steps)), None)
     if ours or reason:
         comment = "" if ours else f"# In bertprune rather than plain torch: {reason}.\n"
-        return comment + _OURS.format(checkpoint=_our_name(checkpoint), recipe=recipe.to_yaml(), seed=seed)
+        texts = any(step.needs_texts for step in steps) and checkpoint.name not in EMBEDDED
+        return comment + _OURS.format(
+            checkpoint=_our_name(checkpoint),
+            recipe=recipe.to_yaml(),
+            seed=seed,
+            texts=_TEXTS if texts else "",
+            calibration=", calibration=TEXTS" if texts else "",
+        )
     ties = "" if all(step.method.draws for step in steps) else _TIES
     return "\n".join([_head(checkpoint, seed) + ties, *(_torch_step(at, step) for at, step in enumerate(steps, 1))])
 
@@ -77,8 +86,12 @@ _TORCH_SCOPES = {"element": ("local", "global"), "slice": ("local",)}
 
 def _why_not_torch(matched: MatchedStep) -> str | None:
     """Return why plain torch cannot do a step, or None where it can."""
-    if not matched.method.built_in or matched.method.name not in TORCH_METHODS:
+    if not matched.method.built_in:
         return f"{matched.method.name} is a method of your own, which a script must register first"
+    if matched.method.name not in TORCH_METHODS:
+        return f"torch has no method {matched.method.name}"
+    if matched.step.reconstruct:
+        return "torch does not adjust what stays"
     if matched.step.scope not in _TORCH_SCOPES.get(matched.method.removes, ()):
         return f"torch does not rank {matched.method.removes}s in scope {matched.step.scope}"
     if any(target.role for target in matched.targets):
