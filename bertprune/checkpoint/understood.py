@@ -22,7 +22,7 @@ _WRAPPERS = ("module.", "_orig_mod.", "model.", "base_model.")
 def check_layout(layout: "Layout", tensors: tuple[TensorFact, ...], name: str) -> None:
     """Refuse files that do not hold the layers that the config asks for; raises CheckpointError."""
     check_parameters(layout.skeleton, tensors, name)
-    if not layout.stored_as:
+    if not layout.homes:
         raise _nothing_of(type(layout.skeleton).__name__, tensors, name)
     lost = [key for key in sorted(layout.missing) if _is_in_layer(key, layout.skeleton)]
     strange = [key for key in layout.unexpected if _NUMBERED.search(key)]

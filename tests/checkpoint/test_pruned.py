@@ -218,6 +218,36 @@ def test_masks_of_one_owner_of_a_tied_tensor_are_refused(tmp_path: Path, refused
     assert refused(lambda: bp.load(folder)).code == "checkpoint.tied_masks"
 
 
+def test_a_mask_on_a_tied_tensor_that_is_stored_once_is_refused(tmp_path: Path, refused: Any) -> None:
+    by_torch = make_model("BertForMaskedLM")
+    prune.l1_unstructured(by_torch.bert.embeddings.word_embeddings, "weight", 0.5)
+    plain = saved(tmp_path / "plain", make_model("BertForMaskedLM"))
+    run = bp.prune(plain, bp.Step(method="l1_unstructured", fraction=0.5, select="*.word_embeddings"))
+    for number, model in enumerate((by_torch, run.model)):
+        error = refused(saved(tmp_path / str(number), model))
+        assert error.code == "checkpoint.tied_mask_stored_once" and "like=checkpoint" in str(error)
+        bp.export(model, tmp_path / f"{number} baked", like=plain)
+        ids = torch.tensor([[1, 2, 3]])
+        assert torch.equal(bp.load(tmp_path / f"{number} baked")(ids).logits, model(ids).logits)
+
+
+@pytest.mark.parametrize("by_torch", [True, False])
+def test_masks_have_the_names_that_transformers_gives_their_tensors(tmp_path: Path, by_torch: bool) -> None:
+    model = make_model("NomicBertModel")
+    if by_torch:
+        for module in model.modules():
+            if isinstance(module, torch.nn.Linear):
+                prune.l1_unstructured(module, "weight", 0.5)
+    else:
+        model = bp.prune(saved(tmp_path / "plain", model), HALF).model
+    folder = saved(tmp_path / "renamed", model)
+    assert "encoder.layers.0.attn.Wqkv.weight_mask" in stored(folder)  # three of them in one, as in the Hub's files
+    state_equal(model, back := bp.load(folder))
+    bp.export(folder, tmp_path / "masked", "masked")
+    state_equal(back, bp.load(tmp_path / "masked"))
+    state_equal(model, bp.load(saved(tmp_path / "again", back)))
+
+
 def test_a_folder_with_both_forms_is_unclear(tmp_path: Path, refused: Any) -> None:
     folder = saved(tmp_path / "both", make_model("BertModel"))
     (folder / "masked.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
