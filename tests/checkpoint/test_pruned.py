@@ -149,16 +149,6 @@ def test_masks_find_their_tensors_with_and_without_the_prefix_of_a_base_model(tm
             state_equal(base, bp.load(folder).base_model)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "base_model.model."])
-def test_a_wrapped_model_is_refused_with_the_way_out(tmp_path: Path, refused: Any, prefix: str) -> None:
-    folder = torch_file(tmp_path / "source", make_model("BertModel"))
-    state = torch.load(folder / "pytorch_model.bin")
-    torch.save({f"{prefix}bert.{name}": value for name, value in state.items()}, folder / "pytorch_model.bin")
-    error = refused(folder)
-    assert error.code == "checkpoint.wrapped_model"
-    assert f"{prefix}bert.embeddings.word_embeddings.weight" in str(error) and "model.module of" in str(error)
-
-
 def _drop(name: str) -> Callable[[dict[str, Any]], Any]:
     return lambda tensors: tensors.pop(f"{KEY}.{name}")
 
@@ -186,14 +176,6 @@ def test_what_is_unclear_is_refused(tmp_path: Path, refused: Any, damage: Any, c
     damage(tensors)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     assert refused(lambda: bp.load(folder)).code == (code or "checkpoint.mask_of_nothing")
-
-
-def test_layers_in_an_unknown_form_are_not_filled_up_at_random(tmp_path: Path, refused: Any) -> None:
-    folder = saved(tmp_path / "source", make_model("BertModel"))
-    tensors = {name.replace("query", "q_proj"): value for name, value in stored(folder).items()}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    error = refused(folder)
-    assert error.code == "checkpoint.layers_not_understood" and "q_proj" in str(error)
 
 
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside its base"])
