@@ -14,7 +14,7 @@ import yaml
 from pydantic import BeforeValidator, Field
 
 from .errors import RecipeError, kind_of, shortened
-from .files import check_regular, name_of
+from .files import check_regular, from_home, name_of
 from .safe_yaml import MAX_BYTES, Dumper, from_json, from_yaml
 from .selection import as_tuple
 from .step import Step
@@ -234,6 +234,7 @@ class Recipe(FrozenModel):
             >>> bp.Recipe(steps=[bp.Step(method="l1_unstructured", fraction=0.2)]).save("recipe.json")
         """
         path = _path(path)
+        check_regular(path, RecipeError)
         text = self.to_json() if path.suffix == ".json" else self.to_yaml()
         try:
             path.write_text(text, encoding="utf-8")
@@ -253,7 +254,7 @@ RecipeLike = Recipe | Step | Sequence[Step | Mapping[str, Any]] | Mapping[str, A
 def _path(given: Any) -> Path:
     if not isinstance(given, str | Path):
         raise RecipeError("a recipe's file is named by a path, not {kind}", code="recipe.path", kind=kind_of(given))
-    return Path(given)
+    return from_home(given, RecipeError)
 
 
 def _reason(error: Exception) -> str:

@@ -18,6 +18,7 @@ MAX_DEPTH = 16
 """Levels of nesting; parsing stops where YAML gets deeper."""
 _DECIMAL = Message("a plain decimal number", code="yaml.decimal")
 _WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false", "none": "null", "~": "null"}
+_BASES = ("x", "o", "b")
 _LONG_NUMBER = Message("a number has more than 64 bits; the limit is 64", code="yaml.long_number")
 
 
@@ -27,7 +28,9 @@ def from_json(text: str) -> Any:
     try:
         return _refuse_long_numbers(json.loads(text, object_pairs_hook=_once))
     except (ValueError, RecursionError) as error:
-        raise RecipeError("the recipe is not valid JSON: {reason}", code="recipe.json", reason=_reason(error)) from None
+        raise RecipeError(
+            "the recipe is not valid JSON: {reason}", code="recipe.json", reason=_reason(error, text)
+        ) from None
 
 
 def from_yaml(text: str) -> Any:
@@ -36,7 +39,9 @@ def from_yaml(text: str) -> Any:
     try:
         return _refuse_long_numbers(yaml.load(text, Loader=_Strict))
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        raise RecipeError("the recipe is not valid YAML: {reason}", code="recipe.yaml", reason=_reason(error)) from None
+        raise RecipeError(
+            "the recipe is not valid YAML: {reason}", code="recipe.yaml", reason=_reason(error, text)
+        ) from None
 
 
 def _once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
@@ -61,12 +66,13 @@ def plainer(text: str) -> str | Message | None:
         return _DECIMAL
     digits = text.replace("_", "")
     sign, bare = digits[: -len(digits.lstrip("+-"))], digits.lstrip("+-")
-    return sign + (str(int(bare, 0)) if bare[1:2].isalpha() else bare.lstrip("0") or "0")
+    return sign + (str(int(bare, 0)) if bare[1:2].lower() in _BASES else re.sub(r"^0+(?=\d)", "", bare))
 
 
 _UNCLEAR = re.compile(
     r"""( (?i: yes | no | on | off | none ) | ~
-    | [-+]? ( 0\d+ | 0[xX][\da-fA-F_]+ | 0[oO][0-7_]+ | 0[bB][01_]+ | \d[\d_]* (:[0-5]?\d)+ (\.[\d_]*)?
+    | [-+]? ( 0\d+ | 0[xX]_*[\da-fA-F][\da-fA-F_]* | 0[oO]_*[0-7][0-7_]* | 0[bB]_*[01][01_]*
+            | \d[\d_]* (:[0-5]?\d)+ (\.[\d_]*)?
             | \d+_[\d_]* (\.[\d_]*)? ([eE][-+]?\d+)? )
     )\Z""",
     re.ASCII | re.VERBOSE,
@@ -101,10 +107,15 @@ class _Strict(yaml.SafeLoader):  # type: ignore[misc]
                     code="yaml.depth", most=MAX_DEPTH, line=line,
                 )
             )  # fmt: skip
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        if isinstance(event, yaml.AliasEvent):
             raise ValueError(
-                Message("anchors and aliases are not allowed (line {line})", code="yaml.anchor", line=line)
-            )
+                Message(
+                    "aliases are not allowed (line {line}); put a glob in quotes: {glob!r}",
+                    code="yaml.alias", line=line, glob=shortened(f"*{event.anchor}"),
+                )
+            )  # fmt: skip
+        if getattr(event, "anchor", None):
+            raise ValueError(Message("anchors are not allowed (line {line})", code="yaml.anchor", line=line))
         if getattr(event, "tag", None):
             raise ValueError(Message("tags are not allowed (line {line})", code="yaml.tag", line=line))
         return event
@@ -157,16 +168,30 @@ def _check_length(text: Any) -> None:
         )
 
 
-def _reason(error: Exception) -> str | Message:
+def _reason(error: Exception, text: str) -> str | Message:
     """Describe a parse error in one line; PyYAML does so in several, and calls the text "<unicode string>"."""
     if error.args and isinstance(error.args[0], Message):
         return error.args[0]
     if "integer string conversion" in str(error):  # Python's own limit, of thousands of digits
         return _LONG_NUMBER
     mark = getattr(error, "problem_mark", None)
-    if mark is not None:
-        return Message(
-            "line {line}, column {column}: {reason}",
-            code="yaml.syntax", line=mark.line + 1, column=mark.column + 1, reason=getattr(error, "problem", ""),
-        )  # fmt: skip
-    return " ".join(str(error).split()).replace(' in "<unicode string>"', "")
+    if mark is None:
+        return " ".join(str(error).split()).replace(' in "<unicode string>"', "")
+    syntax = Message(
+        "line {line}, column {column}: {reason}",
+        code="yaml.syntax", line=mark.line + 1, column=mark.column + 1, reason=getattr(error, "problem", ""),
+    )  # fmt: skip
+    glob = _glob_without_quotes(text.split("\n")[mark.line : mark.line + 1])
+    if glob is None:
+        return syntax
+    return Message("{error}; put a glob in quotes: {glob!r}", code="yaml.glob", error=syntax, glob=shortened(glob))
+
+
+def _glob_without_quotes(lines: list[str]) -> str | None:
+    """Find what may be meant as a glob in lines of YAML, where `*` and `{` begin something else."""
+    bare = _QUOTED.sub(" ", " ".join(lines))
+    return next((glob for glob in _GLOB.findall(bare) if "*" in glob or "{" in glob), None)
+
+
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_GLOB = re.compile(r"(?:[\w.*?]|\{[\w,.*]*\})+")

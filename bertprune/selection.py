@@ -1,11 +1,12 @@
 """Selections: which tensors of a model a step prunes."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictStr
 
 from .errors import Message, shortened
-from .validation import FrozenModel
+from .validation import FrozenModel, as_integer
 
 Role = Literal[
     "embeddings.word",
@@ -24,14 +25,34 @@ Role = Literal[
 
 
 def as_tuple(value: Any) -> Any:
-    """Convert a single one to a tuple of one."""
-    if isinstance(value, str | int | FrozenModel) and not isinstance(value, bool):
-        return (value,)
-    return tuple(value) if isinstance(value, list) else value
+    """Convert a single one to a tuple of one, and other lists to a tuple; a class is named instead."""
+    value = value.tolist() if hasattr(value, "tolist") else value  # NumPy's
+    value = tuple(value) if isinstance(value, list | tuple | range) else value
+    for one in value if isinstance(value, tuple) else (value,):
+        if isinstance(one, type):
+            raise ValueError(
+                Message("should be a name such as {name!r}, not a class", code="field.class", name=one.__name__)
+            )
+    return (value,) if isinstance(value, str | int | FrozenModel) else value
 
 
+def _as_layers(value: Any) -> Any:
+    """Convert layers as `as_tuple` does; ranges as in the shell are refused with the list to write."""
+    if isinstance(value, str) and _RANGES.fullmatch(value):
+        ranges = [part.split("-") for part in value.replace(" ", "").split(",")]
+        numbers = [number for ends in ranges for number in range(int(ends[0]), int(ends[-1]) + 1)]
+        raise ValueError(
+            Message(
+                "should be a list of integers: write {numbers} for {given!r}",
+                code="field.layer_range", numbers=str(numbers), given=value,
+            )
+        )  # fmt: skip
+    return as_tuple(value)
+
+
+_RANGES = re.compile(r"\s*\d{1,2}(\s*-\s*\d{1,2})?(\s*,\s*\d{1,2}(\s*-\s*\d{1,2})?)*\s*", re.ASCII)
 Names = Annotated[tuple[StrictStr, ...], BeforeValidator(as_tuple)]
-LayerNumber = Annotated[int, Field(strict=True, ge=0)]
+LayerNumber = Annotated[int, Field(strict=True, ge=0), BeforeValidator(as_integer)]
 
 
 class Selection(FrozenModel):
@@ -47,7 +68,7 @@ class Selection(FrozenModel):
 
     roles: Annotated[tuple[Role, ...], BeforeValidator(as_tuple)] = ()
     """Parts of the encoder, such as `attention.query`, known for the encoder families that the README lists."""
-    layers: Annotated[tuple[LayerNumber, ...], BeforeValidator(as_tuple)] = ()
+    layers: Annotated[tuple[LayerNumber, ...], BeforeValidator(_as_layers)] = ()
     """Encoder layers, counted from zero."""
     types: Names = ()
     """Class names of modules, such as `Linear`."""

@@ -1,7 +1,8 @@
 """Frozen data models that report what is wrong with their input in one line."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
+from operator import index
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -9,8 +10,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from .errors import Message, RecipeError, shortened, shown
 
 _MOST_PROBLEMS = 8  # in one message
-_OWN_WORDS = {"extra_forbidden": "is not a field", "missing": "is missing"}
+_OWN_WORDS = {
+    "dict_type": "should be a mapping of names to values",
+    "extra_forbidden": "is not a field",
+    "mapping_type": "should be a mapping of names to values",
+    "missing": "is missing",
+    "model_type": "should be a mapping of names to values",
+    "string_too_short": "should not be empty",
+    "tuple_type": "should be a list",
+}
 """What we say instead of pydantic, by the type of the problem."""
+_PLAIN_VALUE = Message("should be a number, a text, true, false or null", code="field.plain_value")
+_CHOICES = ("bool", "int", "float", "str", "none")
+"""How pydantic names the types that an option may have."""
 
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
@@ -53,13 +65,15 @@ def describe_problem(detail: Mapping[str, Any]) -> Message:
     if isinstance(message := getattr(detail.get("ctx", {}).get("error"), "args", (None,))[0], Message):
         return message  # one of our own validators raised ValueError(Message(…))
     context = {key: value for key, value in detail.get("ctx", {}).items() if isinstance(value, str | int | float)}
+    if "expected" in context:
+        context["expected"] = str(context["expected"]).replace(" or ", ", ")  # a list in any language
     text = _OWN_WORDS.get(detail["type"], detail["msg"].removeprefix("Input "))
     return Message("{text}", code=f"field.{detail['type']}", text=text, **context)
 
 
 def _in_one_line(model: str, error: ValidationError) -> RecipeError:
     """Convert pydantic's report to one line: where, what is wrong, what was given."""
-    details = error.errors(include_url=False)
+    details = _one_for_each_value(error.errors(include_url=False))
     problems = {str(problem): problem for problem in map(_located, details[:_MOST_PROBLEMS])}
     if len(details) > _MOST_PROBLEMS:
         more = Message("and {more} more", code="recipe.more_problems", more=len(details) - _MOST_PROBLEMS)
@@ -70,13 +84,45 @@ def _in_one_line(model: str, error: ValidationError) -> RecipeError:
     return RecipeError("{model}: {problem}", code="recipe.invalid", model=model.lower(), problem=joined)
 
 
+def _one_for_each_value(details: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Keep one problem of a value that may have several types, for each of which pydantic has one."""
+    kept: dict[Any, Mapping[str, Any]] = {}
+    for detail in details:
+        one = detail
+        if detail["loc"][-1:] and detail["loc"][-1] in _CHOICES and "options" in detail["loc"][:-1]:
+            one = {**detail, "loc": detail["loc"][:-1], "type": "other", "ctx": {"error": ValueError(_PLAIN_VALUE)}}
+        kept.setdefault((one["loc"], one["type"]), one)
+    return list(kept.values())
+
+
 def _located(detail: Mapping[str, Any]) -> Message:
     """Describe a problem with its location and the given value."""
-    steps = (str(p) if isinstance(p, int) or p.isidentifier() else shortened(repr(p)) for p in detail["loc"])
-    where, problem = ".".join(steps)[:200], describe_problem(detail)
+    where, problem = _place(detail["loc"]), describe_problem(detail)
     if where:
         problem = Message("{where}: {problem}", code="recipe.field", where=where, problem=problem)
     if detail["type"] in ("missing", "value_error"):
         return problem
     given = shown(detail["input"])
     return Message("{problem} (got {given})", code="recipe.given", problem=problem, given=given)
+
+
+def _place(loc: Sequence[str | int]) -> str | Message:
+    """Name a location: steps are counted from one, as everywhere, and items of other lists are told by their value."""
+    named = [part for part in loc if not isinstance(part, int)]
+    field = ".".join(part if part.isidentifier() else shortened(repr(part)) for part in named)[:200]
+    if loc[:1] != ("steps",) or len(loc) < 2:
+        return field
+    step = Message("step {step}", code="place.step", step=int(loc[1]) + 1)
+    if len(named) == 1:
+        return step
+    return Message("{step}, {field}", code="recipe.step_field", step=step, field=field.removeprefix("steps."))
+
+
+def as_integer(value: Any) -> Any:
+    """Convert what Python can count with, such as NumPy's integers, to an int; leave everything else to be refused."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        return value
+    try:
+        return index(value)
+    except TypeError:  # an array of several
+        return value

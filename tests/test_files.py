@@ -67,6 +67,18 @@ def test_what_is_no_regular_file_is_named_and_not_waited_for(reader: str, kind: 
     assert str(caught.value) == f"{name} is {words}: expected a regular file"
 
 
+@pytest.mark.timeout(20)  # so does a writer
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_regular_file_is_not_written_to(kind: str, tmp_path: Path) -> None:
+    make, words = KINDS[kind]
+    make(tmp_path / "recipe.yaml")
+    with pytest.raises(bp.BertpruneError, match=f"^recipe.yaml is {words}: expected a regular file$"):
+        bp.Recipe().save(tmp_path / "recipe.yaml")
+    if kind != "folder":
+        with pytest.raises(bp.BertpruneError, match=r"recipe\.yaml"):
+            check_target(tmp_path / "recipe.yaml", overwrite=True)
+
+
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("suffix", [".safetensors", ".bin", ".pt"])
 def test_a_weight_file_that_is_a_pipe_is_refused(suffix: str, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,11 +119,16 @@ def test_recipes_are_frozen() -> None:
         ({"method": "x", "count": 1, "scope": "all"}, "scope.*'local' or 'global'"),
         ({"method": "x", "count": 1, "amount": 3}, "amount.*is not a field"),
         ({"method": "x", "count": 1, "options": {"n": math.nan}}, "must not be NaN"),
-        ({"method": "x", "count": 1, "options": {"n": [1]}}, "options.n"),
+        ({"method": "x", "count": 1, "options": {"n": [1]}}, r"options\.n: should be a number, a text, true, [^;]*$"),
+        ({"method": "x", "count": 1, "options": ["n"]}, "options: should be a mapping of names to values"),
         ({"method": "x", "count": 1, "select": {"roles": ["attention.qurey"]}}, r"roles.*attention\.query"),
         ({"method": "x", "count": 1, "select": {"layers": [-1]}}, "layers"),
         ({"method": "x", "count": 1, "select": {"layers": [True]}}, "layers"),
-        ({"method": "x", "count": 1, "select": {"tensor": ""}}, "tensor"),
+        ({"method": "x", "count": 1, "select": {"layers": "0,2-4"}}, r"layers.* write \[0, 2, 3, 4\] for '0,2-4'"),
+        ({"method": "x", "count": 1, "select": {"layers": True}}, "layers: should be a valid integer"),
+        ({"method": "x", "count": 1, "select": {"types": int}}, "types: should be a name such as 'int', not a class"),
+        ({"method": "x", "count": 1, "select": {"types": [int]}}, "types: should be a name such as 'int', not a class"),
+        ({"method": "x", "count": 1, "select": {"tensor": ""}}, "tensor: should not be empty"),
         ({"method": "x", "count": 1, "select": 3}, "select"),
     ],
 )
@@ -133,9 +139,21 @@ def test_invalid_fields_get_one_clear_line(fields: dict[str, Any], message: str)
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("layers", [np.arange(2), [np.int64(0), 1], range(2), (0, np.int8(1)), np.array([0, 1], "u1")])
+def test_layers_may_be_any_whole_numbers(layers: Any) -> None:
+    assert Selection(layers=layers) == Selection(layers=[0, 1])
+    assert Selection(layers=layers[1]).layers == (1,)
+
+
+@pytest.mark.parametrize("layers", [np.array([0.5]), np.bool_(True), [np.float64(1)], "first", {0: 1}])
+def test_other_layers_are_refused(layers: Any) -> None:
+    with pytest.raises(RecipeError, match=r"^selection: layers: should be"):
+        Selection(layers=layers)
+
+
 def test_the_place_of_a_mistake_is_named() -> None:
     good = {"method": "x", "count": 1}
-    with pytest.raises(RecipeError, match=r"steps\.1\.select\.layers\.0"):
+    with pytest.raises(RecipeError, match=r"^recipe: step 2, select\.layers: should be a valid integer"):
         Recipe.of({"steps": [good, {**good, "select": {"layers": ["first"]}}]})
 
 
@@ -172,7 +190,9 @@ def test_many_mistakes_and_strange_names_are_one_short_line() -> None:
         ("l1_unstructured", r"'l1_unstructured' is not a recipe; bp.Recipe.from_yaml reads YAML, bp.Step"),
         ("steps: []", "'steps: .*' is not a recipe; bp.Recipe.from_yaml reads YAML"),
         ("none.yaml", "none.yaml cannot be read"),
-        ([3], r"steps\.0"),
+        ([3], "^recipe: step 1: should be a mapping of names to values"),
+        ({"steps": None}, r"steps: should be a list \(got None\)"),
+        ({"steps": {"method": "x"}}, "steps: should be a list"),
         ({"method": "x"}, "give either fraction"),
     ],
 )
@@ -212,3 +232,12 @@ def test_the_json_schema_describes_every_field() -> None:
     schema = Recipe.model_json_schema()
     for model in (Selection, Step):
         assert schema["$defs"][model.__name__]["properties"].keys() == model.model_fields.keys()
+
+
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    recipe = Recipe(steps=[Step(method="x", count=1)])
+    recipe.save("~/r.yaml")
+    assert (tmp_path / "r.yaml").is_file() and Recipe.of("~/r.yaml") == recipe
+    with pytest.raises(RecipeError, match="no such user"):
+        recipe.save("~nobody-of-that-name/r.yaml")

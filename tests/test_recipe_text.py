@@ -1,6 +1,7 @@
 """The text of a recipe, which may be hostile or unclear, becomes the recipe that is meant, or one line."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from bertprune.errors import RecipeError
 from bertprune.recipe import MAX_BYTES, Recipe
+from bertprune.safe_yaml import from_yaml
 from bertprune.selection import Selection
 from bertprune.step import Step
 
@@ -17,7 +19,7 @@ from bertprune.step import Step
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("steps: [&a {method: x, count: 1}, *a]", "anchors and aliases are not allowed.*line 1"),
+        ("steps: [&a {method: x, count: 1}, *a]", "anchors are not allowed.*line 1"),
         ("version: 1\nsteps: !!python/object/apply:os.system [ls]", "tags are not allowed.*line 2"),
         ("steps: [", "not valid YAML.*line"),
         ("- method: x", "a mapping with `version` and `steps`, not list"),
@@ -116,6 +118,10 @@ UNCLEAR = {
     "0x10": "16",
     "0o17": "15",
     "0b11": "3",
+    "0x_f": "15",
+    "1_e5": "1e5",
+    "0_e1": "0e1",
+    "0_.5": "0.5",
     "1_000": "1000",
     "1_000.5": "1000.5",
     "1:30": "a plain decimal number",
@@ -136,6 +142,32 @@ def test_words_with_several_meanings_are_refused_with_what_to_write(word: str) -
         with pytest.raises(RecipeError) as caught:
             Recipe.from_yaml(f"steps:\n- {{method: x, count: 1, {place % word}}}")
         assert str(caught.value) == f"the recipe is not valid YAML: {said}"
+
+
+@given(st.text(st.sampled_from("019_xXoObBeEf.+-:"), min_size=1, max_size=6))
+def test_every_word_of_digits_is_read_or_refused_in_our_words(word: str) -> None:
+    try:
+        from_yaml(f"n: {word}")
+    except RecipeError as error:
+        instead = re.search("write (.*), or put it in quotes", str(error))
+        if instead is not None and instead[1] != "a plain decimal number":
+            assert isinstance(from_yaml(f"n: {instead[1]}")["n"], int | float)
+        assert "invalid literal" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("field", "glob"),
+    [
+        ("select: *.query", "*.query"),
+        ("select: *query", "*query"),
+        ("select: *", "*"),
+        ("select: {include: [encoder.layer.{0,1}.*]}", "encoder.layer.{0,1}.*"),
+        ("select: {include: ['*.key', *.query]}", "*.query"),
+    ],
+)
+def test_a_glob_without_quotes_is_told_to_be_put_in_them(field: str, glob: str) -> None:
+    with pytest.raises(RecipeError, match=f"line 3.*; put a glob in quotes: {re.escape(repr(glob))}$"):
+        from_yaml(f"steps:\n- method: x\n  {field}\n  count: 1\n")
 
 
 @given(st.sampled_from([*MEANT, *UNCLEAR, "<<", ".nan", "0", "1", "-1.5"]), st.booleans())

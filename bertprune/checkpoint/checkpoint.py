@@ -76,7 +76,7 @@ class Checkpoint:
         self.missing = layout.missing if source.seed is None else frozenset()
         self.pruning = None
         if pruned is not None:
-            self.pruning = find_pruning(layout.skeleton, pruned, source.folder, self.name)
+            self.pruning = find_pruning(layout, pruned, source.folder, self.name)
             if self.pruning.report:
                 check_complete(self.missing, pruned, self.name)
         self._models = Models(cls, self.config, source, weights, layout, self.pruning, self.missing)
@@ -219,7 +219,8 @@ class Checkpoint:
             >>> bp.Checkpoint.open("demo").source_dtype("classifier.weight")
             'float16'
         """
-        return self._layout.stored_as.get(name, self.facts.dtype)
+        home = self._layout.homes.get(name)
+        return home.fact.dtype if home else self.facts.dtype
 
     def tokenizer(self, other: str | Path | None = None, *, local: bool = True) -> "PreTrainedTokenizerBase":
         """Load the checkpoint's tokenizer, or another one; code that comes with it is never run.

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,14 +32,29 @@ _PLACED = {"empty", "zeros", "ones", "full", "arange", "empty_like", "zeros_like
 
 
 @dataclass(frozen=True)
+class Home:
+    """Where a parameter of the model comes from: a stored tensor, or a part of it, as transformers cuts it out."""
+
+    fact: TensorFact
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+
+    def part_of(self, stored: torch.Tensor) -> torch.Tensor:
+        """Return the part of the stored tensor, or of a mask that lies on it; a part has a storage of its own."""
+        part = stored.contiguous().as_strided(self.shape, self.stride, self.offset)
+        return part if part.numel() == stored.numel() else part.clone()
+
+
+@dataclass(frozen=True)
 class Layout:
     """Describe the model that loading will give, worked out from shapes alone."""
 
     skeleton: nn.Module
     missing: frozenset[str]
     unexpected: tuple[str, ...]
-    stored_as: dict[str, str]
-    """The dtype in the file, by the parameter's name in the model."""
+    homes: dict[str, Home]
+    """Where each parameter is stored, by its name in the model; one that is joined from several is not listed."""
     untied: frozenset[str]
     """Names that the config ties and the files hold separately, with different values."""
 
@@ -71,12 +86,16 @@ def lay_out(cls: "type[PreTrainedModel]", config: "PreTrainedConfig", weights: W
     with building, _ShapesOnly():
         model, info = _from_pretrained(cls, config, stored, name, tolerate=True)
     _refuse_mismatches(info["mismatched_keys"], name)
-    homes = {item.given.untyped_storage()._cdata: key for key, item in stored.items() if item.given is not None}
-    own = model.state_dict(keep_vars=True).items()
-    names = {key: homes.get(tensor.untyped_storage()._cdata) for key, tensor in own}
-    untied = _tie(model, names, weights)
-    stored_as = {key: stored[home].fact.dtype for key, home in names.items() if home is not None}
-    return Layout(model, frozenset(info["missing_keys"]), tuple(sorted(info["unexpected_keys"])), stored_as, untied)
+    homes = dict(_homes(model, stored.values()))
+    untied = _tie(model, homes, weights)
+    return Layout(model, frozenset(info["missing_keys"]), tuple(sorted(info["unexpected_keys"])), homes, untied)
+
+
+def _homes(model: nn.Module, stored: "Iterable[_StoredTensor]") -> Iterator[tuple[str, Home]]:
+    facts = {item.given.untyped_storage()._cdata: item.fact for item in stored if item.given is not None}
+    for name, value in model.state_dict(keep_vars=True).items():
+        if (fact := facts.get(value.untyped_storage()._cdata)) is not None:
+            yield name, Home(fact, tuple(value.shape), value.stride(), int(value.storage_offset()))
 
 
 def build(
@@ -228,14 +247,14 @@ def _refuse_mismatches(mismatched: Any, name: str) -> None:
     )  # fmt: skip
 
 
-def _tie(model: Any, names: dict[str, str | None], weights: Weights) -> frozenset[str]:
+def _tie(model: Any, homes: dict[str, Home], weights: Weights) -> frozenset[str]:
     """Tie what the files hold twice with equal values: transformers cannot compare values on the meta device."""
     untied = set()
     for target, source in dict(model.all_tied_weights_keys).items():
-        one, other = names.get(target), names.get(source)
+        one, other = homes.get(target), homes.get(source)
         if one is None or other is None or one == other:
             continue
-        if weights.same(one, other):
+        if weights.same(one.fact.name, other.fact.name):
             parent, _, local = target.rpartition(".")
             setattr(model.get_submodule(parent), local, model.get_parameter(source))
         else:

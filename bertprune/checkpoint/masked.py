@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, Note, RecipeError, shortened
 from ..model.hooks import HOOK_MAKERS, TORCH_METHODS, Made, MaskDtype, attach, can_make, hook_name
-from ..model.targets import every_target
+from ..model.targets import Target, every_target
 from ..recipe import Recipe
 from ..step import Step
 from .json_files import read_object
+from .loading import Home, Layout
 from .pruned_weights import PrunedWeights
 from .weight_files import MASKED_FILE
 
@@ -29,8 +30,8 @@ class Pruning:
     """The masks of a checkpoint that holds a pruned model, and their history."""
 
     weights: PrunedWeights
-    names: dict[str, str]
-    """The target of each dense name that has a mask."""
+    homes: dict[str, tuple[Home, ...]]
+    """Where the masks of each target are stored, under the names of their tensors."""
     history: dict[str, tuple[Made, ...]]
     """What made the masks of each target: steps, or the classes of hooks."""
     recipe: Recipe | None = None
@@ -44,10 +45,13 @@ class Pruning:
 
     def masks(self) -> dict[str, Tensor]:
         """Read the masks by target name; raises CheckpointError where the names of a tied tensor disagree."""
+        stored = self.weights.masks()
         masks: dict[str, Tensor] = {}
-        for name, mask in self.weights.masks().items():
-            if not masks.setdefault(self.names[name], mask).equal(mask):
-                raise _one_owner(self.weights.files[0], name, self.names[name])
+        for target, homes in self.homes.items():
+            for home in homes:
+                mask = home.part_of(stored[home.fact.name])
+                if not masks.setdefault(target, mask).equal(mask):
+                    raise _one_owner(self.weights.files[0], home.fact.name, homes[0].fact.name)
         return masks
 
     @property
@@ -75,8 +79,7 @@ class Pruning:
 
     def notes(self) -> Iterator[Note]:
         """Say what a reader should know of the masks."""
-        count = len(set(self.names.values()))
-        yield Note("A pruned model: {count:,} of its tensors have masks.", code="note.pruned", count=count)
+        yield Note("A pruned model: {count:,} of its tensors have masks.", code="note.pruned", count=len(self.homes))
         for name, place in self.own_methods.items():
             yield Note(
                 "Masks were made by the method {method}, defined in {place}; they are read as they are, without it.",
@@ -84,47 +87,54 @@ class Pruning:
             )  # fmt: skip
 
 
-def find_pruning(skeleton: nn.Module, weights: PrunedWeights, folder: Path | None, name: str) -> Pruning:
+def find_pruning(layout: Layout, weights: PrunedWeights, folder: Path | None, name: str) -> Pruning:
     """Work out from headers, and from our report if there is one, how a model was pruned. Raises CheckpointError."""
-    names = _targets(skeleton, weights)
     report = _report(folder, name)
+    homes = dict(_masked(layout, weights, is_ours=bool(report)))
     if not report:
-        return Pruning(weights, names, dict.fromkeys(names.values(), (UNKNOWN,)))
+        return Pruning(weights, homes, dict.fromkeys(homes, (UNKNOWN,)))
     claimed = report.get("history")
     history = claimed if isinstance(claimed, Mapping) else {}
-    for odd in sorted(set(names.values()) ^ history.keys()):
+    for odd in sorted(homes.keys() ^ history.keys()):
         raise CheckpointError(
             "{name}: {file} and report.json disagree about {tensor!r}",
             code="checkpoint.masked_history", name=name, file=MASKED_FILE, tensor=shortened(odd, 80),
         )  # fmt: skip
     recipe = _recipe(folder, name)
     read = {target: tuple(_made(history[target], recipe, target, name)) for target in history}
-    return Pruning(weights, names, read, recipe, report)
+    return Pruning(weights, homes, read, recipe, report)
 
 
-def _targets(skeleton: nn.Module, weights: PrunedWeights) -> dict[str, str]:
-    """Find the target of each masked name; every stored name of a tied tensor must have a mask, or none."""
-    stored, masked = {fact.name for fact in weights.tensors}, set(weights.masked)
-    prefix = f"{getattr(skeleton, 'base_model_prefix', '')}."
-    names: dict[str, str] = {}
-    for target in every_target(skeleton, shared_modules=True):
-        spelt = (_spellings(name, prefix) for name in (target.name, *target.aliases))
-        here = [found for ways in spelt if (found := next(filter(stored.__contains__, ways), None))]
-        if found := masked.intersection(here):
-            if plain := next((name for name in here if name not in found), None):
-                raise _one_owner(weights.files[0], min(found), plain)
-            names |= dict.fromkeys(found, target.name)
-    for odd in sorted(masked - names.keys()):
+def _masked(layout: Layout, weights: PrunedWeights, is_ours: bool) -> Iterator[tuple[str, tuple[Home, ...]]]:
+    """Yield each target that has a mask, with where its masks are: wherever its values come from."""
+    file, masked, left = weights.files[0], set(weights.masked), set(weights.masked)
+    for target in every_target(layout.skeleton, shared_modules=True):
+        here = [layout.homes[name] for name in (target.name, *target.aliases) if name in layout.homes]
+        names = {home.fact.name for home in here}
+        if found := masked & names:
+            if plain := names - found:
+                raise _one_owner(file, min(found), min(plain))
+            if not is_ours:
+                _check_owners(target, names, file)
+            left -= found
+            yield target.name, tuple(here)
+    for odd in sorted(left):
         raise CheckpointError(
             "{file} holds a mask for {tensor!r}, which the model does not have",
-            code="checkpoint.mask_of_nothing", file=weights.files[0], tensor=shortened(odd, 80),
+            code="checkpoint.mask_of_nothing", file=file, tensor=shortened(odd, 80),
         )  # fmt: skip
-    return names
 
 
-def _spellings(name: str, prefix: str) -> tuple[str, ...]:
-    """Return how a tensor may be stored: files of a base model lack the prefix of a model with a head, or have it."""
-    return name, prefix + name, name.removeprefix(prefix)
+def _check_owners(target: Target, stored: set[str], file: str) -> None:
+    """Refuse a tied tensor that is stored once: its mask may have been on one owner. Raises CheckpointError."""
+    owners = {id(owner.module): owner.name for owner in target.owners}
+    if len(owners) > len(stored):
+        one, other, *_ = owners.values()
+        raise CheckpointError(
+            "{file}: {tensor!r} and {other!r} are one tied tensor, stored once with a mask: which of them was pruned"
+            " is not known; bake the model before saving it (bp.bake), or use bp.export(model, out, like=checkpoint)",
+            code="checkpoint.tied_mask_stored_once", file=file, tensor=shortened(one, 80), other=shortened(other, 80),
+        )  # fmt: skip
 
 
 def _one_owner(file: str, name: str, other: str) -> CheckpointError:

@@ -91,7 +91,8 @@ def _check(name: str, facts: Mapping[str, TensorFact], file: str) -> None:
     tensor = shortened(name, 80)
     if name in facts:
         raise CheckpointError(
-            "{file} contains {tensor!r} both with and without a mask",
+            "{file} contains {tensor!r} both with and without a mask, as where transformers joins a masked tensor with"
+            " others on saving: use bp.export(model, out, like=checkpoint), or bake the model first (bp.bake)",
             code="checkpoint.masked_twice", file=file, tensor=tensor,
         )  # fmt: skip
     mask = facts.get(f"{name}_mask")

@@ -66,12 +66,18 @@ class Source:
     """What the local files were when they were opened."""
 
     def check_unchanged(self) -> None:
-        """Refuse files that have changed since they were opened; raises CheckpointError."""
+        """Refuse files that have changed, or been added, since the checkpoint was opened; raises CheckpointError."""
         for path, signature in self.seen.items():
             if _signature(path) != signature:
                 raise CheckpointError(
                     "{file} has changed since {name} was opened; open it again",
                     code="checkpoint.source_changed", file=path.name, name=self.name,
+                )  # fmt: skip
+        for file, path in find_companions(self.folder, self.name).items() if self.seen and self.folder else ():
+            if path not in self.seen:
+                raise CheckpointError(
+                    "{file} was added since {name} was opened; open it again",
+                    code="checkpoint.source_added", file=file, name=self.name,
                 )  # fmt: skip
 
 

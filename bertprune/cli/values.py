@@ -71,16 +71,14 @@ def _parse_range(text: str) -> range:
 
 def parse_fraction(text: str | None) -> float | None:
     """Read `--fraction`; the step checks that it lies between 0 and 1. Raises RecipeError."""
-    try:
+    if text is None or _is_float(text):
         return None if text is None else float(text)
-    except ValueError:
-        wrong = "not a number; give the share to prune (0 < f <= 1)"
-        raise _wrong("--fraction", text, wrong, "cli.not_a_fraction") from None
+    raise _wrong("--fraction", text, "not a number; give the share to prune (0 < f <= 1)", "cli.not_a_fraction")
 
 
 def parse_count(text: str | None) -> int | None:
     """Read `--count`; the step checks that there are as many. Raises RecipeError."""
-    if text is None or re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
+    if text is None or re.fullmatch(r"[+-]?(0|[1-9]\d{0,17})", text, re.ASCII):
         return None if text is None else int(text)
     raise _wrong("--count", text, "not a whole number; give how many to prune (1 or more)", "cli.not_a_count")
 
@@ -108,11 +106,19 @@ def parse_value(text: str, key: str) -> Option:
         raise _wrong("--option", f"{key}={text}", wrong, "cli.unclear_value", plainer=instead)
     if re.fullmatch(r"[+-]?\d+", text, re.ASCII):
         return int(text)
-    if re.fullmatch(r"[+-]?(\d+\.\d*|\.?\d+)([eE][+-]?\d+)?", text, re.ASCII):
+    if _is_float(text):
+        if math.isinf(float(text)):
+            raise _wrong(
+                "--option", f"{key}={text}", "too large for a number; write inf if it is meant", "cli.too_large"
+            )
         return float(text)
     if text[:1] in ('"', "[", "{"):
         return _parse_quoted(text, key)
     return text
+
+
+def _is_float(text: str) -> bool:
+    return re.fullmatch(r"[+-]?(\d+\.\d*|\.?\d+)([eE][+-]?\d+)?", text, re.ASCII) is not None
 
 
 def _parse_quoted(text: str, key: str) -> str:

@@ -156,6 +156,7 @@ class _Matcher:
         self.prefix = base_prefix(model)
         self.candidates = _having(selection.tensor, every_target(model))
         self.owners = [owner for target in self.candidates for owner in target.owners]
+        self.paths = {owner.path for owner in self.owners}
         self.globs = Globs((*selection.include, *selection.exclude), self.prefix)
         self._check_conditions(path for path, _ in model.named_modules())
 
@@ -219,6 +220,9 @@ class _Matcher:
         for glob in (*asked.include, *asked.exclude):
             if not any(self.globs.match(glob, owner.path) for owner in self.owners):
                 raise self._unmatched(glob, paths)
+            if (one := self.globs.unmatched(glob, self.paths)) is not None:
+                values = {"glob": shortened(glob), "alternative": shortened(one), "tensor": tensor}
+                raise SelectionError(_ALTERNATIVE, code="selection.alternative", **values)
 
     def _unmatched(self, glob: str, paths: Iterable[str]) -> SelectionError:
         """Describe why a glob matches nothing: it names a container, is misspelt, or neither."""
@@ -239,6 +243,7 @@ _NO_LAYER = "the model has no layer {given}; it has {known}"
 _NO_TYPE = "the model has no module of type {given!r} with a {tensor}; it has {known}"
 _UNMATCHED = "{glob!r} matches no module with a {tensor}; the model has {known}"
 _NEAR = "{glob!r} matches no module with a {tensor}; the nearest are {near}"
+_ALTERNATIVE = "{glob!r}: {alternative!r}, one of its alternatives, matches no module with a {tensor}"
 _CONTAINER = "{glob!r} matches no module with a {tensor}; {path} only contains modules: select them by {wider!r}"
 
 

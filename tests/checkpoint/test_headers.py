@@ -54,7 +54,7 @@ def test_headers_that_take_long_to_read_are_refused(folder, refused):
 def test_a_file_that_holds_nothing_of_the_model_is_refused(folder, refused, header):
     configure(folder, num_hidden_layers=1)
     raw_safetensors(folder / "model.safetensors", header, b"\0" * 8 if ENTRY in header else b"")
-    assert str(refused(folder)) == "suspect holds none of the tensors that BertModel expects"
+    assert str(refused(folder)).startswith("suspect holds none of the tensors that BertModel expects, but ")
 
 
 def test_the_main_dtype_holds_most_values():

@@ -149,16 +149,6 @@ def test_masks_find_their_tensors_with_and_without_the_prefix_of_a_base_model(tm
             state_equal(base, bp.load(folder).base_model)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "base_model.model."])
-def test_a_wrapped_model_is_refused_with_the_way_out(tmp_path: Path, refused: Any, prefix: str) -> None:
-    folder = torch_file(tmp_path / "source", make_model("BertModel"))
-    state = torch.load(folder / "pytorch_model.bin")
-    torch.save({f"{prefix}bert.{name}": value for name, value in state.items()}, folder / "pytorch_model.bin")
-    error = refused(folder)
-    assert error.code == "checkpoint.wrapped_model"
-    assert f"{prefix}bert.embeddings.word_embeddings.weight" in str(error) and "model.module of" in str(error)
-
-
 def _drop(name: str) -> Callable[[dict[str, Any]], Any]:
     return lambda tensors: tensors.pop(f"{KEY}.{name}")
 
@@ -188,14 +178,6 @@ def test_what_is_unclear_is_refused(tmp_path: Path, refused: Any, damage: Any, c
     assert refused(lambda: bp.load(folder)).code == (code or "checkpoint.mask_of_nothing")
 
 
-def test_layers_in_an_unknown_form_are_not_filled_up_at_random(tmp_path: Path, refused: Any) -> None:
-    folder = saved(tmp_path / "source", make_model("BertModel"))
-    tensors = {name.replace("query", "q_proj"): value for name, value in stored(folder).items()}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    error = refused(folder)
-    assert error.code == "checkpoint.layers_not_understood" and "q_proj" in str(error)
-
-
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside its base"])
 def test_an_adapter_is_named(tmp_path: Path, refused: Any, beside: bool) -> None:
     folder = tmp_path / "adapter"
@@ -216,6 +198,36 @@ def test_masks_of_one_owner_of_a_tied_tensor_are_refused(tmp_path: Path, refused
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "architectures": ["BertForMaskedLM"]}))
     assert refused(lambda: bp.load(folder)).code == "checkpoint.tied_masks"
+
+
+def test_a_mask_on_a_tied_tensor_that_is_stored_once_is_refused(tmp_path: Path, refused: Any) -> None:
+    by_torch = make_model("BertForMaskedLM")
+    prune.l1_unstructured(by_torch.bert.embeddings.word_embeddings, "weight", 0.5)
+    plain = saved(tmp_path / "plain", make_model("BertForMaskedLM"))
+    run = bp.prune(plain, bp.Step(method="l1_unstructured", fraction=0.5, select="*.word_embeddings"))
+    for number, model in enumerate((by_torch, run.model)):
+        error = refused(saved(tmp_path / str(number), model))
+        assert error.code == "checkpoint.tied_mask_stored_once" and "like=checkpoint" in str(error)
+        bp.export(model, tmp_path / f"{number} baked", like=plain)
+        ids = torch.tensor([[1, 2, 3]])
+        assert torch.equal(bp.load(tmp_path / f"{number} baked")(ids).logits, model(ids).logits)
+
+
+@pytest.mark.parametrize("by_torch", [True, False])
+def test_masks_have_the_names_that_transformers_gives_their_tensors(tmp_path: Path, by_torch: bool) -> None:
+    model = make_model("NomicBertModel")
+    if by_torch:
+        for module in model.modules():
+            if isinstance(module, torch.nn.Linear):
+                prune.l1_unstructured(module, "weight", 0.5)
+    else:
+        model = bp.prune(saved(tmp_path / "plain", model), HALF).model
+    folder = saved(tmp_path / "renamed", model)
+    assert "encoder.layers.0.attn.Wqkv.weight_mask" in stored(folder)  # three of them in one, as in the Hub's files
+    state_equal(model, back := bp.load(folder))
+    bp.export(folder, tmp_path / "masked", "masked")
+    state_equal(back, bp.load(tmp_path / "masked"))
+    state_equal(model, bp.load(saved(tmp_path / "again", back)))
 
 
 def test_a_folder_with_both_forms_is_unclear(tmp_path: Path, refused: Any) -> None:

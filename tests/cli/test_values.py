@@ -45,6 +45,8 @@ def test_wrong_layers_are_named(given: str) -> None:
         ("+3", 3),
         ('"010"', "010"),
         ("nan", "nan"),
+        ("0x_", "0x_"),
+        ("0b", "0b"),
     ],
 )
 def test_values(text: str, value: object) -> None:
@@ -54,14 +56,22 @@ def test_values(text: str, value: object) -> None:
 
 @pytest.mark.parametrize(
     ("text", "instead"),
-    [("010", "10"), ("0x10", "16"), ("1:30", "a plain decimal number"), ("yes", "true"), ("~", "null"), ("1_0", "10")],
+    [
+        ("010", "10"),
+        ("0x10", "16"),
+        ("1:30", "a plain decimal number"),
+        ("yes", "true"),
+        ("~", "null"),
+        ("1_0", "10"),
+        ("1_e5", "1e5"),
+    ],
 )
 def test_values_with_several_meanings_are_refused(text: str, instead: str) -> None:
     with pytest.raises(RecipeError, match=f"^--option 'n={text}': can be read in several ways; write {instead}, or"):
         parse_value(text, "n")
 
 
-@pytest.mark.parametrize("given", ["n", "=2", "n=[1]", 'n="x'])
+@pytest.mark.parametrize("given", ["n", "=2", "n=[1]", 'n="x', "n=1e400"])
 def test_wrong_options_are_named(given: str) -> None:
     with pytest.raises(RecipeError) as caught:
         parse_options([given])
@@ -87,5 +97,9 @@ def test_amounts() -> None:
     assert (parse_fraction("0.5"), parse_count("2"), parse_fraction(None), parse_count(None)) == (0.5, 2, None, None)
     with pytest.raises(RecipeError, match=r"^--fraction 'half': not a number"):
         parse_fraction("half")
-    with pytest.raises(RecipeError, match=r"^--count '1\.0': not a whole number"):
-        parse_count("1.0")
+    for fraction in ("1_0", "٠.٥", "inf", ""):
+        with pytest.raises(RecipeError, match=f"^--fraction '{fraction}': not a number"):
+            parse_fraction(fraction)
+    for count in ("1.0", "010", "1_0", "٣"):
+        with pytest.raises(RecipeError, match=f"^--count '{count}': not a whole number"):
+            parse_count(count)

@@ -26,7 +26,7 @@ LINES = {
     # the recipe
     TINY: "no recipe: give --recipe FILE, or one step by --method with --fraction or --count",
     f"{TINY} --recipe no.yaml": "no.yaml … No such file or directory",
-    f"{TINY} --recipe odd.yaml": "odd.yaml: recipe: steps.0.amount: ",
+    f"{TINY} --recipe odd.yaml": "odd.yaml: recipe: step 1, amount: ",
     f"{TINY} --recipe empty.yaml": "empty.yaml: no steps, so nothing would be pruned",
     "try tiny-0 good --recipe empty.yaml": "empty.yaml: no steps",
     f"{TINY} --recipe odd.yaml --count 2": "--recipe and --count: give a file or the flags of one step, not both",
@@ -38,7 +38,7 @@ LINES = {
     f"{KEYS} --method l1 --fraction 0.1": "unknown method 'l1'; ",
     f"{KEYS} {L1} --count 2000": "2,000 … 1,024",
     f"{KEYS} --method ln_structured --count 1 --option n=two": "ln_structured: option n",
-    f"{TINY} {L1} --count 1 --role attention.q": "roles.0 … 'attention.q'",
+    f"{TINY} {L1} --count 1 --role attention.q": "roles … 'attention.q'",
     # the target
     f"{KEYS} {L1} --count 1 --out=~nobody-of-that-name/out": "~nobody-of-that-name/out: no such user",
     f"prune tiny-0 {L1} --count 1": "no output folder: give --out DIR (or --as-python for a script only)",

@@ -47,6 +47,40 @@ def test_braces_list_alternatives_and_stars_match_dots(tiny_bert):
     assert count_globs(Selection(include="{0..1}.{a,b}", exclude="*")) == 5
 
 
+@pytest.mark.parametrize(
+    ("glob", "alternative"),
+    [
+        ("encoder.*.{query,qury}", "encoder.*.qury"),
+        ("{*.query,*.qury}", "*.qury"),
+        ("encoder.layer.{0..9}.*", "encoder.layer.2.*"),
+        ("encoder.layer.{1,0,7}.*.{query,key}", "encoder.layer.7.*.query"),
+        ("*.{self.{query,kye},dense}", "*.self.kye"),
+        ("*.{self.{query,key},dese}", "*.dese"),
+    ],
+)
+@pytest.mark.parametrize("field", ["include", "exclude"])
+def test_an_alternative_that_matches_nothing_is_named(tiny_bert, field, glob, alternative):
+    with pytest.raises(SelectionError) as caught:
+        names(tiny_bert, **{field: glob})
+    assert caught.value.code == "selection.alternative"
+    assert str(caught.value) == f"{glob!r}: {alternative!r}, one of its alternatives, matches no module with a weight"
+
+
+@pytest.mark.parametrize(
+    "glob",
+    [
+        "*.{self,output}.{query,dense}",  # not every pair is there, but each alternative is
+        "*.{self.{query,key},dense}",
+        "*.{query,query}",
+        "encoder.layer.{0..1..1}.*.query",
+        "*.{q..q}uery",
+        "*.{output.dense,output.de*}",
+    ],
+)
+def test_alternatives_that_are_all_needed_are_taken(tiny_bert, glob):
+    assert names(tiny_bert, include=glob)
+
+
 def test_layer_norms_only_when_named(tiny_bert):
     assert not any("LayerNorm" in name for name in names(tiny_bert, include="encoder.layer.0.*"))
     assert len(names(tiny_bert, include="*LayerNorm")) == 5
@@ -152,3 +186,10 @@ def test_a_selection_that_would_take_hours_is_refused_in_one_short_line(tiny_ber
     assert caught.value.code == code
     assert len(str(caught.value)) < 1000
     assert "\n" not in str(caught.value)
+
+
+def test_a_parametrized_module_says_what_to_do(tiny_bert):
+    torch.nn.utils.parametrizations.weight_norm(tiny_bert.pooler.dense)
+    with pytest.raises(SelectionError, match="remove_parametrizations first") as caught:
+        find_targets(tiny_bert, Selection(include="pooler.dense"))
+    assert caught.value.code == "selection.parametrized"
