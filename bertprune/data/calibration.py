@@ -69,7 +69,7 @@ class Calibration:
                 )  # fmt: skip
         self.count, self.max_length, self._label = count, max_length, label
         self.examples: Examples = find_examples(
-            read_table(_pairs(texts)), text=text, text_pair=text_pair, label=label, scores=True
+            read_table(_pairs(texts)), text=text, text_pair=text_pair, label=label, scores=None
         )
 
     @classmethod

@@ -46,11 +46,12 @@ class Examples:
 
 
 def find_examples(
-    table: Table, *, text: str | None = None, text_pair: str | None = None, label: str | None = None, scores: bool
+    table: Table, *, text: str | None = None, text_pair: str | None = None, label: str | None = None, scores: bool | None
 ) -> Examples:
     """Find texts, second texts and labels in the named columns, or else in those with a usual name.
 
-    With `scores`, a score column is preferred to a label column for pairs.
+    With `scores`, a score column is preferred to a label column for pairs; None takes labels only where `label` names
+    them.
     Rows without a text are left out, and a note counts them. Raises DataError.
     """
     first, second = _text_columns(table, text, text_pair)
@@ -67,6 +68,7 @@ def find_examples(
     )
     table, blank_notes = _without_blanks(table, [first] if second is None else [first, second])
     usual = LABEL if second is None else (*SCORE, *LABEL) if scores else (*LABEL, *SCORE)
+    usual = () if scores is None else usual
     known = _named(table, label, "label") if label is not None else _not_empty(table, _usual(table, usual))
     return Examples(
         table,

@@ -1,0 +1,100 @@
+"""Calibration texts: read as people have them, drawn by the seed, known by their hash, and batched without padding."""
+
+import pandas as pd
+import pytest
+import torch
+
+import bertprune as bp
+from bertprune.data.calibration import batches_of, given_batches
+from bertprune.data.embedding import MEAN, Embedding
+from bertprune.errors import DataError
+from tests.tiny_models import make_model
+
+TEXTS = ["good film", "bad", "the acting was awful and the plot was boring", "great music", "fine", "it was not bad"]
+
+
+def batched(calibration, tokenizer, model=None, seed=0, embedding=MEAN):
+    model = make_model("BertModel") if model is None else model
+    return batches_of(bp.Calibration.of(calibration), seed, tokenizer, model, embedding, "tiny")
+
+
+@pytest.mark.parametrize("form", ["list", "frame", "csv", "txt", "jsonl", "generator"])
+def test_texts_are_read_as_people_have_them(form, tmp_path):
+    frame = pd.DataFrame({"id": range(len(TEXTS)), "text": TEXTS, "label": [1, None, 0, 1, 1, 0]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame[["text"]].to_csv(tmp_path / "a.txt", index=False)
+    frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    given = {"list": TEXTS, "frame": frame, "generator": iter(TEXTS)}
+    read = bp.Calibration(given.get(form, tmp_path / f"a.{form}"))
+    assert read.examples.texts == TEXTS
+    assert read.labels is None
+
+
+def test_a_seed_draws_as_many_as_are_asked_for(tiny_tokenizer):
+    drawn = bp.Calibration(TEXTS, count=4)
+    assert drawn.draw(1) == drawn.draw(1) != drawn.draw(2)
+    assert len(set(drawn.draw(1))) == 4
+    assert sorted(bp.Calibration(TEXTS).draw(0)) == list(range(len(TEXTS)))
+    records = [batched(drawn, tiny_tokenizer, seed=seed).record for seed in (1, 1, 2)]
+    assert records[0] == records[1] != records[2]
+    assert records[0].count == 4
+    other = batched([*TEXTS[:-1], "it was bad"], tiny_tokenizer).record
+    assert other.sha256 != batched(TEXTS, tiny_tokenizer).record.sha256
+
+
+def test_pairs_are_two_texts_for_encoders_and_joined_for_classifiers(tiny_tokenizer):
+    pairs = list(zip(TEXTS[:3], TEXTS[3:], strict=True))
+    assert batched(pairs, tiny_tokenizer).texts == 6
+    joined = batched(pairs, tiny_tokenizer, make_model("BertForSequenceClassification"))
+    assert joined.texts == 3
+    assert all((batch["token_type_ids"] == 1).any() for batch in joined.used)
+
+
+def test_one_text_in_five_is_held_back_and_padding_is_no_token(tiny_tokenizer):
+    batches = batched(TEXTS * 5, tiny_tokenizer)
+    held = sum(len(batch["input_ids"]) for batch, back in zip(batches.used, batches.held_back, strict=True) if back)
+    assert (held, batches.texts) == (6, 30)
+    lengths = [len(tiny_tokenizer(text)["input_ids"]) for text in TEXTS]
+    assert batches.tokens == 5 * sum(lengths)
+
+
+def test_the_prompt_of_a_folder_stands_before_each_text_and_is_said(tiny_tokenizer):
+    embedding = Embedding(prompt="the ", source="e5")
+    plain, prompted = batched(TEXTS, tiny_tokenizer), batched(TEXTS, tiny_tokenizer, embedding=embedding)
+    assert prompted.tokens == plain.tokens + len(TEXTS)
+    assert any("the prompt 'the '" in str(note) for note in prompted.notes)
+
+
+def test_named_labels_become_class_numbers(tiny_tokenizer):
+    rows = [{"text": text, "grade": number % 2} for number, text in enumerate(TEXTS)]
+    model = make_model("BertForSequenceClassification")
+    batches = batched(bp.Calibration(rows, label="grade"), tiny_tokenizer, model)
+    assert sorted(torch.cat(list(batches.labels)).tolist()) == [0, 0, 0, 1, 1, 1]
+
+
+def test_batches_that_are_given_are_split_text_by_text():
+    ids = torch.arange(24).view(12, 2)
+    batches = given_batches([{"input_ids": ids[:7]}, {"input_ids": ids[7:]}])
+    held = torch.cat([b["input_ids"] for b, back in zip(batches.used, batches.held_back, strict=True) if back])
+    assert held[:, 0].tolist() == [8, 18]
+    assert batches.texts == 12
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda: bp.Calibration([]), "data.empty"),
+        (lambda: bp.Calibration(TEXTS, count=0), "calibration.not_whole"),
+        (lambda: bp.Calibration(TEXTS, max_length=True), "calibration.not_whole"),
+        (lambda: bp.Calibration.of(3), "calibration.kind"),
+        (lambda: bp.Calibration.of({"text": TEXTS}), "calibration.kind"),
+        (lambda: given_batches([]), "calibration.no_batches"),
+        (lambda: given_batches(TEXTS), "calibration.batch"),
+        (lambda: bp.Calibration(TEXTS, label="grade"), "data.unknown_column"),
+    ],
+)
+def test_what_is_no_calibration_is_refused_in_one_line(make, code):
+    with pytest.raises(DataError) as caught:
+        make()
+    assert caught.value.code == code
+    assert "\n" not in str(caught.value)
