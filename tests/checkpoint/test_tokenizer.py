@@ -122,3 +122,11 @@ def test_a_name_that_no_tokenizer_can_have_is_one_clear_error(kobert, name):
     with pytest.raises(bp.BertpruneError) as caught:
         kobert.tokenizer(name)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
+def test_a_tokenizer_that_changed_since_it_was_opened_is_refused(tiny_folder, refused):
+    folder = tiny_folder()
+    checkpoint = bp.Checkpoint.open(folder)
+    (folder / "tokenizer_config.json").write_text((folder / "tokenizer_config.json").read_text() + " ")
+    assert refused(checkpoint.tokenizer).code == "checkpoint.source_changed"
+    assert bp.Checkpoint.open(folder).tokenizer()

@@ -98,6 +98,23 @@ def test_a_pooling_that_changed_since_it_was_opened_is_not_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_that_was_added_since_is_not_taken_along(sentence_folder: Callable[..., Path], tmp_path: Path) -> None:
+    folder = sentence_folder("cls")
+    run = bp.prune(folder, STEP)
+    (folder / "1_Pooling" / "more.json").write_text("{}")
+    with pytest.raises(bp.BertpruneError, match=r"1_Pooling/more\.json was added since"):
+        bp.export(run, tmp_path / "out")
+
+
+def test_no_export_is_written_into_the_folder_of_its_source(sentence_folder: Callable[..., Path]) -> None:
+    folder = sentence_folder("cls")
+    run = bp.prune(folder, STEP)
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(bp.BertpruneError, match="is inside the folder of the source checkpoint"):
+        bp.export(run, folder / "pruned")
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_the_card_says_what_loads_it(sentence_folder: Callable[..., Path], tmp_path: Path) -> None:
     bp.export(bp.prune(sentence_folder(), STEP), tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()
