@@ -204,12 +204,12 @@ class _Matcher:
         _require(asked.types, types, _NO_TYPE, code="selection.unknown_type", tensor=tensor)
         for glob in (*asked.include, *asked.exclude):
             if not any(self.globs.match(glob, owner.path) for owner in self.owners):
-                raise self._unmatched(glob, paths)
+                raise self._unmatched(glob, modules)
             if (one := self.globs.unmatched(glob, self.paths)) is not None:
                 values = {"glob": shortened(glob), "alternative": shortened(one), "tensor": tensor}
                 raise SelectionError(_ALTERNATIVE, code="selection.alternative", **values)
 
-    def _unmatched(self, glob: str, paths: Iterable[str]) -> SelectionError:
+    def _unmatched(self, glob: str, modules: Mapping[str, nn.Module]) -> SelectionError:
         """Describe why a glob matches nothing: it names a container, is misspelt, or neither."""
         values = {"glob": shortened(glob), "tensor": shortened(self.selection.tensor)}
         container = next((path for path in modules if self.globs.match(glob, path)), None)
