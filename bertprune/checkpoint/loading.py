@@ -92,9 +92,11 @@ def lay_out(cls: "type[PreTrainedModel]", config: "PreTrainedConfig", weights: W
 
 
 def _homes(model: nn.Module, stored: "Iterable[_StoredTensor]") -> Iterator[tuple[str, Home]]:
-    facts = {item.given.untyped_storage()._cdata: item.fact for item in stored if item.given is not None}
+    used = [item for item in stored if item.given is not None]
+    facts = {item.given.untyped_storage()._cdata: item.fact for item in used if item.given is not None}
+    named = {item.fact.name: item.fact for item in used}  # tying pads a bias, whose storage is another one then
     for name, value in model.state_dict(keep_vars=True).items():
-        if (fact := facts.get(value.untyped_storage()._cdata)) is not None:
+        if (fact := facts.get(value.untyped_storage()._cdata, named.get(name))) is not None:
             yield name, Home(fact, tuple(value.shape), value.stride(), int(value.storage_offset()))
 
 
@@ -144,10 +146,21 @@ def _from_pretrained(
     except CheckpointError:
         raise
     except Exception as error:
+        if isinstance(error, KeyError) and (key := _key_of(error.args[0], config)):
+            raise CheckpointError(
+                "{name}: config.json gives {key} as {given}, which {model} does not know",
+                code="checkpoint.unknown_value", name=name, key=key, given=shortened(repr(error.args[0])),
+                model=cls.__name__,
+            ) from error  # fmt: skip
         raise CheckpointError(
             "{name}: {model} cannot be built from it: {reason}",
             code="checkpoint.cannot_build", name=name, model=cls.__name__, reason=first_line(error),
         ) from error  # fmt: skip
+
+
+def _key_of(value: Any, config: "PreTrainedConfig") -> str | None:
+    """Return under which key a config holds a value that was looked up in vain."""
+    return next((key for key, given in config.to_dict().items() if isinstance(value, str) and given == value), None)
 
 
 class _StoredTensor:

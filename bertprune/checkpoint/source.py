@@ -11,6 +11,7 @@ from ..files import check_regular, from_home
 from .companions import RECORD, fetch_companions, fetch_record, find_companions
 from .hub import HubModel
 from .json_files import folder_config
+from .pruned_weights import find_pruned
 from .remote_weights import hub_config_and_weights
 from .sentence_modules import is_sentence_folder, no_transformer, transformer_path
 from .tokenizer_files import fetch_tokenizer
@@ -283,7 +284,7 @@ def _is_installed(name: str) -> bool:
 
 def _export_notes(folder: Path | None, weights: Weights) -> tuple[str, ...]:
     is_export = folder is not None and all((folder / file).is_file() for file in RECORD)
-    if is_export and MASKED_FILE not in weights.files:
+    if is_export and find_pruned(weights) is None:
         return (
             Note(
                 "A baked export: pruned weights are zero here and cannot be distinguished from other zeros.",
