@@ -146,10 +146,10 @@ def _from_pretrained(
     except CheckpointError:
         raise
     except Exception as error:
-        if isinstance(error, KeyError) and (key := _key_of(error.args[0], config)):
+        if (key := _unknown(error, config)) is not None:
             raise CheckpointError(
                 "{name}: config.json gives {key} as {given}, which {model} does not know",
-                code="checkpoint.unknown_value", name=name, key=key, given=shortened(repr(error.args[0])),
+                code="checkpoint.unknown_value", name=name, key=key, given=shortened(repr(getattr(config, key))),
                 model=cls.__name__,
             ) from error  # fmt: skip
         raise CheckpointError(
@@ -158,9 +158,12 @@ def _from_pretrained(
         ) from error  # fmt: skip
 
 
-def _key_of(value: Any, config: "PreTrainedConfig") -> str | None:
-    """Return under which key a config holds a value that was looked up in vain."""
-    return next((key for key, given in config.to_dict().items() if isinstance(value, str) and given == value), None)
+def _unknown(error: Exception, config: "PreTrainedConfig") -> str | None:
+    """Return under which key a config holds the word that was looked up in vain."""
+    if not isinstance(error, KeyError):
+        return None
+    words = {key: value for key, value in vars(config).items() if isinstance(value, str)}
+    return next((key for key, value in words.items() if (value,) == error.args), None)
 
 
 class _StoredTensor:

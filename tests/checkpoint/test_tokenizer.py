@@ -1,5 +1,7 @@
 """Tokenizers: the checkpoint's own, another one, and those that would need somebody's code."""
 
+import os
+
 import pytest
 from checkpoint_files import set_tokenizer
 
@@ -16,6 +18,12 @@ def test_a_folder_without_a_tokenizer_says_that_another_can_be_given(tiny_folder
     assert str(refused(bp.Checkpoint.open(folder).tokenizer)) == (
         f"{folder.name} has no tokenizer; pass another tokenizer: a folder, a Hub id, demo or demo-mlm"
     )
+
+
+def test_a_tokenizer_that_is_a_pipe_is_refused_as_one(tiny_folder, refused):
+    folder = tiny_folder("BertModel", tokenizer=False)
+    os.mkfifo(folder / "tokenizer.json")
+    assert "is a named pipe" in str(refused(bp.Checkpoint.open(folder).tokenizer))
 
 
 @pytest.mark.parametrize("named", [True, False])

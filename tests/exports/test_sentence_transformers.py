@@ -1,5 +1,6 @@
 """A sentence-transformers folder stays one: the real library loads it and gives the right embeddings."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,24 @@ def test_without_pruning_the_embeddings_are_the_same_bit_for_bit(
     folder = sentence_folder(**FORMS[form])
     bp.export(bp.prune(folder, NOTHING), tmp_path / "out")
     assert embeddings(tmp_path / "out").tobytes() == embeddings(folder).tobytes()
+
+
+@pytest.mark.parametrize("name", ["SentenceTransformer", "CrossEncoder", "SparseEncoder"])
+def test_the_lines_of_the_card_load_the_folder(
+    name: str, sentence_folder: Callable[..., Path], tiny_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    import sentence_transformers
+
+    given, folder = {"CrossEncoder": "ForSequenceClassification", "SparseEncoder": "ForMaskedLM"}, sentence_folder()
+    if name in given:
+        plain = str(tiny_folder(f"Bert{given[name]}", **({"num_labels": 1} if name == "CrossEncoder" else {})))
+        getattr(sentence_transformers, name)(plain, device="cpu").save_pretrained(str(folder := tmp_path / "given"))
+    bp.export(bp.prune(folder, bp.Step(method="l1_unstructured", fraction=0.5, select="*.query")), tmp_path / "out")
+    (code,) = re.findall("```python\n(.*?)```", (tmp_path / "out" / "README.md").read_text(), re.S)
+    exec(code.replace("path/to/this/folder", str(tmp_path / "out")), found := {})
+    model = found["model"]
+    assert type(model).__name__ == name
+    assert model.predict([("good", "bad")]).shape == (1,) if name == "CrossEncoder" else len(model.encode(["good"]))
 
 
 @pytest.mark.parametrize("form", FORMS)
