@@ -32,6 +32,19 @@ def _as_selection(value: Any) -> Any:
     return {"include": value} if isinstance(value, str | list | tuple) else value
 
 
+class ReadOnly(dict[str, Option]):
+    """The options of a step, which cannot be changed: masks, hash and recipe belong together."""
+
+    def _refuse(self, *args: Any, **given: Any) -> Any:
+        raise TypeError("the options of a step cannot be changed; make another step, as by step.model_copy(update=…)")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let pickle and copy make it whole at once."""
+        return ReadOnly, (dict(self),)
+
+
 class Step(FrozenModel):
     """Describe one pruning step: a method, an amount, a scope and a selection.
 
@@ -52,7 +65,7 @@ class Step(FrozenModel):
     """`local`: each tensor is ranked by itself. `global`: all selected tensors are ranked together."""
     select: Annotated[Selection, BeforeValidator(_as_selection)] = Selection()
     """The tensors to prune; a glob or a list of globs is short for `Selection(include=…)`."""
-    options: Mapping[StrictStr, Option] = Field(default_factory=dict)
+    options: Mapping[StrictStr, Option] = Field(default_factory=ReadOnly)
     """The method's own options, checked against the method when the recipe is applied or previewed."""
 
     @field_validator("options")
@@ -60,10 +73,10 @@ class Step(FrozenModel):
     def _infinities_from_text(cls, options: Mapping[str, Option]) -> dict[str, Option]:
         if any(isinstance(value, float) and math.isnan(value) for value in options.values()):
             raise ValueError(Message("an option must not be NaN", code="field.nan_option"))
-        return {
-            key: _INFINITIES.get(value.lower(), value) if isinstance(value, str) else value
+        return ReadOnly(
+            (key, _INFINITIES.get(value.lower(), value) if isinstance(value, str) else value)
             for key, value in sorted(options.items())
-        }
+        )
 
     @field_serializer("options")
     def _infinities_to_text(self, options: Mapping[str, Option]) -> dict[str, Option]:
@@ -114,6 +127,7 @@ class Step(FrozenModel):
 
     def __str__(self) -> str:
         """Describe the step in one line, as the tables do."""
-        amount = f"{self.fraction:.4g}" if self.fraction is not None else f"{self.count:,}"
+        share = "1.0" if self.fraction == 1 else f"{self.fraction or 0:.4g}"  # a 1 would be a count
+        amount = share if self.count is None else f"{self.count:,}"
         options = "".join(f", {key}={value}" for key, value in self.options.items())
         return f"{self.method} {amount} {self.scope}{options} on {self.select}"
