@@ -124,3 +124,31 @@ def test_values_are_never_templates_and_the_line_stays_short(language: str) -> N
     assert "{number} {0.__class__}" in line("{number} {0.__class__}")
     assert line("a\n\n# b").startswith("a # b")
     assert len(line("x" * 200_000)) <= 600
+
+
+GOOD = {"method": "l1_unstructured", "count": 1}
+WRONG: dict[str, tuple[Any, str]] = {
+    "a scope": (
+        {**GOOD, "scope": "row"},
+        "2번째 단계, scope: 다음 가운데 하나여야 합니다: 'local', 'global'(입력: 'row')",
+    ),
+    "a step": (3, "2번째 단계: 이름과 값의 쌍이어야 합니다(입력: 3)"),
+    "a fraction": ({"method": "x", "fraction": 2}, "2번째 단계, fraction: 1 이하여야 합니다(입력: 2)"),
+    "layers": (
+        {**GOOD, "select": {"layers": "0-1"}},
+        "2번째 단계, select.layers: 정수의 목록이어야 합니다. '0-1' 대신",
+    ),
+    "an option": (
+        {**GOOD, "method": "ln_structured", "options": {"dim": 0, "n": "x"}},
+        "2번째 단계: ln_structured의 n 옵션: 정수여야 합니다. 아니면 수여야 합니다. 아니면 다음 가운데 하나여야",
+    ),
+    "a name": ({**GOOD, "method": "l1_unstructurd"}, "2번째 단계: 'l1_unstructurd': 없는 방법입니다."),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_in_the_second_step_is_told_in_korean_throughout(name: str) -> None:
+    step, said = WRONG[name]
+    with pytest.raises(bp.BertpruneError) as caught:
+        bp.preview("demo", {"steps": [{**GOOD, "select": "*.query"}, step]})
+    assert translate_error("ko", caught.value).startswith(said)
