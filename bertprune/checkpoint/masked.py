@@ -90,7 +90,7 @@ class Pruning:
 def find_pruning(layout: Layout, weights: PrunedWeights, folder: Path | None, name: str) -> Pruning:
     """Work out from headers, and from our report if there is one, how a model was pruned. Raises CheckpointError."""
     report = _report(folder, name)
-    homes = dict(_masked(layout, weights, is_ours=bool(report)))
+    homes = dict(_masked(layout, weights, is_ours=bool(report) or MASKED_FILE in weights.files))
     if not report:
         return Pruning(weights, homes, dict.fromkeys(homes, (UNKNOWN,)))
     claimed = report.get("history")

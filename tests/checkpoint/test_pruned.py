@@ -221,6 +221,15 @@ def test_a_mask_on_a_tied_tensor_that_is_stored_once_is_refused(tmp_path: Path, 
         assert torch.equal(bp.load(tmp_path / f"{number} baked")(ids).logits, model(ids).logits)
 
 
+def test_our_own_file_of_a_tied_model_says_enough_by_its_name(tmp_path: Path) -> None:
+    plain = saved(tmp_path / "plain", make_model("BertForMaskedLM"))
+    run = bp.prune(plain, bp.Step(method="l1_unstructured", fraction=0.5, select="*.word_embeddings"))
+    bp.export(run, tmp_path / "out", "masked")
+    for file in ("report.json", "recipe.yaml"):
+        (tmp_path / "out" / file).unlink()
+    state_equal(run.model, bp.load(tmp_path / "out"))
+
+
 @pytest.mark.parametrize("by_torch", [True, False])
 def test_masks_have_the_names_that_transformers_gives_their_tensors(tmp_path: Path, by_torch: bool) -> None:
     model = make_model("NomicBertModel")
