@@ -73,7 +73,8 @@ class Pruning:
         """Return a step whose method is here as it was then, else the name that its hook had."""
         if isinstance(made, str):
             return made
-        if made.method in TORCH_METHODS and made.method not in self.own_methods:
+        is_last = self.recipe is not None and made in self.recipe.steps  # of earlier ones the report knows no method
+        if is_last and made.method in TORCH_METHODS and made.method not in self.own_methods:
             return made
         is_other = made.method in self.own_methods and HOOK_MAKERS.get(made.method) is TORCH_METHODS.get(made.method)
         return hook_name(made) if is_other or not can_make(made) else made
