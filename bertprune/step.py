@@ -19,7 +19,7 @@ from pydantic import (
 
 from .errors import Message, RecipeError, kind_of
 from .selection import Selection
-from .validation import FrozenModel
+from .validation import FrozenModel, as_integer
 
 ScopeName = Literal["local", "global"]
 Option = StrictBool | StrictInt | StrictFloat | StrictStr | None
@@ -59,7 +59,7 @@ class Step(FrozenModel):
     """A registered method's name; `bertprune.methods()` lists them."""
     fraction: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
     """The share to prune of what is still alive (0 < f ≤ 1); give this or `count`."""
-    count: Annotated[int, Field(strict=True, ge=1)] | None = None
+    count: Annotated[int, BeforeValidator(as_integer), Field(strict=True, ge=1)] | None = None
     """How many to prune: entries, or slices for structured methods; in each tensor (local) or in total (global)."""
     scope: ScopeName = "local"
     """`local`: each tensor is ranked by itself. `global`: all selected tensors are ranked together."""

@@ -124,5 +124,5 @@ def as_integer(value: Any) -> Any:
         return value
     try:
         return index(value)
-    except TypeError:  # an array of several
+    except Exception:  # an array of several, a tensor without values
         return value

@@ -70,14 +70,13 @@ def _refuse_source(out: Path, sources: Sequence[Path]) -> None:
         sentence = "{out}: contains the source checkpoint, which is never overwritten; choose another folder"
         raise ExportError(sentence, code="exports.target_has_source", out=str(out))
     if any(folder.is_relative_to(home.resolve()) for source in sources for home in _homes(source)):
-        sentence = "{out}: is inside the folder of the source checkpoint, which is never written; choose another folder"
+        sentence = "{out}: is inside a sentence-transformers folder, all of which goes along; choose another folder"
         raise ExportError(sentence, code="exports.target_in_source", out=str(out))
 
 
 def _homes(source: Path) -> list[Path]:
-    """Return the folder of a weight file, and the folder of sentence-transformers that it is a part of."""
-    folder, whole = source.parent, source.parent.parent
-    return [folder, whole] if is_sentence_folder(whole) else [folder]
+    """Return the folders of sentence-transformers that a weight file is in: whatever they hold is exported with it."""
+    return [folder for folder in (source.parent, source.parent.parent) if is_sentence_folder(folder)]
 
 
 def _refuse_existing(out: Path, overwrite: bool) -> None:
