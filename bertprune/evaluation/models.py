@@ -27,6 +27,8 @@ _OTHER_HEADS = {
     "LMHead": Message("the next word", code="evaluation.next_word"),
     "ForCausalLM": Message("the next word", code="evaluation.next_word"),
 }
+_WRAPPED = ("module", "_orig_mod", "base_model")
+"""Where wrappers (DataParallel, torch.compile, peft) hold the model."""
 _ANOTHER_OUTPUT = Message("another kind of output", code="evaluation.another_output")
 
 
@@ -176,6 +178,12 @@ def _side(name: str, model: PreTrainedModel, checkpoint: Checkpoint) -> Side:
 
 
 def _checked(role: str, model: Any) -> PreTrainedModel:
+    inner = next((name for name in _WRAPPED if isinstance(getattr(model, name, None), PreTrainedModel)), None)
+    if not isinstance(model, PreTrainedModel) and inner is not None:
+        raise DataError(
+            "{role} is wrapped in {type}: unwrap it, pass its .{inner}",
+            code="evaluation.wrapped", role=role, type=type(model).__name__, inner=inner,
+        )  # fmt: skip
     if not isinstance(model, PreTrainedModel):
         raise DataError(
             "{role} is of type {type}: expected a transformers model, a run or a checkpoint",
