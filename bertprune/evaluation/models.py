@@ -178,22 +178,21 @@ def _side(name: str, model: PreTrainedModel, checkpoint: Checkpoint) -> Side:
 
 
 def _checked(role: str, model: Any) -> PreTrainedModel:
-    inner = next((name for name in _WRAPPED if isinstance(getattr(model, name, None), PreTrainedModel)), None)
-    if not isinstance(model, PreTrainedModel) and inner is not None:
-        raise DataError(
-            "{role} is wrapped in {type}: unwrap it, pass its .{inner}",
-            code="evaluation.wrapped", role=role, type=type(model).__name__, inner=inner,
-        )  # fmt: skip
     if not isinstance(model, PreTrainedModel):
-        raise DataError(
-            "{role} is of type {type}: expected a transformers model, a run or a checkpoint",
-            code="evaluation.model_type",
-            role=role,
-            type=type(model).__name__,
-        )
+        raise _no_model(role, model)
     if any(parameter.is_meta for parameter in model.parameters()):
         raise DataError("{role} is on the meta device: load its weights first", code="evaluation.on_meta", role=role)
     return model
+
+
+def _no_model(role: str, given: Any) -> DataError:
+    kind = type(given).__name__
+    inner = next((name for name in _WRAPPED if isinstance(getattr(given, name, None), PreTrainedModel)), None)
+    if inner is not None:
+        sentence = "{role} is wrapped in {type}: unwrap it, pass its .{inner}"
+        return DataError(sentence, code="evaluation.wrapped", role=role, type=kind, inner=inner)
+    sentence = "{role} is of type {type}: expected a transformers model, a run or a checkpoint"
+    return DataError(sentence, code="evaluation.model_type", role=role, type=kind)
 
 
 def _tokenizer(tokenizer: Any, checkpoint: Checkpoint | None) -> PreTrainedTokenizerBase:

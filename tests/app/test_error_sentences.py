@@ -169,7 +169,7 @@ WRONG: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_mistake_in_the_second_step_is_told_in_korean_throughout(name: str) -> None:
+def test_a_mistake_in_the_second_step_is_in_korean_throughout(name: str) -> None:
     step, said = WRONG[name]
     with pytest.raises(bp.BertpruneError) as caught:
         bp.preview("demo", {"steps": [{**GOOD, "select": "*.query"}, step]})

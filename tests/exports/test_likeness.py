@@ -160,7 +160,7 @@ def test_a_model_that_changes_its_attention_by_itself_is_exported(
     assert bits(outputs(bp.load(tmp_path / "out"))) == expected
 
 
-def test_names_of_labels_go_along_and_are_told(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+def test_names_of_labels_go_along_and_are_reported(tmp_path: Path, pruned: Callable[..., Any]) -> None:
     run = pruned(HALF)
     names = {0: "bad", 1: "good"}
     run.model.config.id2label, run.model.config.label2id = names, {name: at for at, name in names.items()}
