@@ -32,6 +32,8 @@ def draw_fields(language: gr.Dropdown, panel: RecipePanel) -> None:
                     panel.options,
                     api_visibility="private",
                     show_progress="hidden",
+                    concurrency_limit=1,  # two at a time would each store their own value, and lose the other's
+                    concurrency_id="options",
                 )
 
 

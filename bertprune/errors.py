@@ -4,7 +4,7 @@ Every message is one line that names the input, what is wrong with it, and what 
 values as well as an English sentence, so that a program can tell errors apart and a page can show another language.
 
 The code names the mistake, wherever it is found: a misspelt method has the same code in a step, in the second step of
-five, in a recipe's file and in a preview. Where it was found is told by the places in front of the sentence.
+five, in a recipe's file and in a preview. The places in front of the sentence say where it was found.
 """
 
 import copy

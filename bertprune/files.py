@@ -15,8 +15,9 @@ _DEVICE = Message("a device", code="files.device")
 
 
 def name_of(path: Path) -> str:
-    """Return a file's name for a message, without its folder; a name may be long, or hold what is no letter."""
-    return shortened(path.name.encode("utf-8", "replace").decode())
+    """Return a file's name for a message, without its folder; a name may be long, or hold what cannot be printed."""
+    name = path.name or str(path)
+    return shortened("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name))
 
 
 def check_regular(path: Path, error: type[BertpruneError]) -> None:

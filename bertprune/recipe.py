@@ -204,12 +204,12 @@ class Recipe(FrozenModel):
             if path.stat().st_size > MAX_BYTES:
                 raise RecipeError(
                     "{file} has more than {most:,} bytes, the limit for recipes",
-                    code="recipe.large_file", file=path.name, most=MAX_BYTES,
+                    code="recipe.large_file", file=name_of(path), most=MAX_BYTES,
                 )  # fmt: skip
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             raise RecipeError(
-                "{file} is not UTF-8 text; save it in that encoding", code="recipe.encoding", file=path.name
+                "{file} is not UTF-8 text; save it in that encoding", code="recipe.encoding", file=name_of(path)
             ) from None
         except (OSError, ValueError) as error:
             raise RecipeError(
@@ -218,7 +218,7 @@ class Recipe(FrozenModel):
         try:
             return cls.from_json(text) if path.suffix == ".json" else cls.from_yaml(text)
         except RecipeError as error:
-            raise error.within("{file}", code="place.file", file=path.name) from None
+            raise error.within("{file}", code="place.file", file=name_of(path)) from None
 
     def save(self, path: str | Path) -> None:
         """Write the recipe to a file.

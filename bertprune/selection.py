@@ -26,7 +26,7 @@ Role = Literal[
 
 def as_tuple(value: Any) -> Any:
     """Convert a single one to a tuple of one, and other lists to a tuple; a class is named instead."""
-    value = value.tolist() if hasattr(value, "tolist") else value  # NumPy's
+    value = value.tolist() if type(value).__module__ == "numpy" and hasattr(value, "tolist") else value
     value = tuple(value) if isinstance(value, list | tuple | range) else value
     for one in value if isinstance(value, tuple) else (value,):
         if isinstance(one, type):

@@ -20,7 +20,7 @@ from pydantic import (
 
 from .errors import Message, RecipeError, kind_of
 from .selection import Selection
-from .validation import FrozenModel
+from .validation import FrozenModel, as_integer
 
 ScopeName = Literal["local", "row", "global"]
 Kind = Literal["element", "slice", "row", "column", "pattern", "block", "neuron", "head"]
@@ -52,6 +52,19 @@ def _as_selection(value: Any) -> Any:
     return {"include": value} if isinstance(value, str | list | tuple) else value
 
 
+class ReadOnly(dict[str, Option]):
+    """The options of a step, which cannot be changed: masks, hash and recipe belong together."""
+
+    def _refuse(self, *args: Any, **given: Any) -> Any:
+        raise TypeError("the options of a step cannot be changed; make another step, as by step.model_copy(update=…)")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let pickle and copy make it whole at once."""
+        return ReadOnly, (dict(self),)
+
+
 class Step(FrozenModel):
     """Describe one pruning step: a method, an amount, a scope and a selection.
 
@@ -66,7 +79,7 @@ class Step(FrozenModel):
     """A registered method's name; `bertprune.methods()` lists them."""
     fraction: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
     """The share to prune of what is still alive (0 < f ≤ 1); give this or `count`."""
-    count: Annotated[int, Field(strict=True, ge=1)] | None = None
+    count: Annotated[int, BeforeValidator(as_integer), Field(strict=True, ge=1)] | None = None
     """How many to prune, of what the granularity says: in each tensor or layer (`local`), in each row (`row`), or in
     total (`global`)."""
     scope: ScopeName = "local"
@@ -80,7 +93,7 @@ class Step(FrozenModel):
     where that lowers the drift of the model's output on texts that were held back."""
     select: Annotated[Selection, BeforeValidator(_as_selection)] = Selection()
     """The tensors to prune; a glob or a list of globs is short for `Selection(include=…)`."""
-    options: Mapping[StrictStr, Option] = Field(default_factory=dict)
+    options: Mapping[StrictStr, Option] = Field(default_factory=ReadOnly)
     """The method's own options, checked against the method when the recipe is applied or previewed."""
 
     @field_validator("options")
@@ -88,10 +101,10 @@ class Step(FrozenModel):
     def _infinities_from_text(cls, options: Mapping[str, Option]) -> dict[str, Option]:
         if any(isinstance(value, float) and math.isnan(value) for value in options.values()):
             raise ValueError(Message("an option must not be NaN", code="field.nan_option"))
-        return {
-            key: _INFINITIES.get(value.lower(), value) if isinstance(value, str) else value
+        return ReadOnly(
+            (key, _INFINITIES.get(value.lower(), value) if isinstance(value, str) else value)
             for key, value in sorted(options.items())
-        }
+        )
 
     @field_serializer("options")
     def _infinities_to_text(self, options: Mapping[str, Option]) -> dict[str, Option]:
@@ -172,7 +185,7 @@ class Step(FrozenModel):
         """Describe the step in one line, as the tables do."""
         words = [self.method]
         if self.fraction is not None:
-            words.append(f"{self.fraction:.4g}")
+            words.append("1.0" if self.fraction == 1 else f"{self.fraction:.4g}")  # a 1 would be a count
         elif self.count is not None:
             words.append(f"{self.count:,}")
         words += [*([self.granularity] if self.granularity else []), *([] if self.is_pattern else [self.scope])]

@@ -107,7 +107,7 @@ def _located(detail: Mapping[str, Any]) -> Message:
 
 
 def _place(loc: Sequence[str | int]) -> str | Message:
-    """Name a location: steps are counted from one, as everywhere, and items of other lists are told by their value."""
+    """Name a location: steps are counted from one, as everywhere, and items of other lists are shown by their value."""
     named = [part for part in loc if not isinstance(part, int)]
     field = ".".join(part if part.isidentifier() else shortened(repr(part)) for part in named)[:200]
     if loc[:1] != ("steps",) or len(loc) < 2:
@@ -124,5 +124,5 @@ def as_integer(value: Any) -> Any:
         return value
     try:
         return index(value)
-    except TypeError:  # an array of several
+    except Exception:  # an array of several, a tensor without values
         return value

@@ -97,6 +97,27 @@ def test_a_pipe_is_not_the_report_of_an_export(tmp_path: Path) -> None:
         check_target(tmp_path / "out", overwrite=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\nb.csv", r"a\nb.csv"),
+        ("\x1b[31m.csv", r"\x1b[31m.csv"),
+        ("a\0.csv", r"a\x00.csv"),
+        ("\ud800.csv", r"\ud800.csv"),
+    ],
+)
+def test_a_name_that_cannot_be_printed_stays_one_line(name: str, shown: str, tmp_path: Path) -> None:
+    for read in (read_table, lambda path: bp.Recipe.load(path.with_suffix(".yaml"))):
+        with pytest.raises(bp.BertpruneError) as caught:
+            read(tmp_path / name)
+        assert str(caught.value).startswith(shown.removesuffix("csv"))
+
+
+def test_a_folder_without_a_name_is_named() -> None:
+    with pytest.raises(bp.BertpruneError, match=r"^\. is a folder: expected a regular file$"):
+        bp.Recipe.load(".")
+
+
 def test_a_link_to_a_regular_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "kept.csv").write_text("text\ngood\n")
     (tmp_path / "data.csv").symlink_to("kept.csv")

@@ -165,7 +165,7 @@ def test_every_word_of_digits_is_read_or_refused_in_our_words(word: str) -> None
         ("select: {include: ['*.key', *.query]}", "*.query"),
     ],
 )
-def test_a_glob_without_quotes_is_told_to_be_put_in_them(field: str, glob: str) -> None:
+def test_a_glob_without_quotes_is_refused_with_what_to_write(field: str, glob: str) -> None:
     with pytest.raises(RecipeError, match=f"line 3.*; put a glob in quotes: {re.escape(repr(glob))}$"):
         from_yaml(f"steps:\n- method: x\n  {field}\n  count: 1\n")
 

@@ -89,5 +89,5 @@ def test_the_first_use_of_each_function_in_a_process_leaves_the_global_state_alo
 ) -> None:
     command: list[Any] = [sys.executable, "-c", FIRST_USE, tiny_folder(), tmp_path / "out"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=250, cwd=Path(__file__).parents[1])
-    told = [line for line in done.stderr.splitlines() if line.endswith(("True", "False"))]
-    assert len(told) == 13 and not [line for line in told if line.endswith("False")], done.stderr
+    answers = [line for line in done.stderr.splitlines() if line.endswith(("True", "False"))]
+    assert len(answers) == 13 and not [line for line in answers if line.endswith("False")], done.stderr

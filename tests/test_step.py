@@ -1,6 +1,9 @@
 """A step's amount is what torch would prune, and a step says in one line what it does."""
 
+import copy
 import math
+import pickle
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -46,3 +49,19 @@ def test_a_step_says_what_it_does() -> None:
 def test_a_selection_without_conditions_is_every_tensor_of_a_name() -> None:
     assert str(describe(Selection(tensor="bias"))) == "every bias"
     assert describe(Selection(layers=[0])) == "layers 0"
+
+
+@pytest.mark.parametrize("options", [{}, {"dim": 1}])
+def test_the_options_of_a_step_cannot_be_changed(options: dict[str, int]) -> None:
+    one = Step(method="ln_structured", count=1, options=options)
+    changes: dict[str, tuple[Any, ...]] = {"__setitem__": ("n", 1), "setdefault": ("n", 1), "clear": (), "pop": ("n",)}
+    for name, arguments in changes.items():
+        with pytest.raises(TypeError, match="cannot be changed"):
+            getattr(one.options, name)(*arguments)
+    for copied in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        assert copied == one and hash(copied) == hash(one)
+
+
+def test_a_share_of_one_does_not_read_as_a_count() -> None:
+    texts = [str(Step(method="l1_unstructured", **amount)) for amount in ({"fraction": 1.0}, {"count": 1})]
+    assert texts == ["l1_unstructured 1.0 local on everything", "l1_unstructured 1 local on everything"]

@@ -8,6 +8,7 @@ from typing import Any, Self
 import bertprune as bp
 
 from . import texts
+from .particles import with_particles
 
 PAGE = "page."
 """What the codes of the page's own errors begin with; the rest is the key of the text."""
@@ -44,7 +45,8 @@ def translate_error(language: str, message: object) -> str:
     values = getattr(message, "values", {}).items()
     said = sentence.format(**{name: _translate_value(language, value) for name, value in values})
     places = (translate_error(language, place) for place in getattr(message, "places", ()))
-    return _one_line(": ".join([*places, said]))
+    said = ": ".join([*places, said])
+    return _one_line(with_particles(said) if language == "ko" else said)
 
 
 @cache

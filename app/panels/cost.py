@@ -42,7 +42,7 @@ def _many() -> tuple:
     tokenizer = gr.Textbox(label=label("cost_tokenizer"), info=label("cost_tokenizer_info"), max_lines=1)
     with gr.Row():
         measure = gr.Button(label("cost_measure"), variant="primary", scale=2, elem_id="measure")
-        cancel = gr.Button(label("cancel"), variant="secondary", scale=0, min_width=110)
+        cancel = gr.Button(label("cancel"), variant="secondary", scale=0, min_width=110, elem_classes="bp-cancel")
     view = gr.HTML(elem_id="quality", apply_default_css=False, min_height=80)
     return data, file, tokenizer, measure, cancel, view
 

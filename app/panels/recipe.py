@@ -86,7 +86,7 @@ def recipe_panel() -> RecipePanel:
             min_width=160,
         )
         prune = gr.Button(label("prune"), variant="primary", scale=2, min_width=160, elem_id="prune")
-        cancel = gr.Button(label("cancel"), variant="secondary", scale=0, min_width=110)
+        cancel = gr.Button(label("cancel"), variant="secondary", scale=0, min_width=110, elem_classes="bp-cancel")
     progress = gr.HTML(elem_id="prune-progress", apply_default_css=False, min_height=64)
     with gr.Accordion(label("yaml_title"), open=False):
         yaml = gr.Code(language="yaml", label=label("yaml"), interactive=True, lines=6, max_lines=24)

@@ -29,7 +29,7 @@ def take_panel() -> TakePanel:
     estimate = gr.HTML(apply_default_css=False, elem_id="estimate")
     with gr.Row():
         build = gr.Button(label("take_build"), variant="primary", scale=2, elem_id="build")
-        cancel = gr.Button(label("cancel"), variant="secondary", scale=0, min_width=110)
+        cancel = gr.Button(label("cancel"), variant="secondary", scale=0, min_width=110, elem_classes="bp-cancel")
     result = gr.HTML(apply_default_css=False, elem_id="parcel", min_height=80)
     download = gr.DownloadButton(label("take_download"), variant="primary", visible=False, elem_id="download")
     with gr.Accordion(label("take_card"), open=False, visible=False) as card_box:

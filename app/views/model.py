@@ -20,12 +20,12 @@ def status(
     """Write the status line: model, weights, alive, sparsity, bytes, quality."""
     total = checkpoint.facts.parameters
     masked = report.model.masked if report is not None else 0
-    alive = f"{report.model.alive:,}" if report is not None else "–"  # zeros are known once the weights are read
     stored = size_of(checkpoint.facts.bytes) if checkpoint.facts.bytes else say(language, "status_not_stored")
     pairs = [
         ("status_model", name),
         ("status_weights", f"{total:,}"),
-        ("status_alive", alive),
+        # zeros, which are not alive, are known once the weights are read
+        *([("status_alive", f"{report.model.alive:,}")] if report is not None else []),
         ("status_sparsity", percent(masked / total if total else 0.0)),
         ("status_bytes", stored),
     ]

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, MissingTensorsWarning, Note, first_names
 from ..parallel import Progress, check_progress, silent
@@ -34,8 +34,7 @@ class Checkpoint:
         facts: What the headers say: class, sizes, dtype, stored tensors, notes for the user.
         missing: Names of the tensors that the architecture expects and the files lack. They are initialised from the
             seed and never pruned.
-        pruning: How the stored model was pruned, where the files hold `…_orig` and `…_mask`: its models then have
-            hooks and masks. None otherwise.
+        pruning: How the stored model, and so each built from it, was pruned; None for a plain one.
 
     Example:
         >>> import bertprune as bp
@@ -101,10 +100,8 @@ class Checkpoint:
                 is cached in full. The state dict of a pruned model opens pruned. An open checkpoint is returned as
                 it is.
             revision: A branch, tag or commit, for Hub ids only; the main branch by default.
-            local: Whether paths are accepted; True by default. With False no path is looked up, for sources
-                from untrusted users.
-            largest: The most that the weight files may take, in bytes; larger ones are refused before they are
-                downloaded. No limit by default.
+            local: Whether paths are accepted; default True. With False none is looked up: for untrusted sources.
+            largest: The most bytes of weight files; more are refused before they are downloaded. No limit by default.
 
         Returns:
             The checkpoint, with its facts. Its weights are downloaded and read when a model is first asked for.
@@ -147,8 +144,7 @@ class Checkpoint:
         """Return the shared model, built once, in float32 and eval mode. Do not change it; `load` gives your own.
 
         Args:
-            seed: An integer from which `missing` tensors are initialised; 0 by default. Without missing tensors it
-                changes nothing.
+            seed: An integer, default 0, from which `missing` tensors are initialised; without any it changes nothing.
             progress: A function called with the share done (0 to 1) and a few words; it may raise to cancel.
 
         Raises:
@@ -167,8 +163,7 @@ class Checkpoint:
         """Build a model of your own, which shares nothing, in float32 and eval mode.
 
         Args:
-            seed: An integer from which `missing` tensors are initialised; 0 by default. Without missing tensors it
-                changes nothing.
+            seed: An integer, default 0, from which `missing` tensors are initialised; without any it changes nothing.
             progress: A function called with the share done (0 to 1) and a few words; it may raise to cancel.
 
         Returns:
@@ -233,7 +228,7 @@ class Checkpoint:
             The tokenizer, as transformers' `AutoTokenizer` gives it.
 
         Raises:
-            CheckpointError: There is none, it cannot be read, or it would need code from the checkpoint.
+            CheckpointError: There is none, it has changed, it cannot be read, or it would need code of the checkpoint.
 
         Example:
             >>> import bertprune as bp
@@ -242,6 +237,7 @@ class Checkpoint:
             ['good']
         """
         if other is None:
+            self._source.check_unchanged()
             return load_tokenizer(self._source.tokenizer_folder(), self.name)
         return open_tokenizer(other, local=local)
 
@@ -259,6 +255,14 @@ class Checkpoint:
             'sentiment'
         """
         return (self._source.home or self._source.tokenizer_folder)()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Checkpoint":
+        """Return the checkpoint itself: nothing changes it."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let pickle open it again, where its files are still the same; no weight is pickled."""
+        return Checkpoint, (self._source,)
 
     def __repr__(self) -> str:
         """Show the name and the class."""

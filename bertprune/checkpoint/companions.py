@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from ..errors import BertpruneWarning, CheckpointError
+from ..errors import BertpruneWarning, CheckpointError, shortened
 from ..files import check_regular
 from .hub import LARGEST_SMALL, HubModel
 from .network import Unreachable
@@ -32,6 +32,7 @@ def companion_files(folder: Path, name: str) -> dict[str, Path]:
     They are the tokenizer, settings, and of a sentence-transformers folder all other modules with their weights.
     Raises CheckpointError for a file that is outside the folder, too large, not regular or not what it seems.
     """
+    _refuse_code(folder, name)
     found = find_companions(folder, name)
     if len(found) > MOST_FILES:
         raise CheckpointError(
@@ -41,6 +42,15 @@ def companion_files(folder: Path, name: str) -> dict[str, Path]:
     for file, path in found.items():
         _check(folder, file, path, name)
     return found
+
+
+def _refuse_code(folder: Path, name: str) -> None:
+    if code := next((module.kind for module in read_modules(folder, name) if module.is_code), None):
+        raise CheckpointError(
+            "{name}: modules.json names {kind}, which is code in the folder and never copied, so nothing could load"
+            " the export: name a class of sentence-transformers there, or take modules.json out",
+            code="checkpoint.module_of_code", name=name, kind=shortened(code),
+        )  # fmt: skip
 
 
 def find_companions(folder: Path, name: str) -> dict[str, Path]:

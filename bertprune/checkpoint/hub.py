@@ -56,7 +56,7 @@ class HubModel:
     def subfolder(self) -> str:
         """Return in which folder its transformer is, empty for the top, as far as is cached; raises CheckpointError.
 
-        Once the files were listed, what tells it is cached.
+        Listing the model's files caches what this is read from.
         """
         folder = self.cached()
         return "" if folder is None else transformer_path(folder, self.hub_id)

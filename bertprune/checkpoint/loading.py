@@ -92,9 +92,11 @@ def lay_out(cls: "type[PreTrainedModel]", config: "PreTrainedConfig", weights: W
 
 
 def _homes(model: nn.Module, stored: "Iterable[_StoredTensor]") -> Iterator[tuple[str, Home]]:
-    facts = {item.given.untyped_storage()._cdata: item.fact for item in stored if item.given is not None}
+    used = [item for item in stored if item.given is not None]
+    facts = {item.given.untyped_storage()._cdata: item.fact for item in used if item.given is not None}
+    named = {item.fact.name: item.fact for item in used}  # tying pads a bias, whose storage is another one then
     for name, value in model.state_dict(keep_vars=True).items():
-        if (fact := facts.get(value.untyped_storage()._cdata)) is not None:
+        if (fact := facts.get(value.untyped_storage()._cdata, named.get(name))) is not None:
             yield name, Home(fact, tuple(value.shape), value.stride(), int(value.storage_offset()))
 
 
@@ -144,10 +146,24 @@ def _from_pretrained(
     except CheckpointError:
         raise
     except Exception as error:
+        if (key := _unknown(error, config)) is not None:
+            raise CheckpointError(
+                "{name}: config.json gives {key} as {given}, which {model} does not know",
+                code="checkpoint.unknown_value", name=name, key=key, given=shortened(repr(getattr(config, key))),
+                model=cls.__name__,
+            ) from error  # fmt: skip
         raise CheckpointError(
             "{name}: {model} cannot be built from it: {reason}",
             code="checkpoint.cannot_build", name=name, model=cls.__name__, reason=first_line(error),
         ) from error  # fmt: skip
+
+
+def _unknown(error: Exception, config: "PreTrainedConfig") -> str | None:
+    """Return under which key a config holds the word that was looked up in vain."""
+    if not isinstance(error, KeyError):
+        return None
+    words = {key: value for key, value in vars(config).items() if isinstance(value, str)}
+    return next((key for key, value in words.items() if (value,) == error.args), None)
 
 
 class _StoredTensor:

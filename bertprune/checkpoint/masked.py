@@ -73,8 +73,10 @@ class Pruning:
         """Return a step whose method is here as it was then, else the name that its hook had."""
         if isinstance(made, str):
             return made
-        maker = HOOK_MAKERS.get(made.method)
-        is_other = made.method in self.own_methods and maker is TORCH_METHODS.get(made.method)
+        is_last = self.recipe is not None and made in self.recipe.steps  # of earlier ones the report knows no method
+        if is_last and made.method in TORCH_METHODS and made.method not in self.own_methods:
+            return made
+        is_other = made.method in self.own_methods and HOOK_MAKERS.get(made.method) is TORCH_METHODS.get(made.method)
         return hook_name(made) if is_other or not can_make(made) else made
 
     def notes(self) -> Iterator[Note]:
@@ -90,7 +92,7 @@ class Pruning:
 def find_pruning(layout: Layout, weights: PrunedWeights, folder: Path | None, name: str) -> Pruning:
     """Work out from headers, and from our report if there is one, how a model was pruned. Raises CheckpointError."""
     report = _report(folder, name)
-    homes = dict(_masked(layout, weights, is_ours=bool(report)))
+    homes = dict(_masked(layout, weights, is_ours=bool(report) or MASKED_FILE in weights.files))
     if not report:
         return Pruning(weights, homes, dict.fromkeys(homes, (UNKNOWN,)))
     claimed = report.get("history")
@@ -147,7 +149,7 @@ def _one_owner(file: str, name: str, other: str) -> CheckpointError:
 
 def _report(folder: Path | None, name: str) -> dict[str, Any]:
     """Read our report of a masked export; empty where there is none."""
-    if folder is None or not (folder / "report.json").is_file():
+    if folder is None or not (folder / "report.json").exists():
         return {}
     report = read_object(folder / "report.json", f"{name}: report.json")
     return report if report.get("form") == "masked" else {}
@@ -155,7 +157,7 @@ def _report(folder: Path | None, name: str) -> dict[str, Any]:
 
 def _recipe(folder: Path | None, name: str) -> Recipe | None:
     """Read the recipe; None for an export of a model whose recipe was not known."""
-    if folder is None or not (folder / "recipe.yaml").is_file():
+    if folder is None or not (folder / "recipe.yaml").exists():
         return None
     try:
         return Recipe.load(folder / "recipe.yaml")
@@ -167,6 +169,12 @@ def _made(listed: Any, recipe: Recipe | None, target: str, name: str) -> Iterato
     """Read what made a mask: numbers of the recipe's steps, steps of earlier recipes, or classes of hooks."""
     steps = recipe.steps if recipe else ()
     for one in listed if isinstance(listed, list) and listed else [None]:
+        if type(one) is int and recipe is None:
+            raise CheckpointError(
+                "{name}: report.json refers to the steps of recipe.yaml, which is not there: put it back, or take"
+                " report.json out, too, to open the masks without their steps",
+                code="checkpoint.no_recipe", name=name,
+            )  # fmt: skip
         if type(one) is int and 0 <= one < len(steps):
             yield steps[one]
         elif isinstance(one, str) and one.isidentifier() and len(one) <= _LONGEST_NAME:

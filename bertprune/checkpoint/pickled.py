@@ -26,6 +26,8 @@ MOST_INSTRUCTIONS = 200_000
 """In one pickle; 400 tensors take 20,000."""
 _OLD_PICKLES = 5
 """What a file of the old format begins with: a magic number, a version, the machine, the tensors, their storages."""
+_NESTED = ("state_dict", "model_state_dict", "model", "module", "net", "weights")
+"""Where training tools keep the tensors of a model in a file of more."""
 _LONGEST_DIRECTORY = 4 * 1024 * 1024
 _ZIP = b"PK\x03\x04"
 
@@ -53,6 +55,7 @@ def load_tensors(path: Path, device: str) -> "dict[str, Tensor]":
     if isinstance(loaded, OrderedDict):
         vars(loaded).clear()  # an attribute set by the pickle may hide a method
     refuse_many(path.name, len(loaded))
+    _refuse_nested(loaded, path.name)
     for name, value in loaded.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             raise CheckpointError(
@@ -61,6 +64,17 @@ def load_tensors(path: Path, device: str) -> "dict[str, Tensor]":
                 kind=type(value).__name__,
             )  # fmt: skip
     return loaded
+
+
+def _refuse_nested(loaded: dict[Any, Any], file: str) -> None:
+    """Refuse what training tools write, in which the tensors are one of several things; raises CheckpointError."""
+    for key in _NESTED:
+        if isinstance(loaded.get(key), dict):
+            raise CheckpointError(
+                "{file} keeps its tensors under {key!r}, as training tools do: save what is there by itself, without"
+                " a prefix such as 'model.' in its names, and open that file",
+                code="checkpoint.nested_tensors", file=file, key=key,
+            )  # fmt: skip
 
 
 def refuse_false_sizes(path: Path, loaded: "dict[str, Tensor]") -> None:

@@ -1,16 +1,18 @@
 """The modules of a sentence-transformers folder: a transformer, and what makes one embedding of its tokens."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, shortened
-from .json_files import no_config, read_list
+from ..errors import CheckpointError, first_names, shortened
+from .json_files import no_config, read_list, read_object
 
 MODULES_FILE = "modules.json"
 SETTINGS_FILE = "config_sentence_transformers.json"
 MOST_MODULES = 64
+_CLASSES = ("SentenceTransformer", "CrossEncoder", "SparseEncoder", "MultiVectorEncoder")
 _PATH = re.compile(r"[\w-][\w.-]{0,99}(/[\w-][\w.-]{0,99}){0,3}")
 
 
@@ -22,6 +24,11 @@ class SentenceModule:
     """The class, such as "Pooling"; with its package where that is not the library's."""
     path: str
     """Its folder within the whole, such as "1_Pooling"; empty for the whole itself."""
+
+    @property
+    def is_code(self) -> bool:
+        """Return whether its class is in a Python file of the folder, or of another Hub model."""
+        return self.kind.count(".") == 1 or "--" in self.kind
 
 
 def is_sentence_folder(folder: Path) -> bool:
@@ -54,11 +61,34 @@ def no_transformer(folder: Path | None, name: str) -> CheckpointError:
     modules = () if folder is None else read_modules(folder, name)
     if not modules:
         return no_config(name)
+    kind = shortened(modules[0].kind)
+    if inside := list(_transformers(folder)):
+        return CheckpointError(
+            "{name} begins with {kind} (modules.json), which is not a transformer: open the folder of one inside it,"
+            " {inside}",
+            code="checkpoint.transformer_inside", name=name, kind=kind, inside=first_names(inside, 3),
+        )  # fmt: skip
     return CheckpointError(
         "{name} begins with {kind} (modules.json), which is not a transformer: {file} is not there",
-        code="checkpoint.no_transformer", name=name, kind=shortened(modules[0].kind),
+        code="checkpoint.no_transformer", name=name, kind=kind,
         file="/".join(filter(None, (modules[0].path, "config.json"))),
     )  # fmt: skip
+
+
+def _transformers(folder: Path | None) -> Iterator[str]:
+    """Yield the folders within a folder that hold a transformer by themselves, as a Router keeps several."""
+    for config in sorted(folder.glob("*/config.json")) if folder else ():
+        if config.is_file() and "model_type" in read_object(config, config.name):
+            yield shortened(config.parent.name, 80)
+
+
+def library_class(folder: Path, name: str) -> str | None:
+    """Return the class of sentence-transformers that loads a folder; None where it is a plain one."""
+    if not is_sentence_folder(folder):
+        return None
+    path = folder / SETTINGS_FILE
+    given = read_object(path, f"{name}: {SETTINGS_FILE}").get("model_type") if path.exists() else None
+    return given if given in _CLASSES else _CLASSES[0]
 
 
 def _module(entry: Any, label: str) -> SentenceModule:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from ..files import check_regular, from_home
 from .companions import RECORD, fetch_companions, fetch_record, find_companions
 from .hub import HubModel
 from .json_files import folder_config
+from .pruned_weights import find_pruned
 from .remote_weights import hub_config_and_weights
 from .sentence_modules import is_sentence_folder, no_transformer, transformer_path
 from .tokenizer_files import fetch_tokenizer
@@ -64,6 +65,8 @@ class Source:
     """Where in the whole its transformer is; empty for the whole itself."""
     seen: Mapping[Path, Signature] = field(default_factory=dict)
     """What the local files were when they were opened."""
+    given: str = ""
+    """What opens it again, in another process too: a name, a whole path or a Hub id."""
 
     def check_unchanged(self) -> None:
         """Refuse files that have changed, or been added, since the checkpoint was opened; raises CheckpointError."""
@@ -79,6 +82,17 @@ class Source:
                     "{file} was added since {name} was opened; open it again",
                     code="checkpoint.source_added", file=file, name=self.name,
                 )  # fmt: skip
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let pickle find it again, where its files are still the same."""
+        return _found_again, (self.given, self.revision, dict(self.seen))
+
+
+def _found_again(given: str, revision: str | None, seen: Mapping[Path, Signature]) -> Source:
+    """Find what another process had found. Raises CheckpointError, also where it has changed since."""
+    source = replace(find_source(given, revision), seen=seen)
+    source.check_unchanged()
+    return source
 
 
 def _signature(path: Path) -> Signature:
@@ -110,7 +124,7 @@ def find_source(given: str | Path, revision: str | None, *, local: bool = True, 
         )  # fmt: skip
     path = _path_of(given, local)
     if path is None and given not in EMBEDDED:
-        return _hub_source(str(given), revision, local, largest)
+        return replace(_hub_source(str(given), revision, local, largest), given=str(given))
     if revision is not None:
         raise CheckpointError(
             "a revision ({revision}) is for Hub ids, and {name!r} is not one",
@@ -118,9 +132,10 @@ def find_source(given: str | Path, revision: str | None, *, local: bool = True, 
         )  # fmt: skip
     if given == "kobert-shape":
         return _random_source(given)
-    source = _path_source(path) if path is not None else _path_source(_embedded_folder(str(given)), str(given))
+    given = str(given) if path is None else str(path.absolute())
+    source = _path_source(_embedded_folder(given), given) if path is None else _path_source(Path(given))
     refuse_larger(source.name, source.weights.bytes, largest)
-    return source
+    return replace(source, given=given)
 
 
 def find_tokenizer(given: str | Path, *, local: bool = True) -> tuple[str, Path | None]:
@@ -156,7 +171,7 @@ def _random_source(name: str) -> Source:
         "The configuration of monologg/kobert with random weights from a fixed seed; nothing in it was trained.",
         code="note.kobert_shape",
     )
-    return Source(name, dict(_KOBERT), NoWeights(), lambda: None, seed=KOBERT_SEED, notes=(note,))
+    return Source(name, dict(_KOBERT), NoWeights(), lambda: None, seed=KOBERT_SEED, notes=(note,), given=name)
 
 
 def _embedded_folder(name: str) -> Path:
@@ -269,7 +284,7 @@ def _is_installed(name: str) -> bool:
 
 def _export_notes(folder: Path | None, weights: Weights) -> tuple[str, ...]:
     is_export = folder is not None and all((folder / file).is_file() for file in RECORD)
-    if is_export and MASKED_FILE not in weights.files:
+    if is_export and find_pruned(weights) is None:
         return (
             Note(
                 "A baked export: pruned weights are zero here and cannot be distinguished from other zeros.",

@@ -43,4 +43,4 @@ def fetch_tokenizer(model: HubModel) -> Path | None:
 
 def has_vocabulary(folder: Path) -> bool:
     """Return whether a folder holds a tokenizer, and not only its settings."""
-    return any(path.is_file() for pattern in _VOCABULARIES for path in folder.glob(pattern))
+    return any(path.exists() and not path.is_dir() for pattern in _VOCABULARIES for path in folder.glob(pattern))

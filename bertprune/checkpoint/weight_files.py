@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, TooLargeError, shortened
+from ..errors import CheckpointError, TooLargeError, first_names, shortened
 from .json_files import read_object
 from .weights import SafetensorsWeights, TorchWeights, Weights
 
@@ -15,7 +15,15 @@ SINGLE = ("model.safetensors", "pytorch_model.bin")
 """The names of a weight file that holds the whole model."""
 INDEX = ".index.json"
 """What follows such a name in the list of its shards."""
-_ADAPTER = {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"}
+_ADAPTER = {
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "adapter_model.bin",
+    "adapter.safetensors",
+    "pytorch_adapter.bin",
+}
+_TRAINED = re.compile(r"checkpoint-(\d{1,18})")
+"""What a Trainer calls the folders in which it saves a model."""
 _SHARD = re.compile(r"[\w.-]{1,200}\.(safetensors|bin)")
 _KINDS: dict[str, Callable[[tuple[Path, ...]], Weights]] = {
     ".safetensors": SafetensorsWeights,
@@ -45,7 +53,23 @@ def weight_file(there: Collection[str], name: str) -> str:
     lone = [file for file in there if file.endswith(".safetensors")]
     if len(lone) == 1:
         return lone[0]
-    raise NoWeightsFound(
+    raise _no_weights(there, name)
+
+
+def _no_weights(there: Collection[str], name: str) -> NoWeightsFound:
+    """Return the error for a folder without weights of a usual name; it names what is there in their place."""
+    if trained := sorted(filter(None, map(_TRAINED.fullmatch, there)), key=lambda found: int(found[1])):
+        return NoWeightsFound(
+            "{name} has no weights itself; its last training checkpoint is {inside}: open that folder",
+            code="checkpoint.weights_inside", name=name, inside=trained[-1][0],
+        )  # fmt: skip
+    if others := sorted(file for file in there if Path(file).suffix in _KINDS):
+        return NoWeightsFound(
+            "{name} has no model.safetensors or pytorch_model.bin: rename the file that holds the model, or open it by"
+            " its path; there are {files}",
+            code="checkpoint.which_weights", name=name, files=first_names((shortened(one, 80) for one in others), 3),
+        )  # fmt: skip
+    return NoWeightsFound(
         "{name} has no weights: expected model.safetensors or pytorch_model.bin (or their shards with an index)",
         code="checkpoint.no_weights", name=name,
     )  # fmt: skip
@@ -69,7 +93,7 @@ def folder_weights(folder: Path, name: str) -> Weights:
 
 def file_weights(path: Path) -> Weights:
     """Read the header of one weight file; raises CheckpointError."""
-    refuse_adapter((path.name,), path.name)
+    refuse_adapter((beside.name for beside in path.parent.iterdir()), path.name)
     if path.suffix in _KINDS:
         return _KINDS[path.suffix]((path,))
     raise CheckpointError(
@@ -111,8 +135,8 @@ def refuse_adapter(files: Iterable[str], name: str) -> None:
     """Refuse an adapter, alone or beside its base: it changes what the base answers. Raises CheckpointError."""
     if not _ADAPTER.isdisjoint(files):
         raise CheckpointError(
-            "{name} holds a PEFT adapter, which is not a model by itself: load it on its base with peft,"
-            " save the result of merge_and_unload(), and open that folder",
+            "{name} is, or has beside it, an adapter, which changes what its base computes: load both with peft"
+            " (or adapters), save the result of merge_and_unload() (merge_adapter()), and open that folder",
             code="checkpoint.adapter", name=name,
         )  # fmt: skip
 

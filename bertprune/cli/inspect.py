@@ -150,8 +150,8 @@ def _counted(report: "bp.SparsityReport", by: Grouping) -> Table:
         return Table.of(columns, [row[:-1] for row in rows], numbers=columns[1:])
     steps = [*(" → ".join(tensor.history) for tensor in report.rows), *("" for _ in totals)]
     rows = [*table.tensor_rows(report.rows, words), *totals]
-    told = [(*row, "; ".join(filter(None, (did, remark)))) for (*row, remark), did in zip(rows, steps, strict=True)]
-    return Table.of((*columns, "steps"), told, numbers=columns[1:])
+    listed = [(*row, "; ".join(filter(None, (did, remark)))) for (*row, remark), did in zip(rows, steps, strict=True)]
+    return Table.of((*columns, "steps"), listed, numbers=columns[1:])
 
 
 def _compared(found: "bp.Comparison", by: Grouping) -> Table:

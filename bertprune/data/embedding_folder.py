@@ -1,5 +1,6 @@
 """Read how a sentence-transformers folder makes one embedding of a text; unknown modules are refused by name."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,10 @@ def read_embedding(folder: Path | None, name: str, width: int) -> Embedding:
 
     Raises DataError for modules that are not supported, CheckpointError for files that cannot be read.
     """
-    modules = [] if folder is None else list(read_modules(folder, name))[1:]
+    modules = () if folder is None else read_modules(folder, name)
+    if modules and "." in modules[0].kind:
+        raise _not_supported(name, modules[0].kind, "a transformer of sentence-transformers first")
+    modules = modules[1:]
     if folder is None or not modules:
         return MEAN
     if modules[0].kind != "Pooling":
@@ -62,7 +66,7 @@ def _poolings(settings: dict[str, Any], name: str) -> tuple[str, ...]:
     return tuple(map(str, given))
 
 
-def _layers(folder: Path, modules: list[SentenceModule], name: str, width: int) -> tuple[nn.Module, ...]:
+def _layers(folder: Path, modules: Sequence[SentenceModule], name: str, width: int) -> tuple[nn.Module, ...]:
     layers: list[nn.Module] = []
     for module in modules:
         if module.kind == "Normalize":

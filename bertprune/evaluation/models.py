@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checkpoint import Checkpoint
 from ..checkpoint.tokenizer import open_tokenizer
+from ..data.batches import Batch, logits
+from ..data.cross_encoder import read_activation
 from ..data.embedding import MEAN, Embedding
 from ..data.embedding_folder import read_embedding
 from ..errors import CheckpointError, DataError, Message, Note
@@ -25,6 +27,8 @@ _OTHER_HEADS = {
     "LMHead": Message("the next word", code="evaluation.next_word"),
     "ForCausalLM": Message("the next word", code="evaluation.next_word"),
 }
+_WRAPPED = ("module", "_orig_mod", "base_model")
+"""Where wrappers (DataParallel, torch.compile, peft) hold the model."""
 _ANOTHER_OUTPUT = Message("another kind of output", code="evaluation.another_output")
 
 
@@ -36,6 +40,8 @@ class Side:
     model: PreTrainedModel
     embedding: Embedding | None
     """None for a model that is passed as an object, which has no folder to ask."""
+    activation: nn.Module | None = None
+    """What turns the one number of a regression model into its score; None as above."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +90,22 @@ class ComparedModels:
         """Return how the evaluated model embeds texts: its prompt and limit hold for both."""
         return self.embedding_of(self.after)
 
-    def embedding_notes(self) -> list[Note]:
-        """Say how the models embed texts, once where both do it alike."""
+    def score(self, model: PreTrainedModel, batch: Batch) -> Tensor:
+        """Run a model with one output on a batch, and return its scores as the folder of the models defines them."""
+        scores: Tensor = self._activation()(logits(model, batch))
+        return scores
+
+    def _activation(self) -> nn.Module:
+        known = [side.activation for side in self.sides().values() if side.activation is not None]
+        return known[-1] if known else nn.Identity()
+
+    def notes(self, head: Head) -> list[Note]:
+        """Say how the models embed texts, once where both do it alike, or what their scores go through."""
+        kind = type(self._activation()).__name__
+        if head == "regression" and kind != "Identity":
+            return [Note("the model's outputs go through its folder's {kind}", code="note.activation", kind=kind)]
+        if head != "embedding":
+            return []
         notes = {str(note): note for side in self.sides().values() for note in self.embedding_of(side).notes()}
         return list(notes.values())
 
@@ -140,31 +160,39 @@ def _open(role: str, source: Model, seed: int) -> tuple[Side, Checkpoint | None]
     if isinstance(source, str | Path | Checkpoint):
         checkpoint = Checkpoint.open(source)
         model = _checked(role, checkpoint.model(seed))
-        return Side(checkpoint.name, model, _embedding(checkpoint, model)), checkpoint
+        return _side(checkpoint.name, model, checkpoint), checkpoint
     if _is_run(source):
         checkpoint, model = source.checkpoint, _checked(role, source.model)
-        return Side(f"{checkpoint.name}, pruned", model, _embedding(checkpoint, model)), checkpoint
+        return _side(f"{checkpoint.name}, pruned", model, checkpoint), checkpoint
     return Side(type(source).__name__, _checked(role, source), None), None
 
 
-def _embedding(checkpoint: Checkpoint, model: PreTrainedModel) -> Embedding:
-    """Return how a checkpoint embeds texts; a classifier does not, so that its folder need not be asked."""
-    if type(model).__name__.endswith("ForSequenceClassification"):
-        return MEAN
-    return read_embedding(checkpoint.folder(), checkpoint.name, int(getattr(model.config, "hidden_size", 0)))
+def _side(name: str, model: PreTrainedModel, checkpoint: Checkpoint) -> Side:
+    """Ask a checkpoint's folder how it embeds texts, or scores them; a classifier needs neither."""
+    if not type(model).__name__.endswith("ForSequenceClassification"):
+        width = int(getattr(model.config, "hidden_size", 0))
+        return Side(name, model, read_embedding(checkpoint.folder(), checkpoint.name, width))
+    if model.config.num_labels != 1:
+        return Side(name, model, MEAN)
+    return Side(name, model, MEAN, read_activation(checkpoint.folder(), model, checkpoint.name))
 
 
 def _checked(role: str, model: Any) -> PreTrainedModel:
     if not isinstance(model, PreTrainedModel):
-        raise DataError(
-            "{role} is of type {type}: expected a transformers model, a run or a checkpoint",
-            code="evaluation.model_type",
-            role=role,
-            type=type(model).__name__,
-        )
+        raise _no_model(role, model)
     if any(parameter.is_meta for parameter in model.parameters()):
         raise DataError("{role} is on the meta device: load its weights first", code="evaluation.on_meta", role=role)
     return model
+
+
+def _no_model(role: str, given: Any) -> DataError:
+    kind = type(given).__name__
+    inner = next((name for name in _WRAPPED if isinstance(getattr(given, name, None), PreTrainedModel)), None)
+    if inner is not None:
+        sentence = "{role} is wrapped in {type}: unwrap it, pass its .{inner}"
+        return DataError(sentence, code="evaluation.wrapped", role=role, type=kind, inner=inner)
+    sentence = "{role} is of type {type}: expected a transformers model, a run or a checkpoint"
+    return DataError(sentence, code="evaluation.model_type", role=role, type=kind)
 
 
 def _tokenizer(tokenizer: Any, checkpoint: Checkpoint | None) -> PreTrainedTokenizerBase:

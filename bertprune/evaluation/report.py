@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import shortened
@@ -112,6 +113,16 @@ class QualityReport:
     seed: int
     notes: tuple[str, ...] = ()
     """Sentences on limits of the figures."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Let pickle and copy take the read-only mappings as plain ones."""
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in vars(self).items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make the mappings read-only again."""
+        vars(self).update(
+            {name: MappingProxyType(value) if isinstance(value, dict) else value for name, value in state.items()}
+        )
 
     def __getitem__(self, name: str) -> Score | Estimate:
         found = self.scores.get(name) or self.fidelity.get(name)

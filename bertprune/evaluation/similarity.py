@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.batches import Encoded, logits
+from ..data.batches import Encoded
 from ..data.labels import score_numbers
 from ..errors import DataError, Note
 from .job import Job
@@ -30,7 +30,7 @@ def score_pairs(job: Job) -> Findings:
     known = None if examples.labels is None else _known_scores(job)
     encoded = job.encode_for_embedding([*examples.texts, *(examples.pairs or [])])
     before, after = job.embed(encoded)
-    job.notes += job.models.embedding_notes()
+    job.notes += job.models.notes("embedding")
     findings = Findings()
     if known is not None:
         similarities = [cosines(*np.split(rows, 2)) for rows in (before, after) if rows is not None]
@@ -47,13 +47,14 @@ def score_regression(job: Job) -> Findings:
     encoded = job.encode(examples.texts, examples.pairs)
     if known is None:
         return Findings(fidelity=embedding_cosine(job, encoded))
-    outputs = job.run(encoded, logits)
+    outputs = job.run(encoded, job.models.score)
+    job.notes += job.models.notes("regression")
     return Findings(scores=_correlations(job, known, [rows[:, 0] for rows in outputs if rows is not None]))
 
 
 def compare_embeddings(job: Job) -> Findings:
     """Compare the embeddings before and after, without scores."""
-    job.notes += job.models.embedding_notes()
+    job.notes += job.models.notes("embedding")
     return Findings(fidelity=embedding_cosine(job, job.encode_for_embedding(job.examples.texts)))
 
 

@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerBase
 
 from ..data.batches import Encoded, logits
 from ..data.columns import Examples
+from ..data.layout import MAX_LINE
 from ..data.tables import Table
-from ..data.text_files import MAX_LINE
 from ..errors import DataError, Note, shown
 from ..parallel import silent
 from ..text import aligned
@@ -204,7 +204,7 @@ def try_text(
         tokens=sum(map(len, found.encoded.features["input_ids"])),
         max_length=job.max_length,
         cut=found.encoded.cut > 0,
-        notes=tuple(models.embedding_notes()) if head == "embedding" else (),
+        notes=tuple(models.notes(head)),
     )
 
 
@@ -246,7 +246,7 @@ def _ask(head: Literal["classification", "regression", "embedding"], job: Job) -
     if head == "embedding":
         return _compare_embeddings(job)
     encoded = job.encode(job.examples.texts, job.examples.pairs)
-    before, after = job.run(encoded, logits)
+    before, after = job.run(encoded, job.models.score if head == "regression" else logits)
     if head == "regression":
         old = None if before is None else float(before[0, 0])
         return _Found(encoded, figures=[Figure("score", old, float(after[0, 0]))])

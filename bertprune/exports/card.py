@@ -11,17 +11,17 @@ from .contents import WEIGHT_FILES, Contents, Form
 from .origin import Origin
 
 
-def card(contents: Contents, form: Form, size: int, embeds: bool = False) -> str:
+def card(contents: Contents, form: Form, size: int, library_class: str | None = None) -> str:
     """Write the model card as Markdown with front matter; `size` is that of the weight file in bytes.
 
-    `embeds` says that the folder is one of sentence-transformers.
+    `library_class` is the class of sentence-transformers that loads the folder, if it is one of that library.
     """
     origin = contents.origin
     parts = [
-        _front_matter(origin, "sentence-transformers" if embeds else "transformers"),
+        _front_matter(origin, "sentence-transformers" if library_class else "transformers"),
         f"# {_code(origin.name)}, pruned",
         _summary(contents),
-        f"## How to load it\n\n{_load_baked(contents, embeds) if form == 'baked' else _load_masked()}",
+        f"## How to load it\n\n{_load_baked(contents, library_class) if form == 'baked' else _load_masked()}",
         f"## How it was made\n\n{_making(contents)}",
         f"## Sparsity\n\n{_sparsity(contents)}",
         f"## Size\n\n{_size(form, size)}",
@@ -72,12 +72,9 @@ def _own_methods(methods: Any) -> list[str]:
     return lines
 
 
-def _load_baked(contents: Contents, embeds: bool) -> str:
-    if embeds:
-        code = (
-            "from sentence_transformers import SentenceTransformer\n\n"
-            'model = SentenceTransformer("path/to/this/folder")'
-        )
+def _load_baked(contents: Contents, library_class: str | None) -> str:
+    if library_class:
+        code = f'from sentence_transformers import {library_class}\n\nmodel = {library_class}("path/to/this/folder")'
         text = "Only sentence-transformers is needed; the removed weights are plain zeros."
         return f"{text}\n\n{_fenced(code, 'python')}"
     origin = contents.origin

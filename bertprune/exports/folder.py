@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..checkpoint.sentence_modules import is_sentence_folder
 from ..errors import ExportError, Message, first_names
 
 REPORT_KEY = "bertprune"
@@ -51,7 +52,7 @@ def atomic_folder(out: Path, overwrite: bool, sources: Sequence[Path] = ()) -> I
 
 
 def check_target(out: Path, overwrite: bool, sources: Sequence[Path] = ()) -> None:
-    """Refuse a target that is not free, not an earlier export, or holds one of the sources. Raises ExportError."""
+    """Refuse a target that is taken, or not an earlier export, or holds a source, or is in its folder."""
     try:
         _refuse_source(out, sources)
         if os.path.lexists(out):
@@ -68,6 +69,14 @@ def _refuse_source(out: Path, sources: Sequence[Path]) -> None:
     if any(source.resolve().is_relative_to(folder) for source in sources):
         sentence = "{out}: contains the source checkpoint, which is never overwritten; choose another folder"
         raise ExportError(sentence, code="exports.target_has_source", out=str(out))
+    if any(folder.is_relative_to(home.resolve()) for source in sources for home in _homes(source)):
+        sentence = "{out}: is inside a sentence-transformers folder, all of which goes along; choose another folder"
+        raise ExportError(sentence, code="exports.target_in_source", out=str(out))
+
+
+def _homes(source: Path) -> list[Path]:
+    """Return the folders of sentence-transformers that a weight file is in: whatever they hold is exported with it."""
+    return [folder for folder in (source.parent, source.parent.parent) if is_sentence_folder(folder)]
 
 
 def _refuse_existing(out: Path, overwrite: bool) -> None:

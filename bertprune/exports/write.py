@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
 from ..checkpoint.companions import companion_files
-from ..checkpoint.sentence_modules import is_sentence_folder
+from ..checkpoint.sentence_modules import library_class
 from ..errors import ExportError, first_names, kind_of, shown
+from ..files import from_home
 from ..parallel import Progress, check_progress, silent
 from ..runs.run import PruningRun
 from .card import card
@@ -94,11 +95,11 @@ def export(
     check_progress(progress)
     if not isinstance(out, str | Path):
         raise ExportError("the folder to write is named by a path, not {kind}", code="exports.path", kind=kind_of(out))
-    checkpoint = checkpoint_of(source, like)
-    check_target(Path(out), overwrite, checkpoint.paths)  # before the long work
+    target, checkpoint = from_home(out, ExportError), checkpoint_of(source, like)
+    check_target(target, overwrite, checkpoint.paths)  # before the long work
     progress(0.0, "preparing the tensors")
     checkpoint.check_unchanged()
-    return _export(gather(source, checkpoint), Path(out), kind, overwrite, progress)
+    return _export(gather(source, checkpoint), target, kind, overwrite, progress)
 
 
 def check_form(name: str) -> Form:
@@ -132,7 +133,7 @@ def _write(folder: Path, contents: Contents, form: Form) -> None:
     shutil.copymode(config, weights)  # safetensors makes its files readable by their owner alone
     if contents.recipe is not None:
         (folder / "recipe.yaml").write_text(contents.recipe.to_yaml(), encoding="utf-8")
-    readme = card(contents, form, weights.stat().st_size, is_sentence_folder(folder))
+    readme = card(contents, form, weights.stat().st_size, library_class(folder, contents.origin.name))
     (folder / "README.md").write_text(readme, encoding="utf-8")
     files = sorted({*files_in(folder), "report.json"})
     (folder / "report.json").write_text(_report(contents, form, files), encoding="utf-8")

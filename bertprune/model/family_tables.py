@@ -136,7 +136,7 @@ FAMILIES = (
         {**_EMBEDDINGS, "encoder.rel_embeddings": "embeddings.position"},
     ),
     Family(
-        "DeBERTa v2 and v3",
+        "DeBERTa v2/v3",
         "deberta-v2",
         ("deberta-v2",),
         "encoder.layer.{}",
@@ -175,7 +175,7 @@ FAMILIES = (
         {**_EMBEDDINGS, "encoder.embed_positions": "embeddings.position"},
     ),
     Family(
-        "the encoder of T5",
+        "T5 encoder",
         "t5",
         ("t5",),
         "encoder.block.{}",

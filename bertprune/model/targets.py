@@ -1,6 +1,6 @@
 """Find the tensors that a selection matches; a tied tensor is one target with several owners."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property, reduce
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from ..errors import SelectionError, first_names, shortened
 from ..selection import Selection, describe
@@ -158,7 +159,7 @@ class _Matcher:
         self.owners = [owner for target in self.candidates for owner in target.owners]
         self.paths = {owner.path for owner in self.owners}
         self.globs = Globs((*selection.include, *selection.exclude), self.prefix)
-        self._check_conditions(path for path, _ in model.named_modules())
+        self._check_conditions(dict(model.named_modules()))
 
     def matches(self, target: Target) -> bool:
         """Return whether one owner meets all conditions and none is excluded."""
@@ -201,7 +202,7 @@ class _Matcher:
         specific = (glob for glob in self.selection.include if glob.rpartition(".")[2] != "*")
         return any(self.globs.match(glob, owner.path) for glob in specific)
 
-    def _check_conditions(self, paths: Iterable[str]) -> None:
+    def _check_conditions(self, modules: Mapping[str, nn.Module]) -> None:
         """Refuse a condition that no tensor meets: it is probably a typing mistake."""
         asked, tensor = self.selection, shortened(self.selection.tensor)
         if not self.places and (asked.roles or asked.layers):
@@ -219,15 +220,17 @@ class _Matcher:
         _require(asked.types, types, _NO_TYPE, code="selection.unknown_type", tensor=tensor)
         for glob in (*asked.include, *asked.exclude):
             if not any(self.globs.match(glob, owner.path) for owner in self.owners):
-                raise self._unmatched(glob, paths)
+                raise self._unmatched(glob, modules)
             if (one := self.globs.unmatched(glob, self.paths)) is not None:
                 values = {"glob": shortened(glob), "alternative": shortened(one), "tensor": tensor}
                 raise SelectionError(_ALTERNATIVE, code="selection.alternative", **values)
 
-    def _unmatched(self, glob: str, paths: Iterable[str]) -> SelectionError:
+    def _unmatched(self, glob: str, modules: Mapping[str, nn.Module]) -> SelectionError:
         """Describe why a glob matches nothing: it names a container, is misspelt, or neither."""
         values = {"glob": shortened(glob), "tensor": shortened(self.selection.tensor)}
-        container = next((path for path in paths if self.globs.match(glob, path)), None)
+        container = next((path for path in modules if self.globs.match(glob, path)), None)
+        if container and is_parametrized(modules[container], self.selection.tensor):
+            return SelectionError(_PARAMETRIZED, code="selection.parametrized", path=container, **values)
         if container and not glob.endswith("*"):
             wider = shortened(f"{glob}.*")
             return SelectionError(_CONTAINER, code="selection.container", path=container, wider=wider, **values)
@@ -245,6 +248,11 @@ _UNMATCHED = "{glob!r} matches no module with a {tensor}; the model has {known}"
 _NEAR = "{glob!r} matches no module with a {tensor}; the nearest are {near}"
 _ALTERNATIVE = "{glob!r}: {alternative!r}, one of its alternatives, matches no module with a {tensor}"
 _CONTAINER = "{glob!r} matches no module with a {tensor}; {path} only contains modules: select them by {wider!r}"
+
+_PARAMETRIZED = (
+    "{glob!r} matches {path}, whose {tensor} is computed from other tensors; call"
+    " torch.nn.utils.parametrize.remove_parametrizations first"
+)
 
 
 def refuse_adapters(model: nn.Module) -> None:

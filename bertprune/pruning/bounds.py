@@ -38,6 +38,11 @@ class Bounds:
         if high:
             self.slices = self.coupled = None
 
+    def have_at_most(self, number: int) -> None:
+        """Know from elsewhere that no more entries can be alive."""
+        most = min(self.alive[1], number)
+        self.alive = (min(self.alive[0], most), most)
+
     def lose_slices(self, dim: int, slices: Range) -> Range:
         """Take whole slices; return how many entries that removes."""
         if slices[1]:
@@ -91,6 +96,8 @@ class Ledger:
                 alive = self._bounds[key].alive[0]
                 lost = [math.prod(one.shape) - one.alive[0] for one in (*others, *([own] if own else []))]
                 self._bounds[key].lose_entries(alive - own.alive[1] if own else 0, sum(lost))
+                if target.role is not None:  # the only other one is the whole tensor
+                    self._bounds[key].have_at_most(others[0].alive[1])
         return self._bounds[key]
 
 

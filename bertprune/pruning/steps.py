@@ -157,9 +157,14 @@ def linear_owner(target: Target) -> Owner | None:
 
 def _refuse_no_floats(target: Target) -> None:
     values = target.parameter
-    if not values.is_floating_point() or values.is_quantized or values.layout != torch.strided:
+    if values.layout != torch.strided:
         raise SelectionError(
-            "{tensor} holds {dtype} values; only dense floating-point tensors can be pruned",
+            "{tensor} is stored as {layout}; only dense tensors can be pruned",
+            code="prune.layout", tensor=target.label, layout=str(values.layout),
+        )  # fmt: skip
+    if not values.is_floating_point() or values.is_quantized or values.dtype.itemsize < 2:  # float8 has no arithmetic
+        raise SelectionError(
+            "{tensor} holds {dtype} values; only floating-point tensors of 16 bits or more can be pruned",
             code="prune.dtype", tensor=target.label, dtype=str(values.dtype),
         )  # fmt: skip
 

@@ -24,6 +24,7 @@ from ..pruning.preview import Preview, preview_recipe
 from ..pruning.steps import check_mask_dtype, check_seed
 from ..recipe import Recipe, RecipeLike
 from ..reports.sparsity import SparsityReport, sparsity
+from ..scores import find_method
 from ..step import Step
 from .calibrate import calibrate
 from .script import script
@@ -288,12 +289,14 @@ class PruningRun:
         return replace(self, _model=None if model is None else copied(model), _lock=threading.RLock())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Let pickle take the model along, where it has been built, but not the lock."""
-        return {name: value for name, value in vars(self).items() if name != "_lock"}
+        """Let pickle take the model along where it has been built, and methods by name."""
+        steps = [replace(outcome, method=None) for outcome in self.steps]  # type: ignore[arg-type]
+        return {**{name: value for name, value in vars(self).items() if name != "_lock"}, "steps": steps}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take what pickle kept."""
-        vars(self).update(state, _lock=threading.RLock())
+        """Take what pickle kept; raises RecipeError where this process has no method of that name."""
+        steps = tuple(replace(outcome, method=find_method(outcome.step.method)) for outcome in state["steps"])
+        vars(self).update(state, steps=steps, _lock=threading.RLock())
 
     def as_python(self, ours: bool = False) -> str:
         """Write the run as a short script: in plain torch where that is possible, otherwise in bertprune.

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import BertpruneWarning, RecipeError, shortened
-from ..files import check_regular
+from ..files import check_regular, from_home, name_of
 from ..model.hooks import HOOK_MAKERS
 from ..step import Kind, ScopeName
 from .method import GROUPED, Method, Removes, Rule, describe_exception, options_model
@@ -203,10 +203,10 @@ def load_file(path: str | Path) -> None:
 
     Where it fails, none of its methods stays.
     """
-    path = Path(path)
+    path = from_home(path, RecipeError)
     check_regular(path, RecipeError)
     if not path.is_file():
-        raise RecipeError("{file}: no such file", code="method.no_file", file=path.name)
+        raise RecipeError("{file}: no such file", code="method.no_file", file=name_of(path))
     before = dict(REGISTER)
     try:
         with _all_or_nothing():

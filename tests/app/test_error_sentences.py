@@ -14,6 +14,7 @@ from pydantic_core.core_schema import ErrorType
 import bertprune as bp
 from app.i18n import texts
 from app.i18n.errors import LocalizedError, korean_sentences, translate_error
+from app.i18n.particles import with_particles
 
 HANGUL = re.compile("[가-힣]")
 FIELD = "field."
@@ -124,3 +125,52 @@ def test_values_are_never_templates_and_the_line_stays_short(language: str) -> N
     assert "{number} {0.__class__}" in line("{number} {0.__class__}")
     assert line("a\n\n# b").startswith("a # b")
     assert len(line("x" * 200_000)) <= 600
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("dim 5을(를)", "dim 5를"),
+        ("레이어 99이(가)", "레이어 99가"),
+        ("10은(는) 3와(과)", "10은 3과"),
+        ("'평점'이(가) '점수'을(를)", "'평점'이 '점수'를"),
+        ("서울(으)로, 부산(으)로, 1(으)로, 6(으)로", "서울로, 부산으로, 1로, 6으로"),
+        ("[0, 1](이)라고 2(이)라고", "[0, 1](이)라고 2라고"),
+        ("weight이(가)", "weight이(가)"),
+    ],
+)
+def test_particles_fit_the_word_before_them(written: str, meant: str) -> None:
+    assert with_particles(written) == meant
+
+
+def test_particles_are_chosen_in_errors() -> None:
+    error = bp.BertpruneError("", code="selection.unknown_layer", given=99, known="0, 1")
+    assert translate_error("ko", error) == "모델에 레이어 99가 없습니다. 있는 레이어: 0, 1"
+
+
+GOOD = {"method": "l1_unstructured", "count": 1}
+WRONG: dict[str, tuple[Any, str]] = {
+    "a scope": (
+        {**GOOD, "scope": "row"},
+        "2번째 단계, scope: 다음 가운데 하나여야 합니다: 'local', 'global'(입력: 'row')",
+    ),
+    "a step": (3, "2번째 단계: 이름과 값의 쌍이어야 합니다(입력: 3)"),
+    "a fraction": ({"method": "x", "fraction": 2}, "2번째 단계, fraction: 1 이하여야 합니다(입력: 2)"),
+    "layers": (
+        {**GOOD, "select": {"layers": "0-1"}},
+        "2번째 단계, select.layers: 정수의 목록이어야 합니다. '0-1' 대신",
+    ),
+    "an option": (
+        {**GOOD, "method": "ln_structured", "options": {"dim": 0, "n": "x"}},
+        "2번째 단계: ln_structured의 n 옵션: 정수여야 합니다. 아니면 수여야 합니다. 아니면 다음 가운데 하나여야",
+    ),
+    "a name": ({**GOOD, "method": "l1_unstructurd"}, "2번째 단계: 'l1_unstructurd': 없는 방법입니다."),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_in_the_second_step_is_in_korean_throughout(name: str) -> None:
+    step, said = WRONG[name]
+    with pytest.raises(bp.BertpruneError) as caught:
+        bp.preview("demo", {"steps": [{**GOOD, "select": "*.query"}, step]})
+    assert translate_error("ko", caught.value).startswith(said)

@@ -26,7 +26,7 @@ def code(name):
         ({"vocab_size": 10**9}, "wrong_shape"),
         ({"intermediate_size": 65}, "wrong_shapes"),
         ({"num_attention_heads": 7}, "cannot_build"),
-        ({"hidden_act": "no_such"}, "cannot_build"),
+        ({"hidden_act": "no_such"}, "unknown_value"),
         ({"hidden_act": 3}, "config_does_not_fit"),
         ({f"key{n}": n for n in range(2000)}, "config_too_many_settings"),
         ({"deep": json.loads('{"a":' * 30 + "1" + "}" * 30)}, "config_too_deep"),

@@ -143,6 +143,29 @@ def test_what_is_large_many_or_code_is_refused(sentence_folder: Callable[..., Pa
         companion_files(folder, "tiny")
 
 
+@pytest.mark.parametrize("kind", ["custom_st.Transformer", "org/name--custom_st.Transformer"])
+def test_a_folder_whose_modules_are_code_of_its_own_is_not_copied(
+    sentence_folder: Callable[..., Path], refused: Any, tmp_path: Path, kind: str
+) -> None:
+    folder = sentence_folder()
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["type"] = kind
+    (folder / "modules.json").write_text(json.dumps(modules))
+    run = bp.prune(folder, bp.Step(method="l1_unstructured", fraction=0.5, select="*.query"))
+    error = refused(lambda: bp.export(run, tmp_path / "out"))
+    assert error.code == "checkpoint.module_of_code" and kind in str(error)
+    assert not (tmp_path / "out").exists()
+
+
+def test_of_a_router_the_transformers_inside_are_named(
+    sentence_folder: Callable[..., Path], refused: Any, tiny_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    tiny_folder("BertModel").rename(router := tmp_path / "query_0_Transformer")
+    (tmp_path / "modules.json").write_text('[{"path": "", "type": "sentence_transformers.base.modules.Router"}]')
+    error = refused(tmp_path)
+    assert error.code == "checkpoint.transformer_inside" and router.name in str(error)
+
+
 @pytest.mark.parametrize(
     ("module", "file"),
     [

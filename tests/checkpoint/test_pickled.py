@@ -142,6 +142,8 @@ def test_a_bare_pickle_with_code_is_refused_and_not_run(folder, refused):
         ({}, "no_tensors"),
         ({"a": 3}, "not_a_tensor"),
         ({1: torch.zeros(2)}, "not_a_tensor"),
+        ({"state_dict": {"model.a": torch.zeros(2)}, "epoch": 1}, "nested_tensors"),
+        ({"epoch": 1, "model_state_dict": {"a": torch.zeros(2)}}, "nested_tensors"),
     ],
 )
 def test_torch_files_hold_tensors_by_name(folder, refused, value, expected):

@@ -100,6 +100,14 @@ def test_every_verb_takes_it(source: Path, tmp_path: Path) -> None:
     assert bp.snapshot(back).hooks == run.after.hooks
 
 
+def test_a_masked_file_under_another_name_is_not_called_baked(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "source", make_model("BertModel"))
+    bp.export(bp.prune(folder, HALF), out := tmp_path / "masked", "masked")
+    (out / "masked.safetensors").rename(out / "model.safetensors")
+    notes = [note.code for note in bp.Checkpoint.open(out).facts.notes]
+    assert "note.pruned" in notes and "note.baked" not in notes
+
+
 def test_masks_that_a_step_leaves_alone_stay(source: Path, tmp_path: Path) -> None:
     run = bp.prune(source, bp.Step(method="l1_unstructured", fraction=0.5, select="*.query"))
     for form in ("baked", "masked"):
@@ -178,15 +186,15 @@ def test_what_is_unclear_is_refused(tmp_path: Path, refused: Any, damage: Any, c
     assert refused(lambda: bp.load(folder)).code == (code or "checkpoint.mask_of_nothing")
 
 
+@pytest.mark.parametrize("file", ["adapter_model.safetensors", "pytorch_adapter.bin", "adapter.safetensors"])
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside its base"])
-def test_an_adapter_is_named(tmp_path: Path, refused: Any, beside: bool) -> None:
+def test_an_adapter_is_named(tmp_path: Path, refused: Any, beside: bool, file: str) -> None:
     folder = tmp_path / "adapter"
     folder.mkdir()
     if beside:
         saved(folder, make_model("BertModel"))
-    (folder / "adapter_config.json").write_text("{}")
-    save_file({"lora_A.weight": torch.ones(2)}, folder / "adapter_model.safetensors")
-    for source in (folder, folder / "adapter_model.safetensors"):
+    save_file({"lora_A.weight": torch.ones(2)}, folder / file)
+    for source in (folder, folder / file, *folder.glob("model.safetensors")):
         error = refused(source)
         assert error.code == "checkpoint.adapter" and "merge_and_unload" in str(error)
 
@@ -211,6 +219,15 @@ def test_a_mask_on_a_tied_tensor_that_is_stored_once_is_refused(tmp_path: Path, 
         bp.export(model, tmp_path / f"{number} baked", like=plain)
         ids = torch.tensor([[1, 2, 3]])
         assert torch.equal(bp.load(tmp_path / f"{number} baked")(ids).logits, model(ids).logits)
+
+
+def test_our_own_file_of_a_tied_model_says_enough_by_its_name(tmp_path: Path) -> None:
+    plain = saved(tmp_path / "plain", make_model("BertForMaskedLM"))
+    run = bp.prune(plain, bp.Step(method="l1_unstructured", fraction=0.5, select="*.word_embeddings"))
+    bp.export(run, tmp_path / "out", "masked")
+    for file in ("report.json", "recipe.yaml"):
+        (tmp_path / "out" / file).unlink()
+    state_equal(run.model, bp.load(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("by_torch", [True, False])

@@ -1,5 +1,7 @@
 """Tokenizers: the checkpoint's own, another one, and those that would need somebody's code."""
 
+import os
+
 import pytest
 from checkpoint_files import set_tokenizer
 
@@ -16,6 +18,12 @@ def test_a_folder_without_a_tokenizer_says_that_another_can_be_given(tiny_folder
     assert str(refused(bp.Checkpoint.open(folder).tokenizer)) == (
         f"{folder.name} has no tokenizer; pass another tokenizer: a folder, a Hub id, demo or demo-mlm"
     )
+
+
+def test_a_tokenizer_that_is_a_pipe_is_refused_as_one(tiny_folder, refused):
+    folder = tiny_folder("BertModel", tokenizer=False)
+    os.mkfifo(folder / "tokenizer.json")
+    assert "is a named pipe" in str(refused(bp.Checkpoint.open(folder).tokenizer))
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -122,3 +130,11 @@ def test_a_name_that_no_tokenizer_can_have_is_one_clear_error(kobert, name):
     with pytest.raises(bp.BertpruneError) as caught:
         kobert.tokenizer(name)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
+def test_a_tokenizer_that_changed_since_it_was_opened_is_refused(tiny_folder, refused):
+    folder = tiny_folder()
+    checkpoint = bp.Checkpoint.open(folder)
+    (folder / "tokenizer_config.json").write_text((folder / "tokenizer_config.json").read_text() + " ")
+    assert refused(checkpoint.tokenizer).code == "checkpoint.source_changed"
+    assert bp.Checkpoint.open(folder).tokenizer()

@@ -56,6 +56,18 @@ def test_folders_without_weights_or_config_are_refused(tiny_folder, refused, tmp
     assert refused(folder / "model.safetensors").code == "checkpoint.no_config"
 
 
+def test_a_folder_without_a_usual_weight_file_says_what_to_open(tiny_folder, refused, tmp_path):
+    for number in (500, 1000, 90):
+        tiny_folder("BertModel").rename(tmp_path / f"checkpoint-{number}")
+    error = refused(tmp_path)
+    assert error.code == "checkpoint.weights_inside" and "checkpoint-1000" in str(error)
+    folder = tiny_folder("BertModel", pickle=True)
+    (folder / "pytorch_model.bin").rename(folder / "best.pt")
+    error = refused(folder)
+    assert error.code == "checkpoint.which_weights" and "best.pt" in str(error)
+    assert bp.Checkpoint.open(folder / "best.pt").facts.architecture == "BertModel"
+
+
 def test_a_file_of_another_kind_is_refused(tiny_folder, refused):
     assert refused(tiny_folder("BertModel") / "config.json").code == "checkpoint.not_a_weight_file"
 

@@ -150,6 +150,7 @@ def with_module(folder: Path, kind: str, at: int) -> None:
         (lambda folder: with_module(folder, "WordWeights", 2), "modules.json has WordWeights"),
         (lambda folder: with_module(folder, "LSTM", 1), "modules.json has LSTM"),
         (lambda folder: with_module(folder, "WeightedLayerPooling", 1), "modules.json has WeightedLayerPooling"),
+        (lambda folder: with_module(folder, "mine.Transformer", 0), r"modules.json has mine\.Transformer"),
         (
             lambda folder: with_module(folder, "code.of.mine.Normalize", 2),
             r"modules.json has code\.of\.mine\.Normalize",

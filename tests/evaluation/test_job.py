@@ -161,3 +161,13 @@ def test_a_model_with_one_segment_reads_pairs(make_tiny: Callable[..., Any], tin
     model = make_tiny("RobertaForSequenceClassification", type_vocab_size=1)
     data = [{"premise": "good film", "hypothesis": "bad film", "label": 0}]
     assert bp.evaluate(model, data, tokenizer=tiny_tokenizer).examples == 1
+
+
+def test_a_wrapped_model_is_to_be_unwrapped(tiny: Callable[..., Any], tiny_tokenizer: Any) -> None:
+    model = tiny("BertForSequenceClassification")
+    for wrapped, inner in ((torch.nn.DataParallel(model), "module"), (torch.compile(model), "_orig_mod")):
+        for measure in (bp.evaluate, bp.try_text):
+            with pytest.raises(
+                DataError, match=rf"model is wrapped in {type(wrapped).__name__}: unwrap it, pass its \.{inner}$"
+            ):
+                measure(wrapped, "samples" if measure is bp.evaluate else "good", tokenizer=tiny_tokenizer)

@@ -1,5 +1,6 @@
 """Embedding models are measured as their folder embeds texts; heads without a measure are refused by name."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,36 @@ def test_an_encoder_without_its_head_can_still_be_compared(tiny: Callable[..., A
     one, other = tiny("BertForTokenClassification"), tiny("BertForTokenClassification", seed=1)
     report = bp.evaluate(one.base_model, TEXTS, baseline=other.base_model, tokenizer=tiny_tokenizer)
     assert report.task == "embedding"
+
+
+@pytest.mark.parametrize("activation", ["Sigmoid", "Identity", "Tanh"])
+def test_a_cross_encoder_scores_as_its_library_does(activation: str, tiny_folder: Callable[..., Path]) -> None:
+    from sentence_transformers import CrossEncoder
+
+    folder = tiny_folder("BertForSequenceClassification", num_labels=1)
+    library = CrossEncoder(str(folder), device="cpu", activation_fn=getattr(torch.nn, activation)())
+    with torch.no_grad():
+        library.model.classifier.weight.mul_(200)  # so that a bend in the scores shows
+    library.save_pretrained(str(folder / "saved"))
+    expected = library.predict([pair[:2] for pair in PAIRS])
+    report, one = (
+        bp.evaluate(folder / "saved", PAIRS),
+        bp.try_text(folder / "saved", PAIRS[0][0], text_pair=PAIRS[0][1]),
+    )
+    assert report["pearson"].after.value == pytest.approx(
+        np.corrcoef(expected, [row[2] for row in PAIRS])[0, 1], abs=1e-5
+    )
+    assert one.figures[0].after == pytest.approx(expected[0], abs=1e-5)
+    said = () if activation == "Identity" else (f"the model's outputs go through its folder's {activation}",)
+    assert (report.notes, one.notes) == (said, said)
+
+
+def test_an_activation_that_is_not_known_is_refused(tiny_folder: Callable[..., Path]) -> None:
+    folder = tiny_folder("BertForSequenceClassification", num_labels=1)
+    config = json.loads((folder / "config.json").read_text())
+    for given in ({"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Tanh"}}, {"plain": 1}):
+        (folder / "config.json").write_text(json.dumps(config | given))
+        assert len(bp.evaluate(folder, PAIRS).notes) == ("plain" not in given)
+    (folder / "config.json").write_text(json.dumps(config | {"sbert_ce_default_activation_function": "own.Code"}))
+    with pytest.raises(DataError, match=r"its scores go through own\.Code, which cannot be evaluated here"):
+        bp.evaluate(folder, PAIRS)

@@ -51,7 +51,7 @@ def _history(value: Any) -> Callable[[Path], None]:
 
 WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "damaged recipe": (_text("recipe.yaml", "steps: 3"), "checkpoint.masked_recipe"),
-    "no recipe": (lambda folder: (folder / "recipe.yaml").unlink(), "checkpoint.masked_steps"),
+    "no recipe": (lambda folder: (folder / "recipe.yaml").unlink(), "checkpoint.no_recipe"),
     "no config": (lambda folder: (folder / "config.json").unlink(), "checkpoint.no_config"),
     "list report": (_text("report.json", "[]"), "checkpoint.not_an_object"),
     "no history": (

@@ -161,3 +161,12 @@ def test_the_source_is_never_overwritten(tmp_path: Path, pruned: Callable[..., A
     with pytest.raises(bp.BertpruneError, match="contains the source checkpoint"):
         bp.export(again, tmp_path / "out", overwrite=True)
     bp.load(tmp_path / "out")
+
+
+def test_a_folder_may_be_named_from_home(
+    tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert bp.export(pruned(), "~/exported").path == tmp_path / "exported"
+    with pytest.raises(bp.BertpruneError, match="no such user"):
+        bp.export(pruned(), "~nobody-of-that-name/exported")

@@ -151,7 +151,16 @@ def test_what_changes_nothing_but_how_a_model_runs_is_exported(
     assert before["model.safetensors"] == everything(tmp_path / "copy")["model.safetensors"]
 
 
-def test_names_of_labels_go_along_and_are_told(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+def test_a_model_that_changes_its_attention_by_itself_is_exported(
+    tmp_path: Path, tiny_folder: Callable[..., Path]
+) -> None:
+    run = bp.prune(tiny_folder(model_cls="BigBirdModel"), HALF)
+    expected = bits(outputs(run.model))
+    bp.export(run, tmp_path / "out")
+    assert bits(outputs(bp.load(tmp_path / "out"))) == expected
+
+
+def test_names_of_labels_go_along_and_are_reported(tmp_path: Path, pruned: Callable[..., Any]) -> None:
     run = pruned(HALF)
     names = {0: "bad", 1: "good"}
     run.model.config.id2label, run.model.config.label2id = names, {name: at for at, name in names.items()}

@@ -192,3 +192,10 @@ def test_masks_of_a_replaced_method_open_where_it_is_not_registered(
     further = bp.prune(checkpoint, bp.Step(method="l1_unstructured", fraction=0.5, select="*key"))
     bp.export(further, tmp_path / "further", "masked")
     assert hooks_of(bp.load(tmp_path / "further")) == further.after.hooks
+
+
+@pytest.mark.parametrize("model_cls", ["BertForMaskedLM", "RobertaForMaskedLM", "AlbertForMaskedLM"])
+def test_a_bias_that_the_head_ties_comes_back_under_its_mask(back: Callable[..., Any], model_cls: str) -> None:
+    step = bp.Step(method="random_unstructured", fraction=0.3, select=bp.Selection(include="*decoder", tensor="bias"))
+    run, model = back(step, model_cls=model_cls)
+    same_state(run.model, model)

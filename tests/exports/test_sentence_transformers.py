@@ -1,5 +1,6 @@
 """A sentence-transformers folder stays one: the real library loads it and gives the right embeddings."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,24 @@ def test_without_pruning_the_embeddings_are_the_same_bit_for_bit(
     folder = sentence_folder(**FORMS[form])
     bp.export(bp.prune(folder, NOTHING), tmp_path / "out")
     assert embeddings(tmp_path / "out").tobytes() == embeddings(folder).tobytes()
+
+
+@pytest.mark.parametrize("name", ["SentenceTransformer", "CrossEncoder", "SparseEncoder"])
+def test_the_lines_of_the_card_load_the_folder(
+    name: str, sentence_folder: Callable[..., Path], tiny_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    import sentence_transformers
+
+    given, folder = {"CrossEncoder": "ForSequenceClassification", "SparseEncoder": "ForMaskedLM"}, sentence_folder()
+    if name in given:
+        plain = str(tiny_folder(f"Bert{given[name]}", **({"num_labels": 1} if name == "CrossEncoder" else {})))
+        getattr(sentence_transformers, name)(plain, device="cpu").save_pretrained(str(folder := tmp_path / "given"))
+    bp.export(bp.prune(folder, bp.Step(method="l1_unstructured", fraction=0.5, select="*.query")), tmp_path / "out")
+    (code,) = re.findall("```python\n(.*?)```", (tmp_path / "out" / "README.md").read_text(), re.S)
+    exec(code.replace("path/to/this/folder", str(tmp_path / "out")), found := {})
+    model = found["model"]
+    assert type(model).__name__ == name
+    assert model.predict([("good", "bad")]).shape == (1,) if name == "CrossEncoder" else len(model.encode(["good"]))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -96,6 +115,23 @@ def test_a_pooling_that_changed_since_it_was_opened_is_not_written(
     with pytest.raises(bp.BertpruneError, match=r"config\.json has changed since"):
         bp.export(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_was_added_since_is_not_taken_along(sentence_folder: Callable[..., Path], tmp_path: Path) -> None:
+    folder = sentence_folder("cls")
+    run = bp.prune(folder, STEP)
+    (folder / "1_Pooling" / "more.json").write_text("{}")
+    with pytest.raises(bp.BertpruneError, match=r"1_Pooling/more\.json was added since"):
+        bp.export(run, tmp_path / "out")
+
+
+def test_no_export_is_written_into_the_folder_of_its_source(sentence_folder: Callable[..., Path]) -> None:
+    folder = sentence_folder("cls")
+    run = bp.prune(folder, STEP)
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(bp.BertpruneError, match="is inside a sentence-transformers folder"):
+        bp.export(run, folder / "pruned")
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_the_card_says_what_loads_it(sentence_folder: Callable[..., Path], tmp_path: Path) -> None:

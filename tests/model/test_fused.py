@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bertprune as bp
-from bertprune.errors import SelectionError
+from bertprune.errors import BertpruneError, SelectionError
 from bertprune.pruning.preview import preview_recipe
 
 from .tiny_families import KNOWN, build, outputs
@@ -129,3 +129,17 @@ def test_a_preview_bounds_what_is_pruned_in_any_order_of_parts_and_wholes(steps:
     for expected, outcome in zip(seen.steps, bp.apply(model, recipe), strict=True):
         assert expected.removed[0] <= outcome.removed <= expected.removed[1]
         assert expected.weights == sum(one.size for one in outcome.tensors)
+
+
+def test_a_preview_knows_that_nothing_is_left_of_a_part_of_what_is_gone(fused: Any) -> None:
+    name, model, _ = fused
+    everything = bp.Step(method="l1_unstructured", fraction=1.0, select=bp.Selection(include=FUSED[name]))
+    rows = bp.Step(
+        method="ln_structured", count=1, scope="global", options={"dim": 0}, select=select(name, "attention.query")
+    )
+    recipe = bp.Recipe(steps=[everything, rows])
+    with pytest.raises(BertpruneError) as previewed:
+        preview_recipe(model, recipe)
+    with pytest.raises(BertpruneError) as pruned:
+        bp.apply(model, recipe)
+    assert previewed.value.code == pruned.value.code == "prune.not_enough"

@@ -231,15 +231,23 @@ def test_finite_weights_whose_sum_is_not_are_pruned(tiny_bert):
     assert outcome.removed == 307
 
 
-def test_meta_and_integer_tensors_are_refused_by_name():
+UNFIT = {
+    "holds torch.int8 values": torch.ones((2, 2), dtype=torch.int8),
+    "holds torch.float8_e4m3fn values": torch.ones((2, 2)).to(torch.float8_e4m3fn),
+    "is stored as torch.sparse_coo": torch.ones((2, 2)).to_sparse(),
+}
+
+
+def test_tensors_that_cannot_be_pruned_are_refused_by_name():
     with torch.device("meta"):
         meta = nn.Sequential(nn.Linear(2, 2))
     with pytest.raises(SelectionError, match=r"^0\.weight is on the meta device"):
         bp.apply(meta, step(select="*"))
-    model = nn.Sequential(nn.Linear(2, 2))
-    model[0].weight = nn.Parameter(torch.ones((2, 2), dtype=torch.int8), requires_grad=False)
-    with pytest.raises(SelectionError, match=r"^0\.weight holds torch\.int8 values"):
-        bp.apply(model, step(select="*"))
+    for words, values in UNFIT.items():
+        model = nn.Sequential(nn.Linear(2, 2))
+        model[0].weight = nn.Parameter(values, requires_grad=False)
+        with pytest.raises(SelectionError, match=rf"^0\.weight {words}"):
+            bp.apply(model, step(select="*"))
 
 
 def test_a_step_without_effect_warns(tiny_bert):

@@ -1,6 +1,7 @@
 """A run is a pure function of a checkpoint, a recipe and a seed."""
 
 import copy
+import pickle
 import threading
 
 import pytest
@@ -159,3 +160,46 @@ def test_whoever_is_given_a_run_looks_at_its_model_as_it_is_now(checkpoint, look
     torch_prune.random_unstructured(layers[1].attention.self.query, "weight", 0.5)
     bp.bake(run.model, "encoder.layer.0.attention.self.query")
     assert LOOKS[look](run) == LOOKS[look](run.model)
+
+
+def test_runs_and_checkpoints_go_to_other_processes(tiny_folder, monkeypatch, tmp_path):
+    folder = tiny_folder()
+    monkeypatch.chdir(folder.parent)
+    run = bp.prune(folder.name, HALF)
+    with torch.no_grad():
+        run.model.classifier.bias.add_(1)
+    sent = pickle.dumps(run)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    back = pickle.loads(sent)
+    assert (back.recipe, back.seed, back.report, back.steps) == (run.recipe, run.seed, run.report, run.steps)
+    assert all(torch.equal(mask, back.masks[name]) for name, mask in run.masks.items())
+    assert torch.equal(back.model.classifier.bias, run.model.classifier.bias)
+    back.release()
+    assert torch.equal(back.model.classifier.bias, run.model.classifier.bias - 1)
+    demo, shape = (pickle.loads(pickle.dumps(bp.Checkpoint.open(name))) for name in ("demo", "kobert-shape"))
+    assert demo.facts.parameters == 3_378_242 and shape.name == "kobert-shape"
+    (folder / "config.json").write_text((folder / "config.json").read_text() + " ")
+    with pytest.raises(bp.BertpruneError, match=r"config\.json has changed since"):
+        pickle.loads(sent)
+
+
+RESULTS = {
+    "run": lambda run: run,
+    "preview": lambda run: bp.preview(run.checkpoint, run.recipe),
+    "report": lambda run: run.report,
+    "comparison": lambda run: bp.compare(run, run),
+    "snapshot": lambda run: run.after,
+    "diff": lambda run: run.diff,
+    "tree": lambda run: bp.tree(run.model),
+    "quality": lambda run: bp.evaluate(run, [("good film", 0), ("bad", 1)], baseline=run.checkpoint),
+    "text": lambda run: bp.try_text(run, "good film"),
+}
+
+
+@pytest.mark.parametrize("result", RESULTS)
+def test_every_result_can_be_copied_and_sent(checkpoint, result):
+    found = RESULTS[result](bp.prune(checkpoint, HALF))
+    for other in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+        assert type(other) is type(found)
+        assert result == "run" or other == found

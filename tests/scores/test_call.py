@@ -47,7 +47,7 @@ RAISED = [
     Awkward("first line\nsecond line"),
     StopIteration(),
     MemoryError(),
-    bp.BertpruneError("told by ourselves"),
+    bp.BertpruneError("an error of ours"),
 ]
 
 
@@ -243,7 +243,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_rule_that_writes_is_told_so_and_nothing_is_damaged(writer):
+def test_a_rule_that_writes_is_refused_and_nothing_is_damaged(writer):
     rule, settings = WRITERS[writer]
     bp.method("writer", **settings)(rule)
     for pruned, inference in product([True] if writer == "mask" else [False, True], [False, True]):

@@ -40,8 +40,8 @@ class Slices:
         dims = target.parameter.dim()
         if dims < 2:
             raise RecipeError(
-                "{method}: {tensor} is a vector and has no slices; select matrices",
-                code="prune.vector", method=method, tensor=target.name,
+                "{method}: {tensor} has {dims} dimensions and no slices; select matrices",
+                code="prune.vector", method=method, tensor=target.name, dims=dims,
             )  # fmt: skip
         if not -dims <= self.dim < dims:
             raise RecipeError(

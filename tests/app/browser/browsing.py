@@ -69,7 +69,7 @@ def open_tab(page: Any, name: str) -> None:
 
 
 NAMELESS = """() => [...document.querySelectorAll('button, input, select, textarea, [role=treeitem]')]
-  .filter((e) => e.offsetParent !== null && e.type !== 'file' && !e.closest('[aria-hidden=true]'))
+  .filter((e) => e.checkVisibility({visibilityProperty: true}) && e.type !== 'file' && !e.closest('[aria-hidden=true]'))
   .filter((e) => !(e.innerText?.trim() || e.getAttribute('aria-label') || e.title || e.getAttribute('aria-labelledby')
     || (e.labels && [...e.labels].some((l) => l.innerText.trim())) || e.closest('.cm-editor')))
   .map((e) => e.outerHTML.slice(0, 200))"""
