@@ -18,8 +18,8 @@ HEAVY = (
 )
 
 PUBLIC = """
-BertpruneError Checkpoint Comparison ModuleNode NoEffectWarning PruningRun QualityReport Recipe Selection Snapshot
-SparsityReport Step TextReport TooLargeError __version__ apply bake compare evaluate export figures load method
+BertpruneError Calibration Checkpoint Comparison ModuleNode NoEffectWarning PruningRun QualityReport Recipe Selection
+Snapshot SparsityReport Step TextReport TooLargeError __version__ apply bake compare evaluate export figures load method
 methods preview prune snapshot sparsity tree try_text
 """.split()
 

@@ -116,7 +116,7 @@ def test_recipes_are_frozen() -> None:
         ({"method": "", "count": 1}, "method"),
         ({"method": 3, "count": 1}, "method"),
         ({"count": 1}, "method.*is missing"),
-        ({"method": "x", "count": 1, "scope": "all"}, "scope.*'local' or 'global'"),
+        ({"method": "x", "count": 1, "scope": "all"}, "scope.*'local', 'row' or 'global'"),
         ({"method": "x", "count": 1, "amount": 3}, "amount.*is not a field"),
         ({"method": "x", "count": 1, "options": {"n": math.nan}}, "must not be NaN"),
         ({"method": "x", "count": 1, "options": {"n": [1]}}, r"options\.n: should be a number, a text, true, [^;]*$"),

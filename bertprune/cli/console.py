@@ -70,6 +70,13 @@ def print_note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def print_run_notes(run: Any) -> None:
+    """Print to stderr what is to know of a run, apart from what it has warned of already."""
+    for note in run.notes:
+        if note.code != "calibration.other_texts":
+            print_note(f"note: {note}")
+
+
 @contextmanager
 def progress_bar(text: str) -> Iterator[Progress]:
     """Draw a bar on stderr while the block runs, then remove it; draw nothing where stderr is not a terminal."""

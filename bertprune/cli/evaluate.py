@@ -87,6 +87,7 @@ def try_text(
         str, typer.Argument(metavar="TEXT", help="A sentence; put the mask token where a word is to be guessed.")
     ],
     recipe: Recipe | None,
+    calibration: Any,
     pair: Annotated[
         str | None, typer.Option("--pair", metavar="TEXT", help="A second sentence.", show_default=False)
     ] = None,
@@ -101,8 +102,11 @@ def try_text(
     """Try one sentence on the model before and after pruning."""
     with progress_bar("reading") as progress:
         checkpoint = bp.Checkpoint.open(source, revision=revision)
+        pruned = (
+            None if recipe is None else bp.prune(checkpoint, recipe, seed, calibration=calibration, progress=progress)
+        )
         report = bp.try_text(
-            checkpoint if recipe is None else bp.prune(checkpoint, recipe, seed, progress=progress),
+            pruned or checkpoint,
             text,
             text_pair=pair,
             baseline=baseline,

@@ -66,6 +66,7 @@ def inspect(
     source: CheckpointName,
     module: Annotated[str, typer.Argument(metavar="MODULE", help="A path such as encoder.layer.0.attention.self.key.")],
     recipe: Recipe | None,
+    calibration: Any,
     seed: Seed = 0,
     json: Json = False,
     revision: Revision = None,
@@ -76,7 +77,7 @@ def inspect(
         if recipe is None:
             shown = {"now": bp.snapshot(checkpoint.model())}
         else:
-            run = bp.prune(checkpoint, recipe, seed, progress=progress)
+            run = bp.prune(checkpoint, recipe, seed, calibration=calibration, progress=progress)
             shown = {"before": run.before, "after": run.after}
         shown = {when: snapshot.module(module) for when, snapshot in shown.items()}
     if json:
@@ -188,8 +189,11 @@ def methods(methods_file: MethodFiles = None, json: Json = False) -> None:
     if json:
         print_json([_method(method) for method in known])
         return
-    columns = ("method", "removes", "scopes", "options", "what it does")
-    rows = [(m.name, m.removes, ", ".join(m.scopes), _options(m) or "-", m.summary) for m in known]
+    columns = ("method", "granularities", "scopes", "texts", "options", "what it does")
+    rows = [
+        (m.name, ", ".join(m.granularities), ", ".join(m.scopes), _texts(m), _options(m) or "-", m.summary)
+        for m in known
+    ]
     Table.of(columns, rows).print()
 
 
@@ -200,9 +204,15 @@ def _method(method: Any) -> dict[str, Any]:
         "summary": method.summary,
         "paper": method.paper,
         "removes": method.removes,
+        "granularities": method.granularities,
         "scopes": method.scopes,
+        "needs_texts": method.needs_texts,
         "options": method.options.model_json_schema().get("properties", {}),
     }
+
+
+def _texts(method: Any) -> str:
+    return "needed" if method.needs_texts else "-"
 
 
 def _options(method: Any) -> str:

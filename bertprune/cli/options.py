@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+import bertprune as bp
+
 from ..errors import RecipeError
 from ..recipe import Recipe
 from ..selection import Selection
@@ -25,18 +27,6 @@ Revision = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="The random seed.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-CalibrationFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--calibrate",
-        metavar="FILE",
-        help="Texts for methods that read them, and for --reconstruct: .csv, .tsv, .jsonl or .txt.",
-        show_default=False,
-        parser=parse_path,
-    ),
-]
-CalibrationCount = Annotated[int, typer.Option("--calibration-count", help="How many of the texts are drawn.")]
-CalibrationLength = Annotated[int, typer.Option("--calibration-length", help="Tokens after which texts are cut.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export in the same place.")]
 MethodFiles = Annotated[
     list[Path] | None,
@@ -61,17 +51,22 @@ def load_methods(files: list[Path] | None) -> None:
 
 
 def with_recipe_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace the parameter `recipe: Recipe | None` of a command by the flags that give a recipe."""
+    """Replace the parameters `recipe` and `calibration` of a command by the flags that give them."""
     own = inspect.signature(command, eval_str=True).parameters
-    flags = inspect.signature(build_recipe, eval_str=True).parameters
-    kept = [parameter for name, parameter in own.items() if name != "recipe"]
+    builders: dict[str, Callable[..., Any]] = {"recipe": build_recipe, "calibration": build_calibration}
+    flags = {
+        name: inspect.signature(build, eval_str=True).parameters for name, build in builders.items() if name in own
+    }
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
-        recipe = build_recipe(**{name: given.pop(name) for name in flags})
-        command(recipe=recipe, **given)
+        built = {
+            name: builders[name](**{flag: given.pop(flag) for flag in parameters}) for name, parameters in flags.items()
+        }
+        command(**built, **given)
 
-    shown = [*kept, *flags.values()]
+    kept = [parameter for name, parameter in own.items() if name not in flags]
+    shown = [*kept, *(parameter for parameters in flags.values() for parameter in parameters.values())]
     wrapped.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in shown]
     )
@@ -85,6 +80,11 @@ _PLAIN = ("method", "fraction", "count", "scope", "granularity", "reconstruct")
 
 def _flag(name: str, text: str, metavar: str, **more: Any) -> Any:
     return typer.Option(name, help=text, metavar=metavar, rich_help_panel=_PANEL, show_default=False, **more)
+
+
+def _calibration_flag(name: str, text: str, metavar: str, **more: Any) -> Any:
+    panel = "Calibration texts"
+    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=panel, show_default=False, **more)
 
 
 def build_recipe(
@@ -142,6 +142,31 @@ def build_recipe(
         sentence = "--recipe and {flag}: give a file or the flags of one step, not both"
         raise RecipeError(sentence, code="cli.recipe_and_flags", flag=next(iter(given)))
     return _load_recipe(recipe)
+
+
+def build_calibration(
+    calibrate: Annotated[
+        Path | None,
+        _calibration_flag(
+            "--calibrate", "Texts for methods that read them, and for --reconstruct.", "FILE", parser=parse_path
+        ),
+    ] = None,
+    calibration_count: Annotated[
+        int | None, _calibration_flag("--calibration-count", "How many of the texts are drawn (512).", "N", min=1)
+    ] = None,
+    calibration_length: Annotated[
+        int | None, _calibration_flag("--calibration-length", "Tokens after which texts are cut (128).", "N", min=3)
+    ] = None,
+) -> Any:
+    """Read the calibration texts that the flags name, or return None where they name none. Raises DataError."""
+    numbers = {"count": calibration_count, "max_length": calibration_length}
+    given: dict[str, Any] = {name: number for name, number in numbers.items() if number is not None}
+    if calibrate is not None:
+        return bp.Calibration(calibrate, **given)
+    if given:
+        sentence = "--calibration-count and --calibration-length say how --calibrate FILE is read: give that too"
+        raise RecipeError(sentence, code="cli.calibration_alone")
+    return None
 
 
 def _load_recipe(file: Path) -> Recipe:

@@ -9,19 +9,8 @@ import bertprune as bp
 
 from ..errors import ExportError
 from ..recipe import Recipe
-from .console import Table, byte_size, percent, print_json, print_script, progress_bar
-from .options import (
-    CalibrationCount,
-    CalibrationFile,
-    CalibrationLength,
-    CheckpointName,
-    Json,
-    Overwrite,
-    Revision,
-    Seed,
-    require,
-    with_recipe_flags,
-)
+from .console import Table, byte_size, percent, print_json, print_run_notes, print_script, progress_bar
+from .options import CheckpointName, Json, Overwrite, Revision, Seed, require, with_recipe_flags
 from .values import parse_path, parse_source
 
 if TYPE_CHECKING:
@@ -58,6 +47,7 @@ def preview(source: CheckpointName, recipe: Recipe | None, json: Json = False, r
 def prune(
     source: CheckpointName,
     recipe: Recipe | None,
+    calibration: Any,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="The folder to write.", show_default=False, parser=parse_path),
@@ -65,9 +55,6 @@ def prune(
     seed: Seed = 0,
     form: FormName = "baked",
     overwrite: Overwrite = False,
-    calibrate: CalibrationFile = None,
-    calibration_count: CalibrationCount = 512,
-    calibration_length: CalibrationLength = 128,
     as_python: Annotated[
         bool, typer.Option("--as-python", help="Print a script that does the same; --out is then optional.")
     ] = False,
@@ -88,13 +75,13 @@ def prune(
         if out is not None:
             check_target(out, overwrite, checkpoint.paths)  # before the long work
         half = 0.5 if out else 1.0
-        texts = None if calibrate is None else bp.Calibration(calibrate, calibration_count, calibration_length)
         run = bp.prune(
-            checkpoint, recipe, seed, calibration=texts, progress=lambda share, text: progress(half * share, text)
+            checkpoint, recipe, seed, calibration=calibration, progress=lambda share, text: progress(half * share, text)
         )
         result = None
         if out is not None:
             result = bp.export(run, out, kind, overwrite, lambda share, text: progress(half + half * share, text))
+    print_run_notes(run)
     if as_python:
         print_script(run.as_python(ours))
     elif json:
@@ -129,6 +116,7 @@ def _summary(run: "bp.PruningRun", result: "ExportResult | None") -> dict[str, A
         "checkpoint": run.checkpoint.name,
         "seed": run.seed,
         "steps": steps,
+        "notes": list(run.notes),
         "sparsity": run.report.to_dict(),
         "export": result and _written(result),
     }

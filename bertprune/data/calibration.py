@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,15 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..errors import DataError, Note, kind_of, shortened
+from ..files import check_regular, from_home
 from ..recipe import CalibrationRecord
+from ..validation import as_integer
 from .batches import Batch, check_vocabulary, encode, padded, token_limit
-from .columns import Examples, find_examples
+from .columns import PAIRS, TEXT, Examples, find_examples
 from .embedding import Embedding
 from .labels import class_numbers
 from .tables import read_table
+from .text_files import open_text
 
 COUNT = 512
 MAX_LENGTH = 128
@@ -61,15 +65,12 @@ class Calibration:
         label: str | None = None,
     ) -> None:
         """Read the texts."""
-        for name, value, least in (("count", count, 1), ("max_length", max_length, 3)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise DataError(
-                    "{option}={value}: expected an integer, {least} or more",
-                    code="calibration.not_whole", option=name, value=shortened(repr(value)), least=least,
-                )  # fmt: skip
-        self.count, self.max_length, self._label = count, max_length, label
+        self.count, self.max_length = _whole("count", count, 1), _whole("max_length", max_length, 3)
+        self._label = label
+        named = text is not None or text_pair is not None or label is not None
+        given = texts if named else _lines(texts)
         self.examples: Examples = find_examples(
-            read_table(_pairs(texts)), text=text, text_pair=text_pair, label=label, scores=None
+            read_table(_pairs(given)), text=text, text_pair=text_pair, label=label, scores=None
         )
 
     @classmethod
@@ -96,6 +97,32 @@ class Calibration:
         """Return the numbers of the texts that a seed draws, in the order in which they were drawn."""
         order = np.random.default_rng(seed).permutation(len(self))
         return [int(row) for row in order[: self.count]]
+
+
+def _whole(name: str, given: Any, least: int) -> int:
+    value = as_integer(given)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise DataError(
+            "{option}={value}: expected an integer, {least} or more",
+            code="calibration.not_whole", option=name, value=shortened(repr(given)), least=least,
+        )  # fmt: skip
+    return value
+
+
+def _lines(texts: Any) -> Any:
+    """Read a plain text file without a line of names as one text a line; leave everything else as it is."""
+    if not isinstance(texts, str | Path) or Path(texts).suffix.lower() != ".txt":
+        return texts
+    path = from_home(texts, DataError)
+    check_regular(path, DataError)
+    try:
+        with open_text(path, "tsv") as file:
+            lines = [line.strip() for line in file]
+    except (OSError, UnicodeError):
+        return texts  # which the reader of tables refuses, with the reason
+    names = {cell.strip().casefold() for cell in re.split(r"[\t,;|]", lines[0])} if lines else set()
+    has_names = not names.isdisjoint(TEXT) or any(names.issuperset(pair) for pair in PAIRS)
+    return texts if has_names else [line for line in lines if line]
 
 
 def _pairs(texts: Any) -> Any:
@@ -151,7 +178,9 @@ def batches_of(
     joined = type(model).__name__.endswith("ForSequenceClassification")
     if pairs is not None and not joined:
         texts, pairs = [text for both in zip(texts, pairs, strict=True) for text in both], None
-    record = CalibrationRecord(count=len(texts), max_length=calibration.max_length, sha256=_digest(texts, pairs))
+    labels = _class_numbers(calibration, rows, model) if calibration.labels and joined else None
+    digest = _digest(texts, pairs, None if labels is None else labels.tolist())
+    record = CalibrationRecord(count=len(rows), max_length=calibration.max_length, sha256=digest)
     limit = min(calibration.max_length, token_limit(tokenizer, [model], None, embedding.max_length))
     encoded = encode(tokenizer, texts if joined else embedding.prepared(texts), pairs, limit)
     check_vocabulary(encoded, model, name)
@@ -160,7 +189,6 @@ def batches_of(
     chosen = [(part, False) for part in _by_length(lengths, ~held)] + [
         (part, True) for part in _by_length(lengths, held)
     ]
-    labels = _class_numbers(calibration, rows, model) if calibration.labels and joined else None
     return Batches(
         [padded(encoded, part) for part, _ in chosen],
         [back for _, back in chosen],
@@ -183,24 +211,24 @@ def _class_numbers(calibration: Calibration, rows: Sequence[int], model: PreTrai
     return torch.tensor([numbers[row] for row in rows])
 
 
-def _digest(texts: Sequence[str], pairs: Sequence[str] | None) -> str:
-    """Hash the texts in their order."""
-    content = json.dumps([texts, pairs], ensure_ascii=False).encode("utf-8", "surrogatepass")
+def _digest(texts: Sequence[str], pairs: Sequence[str] | None, labels: Sequence[int] | None) -> str:
+    """Hash the texts in their order, and the labels that are read with them."""
+    content = json.dumps([texts, pairs, labels], ensure_ascii=False).encode("utf-8", "surrogatepass")
     return hashlib.sha256(content).hexdigest()
 
 
 def given_batches(given: Iterable[Mapping[str, Any]]) -> Batches:
     """Take batches as a model takes them, mappings of tensors whose first axis is the text. Raises DataError."""
+    if isinstance(given, str | Mapping | Calibration) or not isinstance(given, Iterable):
+        raise DataError(
+            "calibration is {kind}: expected a list of batches, mappings of tensors as the model takes them",
+            code="calibration.batches", kind=kind_of(given),
+        )  # fmt: skip
     used: list[Batch] = []
     held: list[bool] = []
     seen = 0
     for number, one in enumerate(given, start=1):
-        if not (isinstance(one, Mapping) and one and all(isinstance(value, Tensor) for value in one.values())):
-            raise DataError(
-                "calibration batch {number} is {kind}: expected a mapping of tensors, as the model takes them",
-                code="calibration.batch", number=number, kind=kind_of(one),
-            )  # fmt: skip
-        batch = dict(one)
+        batch = _batch(one, number)
         rows = torch.arange(seen, seen + len(_first(batch)))
         seen += len(rows)
         for back in (False, True):
@@ -211,6 +239,23 @@ def given_batches(given: Iterable[Mapping[str, Any]]) -> Batches:
     if not used:
         raise DataError("calibration has no batches: expected at least one", code="calibration.no_batches")
     return Batches(used, held)
+
+
+def _batch(given: Any, number: int) -> Batch:
+    """Check one batch. Raises DataError."""
+    if not (isinstance(given, Mapping) and given and all(isinstance(value, Tensor) for value in given.values())):
+        raise DataError(
+            "calibration batch {number} is {kind}: expected a mapping of tensors, as the model takes them",
+            code="calibration.batch", number=number, kind=kind_of(given),
+        )  # fmt: skip
+    texts = {tuple(value.shape[:1]) for value in given.values()}
+    if len(texts) > 1 or texts & {(), (0,)}:
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in given.items())
+        raise DataError(
+            "calibration batch {number}: the first axis of every tensor is the text; the shapes are {shapes}",
+            code="calibration.batch_shapes", number=number, shapes=shortened(shapes),
+        )  # fmt: skip
+    return dict(given)
 
 
 def _first(batch: Batch) -> Tensor:

@@ -46,7 +46,12 @@ class Examples:
 
 
 def find_examples(
-    table: Table, *, text: str | None = None, text_pair: str | None = None, label: str | None = None, scores: bool | None
+    table: Table,
+    *,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    scores: bool | None,
 ) -> Examples:
     """Find texts, second texts and labels in the named columns, or else in those with a usual name.
 
@@ -67,7 +72,7 @@ def find_examples(
         else []
     )
     table, blank_notes = _without_blanks(table, [first] if second is None else [first, second])
-    usual = LABEL if second is None else (*SCORE, *LABEL) if scores else (*LABEL, *SCORE)
+    usual: tuple[str, ...] = LABEL if second is None else (*SCORE, *LABEL) if scores else (*LABEL, *SCORE)
     usual = () if scores is None else usual
     known = _named(table, label, "label") if label is not None else _not_empty(table, _usual(table, usual))
     return Examples(

@@ -76,7 +76,7 @@ class Embedding:
                 "{model} gives no embedding of each token, so there is nothing to pool",
                 code="embedding.no_hidden_states", model=type(model).__name__,
             )  # fmt: skip
-        mask = batch["attention_mask"].clone()
+        mask = batch.get("attention_mask", torch.ones(hidden.shape[:2], device=hidden.device)).clone()
         if not self.with_prompt:
             mask[:, :prompt_tokens] = 0
         rows = torch.cat([POOLINGS[name](hidden.float(), mask) for name in self.poolings], dim=1)

@@ -1,6 +1,7 @@
 """The model card: what the folder is, how it was made, and how to load it."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from huggingface_hub import ModelCardData
@@ -52,6 +53,7 @@ def _making(contents: Contents) -> str:
     else:
         parts += [f"Seed {contents.seed}, and this recipe (`recipe.yaml`):", _fenced(contents.recipe.to_yaml(), "yaml")]
         parts += _own_methods(contents.record.get("methods"))
+        parts += _calibration(contents)
         if contents.changed:
             count = len(contents.changed)
             tensors = f"{count:,} tensors" if count > 1 else "1 tensor"
@@ -59,6 +61,32 @@ def _making(contents: Contents) -> str:
     if contents.config:
         parts += [f"These values of `config.json` were set in the model: {', '.join(contents.config)}."]
     return "\n\n".join(parts)
+
+
+def _calibration(contents: Contents) -> list[str]:
+    """Say on which texts the scores were measured, and where what stays was adjusted to them."""
+    texts = contents.recipe.calibration if contents.recipe else None
+    if texts is None:
+        return []
+    said = (
+        f"Calibrated on {texts.count:,} examples, cut after {texts.max_length} tokens. They are not in this folder; the"
+        f" recipe holds their hash."
+    )
+    kept = list(_reconstructed(contents.record.get("steps")))
+    if kept:
+        said += (
+            f" What stays was adjusted to them in {sum(kept):,} of {len(kept):,} layers: where that lowers the drift of"
+            " the model's output on the fifth of them that was held back."
+        )
+    return [said]
+
+
+def _reconstructed(steps: Any) -> Iterator[bool]:
+    """Yield whether the reconstruction of each layer is kept; the record of a folder may hold anything."""
+    for step in steps if isinstance(steps, list) else ():
+        listed = step.get("reconstructions") if isinstance(step, dict) else None
+        for one in listed if isinstance(listed, list) else ():
+            yield isinstance(one, dict) and one.get("kept") is True
 
 
 def _own_methods(methods: Any) -> list[str]:

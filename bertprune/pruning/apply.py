@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import nn
 
-from ..data.calibration import given_batches
 from ..errors import SelectionError, shortened, shown
 from ..model.given import given_model
 from ..model.hooks import MaskDtype, attach
@@ -69,7 +68,11 @@ def apply(
     model = given_model(model, "bp.apply")
     check_mask_dtype(mask_dtype)
     check_progress(progress)
-    batches = None if calibration is None else given_batches(calibration)
+    batches = None
+    if calibration is not None:
+        from ..data.calibration import given_batches  # loads transformers, so only where texts are read
+
+        batches = given_batches(calibration)
     decision = decide(model, Recipe.of(recipe), seed, _protected(model, missing), progress, batches)
     with _new_values(decision):
         attach(model, decision.masks, decision.history, mask_dtype)

@@ -4,21 +4,24 @@ import math
 import warnings
 from collections.abc import Sequence
 from itertools import repeat
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from ..data.calibration import Batches
-from ..data.outputs import Output, output_of
 from ..errors import NoEffectWarning, RecipeError
 from ..parallel import Progress, silent
 from ..recipe import Recipe
-from .calibrated import Calibrator
 from .choose import Decision, groups_of, keep_by_scores, mask_by_torch_class
 from .finite import refuse_unprunable
 from .outcomes import Reconstruction, StepOutcome, TensorOutcome
 from .rank import count_true
 from .steps import MatchedStep, check_seed, match_steps, naming_step
+
+if TYPE_CHECKING:
+    from ..data.calibration import Batches
+    from ..data.outputs import Output
+    from .calibrated import Calibrator
 
 
 def decide(
@@ -27,8 +30,8 @@ def decide(
     seed: int = 0,
     missing: frozenset[str] = frozenset(),
     progress: Progress = silent,
-    batches: Batches | None = None,
-    output: Output | None = None,
+    batches: "Batches | None" = None,
+    output: "Output | None" = None,
 ) -> Decision:
     """Compute the masks of a recipe on a model, from one generator, step by step.
 
@@ -40,9 +43,7 @@ def decide(
     steps = match_steps(model, recipe, missing)
     check_texts(recipe, steps, batches)
     refuse_unprunable({target.name: target.parameter for step in steps for target in step.targets})
-    decision, calibrator = Decision(), None
-    if batches is not None and any(step.needs_texts for step in steps):
-        calibrator = Calibrator(model, batches, output or output_of(model))
+    decision, calibrator = Decision(), _calibrator(model, steps, batches, output)
     for number, matched in enumerate(steps):
         share = number / len(steps)
         progress(share, str(matched.step))
@@ -62,7 +63,18 @@ def decide(
     return decision
 
 
-def check_texts(recipe: Recipe, steps: Sequence[MatchedStep], batches: Batches | None) -> None:
+def _calibrator(
+    model: nn.Module, steps: Sequence[MatchedStep], batches: "Batches | None", output: "Output | None"
+) -> "Calibrator | None":
+    if batches is None or not any(step.needs_texts for step in steps):
+        return None
+    from ..data.outputs import output_of  # loads transformers, so only where texts are read
+    from .calibrated import Calibrator
+
+    return Calibrator(model, batches, output or output_of(model))
+
+
+def check_texts(recipe: Recipe, steps: Sequence[MatchedStep], batches: "Batches | None") -> None:
     """Refuse steps that read calibration texts where there are none, or too few. Raises RecipeError."""
     for number, matched in enumerate(steps, start=1):
         with naming_step(recipe, number):
@@ -82,7 +94,7 @@ def _run(
     matched: MatchedStep,
     decision: Decision,
     generator: torch.Generator,
-    calibrator: Calibrator | None,
+    calibrator: "Calibrator | None",
     progress: Progress,
 ) -> StepOutcome:
     """Run one step, score × granularity × scope, and put its targets' masks into the decision."""

@@ -1,7 +1,9 @@
 """What the steps of a recipe did."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from ..errors import Note
 from ..scores import Method
 from ..step import Step
 
@@ -52,3 +54,23 @@ class StepOutcome:
     def removed(self) -> int:
         """Count the entries that the step removed."""
         return sum(tensor.removed for tensor in self.tensors)
+
+
+def reconstruction_notes(outcomes: Iterable[StepOutcome]) -> Iterator[Note]:
+    """Say how many of the layers that were reconstructed, each in each step, are kept so."""
+    every = [one for outcome in outcomes for one in outcome.reconstructions]
+    refused = [one.layer for one in every if not one.kept]
+    if not refused:
+        if every:
+            yield Note(
+                "reconstruction lowers the drift on the texts held back in all {all:,} layers, and is kept there",
+                code="calibration.all_kept", all=len(every),
+            )  # fmt: skip
+        return
+    layers = dict.fromkeys(sorted(refused, key=lambda layer: (layer is None, layer or 0)))
+    yield Note(
+        "reconstruction is kept in {kept:,} of {all:,} layers; it does not lower the drift on the texts held back in"
+        " {layers}",
+        code="calibration.some_kept", kept=len(every) - len(refused), all=len(every),
+        layers=", ".join("head" if layer is None else str(layer) for layer in layers),
+    )  # fmt: skip

@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..data.batches import Batch
 from ..data.calibration import Batches
 from ..data.outputs import Output
-from ..errors import SelectionError
+from ..errors import BertpruneError, RecipeError, SelectionError
 from ..model.families import layers
+from ..scores.method import describe_exception
 from ..scores.statistics import Inputs
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
@@ -136,7 +138,7 @@ class Walk:
             with torch.no_grad(), ExitStack() as stack:
                 for number, (_, layer) in enumerate(self.layers):
                     stack.enter_context(_recording(layer, number, calls, states))
-                rows = self.output.rows(self.model, batch)
+                rows = self._answers(batch)
             if not states:
                 raise SelectionError("the model never calls its layers", code="calibration.no_calls")
             self._calls.append(calls)
@@ -144,6 +146,17 @@ class Walk:
             if back:
                 answers.append(rows)
         return torch.cat(answers) if answers else torch.empty(0)
+
+    def _answers(self, batch: Batch) -> Tensor:
+        try:
+            return self.output.rows(self.model, batch)
+        except BertpruneError:
+            raise
+        except Exception as error:  # of a model, or of batches, that are the user's
+            raise RecipeError(
+                "the model fails on the calibration texts: {error}",
+                code="calibration.model_failed", error=describe_exception(error),
+            ) from error  # fmt: skip
 
 
 @contextmanager

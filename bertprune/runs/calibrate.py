@@ -15,6 +15,8 @@ from ..errors import Note, OtherTextsWarning
 from ..pruning.steps import match_steps
 from ..recipe import CalibrationRecord, Recipe
 
+_OTHER = "the recipe was calibrated on other texts than these: other weights may be chosen"
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -22,16 +24,15 @@ class Texts:
 
     batches: Batches | None = None
     output: Output | None = None
+    notes: tuple[Note, ...] = ()
+    """What to know of them."""
+    given: bool = False
+    """Whether they are the caller's, and not those that a demo brings."""
 
     @property
     def record(self) -> CalibrationRecord | None:
         """What the recipe says of them."""
         return None if self.batches is None else self.batches.record
-
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        """What to know of them."""
-        return () if self.batches is None else self.batches.notes
 
 
 def calibrate(checkpoint: Checkpoint, model: PreTrainedModel, recipe: Recipe, calibration: Any, seed: int) -> Texts:
@@ -41,14 +42,28 @@ def calibrate(checkpoint: Checkpoint, model: PreTrainedModel, recipe: Recipe, ca
     """
     given = None if calibration is None else Calibration.of(calibration)
     if not any(step.needs_texts for step in match_steps(checkpoint.skeleton(), recipe, checkpoint.missing)):
-        return Texts()
-    if given is None and checkpoint.name in EMBEDDED:
-        given = Calibration(SAMPLES)
-    if given is None:
+        return Texts() if given is None else Texts(notes=(_unread(),))
+    if given is None and checkpoint.name not in EMBEDDED:
         return Texts()
     embedding = read_embedding(checkpoint.folder(), checkpoint.name, int(getattr(model.config, "hidden_size", 0)))
-    batches = batches_of(given, seed, checkpoint.tokenizer(), model, embedding, checkpoint.name)
+    texts = Calibration(SAMPLES) if given is None else given
+    batches = batches_of(texts, seed, checkpoint.tokenizer(), model, embedding, checkpoint.name)
+    notes = [_used(batches, None if given else checkpoint.name), *batches.notes]
     if recipe.calibration not in (None, batches.record):
-        sentence = "the recipe was calibrated on other texts than these: other weights may be chosen"
-        warnings.warn(OtherTextsWarning(sentence, code="calibration.other_texts"), stacklevel=3)
-    return Texts(batches, output_of(model, embedding))
+        notes.append(Note(_OTHER, code="calibration.other_texts"))
+        warnings.warn(OtherTextsWarning(_OTHER, code="calibration.other_texts"), stacklevel=3)
+    return Texts(batches, output_of(model, embedding), tuple(notes), given is not None)
+
+
+def _unread() -> Note:
+    return Note("the calibration texts were not read: no step asks for them", code="calibration.unread_texts")
+
+
+def _used(batches: Batches, demo: str | None) -> Note:
+    """Say on how many texts a run was calibrated, and where a demo brought them."""
+    if demo is not None:
+        return Note(
+            "calibrated on the {texts:,} texts that come with {name}",
+            code="calibration.own_texts", texts=batches.texts, name=demo,
+        )  # fmt: skip
+    return Note("calibrated on {texts:,} texts", code="calibration.texts", texts=batches.texts)

@@ -1,14 +1,11 @@
 """A run: a pure function of a checkpoint, a recipe and a seed."""
 
 import threading
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
@@ -19,14 +16,14 @@ from ..model.hooks import MaskDtype, attach
 from ..model.snapshot import Snapshot, snapshot
 from ..parallel import Progress, check_progress, silent
 from ..pruning.decide import decide
-from ..pruning.outcomes import StepOutcome
+from ..pruning.outcomes import StepOutcome, reconstruction_notes
 from ..pruning.preview import Preview, preview_recipe
 from ..pruning.steps import check_mask_dtype, check_seed
 from ..recipe import Recipe, RecipeLike
 from ..reports.sparsity import SparsityReport, sparsity
-from ..scores import find_method
 from ..step import Step
 from .calibrate import calibrate
+from .packed import PackedMasks
 from .script import script
 from .spill import SpilledValues
 
@@ -126,8 +123,8 @@ def prune(
         texts.output,
     )
     progress(0.8, "counting")
-    counted = twin(pristine)
-    attach(counted, decision.masks, decision.history, mask_dtype, decision.values, derive=False)
+    counted, values = twin(pristine), _as_stored(decision.values, opened)
+    attach(counted, decision.masks, decision.history, mask_dtype, values, derive=False)
     run = PruningRun(
         checkpoint=opened,
         recipe=recipe.model_copy(update={"calibration": texts.record}),
@@ -137,8 +134,9 @@ def prune(
         history={name: tuple(steps) for name, steps in decision.history.items()},
         mask_dtype=mask_dtype,
         masks=PackedMasks(decision.masks),
-        values=SpilledValues(_as_stored(decision.values, opened)),
-        notes=texts.notes,
+        values=SpilledValues(values),
+        notes=(*texts.notes, *reconstruction_notes(decision.outcomes)),
+        _texts_given=texts.given,
     )
     progress(1.0, "done")
     return run
@@ -151,46 +149,6 @@ def _as_stored(values: dict[str, Tensor], checkpoint: Checkpoint) -> dict[str, T
         if stored in (torch.float16, torch.bfloat16):
             values[name] = value.to(stored).to(value.dtype)
     return values
-
-
-@dataclass(frozen=True, slots=True)
-class _Bits:
-    shape: tuple[int, ...]
-    bits: NDArray[np.uint8]
-
-
-class PackedMasks(Mapping[str, Tensor]):
-    """Masks by target name: bool, True is alive; each is unpacked when it is asked for.
-
-    All of a large model's together would be as many bytes as it has weights.
-    """
-
-    def __init__(self, masks: dict[str, Tensor]) -> None:
-        """Pack masks, and remove each from `masks` when that is done."""
-        self._packed: dict[str, _Bits] = {}
-        self.nbytes = sum(-(-mask.numel() // 8) for mask in masks.values())
-        room, start = np.empty(self.nbytes, np.uint8), 0
-        for name in list(masks):
-            mask = masks.pop(name)
-            bits = np.packbits(mask.numpy(force=True))
-            kept = room[start : start + bits.size]
-            kept[:] = bits
-            start += bits.size
-            self._packed[name] = _Bits(tuple(mask.shape), kept)
-
-    def __getitem__(self, name: str) -> Tensor:
-        """Unpack one."""
-        packed = self._packed[name]
-        count = int(np.prod(packed.shape))
-        return torch.from_numpy(np.unpackbits(packed.bits, count=count).view(bool)).view(packed.shape)
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the names."""
-        return iter(self._packed)
-
-    def __len__(self) -> int:
-        """Count the masks."""
-        return len(self._packed)
 
 
 @dataclass(eq=False)
@@ -226,7 +184,9 @@ class PruningRun:
     values: SpilledValues = field(repr=False, default_factory=lambda: SpilledValues({}))
     """The new values of the tensors that were reconstructed, by target name, the masked ones included."""
     notes: tuple[Note, ...] = ()
-    """What to know of the calibration texts, such as the prompt before each of them."""
+    """What to know of the calibration texts, and of the layers whose reconstruction is kept."""
+    _texts_given: bool = field(default=False, repr=False)
+    """Whether the calibration texts are the caller's; a demo may bring its own."""
     _model: nn.Module | None = field(default=None, repr=False)
     _snapshots: dict[str, Snapshot] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -290,13 +250,11 @@ class PruningRun:
 
     def __getstate__(self) -> dict[str, Any]:
         """Let pickle take the model along where it has been built, and methods by name."""
-        steps = [replace(outcome, method=None) for outcome in self.steps]  # type: ignore[arg-type]
-        return {**{name: value for name, value in vars(self).items() if name != "_lock"}, "steps": steps}
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take what pickle kept; raises RecipeError where this process has no method of that name."""
-        steps = tuple(replace(outcome, method=find_method(outcome.step.method)) for outcome in state["steps"])
-        vars(self).update(state, steps=steps, _lock=threading.RLock())
+        """Take what pickle kept."""
+        vars(self).update(state, _lock=threading.RLock())
 
     def as_python(self, ours: bool = False) -> str:
         """Write the run as a short script: in plain torch where that is possible, otherwise in bertprune.
@@ -313,4 +271,4 @@ class PruningRun:
             >>> "from torch.nn.utils import prune" in run.as_python()
             True
         """
-        return script(self.checkpoint, self.recipe, self.seed, ours)
+        return script(self.checkpoint, self.recipe, self.seed, ours, self._texts_given)

@@ -37,27 +37,29 @@ run = bp.prune(CHECKPOINT, recipe, seed={seed}{calibration})
 model = run.model
 """
 
-_TEXTS = "TEXTS = 'path/to/texts.csv'  # the calibration texts\n"
+_TEXTS = """\
+texts = bp.Calibration('path/to/texts.csv', count={count}, max_length={max_length})  # the calibration texts
+"""
 
 
-def script(checkpoint: Checkpoint, recipe: Recipe, seed: int, ours: bool = False) -> str:
+def script(checkpoint: Checkpoint, recipe: Recipe, seed: int, ours: bool = False, texts_given: bool = False) -> str:
     """Return a script that leaves the pruned model in `model`; it contains no path of this machine.
 
     It is in plain torch where that is possible, else in bertprune, with the reason; with `ours` always in bertprune.
-    Raises RecipeError.
+    `texts_given` says whether the calibration texts were the user's. Raises RecipeError.
     """
     steps = match_steps(checkpoint.skeleton(), recipe, checkpoint.missing)
     pruned = "the checkpoint holds a pruned model, which from_pretrained does not load" if checkpoint.pruning else None
     reason = pruned or next(filter(None, map(_why_not_torch, steps)), None)
     if ours or reason:
         comment = "" if ours else f"# In bertprune rather than plain torch: {reason}.\n"
-        texts = any(step.needs_texts for step in steps) and checkpoint.name not in EMBEDDED
+        texts = recipe.calibration if texts_given else None
         return comment + _OURS.format(
             checkpoint=_our_name(checkpoint),
             recipe=recipe.to_yaml(),
             seed=seed,
-            texts=_TEXTS if texts else "",
-            calibration=", calibration=TEXTS" if texts else "",
+            texts="" if texts is None else _TEXTS.format(count=texts.count, max_length=texts.max_length),
+            calibration="" if texts is None else ", calibration=texts",
         )
     ties = "" if all(step.method.draws for step in steps) else _TIES
     return "\n".join([_head(checkpoint, seed) + ties, *(_torch_step(at, step) for at, step in enumerate(steps, 1))])
@@ -88,10 +90,12 @@ def _why_not_torch(matched: MatchedStep) -> str | None:
     """Return why plain torch cannot do a step, or None where it can."""
     if not matched.method.built_in:
         return f"{matched.method.name} is a method of your own, which a script must register first"
+    if matched.step.reconstruct:
+        return "torch does not adjust what stays to calibration texts"
+    if matched.needs_texts:
+        return f"{matched.method.name} reads calibration texts, and torch's methods see weights only"
     if matched.method.name not in TORCH_METHODS:
         return f"torch has no method {matched.method.name}"
-    if matched.step.reconstruct:
-        return "torch does not adjust what stays"
     if matched.step.scope not in _TORCH_SCOPES.get(matched.method.removes, ()):
         return f"torch does not rank {matched.method.removes}s in scope {matched.step.scope}"
     if any(target.role for target in matched.targets):

@@ -97,6 +97,10 @@ class Method:
         """Whether the method comes with bertprune."""
         return self.place.startswith(f"{__package__}.")
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Method":
+        """Return itself: nothing in it changes, and another method may have taken its name."""
+        return self
+
     def check_options(self, step: Step) -> dict[str, Any]:
         """Return the step's options with defaults filled in. Raises RecipeError, also for a scope it cannot do."""
         if step.scope not in self.scopes:

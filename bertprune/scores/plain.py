@@ -13,7 +13,7 @@ _OBD = "https://proceedings.neurips.cc/paper/1989/hash/6c9882bbac1c7093bd2504188
 Norm = Annotated[float, Field(gt=0, description="The norm's power: 1, 2, …, or inf for the largest absolute value")]
 
 
-@method("random", title="Random draw")
+@method("random", title="Random draw", paper="https://arxiv.org/abs/2003.03033")
 def random(weight: Tensor, *, generator: torch.Generator) -> Tensor:
     """Remove entries or groups at random: the baseline that every other method must beat."""
     return torch.rand(weight.shape, generator=generator).to(weight.device)

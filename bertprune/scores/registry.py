@@ -1,5 +1,6 @@
 """The register of all methods: how one is added and found."""
 
+import copyreg
 import inspect
 import runpy
 import warnings
@@ -181,6 +182,25 @@ def find_method(name: str) -> Method:
             code="method.misspelt", name=given, near=near[0], known=listed,
         )  # fmt: skip
     raise RecipeError("unknown method {name!r}; known: {known}", code="method.unknown", name=given, known=listed)
+
+
+def _as_sent(name: str, home: str) -> Method:
+    """Return the method of a name in the process that unpickles it. Raises RecipeError where it is another one here."""
+    found = find_method(name)
+    if _home(found) != home:
+        raise RecipeError(
+            "the method {method} was defined in {place} when it was stored, and is defined in {other} here",
+            code="method.other_place", method=name, place=home, other=_home(found),
+        )  # fmt: skip
+    return found
+
+
+def _home(one: Method) -> str:
+    """Return where a method is defined; a spawned process calls the main module by another name."""
+    return one.defined_in.replace("__mp_main__", "__main__")
+
+
+copyreg.pickle(Method, lambda one: (_as_sent, (one.name, _home(one))))  # rules and models of options do not travel
 
 
 @cache

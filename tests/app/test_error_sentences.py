@@ -151,8 +151,8 @@ def test_particles_are_chosen_in_errors() -> None:
 GOOD = {"method": "l1_unstructured", "count": 1}
 WRONG: dict[str, tuple[Any, str]] = {
     "a scope": (
-        {**GOOD, "scope": "row"},
-        "2번째 단계, scope: 다음 가운데 하나여야 합니다: 'local', 'global'(입력: 'row')",
+        {**GOOD, "scope": "all"},
+        "2번째 단계, scope: 다음 가운데 하나여야 합니다: 'local', 'row', 'global'(입력: 'all')",
     ),
     "a step": (3, "2번째 단계: 이름과 값의 쌍이어야 합니다(입력: 3)"),
     "a fraction": ({"method": "x", "fraction": 2}, "2번째 단계, fraction: 1 이하여야 합니다(입력: 2)"),

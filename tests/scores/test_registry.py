@@ -94,7 +94,10 @@ def test_a_subclass_of_torchs_base_class():
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        ({"method": "l1_unstrctured"}, r"unknown method 'l1_unstrctured'; did you mean l1_unstructured\? known: l1_"),
+        (
+            {"method": "l1_unstrctured"},
+            r"unknown method 'l1_unstrctured'; did you mean l1_unstructured\? known: fi",
+        ),
         ({"method": "l1_unstructured", "options": {"n": 2}}, r"l1_unstructured has no option n; it has no options"),
         (
             {"method": "ln_structured", "options": {"n": "two"}},

@@ -15,11 +15,6 @@ from ..bounds import Bounds, Range
 from ..rank import TensorScores
 from .groups import Unit
 
-_WHERE = {
-    "neuron": ("the neurons of layer {layer}", "prune.in_neurons"),
-    "head": ("the heads of layer {layer}", "prune.in_heads"),
-}
-
 
 @dataclass(frozen=True)
 class CoupledUnit(Unit):
@@ -39,11 +34,13 @@ class CoupledGranularity:
 
     def units(self, method: str, model: nn.Module, select: Selection, missing: frozenset[str]) -> list[Unit]:
         """Rank each layer by itself. Raises SelectionError."""
-        sentence, code = _WHERE[self.kind]
-        return [
-            CoupledUnit(one.targets, Message(sentence, code=code, layer=one.layer), one)
-            for one in find_coupled(model, self.kind, select, missing)
-        ]
+        found = find_coupled(model, self.kind, select, missing)
+        return [CoupledUnit(one.targets, self._where(one.layer), one) for one in found]
+
+    def _where(self, layer: int) -> Message:
+        if self.kind == "neuron":
+            return Message("the neurons of layer {layer}", code="prune.in_neurons", layer=layer)
+        return Message("the heads of layer {layer}", code="prune.in_heads", layer=layer)
 
     def groups(self, unit: Unit, masks: Sequence[Tensor | None], alive: Sequence[int]) -> "CoupledGroups":
         """Make each head or neuron whose output is alive a group."""

@@ -1,0 +1,84 @@
+"""Exports of runs whose weights were adjusted: source, masks and changed tensors leave, and come back."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+import bertprune as bp
+from bertprune.recipe import Recipe
+from tests.calibration_texts import ENTRIES, HEADS, NEURONS, TEXTS
+
+CLASSES = ["BertForSequenceClassification", "DistilBertModel", "BertForMaskedLM"]
+
+
+@pytest.fixture(params=CLASSES)
+def run(request: pytest.FixtureRequest, tiny_folder: Callable[..., Path]) -> Any:
+    return bp.prune(tiny_folder(request.param), [NEURONS, HEADS, ENTRIES], calibration=TEXTS)
+
+
+def same(one: Any, other: Any) -> bool:
+    a, b = one.state_dict(), other.state_dict()
+    return list(a) == list(b) and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_plain_transformers_loads_what_was_measured(run: Any, tmp_path: Path) -> None:
+    assert run.values
+    bp.export(run, tmp_path / "out")
+    loaded = getattr(transformers, type(run.model).__name__).from_pretrained(tmp_path / "out")
+    baked = bp.bake(run.model)
+    assert same(loaded, baked)
+
+
+def test_masks_and_new_values_come_back_in_the_masked_form(run: Any, tmp_path: Path) -> None:
+    bp.export(run, tmp_path / "out", "masked")
+    back = bp.load(tmp_path / "out")
+    assert same(back, run.model) and bp.snapshot(back) == bp.snapshot(run.model)
+    bp.export(tmp_path / "out", tmp_path / "baked")
+    bp.export(run, tmp_path / "at once")
+    for name in ("model.safetensors", "recipe.yaml", "README.md"):
+        assert (tmp_path / "baked" / name).read_bytes() == (tmp_path / "at once" / name).read_bytes()
+
+
+def test_the_same_bytes_leave_each_time(run: Any, tmp_path: Path) -> None:
+    again = bp.prune(run.checkpoint, run.recipe, calibration=TEXTS)
+    for one, folder in ((run, "a"), (again, "b")):
+        bp.export(one, tmp_path / folder, "masked")
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_what_is_trained_after_that_leaves_as_it_is_then(run: Any, tmp_path: Path) -> None:
+    name = next(iter(run.values))
+    with torch.no_grad():
+        run.model.state_dict()[f"{name}_orig"].add_(1)
+    bp.export(run, tmp_path / "out")
+    written = load_file(tmp_path / "out" / "model.safetensors")[name]
+    assert torch.equal(written, (run.values[name] + 1) * run.masks[name])
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["changed"] == [name]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_measures_what_it_stores(tiny_folder: Callable[..., Path], tmp_path: Path, dtype: str) -> None:
+    run = bp.prune(tiny_folder("BertModel", dtype=dtype), NEURONS, calibration=TEXTS)
+    bp.export(run, tmp_path / "out", "masked")
+    assert run.values and same(bp.load(tmp_path / "out"), run.model)
+    assert all(torch.equal(value, value.to(getattr(torch, dtype)).float()) for value in run.values.values())
+
+
+def test_recipe_report_and_card_name_texts_and_reconstruction(run: Any, tmp_path: Path) -> None:
+    bp.export(run, tmp_path / "out")
+    recipe = Recipe.load(tmp_path / "out" / "recipe.yaml")
+    assert recipe == run.recipe and recipe.calibration.count == len(TEXTS)
+    steps = json.loads((tmp_path / "out" / "report.json").read_text())["steps"]
+    every = [one for step in steps for one in step["reconstructions"]]
+    assert set(every[0]) == {"layer", "kept", "drift_without", "drift_with"}
+    card = (tmp_path / "out" / "README.md").read_text()
+    kept = sum(one["kept"] for one in every)
+    assert f"Calibrated on {len(TEXTS)} examples, cut after 128 tokens" in card
+    assert f"in {kept} of {len(every)} layers" in card
