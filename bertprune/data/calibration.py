@@ -75,7 +75,22 @@ class Calibration:
 
     @classmethod
     def of(cls, given: Any) -> "Calibration":
-        """Return a calibration as it is, and make one of texts, pairs, a table or a file. Raises DataError."""
+        """Return a calibration as it is, and make one of texts, pairs, a table or a file.
+
+        Args:
+            given: A `Calibration`, or what it takes as `texts`.
+
+        Returns:
+            The calibration.
+
+        Raises:
+            DataError: It is none of these, or cannot be read.
+
+        Example:
+            >>> import bertprune as bp
+            >>> bp.Calibration.of(["good film", "bad film"]).count
+            512
+        """
         if isinstance(given, Calibration):
             return given
         if isinstance(given, Mapping | bytes) or not isinstance(given, str | Path | Iterable):
@@ -90,11 +105,23 @@ class Calibration:
 
     @property
     def labels(self) -> list[Any] | None:
-        """The classes, where a column of them was named."""
+        """The classes, where a column of them was named; None elsewhere."""
         return self.examples.labels if self._label else None
 
     def draw(self, seed: int) -> list[int]:
-        """Return the numbers of the texts that a seed draws, in the order in which they were drawn."""
+        """Draw texts.
+
+        Args:
+            seed: An integer, the seed of the run.
+
+        Returns:
+            The numbers of the texts, counted from 0, in the order in which they were drawn.
+
+        Example:
+            >>> import bertprune as bp
+            >>> bp.Calibration(["good film", "bad film", "what a film"], count=2).draw(0)
+            [2, 0]
+        """
         order = np.random.default_rng(seed).permutation(len(self))
         return [int(row) for row in order[: self.count]]
 

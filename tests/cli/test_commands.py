@@ -52,7 +52,7 @@ def test_preview(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> No
     assert result.code == 0
     assert result.out.splitlines()[1].split()[-4:] == ["2", "2,048", "512", "512"]
     steps = cli(f"preview tiny-0 {STEP} --json").json["steps"]
-    assert [set(step) for step in steps] == [{"step", "targets", "weights", "removed"}]
+    assert [set(step) for step in steps] == [{"step", "targets", "weights", "removed", "needs_texts"}]
     assert steps[0]["removed"] == [512, 512] and len(steps[0]["targets"]) == 2
 
 
@@ -75,7 +75,7 @@ def test_prune_writes_a_folder_and_prints_its_files(cli: Callable[..., Any], her
 
 def test_prune_as_json(cli: Callable[..., Any], here: Path) -> None:
     found = cli(f"prune tiny-0 {STEP} --out out --seed 7 --json").json
-    assert list(found) == ["checkpoint", "seed", "steps", "sparsity", "export"]
+    assert list(found) == ["checkpoint", "seed", "steps", "notes", "sparsity", "export"]
     assert (found["checkpoint"], found["seed"]) == ("tiny-0", 7)
     assert [set(step) for step in found["steps"]] == [{"step", "tensors", "alive_before", "removed"}]
     assert set(found["sparsity"]["total"]) == COUNTS and found["sparsity"]["total"]["masked"] == 512

@@ -24,7 +24,7 @@ def run(request: pytest.FixtureRequest, tiny_folder: Callable[..., Path]) -> Any
 
 def same(one: Any, other: Any) -> bool:
     a, b = one.state_dict(), other.state_dict()
-    return list(a) == list(b) and all(torch.equal(a[name], b[name]) for name in a)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_plain_transformers_loads_what_was_measured(run: Any, tmp_path: Path) -> None:

@@ -141,9 +141,9 @@ def test_steps_in_the_order_of_the_layers_cost_one_walk():
 
 
 @pytest.mark.parametrize("method", ["wanda", "obs", "fisher"])
-def test_without_texts_it_says_what_it_needs(method):
+def test_without_texts_it_says_what_it_needs(method, tiny_folder):
     with pytest.raises(BertpruneError, match="needs calibration texts: a few hundred") as caught:
-        bp.prune("demo", bp.Step(method=method, fraction=0.5, select="encoder.*"))
+        bp.prune(tiny_folder(), bp.Step(method=method, fraction=0.5, select="encoder.*"))
     assert caught.value.code == "calibration.needed"
 
 
