@@ -21,9 +21,9 @@ def name_of(path: Path) -> str:
 
 
 def check_regular(path: Path, error: type[BertpruneError]) -> None:
-    """Refuse what exists and is not a regular file, before anything waits for it. A link counts as what it leads to.
+    """Refuse what exists and is not a regular file, before anything waits for it. A link counts as what it points to.
 
-    What cannot be looked at is left to the reader, who knows how to say so. Raises `error`.
+    What cannot be examined is left to the code that reads it, which has errors of its own. Raises `error`.
     """
     try:
         mode = path.stat().st_mode

@@ -240,7 +240,7 @@ RecipeLike = Recipe | Step | Sequence[Step | Mapping[str, Any]] | Mapping[str, A
 
 def _path(given: Any) -> Path:
     if not isinstance(given, str | Path):
-        raise RecipeError("a recipe's file is named by a path, not {kind}", code="recipe.path", kind=kind_of(given))
+        raise RecipeError("a recipe's file is given as a path, not {kind}", code="recipe.path", kind=kind_of(given))
     return from_home(given, RecipeError)
 
 

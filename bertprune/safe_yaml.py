@@ -1,6 +1,6 @@
 """Parse the text of a recipe, which may be hostile, into plain data in bounded time.
 
-YAML reads some plain words otherwise than most people: `010` as 8, `1:30` as 90, `yes` as a bool, `5e-1` as text.
+YAML reads some plain words differently from most people: `010` as 8, `1:30` as 90, `yes` as a bool, `5e-1` as text.
 Numbers that have one meaning are read as numbers here; words that have several are refused, with what to write instead.
 """
 
@@ -159,7 +159,7 @@ def _refuse_long_numbers(value: Any) -> Any:
 def _check_length(text: Any) -> None:
     if not isinstance(text, str):
         raise RecipeError(
-            "the text of a recipe is a string, not {kind}; Recipe.load reads a file",
+            "the text of a recipe must be a string, not {kind}; Recipe.load reads a file",
             code="recipe.no_text", kind=type(text).__name__,
         )  # fmt: skip
     if len(text) > MAX_BYTES:

@@ -12,7 +12,7 @@ MAX_LINE = 1_000_000
 """Characters; a longer line is refused before the rest of it is read."""
 
 _SEPARATORS = ",\t;|"
-"""Of a CSV file, the likeliest first: some data sets call TSV files so, and some spreadsheets write semicolons."""
+"""Those of CSV files, the likeliest first: some data sets name TSV files .csv, some spreadsheets write semicolons."""
 _STATED = re.compile('"?sep=(.)"?\\s*', re.IGNORECASE)
 """The line that Excel writes and reads above the header."""
 _FIELD = r'("[^"]*(?:""[^"]*)*"|[^"\t\r\n]*)'
@@ -29,7 +29,7 @@ class Layout:
     """How many lines are above the header."""
     separator: str
     quoted: bool
-    """Whether quotes enclose a field, as in CSV; otherwise they are letters as others are."""
+    """Whether quotes enclose a field, as in CSV; otherwise they are part of the text."""
     notes: tuple[Note, ...] = ()
 
 

@@ -65,7 +65,7 @@ def read_table(data: Any, limit: int | None = None) -> Table:
         table = _table(_DATA_FRAME, columns, enumerate(data.itertuples(index=False, name=None), 1), "row", limit)
     elif hasattr(data, "read"):
         raise DataError(
-            "data is an open file ({type}), whose lines are no texts yet: pass its path",
+            "data is an open file ({type}): pass its path",
             code="data.open_file", type=type(data).__name__,
         )  # fmt: skip
     elif isinstance(data, Iterable) and not isinstance(data, Mapping | bytes):
@@ -88,7 +88,7 @@ def _table(name: str, columns: tuple[str, ...], rows: NumberedRows, unit: Unit, 
     twice = [column for column in dict.fromkeys(columns) if column and columns.count(column) > 1]
     if twice:
         raise DataError(
-            "{name} has the column {column!r} more than once: names must be unique, and the first line must be names",
+            "{name} has the column {column!r} more than once: names must be unique, and the first line must hold them",
             code="data.duplicate_column",
             name=name,
             column=shortened(twice[0]),

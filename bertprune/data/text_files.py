@@ -1,4 +1,4 @@
-"""Text files as people have them: which encoding, and the number of the line that a row begins at."""
+"""Read text files in the encodings that people use, row by row, each with the line on which it begins."""
 
 import csv
 import gzip

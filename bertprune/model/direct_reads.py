@@ -1,10 +1,10 @@
 """Weights that are read without their module being called, so that the module's pruning hooks never run.
 
-`torch.nn.MultiheadAttention` reads its `out_proj.weight` so, DeBERTa's encoder the `weight` of its relative positions,
-and ProphetNet calls the method `_forward` of its positions. There the module around both the reader and what it reads
-gets a hook that derives the weight before it runs: without it the weight would stay as it was when it was pruned,
-whatever is trained or loaded since. What reads what is found by name in the code that a forward pass may run; where it
-is not certain, the weight is derived once more than needed.
+`torch.nn.MultiheadAttention` reads its `out_proj.weight` in this way, DeBERTa's encoder the `weight` of its relative
+positions; ProphetNet calls the method `_forward` of its positions. There the innermost module around both the reader
+and the weight gets a hook that derives the weight before the module runs. Without that hook the weight would stay as it
+was when it was pruned, whatever has been trained or loaded since. Which code reads which weight is found by name in the
+code that a forward pass may run; in doubt, the weight is derived once more than needed.
 """
 
 from collections import defaultdict
@@ -65,7 +65,8 @@ def _wanted(modules: Mapping[str, nn.Module]) -> dict[int, list[str]]:
 def _around_readers(path: str, names: set[str], modules: Mapping[str, nn.Module], uses: _Uses) -> set[str]:
     """Find the modules that have to derive tensors of these names before they run.
 
-    A module of which a method is called, instead of the module, has no say: then what is around that caller derives.
+    Where a method of a module is called instead of the module, no hook of that module runs: then the module around the
+    caller derives them.
     """
     found: set[str] = set()
     todo = [(path, names)]

@@ -59,11 +59,11 @@ def attach(
     By target name; the targets that have a history are changed. An owner with a mask of its own keeps that too.
     `derive=False` leaves the derived tensors (`weight`) to the first forward pass, whose hook makes them anyway: enough
     for a model that is only counted. Everything is made before the first change, so that an error leaves the model
-    whole.
+    unchanged.
     """
     targets, changes = targets_by_name(model), list[Callable[[], None]]()
     for name, made in history.items():
-        with torch.inference_mode(targets[name].parameter.is_inference()):  # what can be trained stays so
+        with torch.inference_mode(targets[name].parameter.is_inference()):  # a parameter stays trainable
             changes += _changes(targets[name], masks[name].contiguous(), made, mask_dtype, derive)
     for change in changes:
         change()
