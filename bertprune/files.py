@@ -35,6 +35,11 @@ def check_regular(path: Path, error: type[BertpruneError]) -> None:
     raise error("{file} is {kind}: expected a regular file", code="files.not_regular", file=name_of(path), kind=kind)
 
 
+def reason_of(error: OSError | ValueError) -> str:
+    """Return why a file cannot be read or written, in the words of the system."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def from_home(path: str | Path, error: type[BertpruneError]) -> Path:
     """Replace a leading `~` by the home folder. Raises `error` where there is no such user."""
     try:

@@ -29,7 +29,7 @@ def from_json(text: str) -> Any:
         return _refuse_long_numbers(json.loads(text, object_pairs_hook=_once))
     except (ValueError, RecursionError) as error:
         raise RecipeError(
-            "the recipe is not valid JSON: {reason}", code="recipe.json", reason=_reason(error, text)
+            "the recipe is not valid JSON: {reason}", code="recipe.json", reason=_describe_mistake(error, text)
         ) from None
 
 
@@ -40,7 +40,7 @@ def from_yaml(text: str) -> Any:
         return _refuse_long_numbers(yaml.load(text, Loader=_Strict))
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise RecipeError(
-            "the recipe is not valid YAML: {reason}", code="recipe.yaml", reason=_reason(error, text)
+            "the recipe is not valid YAML: {reason}", code="recipe.yaml", reason=_describe_mistake(error, text)
         ) from None
 
 
@@ -168,7 +168,7 @@ def _check_length(text: Any) -> None:
         )
 
 
-def _reason(error: Exception, text: str) -> str | Message:
+def _describe_mistake(error: Exception, text: str) -> str | Message:
     """Describe a parse error in one line; PyYAML does so in several, and calls the text "<unicode string>"."""
     if error.args and isinstance(error.args[0], Message):
         return error.args[0]

@@ -11,8 +11,8 @@ from .architecture import build_config, check_sizes, find_class
 from .headers import Facts, TensorFact, main_dtype
 from .pruned_weights import find_pruned
 from .source import Source, find_source
+from .tensor_checks import check_complete, check_layout
 from .tokenizer import load_tokenizer, open_tokenizer
-from .understood import check_complete, check_layout
 from .weights import Weights
 
 if TYPE_CHECKING:

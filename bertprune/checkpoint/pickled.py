@@ -43,7 +43,7 @@ def load_tensors(path: Path, device: str) -> "dict[str, Tensor]":
     except Exception as error:
         raise CheckpointError(
             "{file} cannot be read as a torch file of plain tensors (weights_only=True): {reason}",
-            code="checkpoint.not_plain_tensors", file=path.name, reason=_reason(error),
+            code="checkpoint.not_plain_tensors", file=path.name, reason=_why_refused(error),
         ) from None  # fmt: skip
     if not isinstance(loaded, dict):
         raise CheckpointError(
@@ -129,7 +129,7 @@ class _Refused(Exception):
         self.reason = reason
 
 
-def _reason(error: Exception) -> str | Message:
+def _why_refused(error: Exception) -> str | Message:
     if isinstance(error, _Refused):
         return error.reason
     # torch's own message advises to load the file anyway

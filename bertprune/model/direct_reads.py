@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 from torch.nn.utils.prune import BasePruningMethod
 
-from .bytecode import Load, loads, methods
+from .bytecode import Load, functions_of, loads
 from .names import full_name, pruned_names
 
 _Uses = Mapping[str, Iterable[tuple[str, str | None]]]
@@ -111,7 +111,7 @@ def _uses(modules: Mapping[str, nn.Module]) -> _Uses:
 @lru_cache(maxsize=64)
 def _reachable(kinds: frozenset[Any]) -> dict[Any, frozenset[Load]]:
     """Return what methods load that a forward pass may run: those whose names it loads, and those that they load."""
-    known = {name for kind in kinds for name in methods(kind)}
+    known = {name for kind in kinds for name in functions_of(kind)}
     names: set[str] = set()
     more = {"forward", "__call__"}
     found: dict[Any, frozenset[Load]] = {}
@@ -123,14 +123,14 @@ def _reachable(kinds: frozenset[Any]) -> dict[Any, frozenset[Load]]:
 
 
 def _of_methods(kind: Any, names: set[str]) -> Iterator[Load]:
-    for name, functions in methods(kind).items():
+    for name, functions in functions_of(kind).items():
         if name in names:
             yield from (load for function in functions for load in loads(function))
 
 
 def _methods(module: nn.Module) -> set[str]:
     kind: Any = type(module)
-    return {name for name in methods(kind) if not name.startswith("__")}
+    return {name for name in functions_of(kind) if not name.startswith("__")}
 
 
 def _inside(module: nn.Module, path: str) -> nn.Module | None:

@@ -1,4 +1,4 @@
-"""Whether the stored tensors are those of the model: what is not understood is refused, not filled up at random."""
+"""Refuse stored tensors that are not those of the model, rather than ignore them or fill up at random."""
 
 import re
 from collections.abc import Iterable

@@ -21,7 +21,7 @@ _QUOTED_ROW = re.compile(rf"{_FIELD}(\t{_FIELD})*[\r\n]*")
 
 
 @dataclass(frozen=True)
-class Layout:
+class CsvLayout:
     """What is known of a file before its rows are read."""
 
     header: str
@@ -33,17 +33,17 @@ class Layout:
     notes: tuple[Note, ...] = ()
 
 
-def layout_of(name: str, file: TextIO, kind: Literal["csv", "tsv"], most: int) -> Layout:
+def layout_of(name: str, file: TextIO, kind: Literal["csv", "tsv"], most: int) -> CsvLayout:
     """Find the header and go to it; of a file with tabs, `most` rows are looked at for quotes."""
     header, above, separator = _find_header(file)
     if separator is None:
         separator = "\t" if kind == "tsv" else next((one for one in _SEPARATORS if _splits(header, one)), ",")
     if separator != "\t" or header.startswith('"'):
-        return Layout(header, above, separator, quoted=True)
+        return CsvLayout(header, above, separator, quoted=True)
     start = file.tell()
     begun, quoted = _look_for_quotes(file, most)
     file.seek(start)
-    return Layout(header, above, separator, quoted, _notes(name, quoted) if begun else ())
+    return CsvLayout(header, above, separator, quoted, _notes(name, quoted) if begun else ())
 
 
 def _find_header(file: TextIO) -> tuple[str, int, str | None]:
