@@ -1,4 +1,4 @@
-"""What may be read as a file: a regular one, since a pipe or a device can keep its reader waiting for ever."""
+"""What may be read as a file: a regular one, since a pipe or a device can keep its reader waiting forever."""
 
 import stat
 from collections.abc import Callable

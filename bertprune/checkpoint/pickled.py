@@ -71,7 +71,7 @@ def _refuse_nested(loaded: dict[Any, Any], file: str) -> None:
     for key in _NESTED:
         if isinstance(loaded.get(key), dict):
             raise CheckpointError(
-                "{file} keeps its tensors under {key!r}, as training tools do: save what is there by itself, without"
+                "{file} keeps its tensors under {key!r}, as training tools do: save only what is there, without"
                 " a prefix such as 'model.' in its names, and open that file",
                 code="checkpoint.nested_tensors", file=file, key=key,
             )  # fmt: skip

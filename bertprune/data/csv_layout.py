@@ -81,7 +81,7 @@ def _look_for_quotes(file: TextIO, most: int) -> tuple[bool, bool]:
 
 
 def _closed_rows(file: TextIO) -> Iterator[list[str]]:
-    """Yield the lines of each row; one goes on over lines until its quotes are even, but not for ever."""
+    """Yield the lines of each row; one goes on over lines until its quotes are even, or it is too long."""
     row: list[str] = []
     size = quotes = 0
     while (line := file.readline(MAX_LINE + 1)) and len(line) <= MAX_LINE:

@@ -159,7 +159,7 @@ def _check_settings(path: str, module: nn.Module, original: nn.Module, name: str
 
 
 def _settings(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Yield the attributes of a module that are no tensors of its state dict, no modules and not private."""
+    """Yield the attributes of a module that are neither tensors of its state dict, nor modules, nor private."""
     derived = set(pruned_names(module))
     for name, value in vars(module).items():
         if not (name in _OF_TORCH or name in _OF_RUNNING or name in derived or name.startswith("_") or "drop" in name):

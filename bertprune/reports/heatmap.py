@@ -169,7 +169,7 @@ def _grids(of: SparsityReport | Comparison) -> list[_Grid]:
 
 
 def _drawn(report: SparsityReport) -> SparsityReport:
-    """Leave out the zeros of biases and padding rows, which are no sign of pruning."""
+    """Leave out the zeros of biases and padding rows, which do not come from pruning."""
     return SparsityReport(tuple(one for one in report.tensors if one.masks or one.is_zeroed))
 
 
@@ -189,7 +189,7 @@ def _points(share: float, digits: int) -> str:
 
 
 def _shares(value: Count | tuple[Count, Count]) -> _Shares:
-    """Return the shares of a count, or the differences of two; less than a twentieth of a percent of zeros is none."""
+    """Return the shares of a count, or the differences of two; less than 0.05 % of zeros counts as none."""
     if not isinstance(value, Count):
         (before, first), (after, second) = map(_shares, value)
         return after - before, second - first
