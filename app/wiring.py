@@ -96,7 +96,7 @@ def wire_steps(wires: Wires) -> Any:
     wires.change(r.open_yaml.upload, acts.open_yaml, r.open_yaml)
     wires.draw(wires.change(r.preset.input, acts.preset, r.preset).success, "pictures")
     saved = wires.act(r.save_yaml.click, acts.save_yaml, [p.plan], r.yaml_file)
-    saved.success(None, None, None, js="() => document.querySelector('#yaml-file')?.click()", api_visibility="private")
+    saved.success(None, r.yaml_file, None, js="(file) => window.bertprune.save(file)", api_visibility="private")
     pruned = wires.act(
         r.prune.click, acts.prune, [p.source, p.plan, r.seed, p.module, *r.form], [p.plan, p.done, p.quality, p.parcel],
         show_progress_on=[r.progress], settled=True, **HEAVY,

@@ -135,7 +135,7 @@ class BertpruneWarning(_Raised, UserWarning):
 
 
 class NoEffectWarning(BertpruneWarning):
-    """A step removed nothing."""
+    """A step pruned nothing, or only values that are zero already."""
 
 
 class MissingTensorsWarning(BertpruneWarning):

@@ -1,4 +1,4 @@
-"""What may be read as a file: a regular one, since a pipe or a device can keep its reader waiting for ever."""
+"""What may be read as a file: a regular one, since a pipe or a device can keep its reader waiting forever."""
 
 import stat
 from collections.abc import Callable
@@ -21,9 +21,9 @@ def name_of(path: Path) -> str:
 
 
 def check_regular(path: Path, error: type[BertpruneError]) -> None:
-    """Refuse what exists and is not a regular file, before anything waits for it. A link counts as what it leads to.
+    """Refuse what exists and is not a regular file, before anything waits for it. A link counts as what it points to.
 
-    What cannot be looked at is left to the reader, who knows how to say so. Raises `error`.
+    What cannot be examined is left to the code that reads it, which has errors of its own. Raises `error`.
     """
     try:
         mode = path.stat().st_mode
@@ -33,6 +33,11 @@ def check_regular(path: Path, error: type[BertpruneError]) -> None:
         return
     kind = next((name for is_kind, name in _KINDS if is_kind(mode)), _DEVICE)
     raise error("{file} is {kind}: expected a regular file", code="files.not_regular", file=name_of(path), kind=kind)
+
+
+def reason_of(error: OSError | ValueError) -> str:
+    """Return why a file cannot be read or written, in the words of the system."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def from_home(path: str | Path, error: type[BertpruneError]) -> Path:

@@ -14,15 +14,13 @@ import yaml
 from pydantic import BeforeValidator, Field
 
 from .errors import RecipeError, kind_of, shortened
-from .files import check_regular, from_home, name_of
+from .files import check_regular, from_home, name_of, reason_of
 from .safe_yaml import MAX_BYTES, Dumper, from_json, from_yaml
 from .selection import as_tuple
 from .step import Step
 from .validation import FrozenModel
 
 _BREAKS = frozenset("\x85\u2028\u2029\ufeff")  # PyYAML folds them where it does not escape
-
-
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -213,7 +211,7 @@ class Recipe(FrozenModel):
             ) from None
         except (OSError, ValueError) as error:
             raise RecipeError(
-                "{file} cannot be read: {reason}", code="recipe.unreadable", file=name_of(path), reason=_reason(error)
+                "{file} cannot be read: {reason}", code="recipe.unreadable", file=name_of(path), reason=reason_of(error)
             ) from None
         try:
             return cls.from_json(text) if path.suffix == ".json" else cls.from_yaml(text)
@@ -243,7 +241,7 @@ class Recipe(FrozenModel):
                 "{file} cannot be written: {reason}",
                 code="recipe.unwritable",
                 file=name_of(path),
-                reason=_reason(error),
+                reason=reason_of(error),
             ) from None
 
 
@@ -253,9 +251,5 @@ RecipeLike = Recipe | Step | Sequence[Step | Mapping[str, Any]] | Mapping[str, A
 
 def _path(given: Any) -> Path:
     if not isinstance(given, str | Path):
-        raise RecipeError("a recipe's file is named by a path, not {kind}", code="recipe.path", kind=kind_of(given))
+        raise RecipeError("a recipe's file is given as a path, not {kind}", code="recipe.path", kind=kind_of(given))
     return from_home(given, RecipeError)
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

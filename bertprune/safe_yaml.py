@@ -1,6 +1,6 @@
 """Parse the text of a recipe, which may be hostile, into plain data in bounded time.
 
-YAML reads some plain words otherwise than most people: `010` as 8, `1:30` as 90, `yes` as a bool, `5e-1` as text.
+YAML reads some plain words differently from most people: `010` as 8, `1:30` as 90, `yes` as a bool, `5e-1` as text.
 Numbers that have one meaning are read as numbers here; words that have several are refused, with what to write instead.
 """
 
@@ -29,7 +29,7 @@ def from_json(text: str) -> Any:
         return _refuse_long_numbers(json.loads(text, object_pairs_hook=_once))
     except (ValueError, RecursionError) as error:
         raise RecipeError(
-            "the recipe is not valid JSON: {reason}", code="recipe.json", reason=_reason(error, text)
+            "the recipe is not valid JSON: {reason}", code="recipe.json", reason=_describe_mistake(error, text)
         ) from None
 
 
@@ -40,7 +40,7 @@ def from_yaml(text: str) -> Any:
         return _refuse_long_numbers(yaml.load(text, Loader=_Strict))
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise RecipeError(
-            "the recipe is not valid YAML: {reason}", code="recipe.yaml", reason=_reason(error, text)
+            "the recipe is not valid YAML: {reason}", code="recipe.yaml", reason=_describe_mistake(error, text)
         ) from None
 
 
@@ -159,7 +159,7 @@ def _refuse_long_numbers(value: Any) -> Any:
 def _check_length(text: Any) -> None:
     if not isinstance(text, str):
         raise RecipeError(
-            "the text of a recipe is a string, not {kind}; Recipe.load reads a file",
+            "the text of a recipe must be a string, not {kind}; Recipe.load reads a file",
             code="recipe.no_text", kind=type(text).__name__,
         )  # fmt: skip
     if len(text) > MAX_BYTES:
@@ -168,7 +168,7 @@ def _check_length(text: Any) -> None:
         )
 
 
-def _reason(error: Exception, text: str) -> str | Message:
+def _describe_mistake(error: Exception, text: str) -> str | Message:
     """Describe a parse error in one line; PyYAML does so in several, and calls the text "<unicode string>"."""
     if error.args and isinstance(error.args[0], Message):
         return error.args[0]

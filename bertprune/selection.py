@@ -25,7 +25,7 @@ Role = Literal[
 
 
 def as_tuple(value: Any) -> Any:
-    """Convert a single one to a tuple of one, and other lists to a tuple; a class is named instead."""
+    """Convert a single value to a tuple of one, and lists to a tuple; a class is refused, with the name to write."""
     value = value.tolist() if type(value).__module__ == "numpy" and hasattr(value, "tolist") else value
     value = tuple(value) if isinstance(value, list | tuple | range) else value
     for one in value if isinstance(value, tuple) else (value,):

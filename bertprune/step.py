@@ -56,12 +56,12 @@ class ReadOnly(dict[str, Option]):
     """The options of a step, which cannot be changed: masks, hash and recipe belong together."""
 
     def _refuse(self, *args: Any, **given: Any) -> Any:
-        raise TypeError("the options of a step cannot be changed; make another step, as by step.model_copy(update=…)")
+        raise TypeError("the options of a step cannot be changed; make another step, as with step.model_copy(update=…)")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let pickle and copy make it whole at once."""
+        """Let pickle and copy build it from a plain dict."""
         return ReadOnly, (dict(self),)
 
 
@@ -161,13 +161,13 @@ class Step(FrozenModel):
         """Compute how many entries or slices to prune, rounded as in torch (half to even).
 
         Args:
-            alive: how many are alive, an integer.
+            alive: An integer, how many entries or slices are alive.
 
         Returns:
             `count`, or `fraction` of `alive`, as an integer; `count` may be more than `alive`.
 
         Raises:
-            RecipeError: It is not an integer.
+            RecipeError: `alive` is not an integer.
 
         Example:
             >>> import bertprune as bp
@@ -178,7 +178,7 @@ class Step(FrozenModel):
             whole = index(alive)
         except TypeError:
             kind = kind_of(alive)
-            raise RecipeError("how many are alive is an integer, not {kind}", code="recipe.alive", kind=kind) from None
+            raise RecipeError("`alive` must be an integer, not {kind}", code="recipe.alive", kind=kind) from None
         return self.count if self.count is not None else round((self.fraction or 0.0) * whole)
 
     def __str__(self) -> str:

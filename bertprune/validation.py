@@ -119,7 +119,7 @@ def _place(loc: Sequence[str | int]) -> str | Message:
 
 
 def as_integer(value: Any) -> Any:
-    """Convert what Python can count with, such as NumPy's integers, to an int; leave everything else to be refused."""
+    """Convert whole numbers of any type, such as NumPy's, to an int; leave everything else to be refused."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         return value
     try:

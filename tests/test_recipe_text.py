@@ -67,7 +67,7 @@ def test_what_is_too_long_is_not_parsed(read: Any) -> None:
 @pytest.mark.parametrize("read", [Recipe.from_json, Recipe.from_yaml])
 def test_only_text_is_parsed(read: Any) -> None:
     for text in (None, b"steps: []", Path("recipe.yaml"), ["steps: []"]):
-        with pytest.raises(RecipeError, match=r"the text of a recipe is a string, not .*; Recipe\.load reads a file"):
+        with pytest.raises(RecipeError, match=r"the text of a recipe must be a string, .*; Recipe\.load reads a file"):
             read(text)
 
 

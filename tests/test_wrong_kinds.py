@@ -203,7 +203,7 @@ NAMED = {
     "a name for a model": (lambda some: bp.tree("demo"), r"'demo' is opened by bp\.load"),
     "a class for a model": (lambda some: bp.apply(nn.Linear, STEP), "not the class Linear"),
     "a model for a checkpoint": (lambda some: bp.prune(some["model"], STEP), r"bp\.apply\(model, recipe\) prunes"),
-    "a run for a checkpoint": (lambda some: bp.prune(some["run"], STEP), r"run\.checkpoint is where a run began"),
+    "a run for a checkpoint": (lambda some: bp.prune(some["run"], STEP), r"run\.checkpoint is the checkpoint of a run"),
     "a comparison for a report": (
         lambda some: bp.figures.heatmap(some["comparison"]),
         r"bp\.figures\.difference draws a comparison",

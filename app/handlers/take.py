@@ -20,7 +20,7 @@ from ..weigh import export_size
 
 _LONGEST = 60
 """Characters of a checkpoint's name in the name of a file, whatever their width in bytes."""
-_CHUNK = 1 << 22
+CHUNK = 1 << 22
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time: the same run gives the same bytes
 
 
@@ -75,7 +75,7 @@ def _zip(folder: Path, target: Path, words: str, progress: Progress) -> Path:
             entry = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}", _EPOCH)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             with path.open("rb") as source, packed.open(entry, "w", force_zip64=True) as sink:
-                while chunk := source.read(_CHUNK):
+                while chunk := source.read(CHUNK):
                     progress(0.8 + 0.2 * done / total, words)
                     done += sink.write(chunk)
     return target

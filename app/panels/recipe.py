@@ -94,7 +94,7 @@ def recipe_panel() -> RecipePanel:
             use_yaml = gr.Button(label("yaml_use"), size="sm", min_width=140)
             open_yaml = gr.UploadButton(label("yaml_open"), size="sm", min_width=140)
             save_yaml = gr.Button(label("yaml_save"), size="sm", min_width=140)
-            yaml_file = gr.DownloadButton(visible="hidden", elem_id="yaml-file")
+            yaml_file = gr.DownloadButton(visible="hidden")
     where, cells, types, pattern, include, exclude, chosen, tensor = where_fields
     method, about, draw_options, options, amount, percent, count, scope = how_fields
     return RecipePanel(

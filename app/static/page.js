@@ -55,6 +55,14 @@ window.bertprune = {
     const text = document.querySelectorAll('#tabs .tab-container[aria-hidden=true] button')[at]?.textContent;
     return [...document.querySelectorAll('#tabs .overflow-dropdown button')].find((tab) => tab.textContent === text);
   },
+  // A link that Gradio draws may still lead nowhere, or to the file before this one.
+  save: (file) => {
+    const link = document.createElement('a');
+    link.href = file.url;
+    link.download = file.orig_name;
+    link.click();
+    return [];
+  },
   // Changing the steps takes a moment; a click on Prune right after it means the changed steps.
   changes: 0,
   last: 0,

@@ -78,7 +78,7 @@ def _check_size(value: Any, key: str, most: int, name: str) -> None:
         raise _too_large(key, value, most, name)
     if value == 0 and key in _LENGTHS:
         raise CheckpointError(
-            "{name}: config.json gives {key} as 0: expected at least 1",
+            "{name}: config.json sets {key} to 0: expected at least 1",
             code="checkpoint.config_zero", name=name, key=key,
         )  # fmt: skip
 
@@ -152,7 +152,7 @@ def _model_type(raw: dict[str, Any], tensors: tuple[TensorFact, ...], name: str)
         return _guess_model_type(raw, tensors, name)
     if not isinstance(given, str) or given not in CONFIG_MAPPING:
         raise CheckpointError(
-            "{name}: config.json gives model_type {given}, which transformers does not know"
+            "{name}: config.json names model_type {given}, which transformers does not know"
             " (code that comes with a checkpoint is never run); roles are known for {known}",
             code="checkpoint.unknown_model_type", name=name, given=shortened(repr(given)), known=KNOWN_FAMILIES,
         )  # fmt: skip

@@ -11,8 +11,8 @@ from .architecture import build_config, check_sizes, find_class
 from .headers import Facts, TensorFact, main_dtype
 from .pruned_weights import find_pruned
 from .source import Source, find_source
+from .tensor_checks import check_complete, check_layout
 from .tokenizer import load_tokenizer, open_tokenizer
-from .understood import check_complete, check_layout
 from .weights import Weights
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ class Checkpoint:
         """Open a checkpoint by its headers; no weight is read.
 
         Args:
-            source: What to open, one of: an embedded name ("demo", "demo-mlm", "kobert-shape"); a folder, an export
-                in either form too; a .safetensors or torch file with its config.json next to it; a Hub id
+            source: What to open, one of: an embedded name ("demo", "demo-mlm", "kobert-shape"); a folder, such as
+                an export in either form; a .safetensors or torch file with its config.json next to it; a Hub id
                 ("org/name", "org/name@revision"), which comes from the local cache, without asking the Hub, where it
                 is cached in full. The state dict of a pruned model opens pruned. An open checkpoint is returned as
                 it is.
@@ -131,7 +131,7 @@ class Checkpoint:
         return opened
 
     def skeleton(self) -> "nn.Module":
-        """Return the model on the meta device: every shape, no value. It is shared: do not change it.
+        """Return the shared model on the meta device: shapes, no values; do not change it. Raises CheckpointError.
 
         Example:
             >>> import bertprune as bp
@@ -144,7 +144,7 @@ class Checkpoint:
         """Return the shared model, built once, in float32 and eval mode. Do not change it; `load` gives your own.
 
         Args:
-            seed: An integer, default 0, from which `missing` tensors are initialised; without any it changes nothing.
+            seed: An integer, default 0, from which `missing` tensors are initialised; no effect where there are none.
             progress: A function called with the share done (0 to 1) and a few words; it may raise to cancel.
 
         Raises:
@@ -163,7 +163,7 @@ class Checkpoint:
         """Build a model of your own, which shares nothing, in float32 and eval mode.
 
         Args:
-            seed: An integer, default 0, from which `missing` tensors are initialised; without any it changes nothing.
+            seed: An integer, default 0, from which `missing` tensors are initialised; no effect where there are none.
             progress: A function called with the share done (0 to 1) and a few words; it may raise to cancel.
 
         Returns:
@@ -247,7 +247,7 @@ class Checkpoint:
         return self._source.weights.paths
 
     def folder(self) -> Path | None:
-        """Return the local folder with its other files, downloaded if not cached; None where there is none.
+        """Return the local folder with its other files, downloaded if not cached, or None. Raises CheckpointError.
 
         Example:
             >>> import bertprune as bp
@@ -261,7 +261,7 @@ class Checkpoint:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let pickle open it again, where its files are still the same; no weight is pickled."""
+        """Let pickle keep the source, and open it again if its files are still the same; no weight is pickled."""
         return Checkpoint, (self._source,)
 
     def __repr__(self) -> str:

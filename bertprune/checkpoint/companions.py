@@ -36,7 +36,7 @@ def companion_files(folder: Path, name: str) -> dict[str, Path]:
     found = find_companions(folder, name)
     if len(found) > MOST_FILES:
         raise CheckpointError(
-            "{name} has {count:,} files beside its weights: at most {most} go along",
+            "{name} has {count:,} files beside its weights: at most {most} are exported with them",
             code="checkpoint.too_many_companions", name=name, count=len(found), most=MOST_FILES,
         )  # fmt: skip
     for file, path in found.items():
@@ -48,13 +48,13 @@ def _refuse_code(folder: Path, name: str) -> None:
     if code := next((module.kind for module in read_modules(folder, name) if module.is_code), None):
         raise CheckpointError(
             "{name}: modules.json names {kind}, which is code in the folder and never copied, so nothing could load"
-            " the export: name a class of sentence-transformers there, or take modules.json out",
+            " the export: name a class of sentence-transformers there, or remove modules.json",
             code="checkpoint.module_of_code", name=name, kind=shortened(code),
         )  # fmt: skip
 
 
 def find_companions(folder: Path, name: str) -> dict[str, Path]:
-    """Find the files that go along, without a look into them. Raises CheckpointError for a wrong modules.json."""
+    """Find the files that go along, without opening them. Raises CheckpointError for a wrong modules.json."""
     modules = read_modules(folder, name)
     paths = {path for path in _candidates(folder, modules) if _belongs(_from(folder, path), modules)}
     return {_from(folder, path): path for path in sorted(paths)}
@@ -106,14 +106,15 @@ def _is_recorded(folder: Path) -> bool:
 
 def _record_not_asked(name: str) -> BertpruneWarning:
     return BertpruneWarning(
-        "{name}: the Hub cannot be asked how its masks were made; they are read without their steps",
+        "{name}: the Hub cannot be reached to see how the masks were made; they are read without their steps",
         code="checkpoint.record_not_asked", name=name,
     )  # fmt: skip
 
 
 def _not_asked(name: str) -> BertpruneWarning:
     return BertpruneWarning(
-        "{name}: the Hub cannot be asked whether more files belong to it, such as a pooling; only cached ones are used",
+        "{name}: the Hub cannot be reached to see whether more files belong to it, such as a pooling; only cached ones"
+        " are used",
         code="checkpoint.companions_not_asked", name=name,
     )  # fmt: skip
 
@@ -171,7 +172,7 @@ def _check(folder: Path, file: str, path: Path, name: str) -> None:
         )  # fmt: skip
     if path.stat().st_size > LARGEST_SMALL:
         raise CheckpointError(
-            "{name}: {file} is larger than {most} MiB, so it cannot go along",
+            "{name}: {file} is larger than {most} MiB, so it cannot be exported",
             code="checkpoint.companion_too_large", name=name, file=file, most=LARGEST_SMALL >> 20,
         )  # fmt: skip
     if path.name in SINGLE:

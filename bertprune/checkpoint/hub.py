@@ -15,6 +15,7 @@ from .network import (
     Unreachable,
     bar_class,
     cached_ids,
+    uncut,
     watched,
     with_timeout,
 )
@@ -108,7 +109,7 @@ class HubModel:
 
         def download() -> Path:
             try:
-                return Path(hf_hub_download(self.hub_id, file, revision=self.revision, tqdm_class=bar))
+                return Path(uncut(lambda: hf_hub_download(self.hub_id, file, revision=self.revision, tqdm_class=bar)))
             except Exception as error:
                 raise self.translated(error) from None
 
@@ -121,7 +122,7 @@ class HubModel:
     def ask(self, call: Callable[[], T], seconds: float) -> T:
         """Run a call to the Hub for at most `seconds`, and turn its errors into ours."""
         try:
-            return with_timeout(seconds, call)
+            return with_timeout(seconds, lambda: uncut(call))
         except TimeoutError:
             reason = Message("no answer within {seconds:g} s", code="checkpoint.no_answer", seconds=seconds)
             raise self.unreachable(reason) from None

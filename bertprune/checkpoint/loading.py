@@ -148,7 +148,7 @@ def _from_pretrained(
     except Exception as error:
         if (key := _unknown(error, config)) is not None:
             raise CheckpointError(
-                "{name}: config.json gives {key} as {given}, which {model} does not know",
+                "{name}: config.json sets {key} to {given}, which {model} does not know",
                 code="checkpoint.unknown_value", name=name, key=key, given=shortened(repr(getattr(config, key))),
                 model=cls.__name__,
             ) from error  # fmt: skip

@@ -171,8 +171,8 @@ def _made(listed: Any, recipe: Recipe | None, target: str, name: str) -> Iterato
     for one in listed if isinstance(listed, list) and listed else [None]:
         if type(one) is int and recipe is None:
             raise CheckpointError(
-                "{name}: report.json refers to the steps of recipe.yaml, which is not there: put it back, or take"
-                " report.json out, too, to open the masks without their steps",
+                "{name}: report.json refers to the steps of recipe.yaml, which is not there: put it back, or remove"
+                " report.json too, to open the masks without their steps",
                 code="checkpoint.no_recipe", name=name,
             )  # fmt: skip
         if type(one) is int and 0 <= one < len(steps):

@@ -61,6 +61,21 @@ def with_timeout(seconds: float, call: Callable[[], T]) -> T:
     return _in_thread(call).result(seconds)
 
 
+def uncut(call: Callable[[], T]) -> T:
+    """Return what a call to the Hub returns, made once more if its connection broke.
+
+    The Hub's client is shared by all threads, and is closed under the others as soon as one of them cannot connect.
+    """
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+
+    try:
+        return call()
+    except (HfHubHTTPError, EntryNotFoundError, InterruptedError):  # an answer, no answer at all, or cancelled
+        raise
+    except Exception:
+        return call()
+
+
 def watched(call: Callable[[], T], transfer: Transfer, seconds: float, report: Callable[[float], None]) -> T:
     """Return what a download returns; raise TimeoutError when no data arrives for `seconds`.
 
@@ -92,7 +107,7 @@ def _in_thread(call: Callable[[], T]) -> "Future[T]":
         except Exception as error:
             future.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=run, name="hub", daemon=True).start()
     return future
 
 

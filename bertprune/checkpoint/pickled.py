@@ -43,7 +43,7 @@ def load_tensors(path: Path, device: str) -> "dict[str, Tensor]":
     except Exception as error:
         raise CheckpointError(
             "{file} cannot be read as a torch file of plain tensors (weights_only=True): {reason}",
-            code="checkpoint.not_plain_tensors", file=path.name, reason=_reason(error),
+            code="checkpoint.not_plain_tensors", file=path.name, reason=_why_refused(error),
         ) from None  # fmt: skip
     if not isinstance(loaded, dict):
         raise CheckpointError(
@@ -71,7 +71,7 @@ def _refuse_nested(loaded: dict[Any, Any], file: str) -> None:
     for key in _NESTED:
         if isinstance(loaded.get(key), dict):
             raise CheckpointError(
-                "{file} keeps its tensors under {key!r}, as training tools do: save what is there by itself, without"
+                "{file} keeps its tensors under {key!r}, as training tools do: save only what is there, without"
                 " a prefix such as 'model.' in its names, and open that file",
                 code="checkpoint.nested_tensors", file=file, key=key,
             )  # fmt: skip
@@ -129,7 +129,7 @@ class _Refused(Exception):
         self.reason = reason
 
 
-def _reason(error: Exception) -> str | Message:
+def _why_refused(error: Exception) -> str | Message:
     if isinstance(error, _Refused):
         return error.reason
     # torch's own message advises to load the file anyway

@@ -114,7 +114,7 @@ def find_source(given: str | Path, revision: str | None, *, local: bool = True, 
     if not isinstance(given, str | Path):
         raise CheckpointError(
             "{kind} does not name a checkpoint: expected a name, a path or a Hub id; bp.apply(model, recipe) prunes"
-            " a model that you hold, run.checkpoint is where a run began",
+            " a model in memory, run.checkpoint is the checkpoint of a run",
             code="checkpoint.wrong_type", kind=kind_of(given),
         )  # fmt: skip
     if isinstance(given, str) and (not given.strip() or "\0" in given):
@@ -142,7 +142,7 @@ def find_tokenizer(given: str | Path, *, local: bool = True) -> tuple[str, Path 
     """Find the name and folder of a tokenizer that is named by itself; raises CheckpointError."""
     if not isinstance(given, str | Path):
         raise CheckpointError(
-            "a tokenizer is named by a folder, a Hub id or an embedded name, not {kind}",
+            "a tokenizer is given as a folder, a Hub id or an embedded name, not {kind}",
             code="checkpoint.tokenizer_wrong_type", kind=kind_of(given),
         )  # fmt: skip
     if given in EMBEDDED:

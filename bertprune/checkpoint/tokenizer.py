@@ -73,7 +73,7 @@ def _refuse_settings(folder: Path, name: str) -> None:
     length = settings.get("model_max_length")
     if length is not None and type(length) not in (int, float):
         raise CheckpointError(
-            "{name}: tokenizer_config.json gives model_max_length as {given}: expected a number",
+            "{name}: tokenizer_config.json sets model_max_length to {given}: expected a number",
             code="checkpoint.tokenizer_max_length", name=name, given=shortened(repr(length)),
         )  # fmt: skip
     wanted = settings.get("tokenizer_class")

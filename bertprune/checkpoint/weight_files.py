@@ -135,7 +135,7 @@ def refuse_adapter(files: Iterable[str], name: str) -> None:
     """Refuse an adapter, alone or beside its base: it changes what the base answers. Raises CheckpointError."""
     if not _ADAPTER.isdisjoint(files):
         raise CheckpointError(
-            "{name} is, or has beside it, an adapter, which changes what its base computes: load both with peft"
+            "{name} is an adapter, or has one beside it, which changes what its base computes: load both with peft"
             " (or adapters), save the result of merge_and_unload() (merge_adapter()), and open that folder",
             code="checkpoint.adapter", name=name,
         )  # fmt: skip

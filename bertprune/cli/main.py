@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check_written(out: Stream) -> int:
-    """Say where output was lost, and return the exit code; a reader that leaves, such as `head`, needs no words."""
+    """Report lost output, and return the exit code; a reader that stops early, such as `head`, needs no message."""
     out.flush()
     if out.error is None:
         return 0

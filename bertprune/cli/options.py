@@ -19,7 +19,7 @@ from .values import parse_count, parse_fraction, parse_layers, parse_names, pars
 CheckpointName = Annotated[
     str,
     typer.Argument(
-        metavar="SOURCE", help="A checkpoint: demo, a folder, an export too, a file or a Hub id.", parser=parse_source
+        metavar="SOURCE", help="A checkpoint: demo, a folder (also an export), a file or a Hub id.", parser=parse_source
     ),
 ]
 Revision = Annotated[
@@ -195,6 +195,6 @@ def _build_step(given: dict[str, Any]) -> Step:
 def require(recipe: Recipe | None) -> Recipe:
     """Return the recipe, or raise RecipeError where no flag gave one."""
     if recipe is None:
-        sentence = "no recipe: give --recipe FILE, or one step by --method with --fraction or --count"
+        sentence = "no recipe: give --recipe FILE, or one step with --method and --fraction or --count"
         raise RecipeError(sentence, code="cli.no_recipe")
     return recipe

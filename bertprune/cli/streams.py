@@ -1,4 +1,4 @@
-"""Standard streams as shells leave them: closed, full, left by their reader, or in an encoding that lacks letters."""
+"""Standard streams in any state: closed, full, without a reader, or in an encoding that lacks letters."""
 
 import codecs
 import errno
@@ -17,7 +17,7 @@ _IN_ASCII = {"→": "->", "×": "x", "±": "+/-", "–": "-", "…": "...", "≤
 class Stream(io.TextIOBase):
     """A text stream that never fails: letters that its encoding lacks are written in ASCII, the first error is kept.
 
-    Work that is under way is worth more than what it prints: a checkpoint is written even where nobody reads on.
+    Work that is under way is worth more than what it prints: a checkpoint is written even if nobody reads the output.
     """
 
     def __init__(self, under: Any) -> None:

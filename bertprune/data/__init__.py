@@ -1,1 +1,1 @@
-"""The input of a model: tables of texts, their columns and labels, batches."""
+"""The input of a model: tables of texts, their columns and labels, batches; how a text becomes an embedding."""

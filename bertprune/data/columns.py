@@ -114,7 +114,7 @@ def _text_columns(table: Table, text: str | None, text_pair: str | None) -> tupl
 
 
 def _missing_header(table: Table) -> str | Message:
-    """Return what to do about a file whose first line is no header: a line of as many names, separated as its own."""
+    """Return what to do about a file without a header: put a line of names on top, with the file's own separator."""
     if table.separator is None:
         return ""
     names = ["text", "label", *(f"column{number}" for number in range(3, 7))][: len(table.columns)]

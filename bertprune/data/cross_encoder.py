@@ -14,12 +14,12 @@ _ACTIVATIONS = {"Sigmoid": nn.Sigmoid, "Identity": nn.Identity, "Tanh": nn.Tanh,
 
 
 def read_activation(folder: Path | None, model: PreTrainedModel, name: str) -> nn.Module:
-    """Return what a folder applies to the number; nothing where no cross-encoder says so. Raises DataError."""
+    """Return the activation that a folder applies; the identity unless a cross-encoder names one. Raises DataError."""
     given = _given(folder, model, name)
     kind = "Identity" if given is None else str(given).rpartition(".")[2]
     if kind not in _ACTIVATIONS:
         raise DataError(
-            "{name}: its scores go through {given}, which cannot be evaluated here: expected one of {known}",
+            "{name}: its scores go through {given}, which is not supported: expected one of {known}",
             code="data.activation", name=name, given=shortened(str(given)), known=", ".join(_ACTIVATIONS),
         )  # fmt: skip
     return _ACTIVATIONS[kind]()

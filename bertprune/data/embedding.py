@@ -1,4 +1,4 @@
-"""How the tokens of a text become one embedding, in the ways of sentence-transformers."""
+"""How the tokens of a text become one embedding, as in sentence-transformers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class Embedding:
-    """What makes one embedding of the last hidden states, and what a text needs before."""
+    """How a text is prepared, and how the last hidden states of its tokens become one embedding."""
 
     poolings: tuple[str, ...] = ("mean",)
     layers: tuple[nn.Module, ...] = ()
@@ -69,11 +69,11 @@ class Embedding:
     """The name of the checkpoint whose folder says so, or None where the mean was assumed."""
 
     def __call__(self, model: PreTrainedModel, batch: Batch, prompt_tokens: int = 0) -> Tensor:
-        """Embed the texts of a batch, `(batch, numbers)`; the mask leaves out so many tokens of a prompt."""
+        """Embed the texts of a batch, `(batch, numbers)`; a prompt takes the first `prompt_tokens` tokens of each."""
         hidden = getattr(forward(model.base_model, batch), "last_hidden_state", None)
         if hidden is None:
             raise DataError(
-                "{model} gives no embedding of each token, so there is nothing to pool",
+                "{model} returns no embeddings of the tokens, so there is nothing to pool",
                 code="embedding.no_hidden_states", model=type(model).__name__,
             )  # fmt: skip
         mask = batch.get("attention_mask", torch.ones(hidden.shape[:2], device=hidden.device)).clone()

@@ -153,6 +153,6 @@ def _with_prompt(own: Embedding, folder: Path, name: str) -> Embedding:
 
 def _not_supported(name: str, module: str, known: str) -> DataError:
     return DataError(
-        "{name}: modules.json has {module}, which cannot be evaluated here: expected {known}",
+        "{name}: modules.json has {module}, which is not supported: expected {known}",
         code="embedding.not_supported", name=name, module=module, known=known,
     )  # fmt: skip

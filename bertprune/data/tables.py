@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, Message, Note, shortened, shown
-from ..files import from_home, name_of
-from .layout import layout_of
-from .text_files import NumberedRows, Unit, full_rows, json_lines, kind_of, not_utf8, open_text, place, rows_of
+from ..files import from_home, name_of, reason_of
+from .csv_layout import layout_of
+from .text_files import NumberedRows, RowUnit, file_kind, full_rows, json_lines, not_utf8, open_text, place, rows_of
 
 MAX_ROWS = 1_000_000
 """A source with more rows is read only with a `limit`."""
@@ -33,7 +33,7 @@ class Table:
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     numbers: list[int]
-    unit: Unit
+    unit: RowUnit
     """What the numbers count: lines of a file, rows of a data frame, items of a list."""
     more: bool = False
     """Whether the source has rows after the last one that was read."""
@@ -65,7 +65,7 @@ def read_table(data: Any, limit: int | None = None) -> Table:
         table = _table(_DATA_FRAME, columns, enumerate(data.itertuples(index=False, name=None), 1), "row", limit)
     elif hasattr(data, "read"):
         raise DataError(
-            "data is an open file ({type}), whose lines are no texts yet: pass its path",
+            "data is an open file ({type}): pass its path",
             code="data.open_file", type=type(data).__name__,
         )  # fmt: skip
     elif isinstance(data, Iterable) and not isinstance(data, Mapping | bytes):
@@ -84,11 +84,11 @@ def _no_data(data: Any) -> DataError:
     )  # fmt: skip
 
 
-def _table(name: str, columns: tuple[str, ...], rows: NumberedRows, unit: Unit, limit: int | None) -> Table:
+def _table(name: str, columns: tuple[str, ...], rows: NumberedRows, unit: RowUnit, limit: int | None) -> Table:
     twice = [column for column in dict.fromkeys(columns) if column and columns.count(column) > 1]
     if twice:
         raise DataError(
-            "{name} has the column {column!r} more than once: names must be unique, and the first line must be names",
+            "{name} has the column {column!r} more than once: names must be unique, and the first line must hold them",
             code="data.duplicate_column",
             name=name,
             column=shortened(twice[0]),
@@ -151,7 +151,7 @@ def _same_form(items: Iterable[Any], first: Any) -> NumberedRows:
         yield number, (item,) if plain else tuple(item)
 
 
-def _read_records(name: str, records: Iterator[tuple[int, Any]], unit: Unit, limit: int | None) -> Table:
+def _read_records(name: str, records: Iterator[tuple[int, Any]], unit: RowUnit, limit: int | None) -> Table:
     """Read records into columns, one for each of their keys; a missing value is None."""
     kept = _table(name, (), ((number, (record,)) for number, record in records), unit, limit)
     for row, (record,) in enumerate(kept.rows):
@@ -168,7 +168,7 @@ def _read_records(name: str, records: Iterator[tuple[int, Any]], unit: Unit, lim
 
 
 def _read_file(path: Path, limit: int | None) -> Table:
-    name, kind = name_of(path), kind_of(path)
+    name, kind = name_of(path), file_kind(path)
     try:
         with open_text(path, kind) as file:
             if kind == "jsonl":
@@ -186,5 +186,6 @@ def _read_file(path: Path, limit: int | None) -> Table:
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DataError("{name} is not a complete gzip file", code="data.not_gzip", name=name) from None
     except (OSError, ValueError) as error:  # a path may hold what no path can
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise DataError("{name} cannot be read: {reason}", code="data.unreadable", name=name, reason=reason) from None
+        raise DataError(
+            "{name} cannot be read: {reason}", code="data.unreadable", name=name, reason=reason_of(error)
+        ) from None

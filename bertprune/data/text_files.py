@@ -1,4 +1,4 @@
-"""Text files as people have them: which encoding, and the number of the line that a row begins at."""
+"""Read text files in the encodings that people use, row by row, each with the line on which it begins."""
 
 import csv
 import gzip
@@ -13,19 +13,19 @@ from typing import Any, BinaryIO, Literal, TextIO, cast
 
 from ..errors import DataError, Message, shortened
 from ..files import check_regular, name_of
-from .layout import MAX_LINE, Layout
+from .csv_layout import MAX_LINE, CsvLayout
 
-Kind = Literal["csv", "tsv", "jsonl"]
-Unit = Literal["line", "row", "item"]
+FileKind = Literal["csv", "tsv", "jsonl"]
+RowUnit = Literal["line", "row", "item"]
 NumberedRows = Iterator[tuple[int, tuple[Any, ...]]]
 
-_KINDS: dict[str, Kind] = {".csv": "csv", ".tsv": "tsv", ".txt": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_KINDS: dict[str, FileKind] = {".csv": "csv", ".tsv": "tsv", ".txt": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _UTF16 = (BOM_UTF16_LE, BOM_UTF16_BE)
 _END = "\x1a"
 """The letter that old systems write after the last line."""
 
 
-def place(name: str, unit: Unit, number: int) -> Message:
+def place(name: str, unit: RowUnit, number: int) -> Message:
     """Return a position in a source, such as "reviews.csv, line 3"."""
     if unit == "line":
         return Message("{name}, line {number}", code="data.line", name=name, number=number)
@@ -34,7 +34,7 @@ def place(name: str, unit: Unit, number: int) -> Message:
     return Message("{name}, item {number}", code="data.item", name=name, number=number)
 
 
-def kind_of(path: Path) -> Kind:
+def file_kind(path: Path) -> FileKind:
     """Return what a file's name says that it is. Raises DataError, for what is not a regular file too."""
     check_regular(path, DataError)
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
@@ -49,7 +49,7 @@ def kind_of(path: Path) -> Kind:
 
 
 @contextmanager
-def open_text(path: Path, kind: Kind) -> Iterator[TextIO]:
+def open_text(path: Path, kind: FileKind) -> Iterator[TextIO]:
     """Open a file in UTF-8, or in UTF-16 if it begins with that encoding's mark, also gzipped."""
     opened = gzip.open if path.suffix.lower() == ".gz" else open
     with opened(path, "rb") as stream:
@@ -61,7 +61,7 @@ def open_text(path: Path, kind: Kind) -> Iterator[TextIO]:
             yield file
 
 
-def rows_of(name: str, file: TextIO, layout: Layout) -> NumberedRows:
+def rows_of(name: str, file: TextIO, layout: CsvLayout) -> NumberedRows:
     """Yield the rows of a CSV or TSV file, the header first, each with the line that it begins at."""
     if "\0" in layout.header:  # UTF-16 without its mark
         raise not_utf8(name)

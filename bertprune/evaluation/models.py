@@ -81,7 +81,7 @@ class ComparedModels:
         return "embedding" if self.embedding_of(side).source is not None else head_of(side.model)
 
     def embedding_of(self, side: Side) -> Embedding:
-        """Return how a side embeds texts; a model without a folder does as the other side."""
+        """Return how a side embeds texts; a model without a folder embeds them as the other side does."""
         known = (one.embedding for one in (side, self.after, self.before) if one is not None)
         return next((one for one in known if one is not None), MEAN)
 
@@ -103,7 +103,7 @@ class ComparedModels:
         """Say how the models embed texts, once where both do it alike, or what their scores go through."""
         kind = type(self._activation()).__name__
         if head == "regression" and kind != "Identity":
-            return [Note("the model's outputs go through its folder's {kind}", code="note.activation", kind=kind)]
+            return [Note("the folder's {kind} is applied to the model's outputs", code="note.activation", kind=kind)]
         if head != "embedding":
             return []
         notes = {str(note): note for side in self.sides().values() for note in self.embedding_of(side).notes()}
@@ -132,7 +132,7 @@ def head_of(model: PreTrainedModel) -> Head:
 def _kind_of_classifier(model: PreTrainedModel) -> Head:
     if model.config.problem_type == "multi_label_classification":
         raise DataError(
-            "{model} gives a text several labels; evaluation supports one class or one number per text: "
+            "{model} assigns several labels to a text; evaluation supports one class or one number per text: "
             "score this model with a metric of its own task",
             code="evaluation.multi_label",
             model=type(model).__name__,

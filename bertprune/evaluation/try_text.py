@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..data.batches import Encoded, logits
 from ..data.columns import Examples
-from ..data.layout import MAX_LINE
+from ..data.csv_layout import MAX_LINE
 from ..data.tables import Table
 from ..errors import DataError, Note, shown
 from ..parallel import silent

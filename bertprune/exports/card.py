@@ -41,7 +41,7 @@ def _summary(contents: Contents) -> str:
     source = _code(origin.hub_id or origin.name) + (f" at revision {_code(origin.revision)}" if origin.revision else "")
     return (
         f"A {_code(origin.architecture)} made from {source} with bertprune. {total.masked:,} of {total.size:,} weights "
-        f"({total.sparsity:.2%}) in the pruned tensors were removed; that is {total.masked:,} of the model's "
+        f"({total.sparsity:.2%}) in the pruned tensors were pruned; that is {total.masked:,} of the model's "
         f"{contents.sparsity.model.size:,} parameters."
     )
 
@@ -95,7 +95,7 @@ def _own_methods(methods: Any) -> list[str]:
     for name, method in methods.items() if isinstance(methods, dict) else ():
         place, replaced = (method.get(key) if isinstance(method, dict) else None for key in ("defined_in", "replaces"))
         if isinstance(place, str) and not place.startswith("bertprune."):
-            instead = f", in the place of that of {_code(replaced)}" if isinstance(replaced, str) else ""
+            instead = f", and replaces the one of {_code(replaced)}" if isinstance(replaced, str) else ""
             lines.append(f"The method {_code(str(name))} is defined in {_code(place)}{instead}.")
     return lines
 
@@ -103,7 +103,7 @@ def _own_methods(methods: Any) -> list[str]:
 def _load_baked(contents: Contents, library_class: str | None) -> str:
     if library_class:
         code = f'from sentence_transformers import {library_class}\n\nmodel = {library_class}("path/to/this/folder")'
-        text = "Only sentence-transformers is needed; the removed weights are plain zeros."
+        text = "Only sentence-transformers is needed; the pruned weights are plain zeros."
         return f"{text}\n\n{_fenced(code, 'python')}"
     origin = contents.origin
     half = origin.dtype in ("float16", "bfloat16") and not contents.is_wider
@@ -112,7 +112,7 @@ def _load_baked(contents: Contents, library_class: str | None) -> str:
         f"from transformers import {origin.architecture}\n\n"
         f'model = {origin.architecture}.from_pretrained("path/to/this/folder"{dtype})'
     )
-    text = "Only transformers is needed; the removed weights are plain zeros."
+    text = "Only transformers is needed; the pruned weights are plain zeros."
     if half:
         text += (
             f" The weights are stored in {origin.dtype}, as in the source; they were pruned in float32, and the model "
@@ -144,7 +144,7 @@ def _sparsity(contents: Contents) -> str:
         )
         for one in shown
     ]
-    tensors = markdown(("tensor", "methods", "weights", "removed", "share", "other zeros"), rows, right=(2, 3, 4, 5))
+    tensors = markdown(("tensor", "methods", "weights", "pruned", "share", "other zeros"), rows, right=(2, 3, 4, 5))
     return "\n\n".join([_grouped("layer", contents), _grouped("role", contents), f"By tensor:\n\n{tensors}"])
 
 
@@ -152,7 +152,7 @@ def _grouped(key: Literal["layer", "role"], contents: Contents) -> str:
     counts = {"none" if name is None else str(name): count for name, count in contents.sparsity.by(key).items()}
     counts["all"] = contents.sparsity.total
     rows = [(name, *_cells(count)) for name, count in counts.items()]
-    return f"By {key}:\n\n{markdown((key, 'weights', 'removed', 'share', 'other zeros'), rows, right=(1, 2, 3, 4))}"
+    return f"By {key}:\n\n{markdown((key, 'weights', 'pruned', 'share', 'other zeros'), rows, right=(1, 2, 3, 4))}"
 
 
 def _cells(count: Count) -> tuple[str, ...]:
@@ -160,7 +160,7 @@ def _cells(count: Count) -> tuple[str, ...]:
 
 
 def _size(form: Form, size: int) -> str:
-    stored = "zeros" if form == "baked" else "removed weights and masks"
+    stored = "zeros" if form == "baked" else "pruned weights and masks"
     return (
         f"`{WEIGHT_FILES[form]}` has {size:,} bytes. A dense file stores {stored} like any other numbers: "
         "pruning by masks does not make it smaller."

@@ -123,7 +123,7 @@ class Contents:
     def _are_alike(self, first: str, other: str, form: Form) -> bool:
         """Return whether two names of a tied tensor have the same mask, or the same values where these are baked."""
         one, two = self.masks.get(first), self.masks.get(other)
-        if _same_mask(one, two):
+        if same_mask(one, two):
             return True
         return form == "baked" and same_bits(*(Entry("", "", self.dense[first], mask).value for mask in (one, two)))
 
@@ -154,5 +154,6 @@ def same_bits(one: Tensor, other: Tensor) -> bool:
     return torch.equal(one.contiguous().view(bits), other.contiguous().view(bits))
 
 
-def _same_mask(one: Tensor | None, other: Tensor | None) -> bool:
+def same_mask(one: Tensor | None, other: Tensor | None) -> bool:
+    """Compare two masks; None is no mask."""
     return one is other or (one is not None and other is not None and torch.equal(one, other))

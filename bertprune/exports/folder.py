@@ -70,7 +70,7 @@ def _refuse_source(out: Path, sources: Sequence[Path]) -> None:
         sentence = "{out}: contains the source checkpoint, which is never overwritten; choose another folder"
         raise ExportError(sentence, code="exports.target_has_source", out=str(out))
     if any(folder.is_relative_to(home.resolve()) for source in sources for home in _homes(source)):
-        sentence = "{out}: is inside a sentence-transformers folder, all of which goes along; choose another folder"
+        sentence = "{out}: is inside a sentence-transformers folder, which is exported whole; choose another folder"
         raise ExportError(sentence, code="exports.target_in_source", out=str(out))
 
 

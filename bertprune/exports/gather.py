@@ -19,7 +19,7 @@ from ..model.state import State, as_bool, state_of
 from ..model.targets import every_target
 from ..reports.sparsity import sparsity
 from ..runs.run import PruningRun
-from .contents import Contents, same_bits
+from .contents import Contents, same_bits, same_mask
 from .likeness import changed_config, check_like
 from .origin import Origin
 from .record import Listed, history_now, record_of_hooks, record_of_run
@@ -231,9 +231,7 @@ def _differing(dense: Mapping[str, Tensor], masks: Mapping[str, Tensor], now: St
     """Name the tensors whose values or masks are others now."""
 
     def differs(name: str) -> bool:
-        one, other = masks.get(name), now.masks.get(name)
-        same_mask = one is other or (one is not None and other is not None and torch.equal(one, other))
-        return not same_mask or not same_bits(dense[name], now.dense[name])
+        return not (same_mask(masks.get(name), now.masks.get(name)) and same_bits(dense[name], now.dense[name]))
 
     return tuple(name for name in now.dense if differs(name))
 

@@ -54,10 +54,10 @@ _LOST = 0.01
 
 
 def check_like(model: nn.Module, original: nn.Module, name: str) -> None:
-    """Refuse a model that computes something else than `original` with the same tensors. Raises ExportError."""
+    """Refuse a model that computes something other than `original` with the same tensors. Raises ExportError."""
     if type(model) is not type(original):
         raise ExportError(
-            "the model is a {kind}, and {name} holds a {expected}: pass that model, unwrapped",
+            "the model is a {kind}, but {name} holds a {expected}: pass that model, unwrapped",
             code="exports.other_class", name=name, kind=type(model).__name__, expected=type(original).__name__,
         )  # fmt: skip
     ours, theirs = (dict(one.named_modules(remove_duplicate=False)) for one in (model, original))
@@ -84,7 +84,7 @@ def changed_config(model: nn.Module, original: nn.Module, name: str) -> dict[str
             continue
         if key not in _LABELS or (key == "id2label" and mine.keys() != expected.keys()):
             raise ExportError(
-                "config.{key} is {given} in the model, {expected} in {name}: of a config an export changes labels only",
+                "config.{key} is {given} in the model, {expected} in {name}: an export changes only labels there",
                 code="exports.other_config", key=key, given=shown(mine), expected=shown(expected), name=name,
             )  # fmt: skip
         changed[key] = mine
@@ -122,12 +122,12 @@ def _check_tensors(model: nn.Module, original: nn.Module, name: str) -> None:
 
 
 def _added(what: str, name: str) -> ExportError:
-    sentence = "the model has {what}, {name} has not: an export keeps the architecture"
+    sentence = "the model has {what}, which {name} lacks: an export keeps the architecture"
     return ExportError(sentence, code="exports.added", what=what, name=name)
 
 
 def _removed(what: str, name: str) -> ExportError:
-    sentence = "the model has no {what}, {name} has one: an export keeps the architecture"
+    sentence = "the model lacks {what}, which {name} has: an export keeps the architecture"
     return ExportError(sentence, code="exports.removed", what=what, name=name)
 
 
@@ -159,7 +159,7 @@ def _check_settings(path: str, module: nn.Module, original: nn.Module, name: str
 
 
 def _settings(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Yield the attributes of a module that are no tensors of its state dict, no modules and not private."""
+    """Yield the attributes of a module that are neither tensors of its state dict, nor modules, nor private."""
     derived = set(pruned_names(module))
     for name, value in vars(module).items():
         if not (name in _OF_TORCH or name in _OF_RUNNING or name in derived or name.startswith("_") or "drop" in name):

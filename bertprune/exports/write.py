@@ -58,10 +58,10 @@ def export(
 
     The files are written to a hidden folder next to `out`, read back, compared with the source and only then renamed to
     `out`. The folder holds config, weights, tokenizer, recipe, report and model card. Tensors have the source's dtype,
-    and the same run gives the same bytes. What is written is the model as it is now: where `run.model` was trained,
-    pruned further or baked, its values and masks leave, counted again, and report and card say so; names of labels that
-    were set in its config go along. What else was changed in it (another module, a setting, a hook) is refused, since
-    no folder could hold it. Nothing that is given is changed.
+    and the same run gives the same bytes. The model is written as it is now: if `run.model` was trained, pruned further
+    or baked, its present values and masks are written and counted again, and report and card say so; names of labels
+    that were set in its config are kept. Any other change (another module, a setting, a hook) is refused, since no
+    folder could hold it. The source is not changed.
 
     Args:
         source: What `prune` returned; or a model that you pruned, trained or baked yourself, with `like`; or a
@@ -94,7 +94,7 @@ def export(
     kind = check_form(form)
     check_progress(progress)
     if not isinstance(out, str | Path):
-        raise ExportError("the folder to write is named by a path, not {kind}", code="exports.path", kind=kind_of(out))
+        raise ExportError("the folder to write is given as a path, not {kind}", code="exports.path", kind=kind_of(out))
     target, checkpoint = from_home(out, ExportError), checkpoint_of(source, like)
     check_target(target, overwrite, checkpoint.paths)  # before the long work
     progress(0.0, "preparing the tensors")

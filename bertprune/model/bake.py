@@ -20,8 +20,8 @@ _Group = tuple[Tensor, list[Owner]]
 def bake(model: nn.Module, select: Selection | str | Sequence[str] | None = None) -> nn.Module:
     """Make pruning permanent, in place: masked values become zeros, masks and hooks are removed.
 
-    Outputs stay as they are. Tied tensors stay tied, except where their owners have different values then, as after
-    torch has pruned only one of them further. Source: `torch.nn.utils.prune.remove`.
+    Outputs do not change. Tied tensors stay tied unless the masks of their owners leave different values, for example
+    after torch has pruned only one of them further. Source: `torch.nn.utils.prune.remove`.
 
     Args:
         model: A model pruned by bertprune or by plain torch.
@@ -32,9 +32,10 @@ def bake(model: nn.Module, select: Selection | str | Sequence[str] | None = None
 
     Raises:
         SelectionError: Nothing that is selected is pruned, or it is on the meta device.
+        BertpruneError: `model` is not a model.
 
     Warns:
-        UntiedWarning: A tied tensor has masks that leave its owners different values; baked, there is one for each.
+        UntiedWarning: The masks of a tied tensor leave its owners different values; baked, it becomes several tensors.
 
     Example:
         >>> import bertprune as bp, torch
@@ -49,7 +50,7 @@ def bake(model: nn.Module, select: Selection | str | Sequence[str] | None = None
     for target, groups in baked:
         _bake(target, groups)
     hook_direct_reads(model)
-    for _, groups in baked:  # at last, since a warning may be made an error
+    for _, groups in baked:  # last, since a warning may be turned into an error
         if len(groups) > 1:
             warnings.warn(_untied(groups[0][1][0], groups[1][1][0]), stacklevel=2)
     return model
@@ -102,7 +103,7 @@ def _by_value(target: Target) -> list[_Group]:
 
 
 def _masked(parameter: nn.Parameter, mask: Tensor | None) -> Tensor:
-    with torch.inference_mode(parameter.is_inference()):  # what can be trained stays so
+    with torch.inference_mode(parameter.is_inference()):  # a parameter stays trainable
         dense = parameter.detach()
         return dense if mask is None else dense * mask
 

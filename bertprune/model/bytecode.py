@@ -28,7 +28,7 @@ class Load(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def methods(kind: type) -> dict[str, tuple[FunctionType, ...]]:
+def functions_of(kind: type) -> dict[str, tuple[FunctionType, ...]]:
     """Map the names of a class's methods and properties to their functions, those of its bases too.
 
     Those of `nn.Module` itself are left out.

@@ -1,10 +1,10 @@
 """Weights that are read without their module being called, so that the module's pruning hooks never run.
 
-`torch.nn.MultiheadAttention` reads its `out_proj.weight` so, DeBERTa's encoder the `weight` of its relative positions,
-and ProphetNet calls the method `_forward` of its positions. There the module around both the reader and what it reads
-gets a hook that derives the weight before it runs: without it the weight would stay as it was when it was pruned,
-whatever is trained or loaded since. What reads what is found by name in the code that a forward pass may run; where it
-is not certain, the weight is derived once more than needed.
+`torch.nn.MultiheadAttention` reads its `out_proj.weight` in this way, DeBERTa's encoder the `weight` of its relative
+positions; ProphetNet calls the method `_forward` of its positions. There the innermost module around both the reader
+and the weight gets a hook that derives the weight before the module runs. Without that hook the weight would stay as it
+was when it was pruned, whatever has been trained or loaded since. Which code reads which weight is found by name in the
+code that a forward pass may run; in doubt, the weight is derived once more than needed.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 from torch.nn.utils.prune import BasePruningMethod
 
-from .bytecode import Load, loads, methods
+from .bytecode import Load, functions_of, loads
 from .names import full_name, pruned_names
 
 _Uses = Mapping[str, Iterable[tuple[str, str | None]]]
@@ -65,7 +65,8 @@ def _wanted(modules: Mapping[str, nn.Module]) -> dict[int, list[str]]:
 def _around_readers(path: str, names: set[str], modules: Mapping[str, nn.Module], uses: _Uses) -> set[str]:
     """Find the modules that have to derive tensors of these names before they run.
 
-    A module of which a method is called, instead of the module, has no say: then what is around that caller derives.
+    Where a method of a module is called instead of the module, no hook of that module runs: then the module around the
+    caller derives them.
     """
     found: set[str] = set()
     todo = [(path, names)]
@@ -110,7 +111,7 @@ def _uses(modules: Mapping[str, nn.Module]) -> _Uses:
 @lru_cache(maxsize=64)
 def _reachable(kinds: frozenset[Any]) -> dict[Any, frozenset[Load]]:
     """Return what methods load that a forward pass may run: those whose names it loads, and those that they load."""
-    known = {name for kind in kinds for name in methods(kind)}
+    known = {name for kind in kinds for name in functions_of(kind)}
     names: set[str] = set()
     more = {"forward", "__call__"}
     found: dict[Any, frozenset[Load]] = {}
@@ -122,14 +123,14 @@ def _reachable(kinds: frozenset[Any]) -> dict[Any, frozenset[Load]]:
 
 
 def _of_methods(kind: Any, names: set[str]) -> Iterator[Load]:
-    for name, functions in methods(kind).items():
+    for name, functions in functions_of(kind).items():
         if name in names:
             yield from (load for function in functions for load in loads(function))
 
 
 def _methods(module: nn.Module) -> set[str]:
     kind: Any = type(module)
-    return {name for name in methods(kind) if not name.startswith("__")}
+    return {name for name in functions_of(kind) if not name.startswith("__")}
 
 
 def _inside(module: nn.Module, path: str) -> nn.Module | None:

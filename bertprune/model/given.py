@@ -1,4 +1,4 @@
-"""What functions take as a model: a module, or a thing that has one, such as a run."""
+"""What functions accept as a model: a module, or an object that holds one, such as a run."""
 
 from pathlib import Path
 from typing import Any

@@ -62,14 +62,14 @@ def attach(
     there are new `values`, they become a parameter of their own in the old one's place, at every owner.
     `derive=False` leaves the derived tensors (`weight`) to the first forward pass, whose hook makes them anyway: enough
     for a model that is only counted. Everything is made before the first change, so that an error leaves the model
-    whole.
+    unchanged.
     """
     targets, changes = targets_by_name(model), list[Callable[[], None]]()
     for name, made in history.items():
         target = targets[name]
         if values is not None and name in values:
             target = replace(target, parameter=nn.Parameter(values[name], target.parameter.requires_grad))
-        with torch.inference_mode(target.parameter.is_inference()):  # what can be trained stays so
+        with torch.inference_mode(target.parameter.is_inference()):  # a parameter stays trainable
             changes += _changes(target, masks[name].contiguous(), made, mask_dtype, derive)
     for change in changes:
         change()

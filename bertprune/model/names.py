@@ -16,7 +16,7 @@ def full_name(path: str, local: str) -> str:
 def find_path(path: str, known: Collection[str], prefix: str) -> str:
     """Find a module path among the known ones, with or without the base-model prefix. Raises SelectionError."""
     if not isinstance(path, str):
-        raise SelectionError("a module's path is text, not {kind}", code="model.path_type", kind=kind_of(path))
+        raise SelectionError("a module's path must be text, not {kind}", code="model.path_type", kind=kind_of(path))
     for candidate in (path, prefix + path):
         if candidate in known:
             return candidate

@@ -19,7 +19,7 @@ from .records import HookRecord, Kind, TensorRecord, hook_records, tensor_record
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The records of a model, or of one of its modules (see `module`)."""
+    """Hold the records of a model, or of one of its modules (see `module`)."""
 
     tensors: tuple[TensorRecord, ...]
     hooks: tuple[HookRecord, ...]
@@ -127,6 +127,9 @@ def snapshot(model: nn.Module) -> Snapshot:
 
     Returns:
         A `Snapshot`.
+
+    Raises:
+        BertpruneError: `model` is not a model.
 
     Example:
         >>> import bertprune as bp, torch

@@ -16,7 +16,7 @@ _Row = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class ModuleNode:
-    """One module: its path in the model, its type, and how many parameters it and its children hold."""
+    """Describe one module: its path in the model, its type, and how many parameters it and its children hold."""
 
     path: str
     name: str
@@ -127,6 +127,7 @@ def tree(model: nn.Module, path: str = "") -> ModuleNode:
 
     Raises:
         SelectionError: No module has this path; the message lists the nearest ones.
+        BertpruneError: `model` is not a model.
 
     Example:
         >>> import bertprune as bp

@@ -37,7 +37,7 @@ def apply(
         model: Any module with values (not on the meta device); already pruned tensors are pruned further.
         recipe: A `Recipe`, or whatever `Recipe.of` takes for one: a step, a list of steps, plain data, a file's path.
         seed: Seeds all random choices, from 0 to 2^63 - 1; the global random state is not touched.
-        missing: Names of parameters that must not be pruned; each must be there.
+        missing: Names of parameters that must not be pruned; the model must have each of them.
         mask_dtype: "bool", or "float" for masks of the weights' dtype, as torch makes them.
         calibration: For steps whose method reads inputs or gradients, or that reconstruct: batches as the model takes
             them, mappings of tensors whose first axis is the text, with an `attention_mask` where they are padded. One
@@ -49,8 +49,8 @@ def apply(
 
     Raises:
         RecipeError: The recipe does not fit the model, or needs calibration.
-        DataError: The calibration holds something else than batches.
-        BertpruneError: The model is none.
+        DataError: The calibration does not consist of batches.
+        BertpruneError: `model` is not a model.
 
     Warns:
         NoEffectWarning: A step pruned nothing.
@@ -95,17 +95,17 @@ def _new_values(decision: Decision) -> Iterator[None]:
 
 
 def _protected(model: nn.Module, names: Iterable[str]) -> frozenset[str]:
-    """Return the names that must not be pruned. Raises SelectionError where they are none of the model's parameters."""
+    """Return the names that must not be pruned. Raises SelectionError where the model lacks one."""
     given = [names] if isinstance(names, str) else () if names is None else names
     if not (isinstance(given, Iterable) and all(isinstance(name, str) for name in given)):
         raise SelectionError(
-            "missing is a list of parameters' names, not {given}", code="selection.missing", given=shown(names)
+            "missing must be a list of parameter names, not {given}", code="selection.missing", given=shown(names)
         )
     protected = frozenset(given)
     known = {owner.name for target in every_target(model) for owner in target.owners}
     for name in sorted(protected - known):
         raise SelectionError(
-            "missing names {name!r}, and the model has no such parameter",
+            "missing names {name!r}, but the model has no such parameter",
             code="selection.unknown_missing", name=shortened(name, 80),
         )  # fmt: skip
     return protected

@@ -86,7 +86,7 @@ class Ledger:
         self._bounds: dict[tuple[str, str | None], Bounds] = {}
 
     def of(self, target: Target) -> Bounds:
-        """Return the bounds of a tensor or a part; where steps take now the one, now the other, they are wide."""
+        """Return the bounds of a tensor or a part; where steps alternate between the two, they are wide."""
         key = target.name, target.role
         own = self._bounds.get(key)
         others = [bounds for at, bounds in self._bounds.items() if at != key and _overlap(at, key)]

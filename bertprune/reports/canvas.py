@@ -72,7 +72,7 @@ def png(figure: Figure) -> bytes:
         The bytes of the file.
 
     Raises:
-        BertpruneError: It is no figure.
+        BertpruneError: `figure` is not a figure.
 
     Example:
         >>> import bertprune as bp, torch
@@ -87,7 +87,7 @@ def png(figure: Figure) -> bytes:
 
 
 def check_figure(figure: Any, function: str) -> None:
-    """Refuse what is no figure. Raises BertpruneError."""
+    """Refuse what is not a figure. Raises BertpruneError."""
     if not isinstance(figure, Figure):
         raise BertpruneError(
             "{function} takes a figure, such as bp.figures.heatmap draws, not {kind}",

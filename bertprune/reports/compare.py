@@ -55,7 +55,7 @@ class TensorComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two reports over the same targets: a tensor counts on both sides if it has a mask, or baked zeros, on either.
+    """Hold two reports over the same targets: a tensor counts on both sides if it has a mask, or baked zeros, on one.
 
     Example:
         >>> import bertprune as bp

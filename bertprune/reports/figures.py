@@ -133,7 +133,7 @@ def _check_tensors(function: str, first: Any, second: Any = None) -> None:
 
 def _check_title(title: Any) -> None:
     if not isinstance(title, str):
-        raise BertpruneError("a figure's title is a text, not {kind}", code="report.title", kind=kind_of(title))
+        raise BertpruneError("a figure's title must be text, not {kind}", code="report.title", kind=kind_of(title))
 
 
 def _values(before: torch.Tensor, mask: torch.Tensor | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:

@@ -48,7 +48,7 @@ def heatmap(report: SparsityReport | Reported | nn.Module, labels: Mapping[str, 
         A `matplotlib.figure.Figure` that grows with the numbers of layers and roles.
 
     Raises:
-        BertpruneError: It is neither.
+        BertpruneError: `report` is none of these.
 
     Example:
         >>> import bertprune as bp
@@ -83,7 +83,7 @@ def difference(comparison: Comparison, labels: Mapping[str, str] | None = None) 
         A `matplotlib.figure.Figure`.
 
     Raises:
-        BertpruneError: It is no comparison.
+        BertpruneError: `comparison` is not a `Comparison`.
 
     Example:
         >>> import bertprune as bp
@@ -113,7 +113,7 @@ def cells(figure: Figure, of: SparsityReport | Comparison) -> dict[tuple[Any, An
         and height as shares of the picture (0 to 1), from its upper left corner.
 
     Raises:
-        BertpruneError: It is no figure, or was drawn from nothing of the kind.
+        BertpruneError: `figure` is not a figure, or `of` is neither a report nor a comparison.
 
     Example:
         >>> import bertprune as bp
@@ -169,7 +169,7 @@ def _grids(of: SparsityReport | Comparison) -> list[_Grid]:
 
 
 def _drawn(report: SparsityReport) -> SparsityReport:
-    """Leave out the zeros of biases and padding rows, which are no sign of pruning."""
+    """Leave out the zeros of biases and padding rows, which do not come from pruning."""
     return SparsityReport(tuple(one for one in report.tensors if one.masks or one.is_zeroed))
 
 
@@ -189,7 +189,7 @@ def _points(share: float, digits: int) -> str:
 
 
 def _shares(value: Count | tuple[Count, Count]) -> _Shares:
-    """Return the shares of a count, or the differences of two; less than a twentieth of a percent of zeros is none."""
+    """Return the shares of a count, or the differences of two; less than 0.05 % of zeros counts as none."""
     if not isinstance(value, Count):
         (before, first), (after, second) = map(_shares, value)
         return after - before, second - first

@@ -140,6 +140,9 @@ class SparsityReport:
         Returns:
             A string of several lines.
 
+        Raises:
+            BertpruneError: `labels` is not a mapping of strings to strings.
+
         Example:
             >>> import bertprune as bp, torch
             >>> from torch.nn.utils import prune
@@ -219,8 +222,8 @@ def sparsity(model: nn.Module) -> SparsityReport:
         A `SparsityReport`.
 
     Raises:
-        BertpruneError: A tensor is on the meta device, a mask has another shape than its tensor, or weights are packed
-            by quantisation.
+        BertpruneError: `model` is not a model, a tensor is on the meta device, a mask has another shape than its
+            tensor, or weights are packed by quantisation.
 
     Example:
         >>> import bertprune as bp
@@ -239,7 +242,7 @@ def sparsity(model: nn.Module) -> SparsityReport:
 
 
 def _refuse_packed(model: nn.Module) -> None:
-    """Refuse weights that are no tensors, as in a quantised model, rather than leave them out."""
+    """Refuse weights that are not tensors, as in a quantised model, rather than leave them out."""
     for name, value in model.state_dict(keep_vars=True).items():
         if not isinstance(value, Tensor) and not name.endswith("_extra_state"):
             raise BertpruneError(

@@ -36,7 +36,7 @@ def with_labels(words: Mapping[str, str], labels: Any) -> dict[str, str]:
     given = {} if labels is None else labels
     if not isinstance(given, Mapping) or not all(isinstance(one, str) for pair in given.items() for one in pair):
         raise BertpruneError(
-            'labels is a mapping of words to words, such as {{"sparsity": "희소도"}}, not {kind}',
+            'labels must be a mapping of words to words, such as {{"sparsity": "희소도"}}, not {kind}',
             code="report.labels", kind=kind_of(labels),
         )  # fmt: skip
     return {**words, **given}

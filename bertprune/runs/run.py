@@ -39,8 +39,8 @@ def preview(
     Args:
         checkpoint: A `Checkpoint`, or what `Checkpoint.open` accepts: a name, a path or a Hub id.
         recipe: A `Recipe`, or whatever `Recipe.of` takes for one: a step, a list of steps, plain data, a file's path.
-        seed: As for `prune`; checked, and of no influence.
-        mask_dtype: As for `prune`; checked, and of no influence.
+        seed: As for `prune`; it is checked, and changes nothing.
+        mask_dtype: As for `prune`; it is checked, and changes nothing.
 
     Returns:
         For each step its targets, their number of weights, and the least and the most that would be pruned.
@@ -155,9 +155,9 @@ def _as_stored(values: dict[str, Tensor], checkpoint: Checkpoint) -> dict[str, T
 class PruningRun:
     """Hold the result of pruning a checkpoint by a recipe: packed masks, a report, and the pruned model on demand.
 
-    Masks, report, snapshots and diff tell what the recipe did. The model is yours: where you train it, prune it further
-    or bake it, every function that is given the run (`evaluate`, `export`, `sparsity`, `compare`, `snapshot`, figures)
-    looks at it as it is then.
+    Masks, report, snapshots and diff show what the recipe did. The model is yours to train, prune further or bake:
+    every function that is given the run (`evaluate`, `export`, `sparsity`, `compare`, `snapshot`, figures) uses it as
+    it is at that time.
 
     Example:
         >>> import bertprune as bp
@@ -239,7 +239,16 @@ class PruningRun:
         return self._model
 
     def release(self) -> None:
-        """Drop the model and what you changed in it; `model` builds it again as the recipe left it."""
+        """Drop the model and what you changed in it; `model` builds it again as the recipe left it.
+
+        Example:
+            >>> import bertprune as bp
+            >>> run = bp.prune("demo", bp.Step(method="l1_unstructured", fraction=0.5, select="*.query"))
+            >>> model = run.model
+            >>> run.release()
+            >>> run.model is model
+            False
+        """
         with self._lock:
             self._model = None
 
@@ -264,6 +273,9 @@ class PruningRun:
 
         Returns:
             The script. Where it needs bertprune, a comment in it says why.
+
+        Raises:
+            RecipeError: A method of the recipe is no longer registered.
 
         Example:
             >>> import bertprune as bp

@@ -249,7 +249,7 @@ def _in_one_line(method: Method, tensor: str) -> Iterator[None]:
 
 @contextmanager
 def _without_global_randomness(method: Method, tensor: str) -> Iterator[None]:
-    """Refuse a user's function that draws from a global generator, and take that back. Raises RecipeError."""
+    """Refuse a user's function that draws from a global generator, whose state is restored. Raises RecipeError."""
     if method.built_in or method.makes_masks:  # torch's classes draw so, within `Seeded`
         yield
         return

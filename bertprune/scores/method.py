@@ -50,7 +50,7 @@ class Method:
     elementwise: bool
     """Whether the score of an entry depends on that entry alone: the rule then takes pieces, as NumPy arrays."""
     replaces: str | None = None
-    """Where the method is defined in whose place this one was put; None where the name was free."""
+    """Where the method that this one replaced is defined; None where the name was free."""
 
     @property
     def makes_masks(self) -> bool:

@@ -54,8 +54,8 @@ def method(
             default for a function of entries.
         elementwise: Scores depend on their own entry alone: the function gets flat pieces of the weight as NumPy
             arrays (float32 or float64), and options only, which is many times faster.
-        replace: Whether to take the place of a method of this name that is defined elsewhere, torch's four included;
-            reports and model cards say so. By default that is refused. A module may always define its own again.
+        replace: Whether to replace a method of this name that is defined elsewhere, torch's four included; reports
+            and model cards say so. By default that is refused. A module may always define its own again.
 
     Returns:
         A decorator that returns the function as it is.
@@ -126,7 +126,7 @@ def _add(new: Method, replace: bool) -> None:
         new = changed(new, replaces=old.replaces)
     elif old is not None and not replace:
         raise RecipeError(
-            "{method} is a method already, defined in {place}; choose another name, or say replace=True",
+            "{method} already is a method, defined in {place}; choose another name, or pass replace=True",
             code="method.taken", method=new.name, place=old.defined_in,
         )  # fmt: skip
     elif old is not None:
@@ -157,8 +157,8 @@ def methods() -> Mapping[str, Method]:
     """Return every registered method by its name, including those that installed packages bring.
 
     Returns:
-        A read-only mapping; a `Method` has `title`, `summary`, `paper`, `removes`, `scopes`, `options`, `defined_in`,
-        and in `replaces` where the method is defined whose place it took.
+        A read-only mapping; a `Method` has `title`, `summary`, `paper`, `removes`, `scopes`, `options`, `defined_in`
+        and `replaces`, where the method that it replaced is defined.
 
     Example:
         >>> import bertprune as bp

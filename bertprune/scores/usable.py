@@ -67,7 +67,9 @@ def check_rule(name: str, rule: Any) -> None:
     parameters = list(inspect.signature(rule).parameters.values())
     if not parameters or parameters[0].kind not in _BY_PLACE:
         raise RecipeError(
-            "{method}: a method's first argument is the weight, and it has none", code="method.no_weight", method=name
+            "{method}: a method takes the weight as its first argument, and this takes none",
+            code="method.no_weight",
+            method=name,
         )
     for parameter in parameters[1:]:
         if parameter.kind is parameter.POSITIONAL_ONLY:
@@ -87,7 +89,7 @@ def _check_class(name: str, rule: type) -> None:
 
 
 def check_combination(new: Method) -> None:
-    """Refuse what a rule says of itself and cannot be. Raises RecipeError."""
+    """Refuse what a rule declares and cannot be. Raises RecipeError."""
     needed = _NEEDED_OPTIONS.get(new.removes)
     if needed and not new.makes_masks and needed not in new.options.model_fields:
         raise RecipeError(

@@ -74,7 +74,7 @@ def test_models_without_a_head_show_cosines(tiny_folder: Callable[..., Path]) ->
     view = shown("ko", report)
     assert "유사도" in view
     assert "임베딩" in view
-    assert "평균 풀링이라고 보았습니다" in view
+    assert "평균 풀링을 썼습니다" in view
 
 
 def test_embedding_models_and_heads_of_other_tasks_are_named(
@@ -86,7 +86,7 @@ def test_embedding_models_and_heads_of_other_tasks_are_named(
     assert "프롬프트 &#39;query: &#39;을(를) 붙였습니다" in cost.show_quality("ko", found)
     with pytest.raises(bp.BertpruneError) as refused:
         cost.measure(SHELF, of("BertForTokenClassification", tiny_folder), "samples", None)
-    assert "BertForTokenClassification의 답은 토큰마다의 레이블입니다" in error_text("ko", refused.value)
+    assert "BertForTokenClassification의 답은 토큰별 레이블입니다" in error_text("ko", refused.value)
 
 
 def test_a_text_that_was_cut_is_reported(done: Done) -> None:

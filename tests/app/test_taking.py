@@ -18,7 +18,7 @@ def test_the_zip_holds_the_same_bytes_each_time_and_loads(
     shelf: Shelf, done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     reported: list[float] = []
-    monkeypatch.setattr(take, "_CHUNK", 1000)
+    monkeypatch.setattr(take, "CHUNK", 1000)
     parcel = take.build("en", shelf, done, form, lambda share, words: reported.append(share))
     again = take.build("en", shelf, done, form)
     assert parcel.zip.read_bytes() == again.zip.read_bytes()
@@ -45,7 +45,7 @@ def test_a_failing_build_leaves_nothing_behind(
         if share > until:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(take, "_CHUNK", 1000)  # it can be stopped within a large file too
+    monkeypatch.setattr(take, "CHUNK", 1000)  # it can be stopped within a large file too
     (tmp_path / "home").mkdir()
     monkeypatch.setattr(take, "new_folder", lambda: tmp_path / "home")
     with pytest.raises(KeyboardInterrupt):

@@ -134,7 +134,7 @@ def test_what_is_large_many_or_code_is_refused(sentence_folder: Callable[..., Pa
     (folder / "1_Pooling" / "vocab.txt").unlink()
     for number in range(260):
         (folder / "1_Pooling" / f"{number}.json").write_text("{}")
-    with pytest.raises(bp.BertpruneError, match="at most 256 go along"):
+    with pytest.raises(bp.BertpruneError, match="at most 256 are exported"):
         companion_files(folder, "tiny")
     for number in range(260):
         (folder / "1_Pooling" / f"{number}.json").unlink()

@@ -113,7 +113,7 @@ def test_an_export_is_possible_without_a_tokenizer_that_cannot_be_downloaded(hub
     checkpoint = bp.Checkpoint.open("org/tiny")
     checkpoint.load()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.warns(BertpruneWarning, match="cannot be asked whether more files"):
+    with pytest.warns(BertpruneWarning, match="cannot be reached to see whether more files"):
         assert companion_files(checkpoint.folder(), "tiny") == {}
     assert refused(checkpoint.tokenizer).code == "checkpoint.hub_unreachable"
 

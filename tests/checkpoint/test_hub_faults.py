@@ -5,12 +5,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from types import SimpleNamespace
 
 import pytest
 from fake_hub import FakeHub, reach
-from huggingface_hub import constants, file_download
+from huggingface_hub import close_session, constants, file_download
 
 import bertprune as bp
 from bertprune.checkpoint import hub as hub_module
@@ -81,7 +82,11 @@ class Faulty(FakeHub):
         self.over = threading.Event()
 
     def close(self) -> None:
+        """Let what was given up come to its end, lest its attempts disturb what comes after it."""
         self.over.set()
+        for thread in threading.enumerate():
+            if thread.name == "hub":
+                thread.join(20)
         super().close()
 
     def answer(self, to: BaseHTTPRequestHandler, body: bool) -> None:
@@ -99,14 +104,19 @@ class Faulty(FakeHub):
         to.close_connection = True
 
 
+@pytest.fixture
+def hurried(monkeypatch):
+    """Take away the pauses between the attempts of the Hub's client."""
+    without_pauses = SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None})
+    monkeypatch.setattr(file_download, "time", without_pauses)
+
+
 @pytest.fixture(params=["hangs", "cuts off"])
-def faulty(request, monkeypatch, cache) -> Iterator[Faulty]:
+def faulty(request, monkeypatch, cache, hurried) -> Iterator[Faulty]:
     fake = Faulty(request.param)
     reach(monkeypatch, fake.url)
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 60)
     monkeypatch.setattr(hub_module, "STALL_TIMEOUT", 0.5)
-    without_pauses = SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None})
-    monkeypatch.setattr(file_download, "time", without_pauses)  # between the Hub client's own attempts
     yield fake
     fake.close()
 
@@ -125,7 +135,7 @@ def test_a_hub_that_fails_half_way_is_given_up_and_can_be_asked_again(faulty, ti
     healthy.close()
 
 
-def test_waiting_for_a_hub_that_hangs_can_be_cancelled(monkeypatch, tiny_folder, cache):
+def test_waiting_for_a_hub_that_hangs_can_be_cancelled(monkeypatch, tiny_folder, cache, hurried):
     fake = Faulty("hangs")
     reach(monkeypatch, fake.url)
     fake.models["org/tiny"] = tiny_folder("BertModel")
@@ -140,4 +150,30 @@ def test_waiting_for_a_hub_that_hangs_can_be_cancelled(monkeypatch, tiny_folder,
     with pytest.raises(Enough):
         checkpoint.model(progress=stop)
     assert not fake.over.is_set()  # the wait ended although the download still hangs
+    fake.close()
+
+
+class CutOff(FakeHub):
+    """A Hub whose client is closed while it waits for the first answer about each file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut: set[str] = set()
+
+    def answer(self, to: BaseHTTPRequestHandler, body: bool) -> None:
+        if to.path in self.cut:
+            super().answer(to, body)
+            return
+        self.cut.add(to.path)
+        close_session()
+        with suppress(ConnectionError):
+            super().answer(to, body)
+
+
+def test_a_call_goes_on_where_another_thread_closes_the_client_of_all(monkeypatch, tiny_folder, cache):
+    fake = CutOff()
+    reach(monkeypatch, fake.url)
+    fake.models["org/tiny"] = tiny_folder("BertModel", sharded=True)
+    assert bp.Checkpoint.open("org/tiny").model() is not None
+    assert any("model-00001" in path for path in fake.cut)
     fake.close()

@@ -90,7 +90,9 @@ def test_methods(cli: Callable[..., Any]) -> None:
     assert result.code == 0 and "n=2, dim=-1" in result.out
     found = {method["name"]: method for method in cli("methods --json").json}
     assert {"l1_unstructured", "ln_structured", "random_structured", "random_unstructured"} <= set(found)
-    assert set(found["ln_structured"]) == {"name", "title", "summary", "paper", "removes", "scopes", "options"}
+    words = {"name", "title", "summary", "paper", "removes", "granularities", "scopes", "needs_texts", "options"}
+    assert set(found["ln_structured"]) == words
+    assert found["wanda"]["needs_texts"] and not found["ln_structured"]["needs_texts"]
     assert set(found["ln_structured"]["options"]) == {"n", "dim"}
 
 

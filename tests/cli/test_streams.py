@@ -1,4 +1,4 @@
-"""Streams as shells leave them: closed, full, left by their reader, in an encoding that lacks letters."""
+"""Streams in any state: closed, full, without a reader, in an encoding that lacks letters."""
 
 import json
 import os

@@ -24,7 +24,7 @@ LINES = {
     "tree tiny-0 --revision main": "revision … main … tiny-0",
     "tree tiny-0 encoder.layer.0.attention.sef": "encoder.layer.0.attention.sef … encoder.layer.0.attention.self",
     # the recipe
-    TINY: "no recipe: give --recipe FILE, or one step by --method with --fraction or --count",
+    TINY: "no recipe: give --recipe FILE, or one step with --method and --fraction or --count",
     f"{TINY} --recipe no.yaml": "no.yaml … No such file or directory",
     f"{TINY} --recipe odd.yaml": "odd.yaml: recipe: step 1, amount: ",
     f"{TINY} --recipe empty.yaml": "empty.yaml: no steps, so nothing would be pruned",

@@ -45,7 +45,7 @@ def test_a_file_without_a_header_is_not_read_as_if_it_had_one(tmp_path: Path) ->
     with pytest.raises(DataError, match=r"name yours with text= \(--text\), or put a line such as text,label on top"):
         find_examples(read_table(tmp_path / "a.csv"), scores=False)
     (tmp_path / "b.csv").write_text("good,good,1\nbad,bad,0\n")
-    with pytest.raises(DataError, match="and the first line must be names"):
+    with pytest.raises(DataError, match="the first line must hold them"):
         read_table(tmp_path / "b.csv")
 
 

@@ -146,7 +146,7 @@ def with_module(folder: Path, kind: str, at: int) -> None:
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
-        (lambda folder: with_module(folder, "SpladePooling", 1), "modules.json has SpladePooling, which cannot be"),
+        (lambda folder: with_module(folder, "SpladePooling", 1), "modules.json has SpladePooling, which is not"),
         (lambda folder: with_module(folder, "WordWeights", 2), "modules.json has WordWeights"),
         (lambda folder: with_module(folder, "LSTM", 1), "modules.json has LSTM"),
         (lambda folder: with_module(folder, "WeightedLayerPooling", 1), "modules.json has WeightedLayerPooling"),

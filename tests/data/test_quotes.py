@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertprune.data import layout
+from bertprune.data import csv_layout
 from bertprune.data.columns import find_examples
 from bertprune.data.tables import read_table
 
@@ -56,7 +56,7 @@ def test_only_the_rows_that_are_read_are_looked_at(tmp_path: Path) -> None:
 
 
 def test_a_quote_left_open_is_not_followed_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "MAX_LINE", 20)
+    monkeypatch.setattr(csv_layout, "MAX_LINE", 20)
     (tmp_path / "a.tsv").write_text('text\tlabel\n"open\t1\n' + "good\t0\n" * 9 + 'b\tclosed"\n')
     assert texts_and_notes(tmp_path / "a.tsv")[1] == (LETTERS,)
 

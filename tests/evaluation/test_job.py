@@ -104,7 +104,7 @@ def test_models_with_different_heads_or_classes_are_not_compared(
 
 def test_a_classifier_of_several_labels_per_text_is_refused(tiny_classifier: Any, tiny_tokenizer: Any) -> None:
     tiny_classifier.config.problem_type = "multi_label_classification"
-    with pytest.raises(DataError, match="gives a text several labels"):
+    with pytest.raises(DataError, match="assigns several labels to a text"):
         bp.evaluate(tiny_classifier, DATA, tokenizer=tiny_tokenizer)
 
 

@@ -100,7 +100,7 @@ def test_a_module_that_is_not_supported_is_named(sentence_folder: Callable[..., 
     folder = sentence_folder()
     text = (folder / "modules.json").read_text()
     (folder / "modules.json").write_text(text.replace("models.Pooling", "models.LSTM"))
-    with pytest.raises(DataError, match=r"modules\.json has LSTM, which cannot be evaluated here"):
+    with pytest.raises(DataError, match=r"modules\.json has LSTM, which is not supported"):
         bp.evaluate(folder, PAIRS)
 
 
@@ -155,7 +155,7 @@ def test_a_cross_encoder_scores_as_its_library_does(activation: str, tiny_folder
         np.corrcoef(expected, [row[2] for row in PAIRS])[0, 1], abs=1e-5
     )
     assert one.figures[0].after == pytest.approx(expected[0], abs=1e-5)
-    said = () if activation == "Identity" else (f"the model's outputs go through its folder's {activation}",)
+    said = () if activation == "Identity" else (f"the folder's {activation} is applied to the model's outputs",)
     assert (report.notes, one.notes) == (said, said)
 
 
@@ -166,5 +166,5 @@ def test_an_activation_that_is_not_known_is_refused(tiny_folder: Callable[..., P
         (folder / "config.json").write_text(json.dumps(config | given))
         assert len(bp.evaluate(folder, PAIRS).notes) == ("plain" not in given)
     (folder / "config.json").write_text(json.dumps(config | {"sbert_ce_default_activation_function": "own.Code"}))
-    with pytest.raises(DataError, match=r"its scores go through own\.Code, which cannot be evaluated here"):
+    with pytest.raises(DataError, match=r"its scores go through own\.Code, which is not supported"):
         bp.evaluate(folder, PAIRS)

@@ -53,7 +53,7 @@ def test_zeros_that_were_there_before_are_counted(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     run = bp.prune(tmp_path, bp.Step(method="l1_unstructured", count=8, select="encoder.layer.0.attention.self.query"))
     text = card(gather(run, run.checkpoint), "baked", 1)
-    assert "| tensor | methods | weights | removed | share | other zeros |" in text
+    assert "| tensor | methods | weights | pruned | share | other zeros |" in text
     assert "| attention.key | 1,024 | 0 | 0.00% | 512 |" in text
     assert "| `encoder.layer.0.attention.self.key.weight` |  | 1,024 | 0 | 0.00% | 512 |" in text
 
@@ -91,7 +91,7 @@ def test_methods_from_elsewhere_are_named_with_their_place(tmp_path: Path) -> No
 
     make_model("BertModel").save_pretrained(tmp_path / "tiny")
     result = bp.export(bp.prune(tmp_path / "tiny", STEP), tmp_path / "out")
-    place = f"defined in `{__name__}`, in the place of that of `bertprune.scores.torch_methods`"
+    place = f"defined in `{__name__}`, and replaces the one of `bertprune.scores.torch_methods`"
     assert f"The method `l1_unstructured` is {place}." in (result.path / "README.md").read_text()
     recorded = json.loads((result.path / "report.json").read_text())["methods"]["l1_unstructured"]
     assert (recorded["defined_in"], recorded["replaces"]) == (__name__, "bertprune.scores.torch_methods")

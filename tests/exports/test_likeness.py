@@ -76,12 +76,12 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str, str]] = {
         lambda model: weight_norm(model.classifier), "exports.parametrized", "remove_parametrizations first",
     ),
     "a layer more": (
-        lambda model: model.add_module("extra", nn.Linear(3, 3)), "exports.added", "the model has extra.bias, tiny-0",
+        lambda model: model.add_module("extra", nn.Linear(3, 3)), "exports.added", "has extra.bias, which tiny-0",
     ),
     "a part without tensors more": (
         lambda model: model.classifier.add_module("extra", nn.Tanh()), "exports.added", "classifier.extra",
     ),
-    "a layer less": (fewer_layers, "exports.removed", "the model has no bert.encoder.layer.1."),
+    "a layer less": (fewer_layers, "exports.removed", "the model lacks bert.encoder.layer.1."),
     "an activation in the config": (to_config("hidden_act", "relu"), "exports.other_config", "config.hidden_act"),
     "another number of labels": (
         to_config("id2label", {0: "a", 1: "b", 2: "c"}), "exports.other_config", "config.id2label",

@@ -258,7 +258,7 @@ def test_a_module_may_define_its_own_again():
 
 
 def test_a_built_in_is_replaced_only_when_asked_for_and_says_so(tiny_folder):
-    with pytest.raises(RecipeError, match=r"l1_unstructured is a method already, defined in bertprune\.scores\.torch"):
+    with pytest.raises(RecipeError, match=r"l1_unstructured already is a method, defined in bertprune\.scores\.torch"):
         bp.method("l1_unstructured")(scoring)
 
     @bp.method("l1_unstructured", replace=True)
@@ -313,7 +313,7 @@ def test_a_file_replaces_nothing_unseen_and_leaves_all_or_nothing(temporary_meth
         assert temporary_methods == before
     load("fresh")
     load("fresh")  # the same file once more
-    with pytest.raises(RecipeError, match=r"^mine\.py: fresh is a method already, defined in mine\.py"):
+    with pytest.raises(RecipeError, match=r"^mine\.py: fresh already is a method, defined in mine\.py"):
         load("fresh", file="other/mine.py")
     load("fresh", ", replace=True", file="other/yours.py")
     found = bp.methods()["fresh"]

@@ -148,6 +148,10 @@ def test_steps_are_undone_redone_moved_and_kept_as_yaml(visit: Callable[..., Any
     page.get_by_role("button", name="Recipe as YAML").click()
     saved = fetched_after(page, "Save as a file", tmp_path)
     assert [step.select.types for step in bp.Recipe.load(saved).steps] == [("Embedding",), ()]
+    page.get_by_role("button", name="Remove step 1").click()
+    expect(steps).to_have_count(1)
+    later = fetched_after(page, "Save as a file", tmp_path / "later")
+    assert [step.select.types for step in bp.Recipe.load(later).steps] == [()]
     page.get_by_role("button", name="Remove all").click()
     expect(steps).to_have_count(0)
     with page.expect_file_chooser() as chooser:

@@ -12,7 +12,7 @@ MAX_LINE = 1_000_000
 """Characters; a longer line is refused before the rest of it is read."""
 
 _SEPARATORS = ",\t;|"
-"""Of a CSV file, the likeliest first: some data sets call TSV files so, and some spreadsheets write semicolons."""
+"""Those of CSV files, the likeliest first: some data sets name TSV files .csv, some spreadsheets write semicolons."""
 _STATED = re.compile('"?sep=(.)"?\\s*', re.IGNORECASE)
 """The line that Excel writes and reads above the header."""
 _FIELD = r'("[^"]*(?:""[^"]*)*"|[^"\t\r\n]*)'
@@ -21,7 +21,7 @@ _QUOTED_ROW = re.compile(rf"{_FIELD}(\t{_FIELD})*[\r\n]*")
 
 
 @dataclass(frozen=True)
-class Layout:
+class CsvLayout:
     """What is known of a file before its rows are read."""
 
     header: str
@@ -29,21 +29,21 @@ class Layout:
     """How many lines are above the header."""
     separator: str
     quoted: bool
-    """Whether quotes enclose a field, as in CSV; otherwise they are letters as others are."""
+    """Whether quotes enclose a field, as in CSV; otherwise they are part of the text."""
     notes: tuple[Note, ...] = ()
 
 
-def layout_of(name: str, file: TextIO, kind: Literal["csv", "tsv"], most: int) -> Layout:
+def layout_of(name: str, file: TextIO, kind: Literal["csv", "tsv"], most: int) -> CsvLayout:
     """Find the header and go to it; of a file with tabs, `most` rows are looked at for quotes."""
     header, above, separator = _find_header(file)
     if separator is None:
         separator = "\t" if kind == "tsv" else next((one for one in _SEPARATORS if _splits(header, one)), ",")
     if separator != "\t" or header.startswith('"'):
-        return Layout(header, above, separator, quoted=True)
+        return CsvLayout(header, above, separator, quoted=True)
     start = file.tell()
     begun, quoted = _look_for_quotes(file, most)
     file.seek(start)
-    return Layout(header, above, separator, quoted, _notes(name, quoted) if begun else ())
+    return CsvLayout(header, above, separator, quoted, _notes(name, quoted) if begun else ())
 
 
 def _find_header(file: TextIO) -> tuple[str, int, str | None]:
@@ -81,7 +81,7 @@ def _look_for_quotes(file: TextIO, most: int) -> tuple[bool, bool]:
 
 
 def _closed_rows(file: TextIO) -> Iterator[list[str]]:
-    """Yield the lines of each row; one goes on over lines until its quotes are even, but not for ever."""
+    """Yield the lines of each row; one goes on over lines until its quotes are even, or it is too long."""
     row: list[str] = []
     size = quotes = 0
     while (line := file.readline(MAX_LINE + 1)) and len(line) <= MAX_LINE:

@@ -1,4 +1,4 @@
-"""Whether the stored tensors are those of the model: what is not understood is refused, not filled up at random."""
+"""Refuse stored tensors that are not those of the model, rather than ignore them or fill up at random."""
 
 import re
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ def check_layout(layout: "Layout", tensors: tuple[TensorFact, ...], name: str) -
 
 
 def _refuse_others(layout: "Layout", prefix: str, is_prefixed: bool, name: str) -> None:
-    """Refuse an encoder in another form; a head that is missing, or is another one, is no reason."""
+    """Refuse an encoder in another form; its head may be missing, or another one."""
     lost = [key for key in sorted(layout.missing) if _is_of_encoder(key, layout.skeleton, prefix)]
     strange = [
         key
