@@ -259,7 +259,7 @@ def kobert() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Find Chromium; without one the test is skipped, or fails if a browser is required."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
     found = os.environ.get("BERTPRUNE_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     if found is None and os.environ.get("BERTPRUNE_REQUIRE_BROWSER") == "1":
         pytest.fail("a browser is required (BERTPRUNE_REQUIRE_BROWSER=1), and no Chromium was found")

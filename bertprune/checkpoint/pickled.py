@@ -32,12 +32,12 @@ _LONGEST_DIRECTORY = 4 * 1024 * 1024
 _ZIP = b"PK\x03\x04"
 
 
-def load_tensors(path: Path, device: str) -> "dict[str, Tensor]":
-    """Read a dict of tensors by name; raises CheckpointError for anything else."""
+def load_tensors(path: Path) -> "dict[str, Tensor]":
+    """Read a dict of tensors by name, today's format without its values; raises CheckpointError for anything else."""
     import torch
 
     try:
-        loaded = _load(path, device)
+        loaded = _load(path)
     except OSError as error:
         raise unreadable(path.name, error) from None
     except Exception as error:
@@ -95,7 +95,7 @@ def refuse_false_sizes(path: Path, loaded: "dict[str, Tensor]") -> None:
         )  # fmt: skip
 
 
-def _load(path: Path, device: str) -> Any:
+def _load(path: Path) -> Any:
     import torch
 
     with path.open("rb") as file:
@@ -103,12 +103,12 @@ def _load(path: Path, device: str) -> Any:
     if zipped:  # today's format can be mapped
         _check_entries(path)
         _check_pickle(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl"))
-        return torch.load(path, map_location=device, weights_only=True, mmap=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     with _OldFile(io.FileIO(path)) as old:
         for _ in range(_OLD_PICKLES):
             _check_pickle(old)
         old.seek(0)
-        return torch.load(old, map_location=device, weights_only=True)
+        return torch.load(old, map_location="cpu", weights_only=True)
 
 
 _OF_CODE = Message("it is damaged or holds code, which is never run", code="checkpoint.pickle_of_code")

@@ -104,7 +104,7 @@ class TorchWeights:
         self.tensors = tuple(fact for facts in headers.values() for fact in facts)
 
     def _header(self, path: Path) -> tuple[TensorFact, ...]:
-        loaded = load_tensors(path, "meta")
+        loaded = load_tensors(path)
         refuse_false_sizes(path, loaded)
         self._storage |= {name: (path, tensor.untyped_storage()._cdata) for name, tensor in loaded.items()}
         return tuple(
@@ -120,7 +120,7 @@ class TorchWeights:
         """Open the files; the tensors read are views into them."""
         loaded: dict[str, Tensor] = {}
         for path in self.paths:
-            loaded.update(load_tensors(path, "cpu"))
+            loaded.update(load_tensors(path))
         yield loaded.__getitem__
 
     def same(self, one: str, other: str) -> bool:

@@ -24,8 +24,6 @@ KINDS = {
     "masked-lm": {"model_cls": "BertForMaskedLM"},
     "bfloat": {"dtype": "bfloat16"},
     "distilbert": {"model_cls": "DistilBertForMaskedLM"},
-    "roberta": {"model_cls": "RobertaForMaskedLM"},
-    "electra": {"model_cls": "ElectraForSequenceClassification"},
     "sharded-pickle": {"sharded": True, "pickle": True},
 }
 STEP = bp.Step(method="l1_unstructured", fraction=0.25, select=bp.Selection(types=["Linear", "Embedding"]))

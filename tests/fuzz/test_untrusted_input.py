@@ -121,7 +121,7 @@ def test_torch_files(folder: Path, content: bytes, start: bytes) -> None:
     path = folder / "pytorch_model.bin"
     path.write_bytes(start + content)
     with accepted_or_refused():
-        load_tensors(path, "meta")
+        load_tensors(path)
 
 
 members = st.text(max_size=10) | st.sampled_from(

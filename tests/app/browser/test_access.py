@@ -12,9 +12,9 @@ from app.i18n import LANGUAGES, say
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 PANELS = ("tab_model", "tab_recipe", "tab_result", "tab_cost", "tab_take")
-SETTLED = """document.getAnimations().every(
+SETTLED = """document.getAnimations().filter((one) => !one.effect.target?.closest('.timer')).every(
   (one) => one.playState !== 'running' || one.effect.getComputedTiming().endTime === Infinity)"""
-"""Nothing fades any more, and no toast flies in: every colour is its last."""
+"""Nothing fades any more, and no toast flies in: every colour is its last. A toast's own clock runs on."""
 
 REPEATED = ["tbody tr:nth-of-type(n+5)", ".bp-map-cell:nth-of-type(n+9)", "[role=treeitem]:nth-of-type(n+9)"]
 """Rows and cells that look like those before them."""
