@@ -26,8 +26,11 @@ bench: $(READY)  ## measure the figures of the README; REVIEWS=FILE is the corpu
 	mkdir -p build
 	$(BIN)/python benchmarks/held_back.py --data $(REVIEWS) --out build/held_back.tsv
 	$(BIN)/python benchmarks/quality_vs_sparsity.py --data build/held_back.tsv
+	$(BIN)/python benchmarks/quality_vs_sparsity.py --data build/held_back.tsv --curves scores
+	$(BIN)/python benchmarks/quality_vs_sparsity.py --data build/held_back.tsv --curves neurons
 	$(BIN)/python benchmarks/evaluate_speed.py --data build/held_back.tsv
 	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.calibrated
 	$(BIN)/python -m benchmarks.lean
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.limits

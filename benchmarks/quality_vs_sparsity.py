@@ -1,9 +1,11 @@
 """Measure the accuracy that each method leaves at each sparsity; write a table, a figure and all numbers.
 
     python benchmarks/quality_vs_sparsity.py --data reviews.tsv
+    python benchmarks/quality_vs_sparsity.py --data reviews.tsv --curves scores
 
 The Linear weights of the encoder are pruned, and every model is evaluated on the same examples. The results are
-`docs/images/quality_vs_sparsity.png` and, next to this script, `quality_vs_sparsity.md` and `.json`.
+`docs/images/quality_vs_sparsity.png` and, next to this script, `quality_vs_sparsity.md` and `.json`; those of `--curves
+scores` are `quality_of_scores`, those of `--curves neurons` are `quality_of_neurons`.
 """
 
 import argparse
@@ -27,11 +29,62 @@ HERE = Path(__file__).resolve().parent
 ENCODER = bp.Selection(types=["Linear"], include=["encoder.*"])
 DENSE = "dense"
 
-METHODS: dict[str, dict[str, Any]] = {
-    "random": {"method": "random_unstructured"},
-    "L1, local": {"method": "l1_unstructured"},
-    "L1, global": {"method": "l1_unstructured", "scope": "global"},
-    "rows by L2": {"method": "ln_structured", "options": {"n": 2, "dim": 0}},
+
+@dataclass(frozen=True)
+class Curves:
+    """Methods that are drawn together."""
+
+    methods: dict[str, dict[str, Any]]
+    fractions: tuple[float, ...]
+    column: str
+    """What the table calls the fractions."""
+    axis: str
+    """What the figure calls them."""
+    files: str
+    """What table, figure and numbers are called."""
+
+
+NEURONS: dict[str, Any] = {"granularity": "neuron", "scope": "global"}
+TENTHS = tuple(tenth / 10 for tenth in range(1, 10))
+WEIGHTS = ("sparsity", "sparsity of the encoder's Linear weights")
+
+CURVES = {
+    "torch": Curves(
+        {
+            "random": {"method": "random_unstructured"},
+            "L1, local": {"method": "l1_unstructured"},
+            "L1, global": {"method": "l1_unstructured", "scope": "global"},
+            "rows by L2": {"method": "ln_structured", "options": {"n": 2, "dim": 0}},
+        },
+        TENTHS,
+        *WEIGHTS,
+        "quality_vs_sparsity",
+    ),
+    "scores": Curves(
+        {
+            "L1": {"method": "l1_unstructured"},
+            "L1, by row": {"method": "magnitude", "scope": "row"},
+            "Wanda": {"method": "wanda", "scope": "row"},
+            "Fisher": {"method": "fisher"},
+            "OBS": {"method": "obs"},
+            "OBS, reconstructed": {"method": "obs", "reconstruct": True},
+        },
+        TENTHS[2:],
+        *WEIGHTS,
+        "quality_of_scores",
+    ),
+    "neurons": Curves(
+        {
+            "L2": {"method": "magnitude", **NEURONS},
+            "Wanda": {"method": "wanda", **NEURONS},
+            "Fisher": {"method": "fisher", **NEURONS},
+            "OBS, reconstructed": {"method": "obs", "granularity": "neuron", "reconstruct": True},
+        },
+        TENTHS[2:],
+        "neurons",
+        "pruned neurons of the feed-forward parts",
+        "quality_of_neurons",
+    ),
 }
 
 
@@ -55,7 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.threads:
         torch.set_num_threads(given.threads)
     checkpoint = bp.Checkpoint.open(given.checkpoint)
-    plan = [(DENSE, 0.0), *((name, fraction) for name in METHODS for fraction in given.fractions)]
+    curves = CURVES[given.curves]
+    fractions = given.fractions or curves.fractions
+    plan = [(DENSE, 0.0), *((name, fraction) for name in curves.methods for fraction in fractions)]
     with Progress() as bars:
         task = bars.add_task("", total=len(plan))
         points = []
@@ -78,15 +133,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=10_000, help="examples to score (default: 10000)")
     parser.add_argument("--seed", type=int, default=0, help="of the random choices (default: 0)")
     parser.add_argument("--threads", type=int, help="for torch (default: torch's own)")
-    parser.add_argument("--fractions", type=float, nargs="+", default=[tenth / 10 for tenth in range(1, 10)])
-    parser.add_argument("--image", type=Path, default=HERE.parent / "docs" / "images" / "quality_vs_sparsity.png")
+    parser.add_argument("--curves", choices=CURVES, default="torch", help="which methods (default: torch's)")
+    parser.add_argument("--calibration", help="texts for the scores that read some (default: those of the demo)")
+    parser.add_argument("--fractions", type=float, nargs="+", help="(default: tenths)")
+    parser.add_argument("--image", type=Path, help="(default: in docs/images)")
     parser.add_argument(
-        "--table",
-        type=Path,
-        default=HERE / "quality_vs_sparsity.md",
-        help="numbers go to the .json file of that name",
+        "--table", type=Path, help="numbers go to the .json file of that name (default: beside this file)"
     )
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    name = CURVES[given.curves].files
+    given.image = given.image or HERE.parent / "docs" / "images" / f"{name}.png"
+    given.table = given.table or HERE / f"{name}.md"
+    return given
 
 
 def measure(
@@ -97,7 +155,8 @@ def measure(
     if name == DENSE:
         sparsity, report = 0.0, bp.evaluate(checkpoint, given.data, **options)
     else:
-        run = bp.prune(checkpoint, bp.Step(select=ENCODER, fraction=fraction, **METHODS[name]), seed=given.seed)
+        step = bp.Step(select=ENCODER, fraction=fraction, **CURVES[given.curves].methods[name])
+        run = bp.prune(checkpoint, step, seed=given.seed, calibration=given.calibration)
         sparsity = run.report.total.sparsity
         report = bp.evaluate(run.model, given.data, tokenizer=checkpoint.tokenizer(), **options)
         run.release()
@@ -110,23 +169,24 @@ def write(points: list[Point], given: argparse.Namespace) -> None:
     """Write table, figure and numbers."""
     for path in (given.image, given.table):
         path.parent.mkdir(parents=True, exist_ok=True)
-    given.table.write_text(table(points), encoding="utf-8")
+    curves = CURVES[given.curves]
+    given.table.write_text(table(points, curves), encoding="utf-8")
     machine = f"{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
     facts = {"checkpoint": Path(given.checkpoint).name, "data": Path(given.data).name, "seed": given.seed}
     numbers = facts | {"machine": machine, "points": [asdict(point) for point in points]}
     given.table.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
-    draw(points).savefig(given.image, dpi=150, bbox_inches="tight", metadata={"Software": None})
-    print(table(points))
+    draw(points, curves).savefig(given.image, dpi=150, bbox_inches="tight", metadata={"Software": None})
+    print(table(points, curves))
 
 
-def table(points: list[Point]) -> str:
+def table(points: list[Point], curves: Curves) -> str:
     """Write the points as a Markdown table: one row per sparsity, one column per method."""
     dense, *rest = points
     found = {(point.method, point.asked): point for point in rest}
     fractions = sorted({point.asked for point in rest})
-    rows = [["0 %", *[cell(dense)] * len(METHODS)]]
-    rows += [[f"{at:.0%}".replace("%", " %"), *(cell(found[name, at]) for name in METHODS)] for at in fractions]
-    return markdown(("sparsity", *METHODS), rows, right=(0,)) + "\n"
+    rows = [["0 %", *[cell(dense)] * len(curves.methods)]]
+    rows += [[f"{at:.0%}".replace("%", " %"), *(cell(found[name, at]) for name in curves.methods)] for at in fractions]
+    return markdown((curves.column, *curves.methods), rows, right=(0,)) + "\n"
 
 
 def cell(point: Point) -> str:
@@ -136,14 +196,14 @@ def cell(point: Point) -> str:
     return f"{point.value:.3f} ({point.low:.3f}–{point.high:.3f})"
 
 
-def draw(points: list[Point]) -> Figure:
+def draw(points: list[Point], curves: Curves) -> Figure:
     """Draw one line per method with its interval as a band, and the dense model as a dashed line."""
     dense, *rest = points
     scale = 100 if dense.figure == "accuracy" else 1
     figure = Figure(figsize=(7, 4.2))
     with sns.axes_style("whitegrid"):
         axes = figure.subplots()
-    for name, colour, mark in zip(METHODS, sns.color_palette("colorblind"), "oDsv", strict=False):
+    for name, colour, mark in zip(curves.methods, sns.color_palette("colorblind"), "oDsv^P", strict=False):
         line = [dense, *sorted((point for point in rest if point.method == name), key=lambda point: point.sparsity)]
         x = [100 * point.sparsity for point in line]
         sns.lineplot(x=x, y=[scale * point.value for point in line], ax=axes, color=colour, marker=mark, label=name)
@@ -151,7 +211,7 @@ def draw(points: list[Point]) -> Figure:
         axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
     axes.axhline(scale * dense.value, color="0.4", linestyle="--", linewidth=1, zorder=0)
     unit = "accuracy, %" if dense.figure == "accuracy" else dense.figure.replace("_", " ")
-    axes.set(xlabel="sparsity of the encoder's Linear weights, %", ylabel=unit)
+    axes.set(xlabel=f"{curves.axis}, %", ylabel=unit)
     axes.set_title(f"{dense.examples:,} examples, bands are 95 % intervals", fontsize=10)
     axes.legend(frameon=False)
     sns.despine(fig=figure)

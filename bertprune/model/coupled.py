@@ -26,7 +26,10 @@ _OUT: Mapping[str, str] = {"neuron": "ffn.output", "head": "attention.output"}
 class Coupled:
     """The heads, or the neurons, of one layer."""
 
+    kind: Coupling
     layer: int
+    uses: int
+    """How many layers of a forward pass share this one."""
     number: int
     """How many there are."""
     output: Target
@@ -107,7 +110,7 @@ def _couple(
         inputs.append((weight, rows))
         if (bias := targets.get(f"{path}.bias")) is not None:
             inputs.append((bias, rows))
-    return Coupled(layer, number, output, groups, tuple(inputs))
+    return Coupled(kind, layer, where[outputs[0]].uses, number, output, groups, tuple(inputs))
 
 
 def _heads(width: int, config: Any) -> Tensor:

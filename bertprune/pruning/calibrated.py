@@ -141,14 +141,15 @@ class Calibrator:
         """Adjust what stays, on the texts that are not held back; where that helps the others, do it again on all."""
         self._put(units, decision)
         without = self._walk.drift()
-        for unit, (_, fitted) in zip(units, inputs, strict=True):
-            self._set(unit.targets[0], _adjusted(unit.targets[0], old, fitted, decision))
+        fitted = [_adjusted(unit.targets[0], old, one, decision) for unit, (_, one) in zip(units, inputs, strict=True)]
+        for unit, values in zip(units, fitted, strict=True):
+            self._set(unit.targets[0], values)
         drift = self._walk.drift()
         if kept := drift < without:
-            for unit, (every, _) in zip(units, inputs, strict=True):
+            for unit, (every, _), start in zip(units, inputs, fitted, strict=True):
                 target = unit.targets[0]
                 mask, values = decision.masks[target.name], target.parameter.detach()
-                new = _adjusted(target, old, every, decision).to(values.dtype)
+                new = _adjusted(target, old, every, decision, start).to(values.dtype)
                 decision.values[target.name] = torch.where(mask, new, values)
         return Reconstruction(layer, kept, without, drift)
 
@@ -191,14 +192,16 @@ def _living(target: Target, decision: Decision) -> Tensor:
     return values if mask is None else values * mask
 
 
-def _adjusted(target: Target, old: dict[str, Tensor], inputs: Inputs, decision: Decision) -> Tensor:
-    """Return a matrix's values for its mask; of a part of a fused projection, only its rows change."""
+def _adjusted(
+    target: Target, old: dict[str, Tensor], inputs: Inputs, decision: Decision, start: Tensor | None = None
+) -> Tensor:
+    """Solve a matrix for its mask, from a start; of a part of a fused projection, only its rows change."""
     weight, mask, hessian = old[target.name].float(), decision.masks[target.name], damped(inputs.gram)
     rows = target.row_mask()
     if rows is None:
-        return solve(weight, hessian, mask)
+        return solve(weight, hessian, mask, start)
     chosen, found = rows.flatten(), weight * mask
-    found[chosen] = solve(weight[chosen], hessian, mask[chosen])
+    found[chosen] = solve(weight[chosen], hessian, mask[chosen], None if start is None else start[chosen])
     return found
 
 

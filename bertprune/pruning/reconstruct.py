@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..scores.grid import Grid
-from ..scores.obs import inverse, losses
+from ..scores.obs import inverse, losses, root_of_inverse
 
 BLOCK = 128
 """Columns whose mask is chosen together, as SparseGPT's authors do."""
@@ -24,16 +24,18 @@ Choose = Callable[[Tensor, slice], Tensor]
 """Returns which entries of some columns stay, given their scores."""
 
 
-def solve(weight: Tensor, hessian: Tensor, mask: Tensor) -> Tensor:
+def solve(weight: Tensor, hessian: Tensor, mask: Tensor, start: Tensor | None = None) -> Tensor:
     """Return the weights that stay, adjusted to a mask; masked ones are zero.
 
-    Where all rows have the same mask, this is the exact least-squares solution. Elsewhere it is SparseGPT's sweep,
-    which passes the error of each column on to those at its right, brought nearer to least squares by some conjugate
-    gradients: exact for matrices of few columns, and never worse than the sweep.
+    Where all rows have the same mask, this is the exact least-squares solution. Elsewhere some conjugate gradients lead
+    towards it from `start`, such as a solution for similar inputs: exact for matrices of few columns, and never worse
+    than the start. The default is SparseGPT's sweep, which passes the error of each column on to those at its right.
     """
     if bool((mask == mask[:1]).all()):
         return _solve_columns(weight, hessian, mask[0])
-    return _refine(weight, hessian, mask, sweep(weight, hessian, lambda scores, columns: mask[:, columns])[0])
+    if start is None:
+        start = sweep(weight, hessian, lambda scores, columns: mask[:, columns])[0]
+    return _refine(weight, hessian, mask, start)
 
 
 def _solve_columns(weight: Tensor, hessian: Tensor, kept: Tensor) -> Tensor:
@@ -69,23 +71,23 @@ def sweep(weight: Tensor, hessian: Tensor, choose: Choose, width: int = BLOCK) -
     `choose` says which entries of each `width` columns stay, by their scores w²/[H⁻¹]ⱼⱼ, in which H⁻¹ is that of the
     columns not yet passed. Source: Frantar and Alistarh, SparseGPT, arXiv:2301.00774, algorithm 1.
     """
-    upper = torch.linalg.cholesky(inverse(hessian), upper=True).to(weight.dtype)
-    weight, mask = weight.clone(), torch.empty(weight.shape, dtype=torch.bool)
-    for start in range(0, weight.shape[1], BLOCK):
-        block = slice(start, min(start + BLOCK, weight.shape[1]))
-        part, factor = weight[:, block], upper[block, block]
-        errors = torch.zeros_like(part)
-        for at in range(part.shape[1]):
+    upper = root_of_inverse(hessian).to(weight.dtype)
+    lines = weight.T.clone(memory_format=torch.contiguous_format)  # each column in one piece
+    kept = torch.empty(lines.shape, dtype=torch.bool)
+    span = max(width, BLOCK - BLOCK % width)
+    for start in range(0, len(lines), span):
+        block = slice(start, min(start + span, len(lines)))
+        part, factor, errors = lines[block], upper[block, block], torch.empty_like(lines[block])
+        for at in range(len(part)):
             if at % width == 0:
-                chunk = slice(at, min(at + width, part.shape[1]))
-                scores = (part[:, chunk] / factor.diagonal()[chunk]) ** 2
-                mask[:, block][:, chunk] = choose(scores, slice(start + chunk.start, start + chunk.stop))
-            lost = torch.where(mask[:, start + at], 0.0, part[:, at]) / factor[at, at]
-            part[:, at:] -= lost[:, None] * factor[at, at:]
-            part[:, at] = torch.where(mask[:, start + at], part[:, at], 0.0)
-            errors[:, at] = lost
-        weight[:, block.stop :] -= errors @ upper[block, block.stop :]
-    return weight, mask
+                chunk = slice(at, min(at + width, len(part)))
+                scores = (part[chunk] / factor.diagonal()[chunk, None]) ** 2
+                kept[block][chunk] = choose(scores.T, slice(start + chunk.start, start + chunk.stop)).T
+            errors[at] = part[at].masked_fill(kept[start + at], 0.0) / factor[at, at]
+            part[at:].addr_(factor[at, at:], errors[at], alpha=-1)
+        part *= kept[block]
+        lines[block.stop :].addmm_(upper[block, block.stop :].T, errors, alpha=-1)
+    return lines.T.contiguous(), kept.T.contiguous()
 
 
 def remove_columns(weight: Tensor, hessian: Tensor, grid: Grid, alive: Tensor, count: int) -> Tensor:

@@ -16,6 +16,7 @@ from ..parallel import choose_map
 from ..step import Step
 from .bounds import Bounds, Range
 from .granularity import ElementGroups, Granularity, Groups, PatternGroups, Patterns, Unit
+from .granularity.coupled import CoupledGroups
 from .rank import TensorScores, drop_lowest, drop_lowest_of_each
 from .rank_rows import drop_lowest_of_rows
 
@@ -87,8 +88,10 @@ class Global:
         return [_amount(step, sum(group.alive for group in groups), _EVERYWHERE)] * len(groups)
 
     def keep(self, groups: Sequence[Groups], scores: Iterable[TensorScores], amounts: Sequence[Amount]) -> list[Tensor]:
-        """Drop the lowest of all units, wherever they are."""
-        return drop_lowest(list(scores), int(amounts[0]))
+        """Drop the lowest of all units, wherever they are; heads and neurons by score per MAC that they take."""
+        pairs = zip(groups, scores, strict=True)
+        ranked = [group.per_mac(one) if isinstance(group, CoupledGroups) else one for group, one in pairs]
+        return drop_lowest(ranked, int(amounts[0]))
 
     def preview(
         self, step: Step, granularity: Granularity, units: Sequence[Unit], bounds: UnitBounds, alive: Range

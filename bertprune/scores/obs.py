@@ -18,7 +18,7 @@ _ALL_BUT_ROWS: tuple[Kind, ...] = ("element", "column", "pattern", "block", "neu
 def damped(gram: Tensor) -> Tensor:
     """Return the second derivative of the layer's squared error, (in × in), float64, made safely invertible.
 
-    Inputs that are never active get the mean of the others, so that nothing is divided by zero. Pure.
+    Inputs that are never active get a share of the others' mean, so that nothing is divided by zero. Pure.
     """
     hessian = gram.double().clone()
     diagonal = hessian.diagonal()
@@ -29,13 +29,26 @@ def damped(gram: Tensor) -> Tensor:
 
 def inverse(hessian: Tensor) -> Tensor:
     """Invert by Cholesky's factor. Raises RecipeError where the inputs are not finite."""
+    return torch.cholesky_inverse(_cholesky(hessian))
+
+
+def root_of_inverse(hessian: Tensor) -> Tensor:
+    """Return the upper triangular R with H⁻¹ = RᵀR. Raises RecipeError where the inputs are not finite.
+
+    With H = UUᵀ it is U⁻¹: half the work of factoring the inverse.
+    """
+    upper = _cholesky(hessian.flip(0, 1)).flip(0, 1)
+    return torch.linalg.solve_triangular(upper, torch.eye(len(upper), dtype=upper.dtype), upper=True)
+
+
+def _cholesky(hessian: Tensor) -> Tensor:
     factor, failed = torch.linalg.cholesky_ex(hessian)
     if int(failed) or not bool(torch.isfinite(factor).all()):
         raise RecipeError(
             "the inputs of a layer on the calibration texts are not finite; check the model's weights",
             code="calibration.not_finite",
         )
-    return torch.cholesky_inverse(factor)
+    return factor
 
 
 @method("obs", title="Second order (OBS)", paper=_PAPER, granularities=_ALL_BUT_ROWS)

@@ -50,6 +50,26 @@ def test_quality_vs_sparsity_writes_table_figure_and_numbers(
     assert str(tmp_path) not in table.with_suffix(".json").read_text()
 
 
+@pytest.mark.parametrize(
+    ("curves", "header"),
+    [
+        ("scores", "| sparsity | L1 | L1, by row | Wanda | Fisher | OBS | OBS, reconstructed |"),
+        ("neurons", "| neurons | L2 | Wanda | Fisher | OBS, reconstructed |"),
+    ],
+)
+def test_scores_that_read_texts_have_curves_of_their_own(
+    curves: str, header: str, tiny_folder: Callable[..., Path], reviews: Path, tmp_path: Path
+) -> None:
+    image, table = tmp_path / "figure.png", tmp_path / "table.md"
+    options = ["--curves", curves, "--calibration", str(reviews), "--fractions", "0.5", "--limit", "20"]
+    files = ["--data", str(reviews), "--checkpoint", str(tiny_folder()), "--image", str(image), "--table", str(table)]
+    script("quality_vs_sparsity").main([*options, *files])
+    assert table.read_text().splitlines()[0] == header
+    points = json.loads(table.with_suffix(".json").read_text())["points"]
+    assert [point["sparsity"] for point in points[1:]] == pytest.approx([0.5] * (len(points) - 1), abs=0.01)
+    assert image.read_bytes().startswith(b"\x89PNG")
+
+
 def test_evaluate_speed_compares_like_with_like(
     tiny_folder: Callable[..., Path], reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from bertprune.model.families import layers
 from bertprune.pruning.calibrated import Calibrator
 from bertprune.pruning.decide import decide
 from bertprune.pruning.walk import Walk
-from tests.model.tiny_families import KNOWN, build
+from tests.model.tiny_families import KNOWN, SMALL, build
 
 EACH_FAMILY = pytest.mark.parametrize("name", KNOWN)
 ENCODER = bp.Selection(roles=["attention.query", "attention.output", "ffn.intermediate", "ffn.output"])
@@ -138,6 +138,13 @@ def test_steps_in_the_order_of_the_layers_cost_one_walk():
     decide(model, bp.Recipe(steps=steps), batches=calibrator_batches)
     batches = len(calibrator_batches.used)
     assert calls == [0, 1, 2, 3] * batches or len(calls) <= 3 * 4 * batches
+
+
+def test_a_pattern_that_does_not_divide_the_columns_chosen_together_is_exact():
+    model = build("BertModel", "BertConfig", SMALL | {"intermediate_size": 144})
+    step = bp.Step(method="obs", granularity="3:6", reconstruct=True, select=bp.Selection(roles="ffn.output"))
+    for mask in decided(model, step).masks.values():
+        assert (mask.view(-1, 6).sum(1) == 3).all()
 
 
 @pytest.mark.parametrize("method", ["wanda", "obs", "fisher"])

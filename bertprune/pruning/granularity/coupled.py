@@ -1,7 +1,7 @@
 """Neurons and heads: rows of some matrices, their biases, and columns of another."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ...errors import Message
 from ...model.coupled import Coupled, Coupling, find_coupled
+from ...model.macs import macs_per_group
 from ...scores import Method, grid, score_groups
 from ...selection import Selection
 from ..bounds import Bounds, Range
@@ -105,6 +106,10 @@ class CoupledGroups:
     def unscored(self) -> TensorScores:
         """Return scores without values."""
         return TensorScores(str(self.unit.where), torch.empty(self.alive), self.alive)
+
+    def per_mac(self, scores: TensorScores) -> TensorScores:
+        """Divide scores by what each head or neuron takes; texts' length matters to none more than to another."""
+        return replace(scores, values=scores.values.double() / macs_per_group(self.unit.coupled, length=0))
 
     def masks(self, keep: Tensor) -> list[Tensor]:
         """Mask the rows and columns of the groups that are not kept, and their biases."""
