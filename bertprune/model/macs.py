@@ -32,4 +32,4 @@ def encoder_macs(model: nn.Module, length: float) -> float:
 def _alive(coupled: Coupled) -> int:
     values, mask = coupled.output.parameter.detach(), coupled.output.mask
     columns = (values if mask is None else values * mask).any(dim=0)
-    return len(coupled.columns.to(columns.device)[columns].unique())
+    return len(set(coupled.columns.to(columns.device)[columns].tolist()))

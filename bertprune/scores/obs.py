@@ -38,10 +38,12 @@ def root_of_inverse(hessian: Tensor) -> Tensor:
     With H = UUᵀ it is U⁻¹: half the work of factoring the inverse.
     """
     upper = _cholesky(hessian.flip(0, 1)).flip(0, 1)
-    return torch.linalg.solve_triangular(upper, torch.eye(len(upper), dtype=upper.dtype), upper=True)
+    found: Tensor = torch.linalg.solve_triangular(upper, torch.eye(len(upper), dtype=upper.dtype), upper=True)
+    return found
 
 
 def _cholesky(hessian: Tensor) -> Tensor:
+    factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(hessian)
     if int(failed) or not bool(torch.isfinite(factor).all()):
         raise RecipeError(
