@@ -4,7 +4,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from .weights import mask_after, weight_of
+from .weights import mask_after, weight_after
 
 _PIECES, _LENGTH = 16, 1 << 11
 """How many pieces of each tensor, of how many values, are zipped to estimate how well all of it compresses."""
@@ -28,7 +28,7 @@ def export_size(checkpoint: Any, run: Any, form: str) -> ExportSize:
     dtype = getattr(torch, known.dtype, torch.float32)
     stored = zipped = 0
     for one in run.report.tensors:
-        tensor, mask = weight_of(model, one), mask_after(run, model, one)
+        tensor, mask = weight_after(run, model, one), mask_after(run, model, one)
         piece, kept = _sample(tensor), None if mask is None else _sample(mask)
         if kept is not None and form == "baked":
             piece = piece * kept

@@ -3,8 +3,10 @@
 from typing import Any
 
 
-def weight_of(model: Any, tensor: Any) -> Any:
-    """Return the values of a counted tensor as they are without a mask."""
+def weight_after(run: Any, model: Any, tensor: Any) -> Any:
+    """Return the values of a counted tensor without its mask: those that a run adjusted, or those with which it came."""
+    if tensor.name in run.values:
+        return run.values[tensor.name]
     module = model.get_submodule(tensor.module)
     return getattr(module, f"{tensor.tensor}_orig", getattr(module, tensor.tensor)).detach()
 

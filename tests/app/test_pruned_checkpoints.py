@@ -8,7 +8,6 @@ import pytest
 import bertprune as bp
 from app.handlers import results, take
 from app.plan import Plan
-from app.presets import preset
 from app.session import Done, Shelf, Source
 from app.weigh import export_size
 
