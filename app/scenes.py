@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 import bertprune as bp
 
+from . import offers
 from .cells import cells_of, chosen, default_cells, grid_value
 from .handlers import cost, model, recipe, results, take
 from .i18n import LANGUAGES, say
@@ -18,7 +19,7 @@ from .session import Done, Shelf, Source
 from .tree import tree_value
 from .views.html import note, tag
 from .views.model import facts_card, status, waiting
-from .views.recipe import method_card, method_title
+from .views.recipe import granularity_name, method_card, method_title
 
 
 @dataclass(frozen=True)
@@ -139,14 +140,38 @@ class Scenes:
         return [recipe.look_ahead(view.language, self.shelf, view.source, view.plan, view.form)]
 
     def method(self, view: View) -> list[Any]:
-        """Describe the method and offer its scopes."""
+        """Describe the method and offer what it can do."""
         method = bp.methods().get(view.form.method or "")
         if method is None:
-            return [Markup(""), gr.skip(), gr.skip()]
-        scopes = [(say(view.language, f"scope_{scope}"), scope) for scope in method.scopes]
-        kept = view.form.scope if view.form.scope in method.scopes else method.scopes[0]
+            return [Markup(""), *[gr.skip()] * 7]
         named = [(method_title(view.language, one), name) for name, one in bp.methods().items()]
-        return [method_card(view.language, method), gr.update(choices=scopes, value=kept), gr.update(choices=named)]
+        offered = offers.granularities(method)
+        together = gr.update(
+            choices=[(granularity_name(view.language, one), one) for one in offered],
+            value=offers.granularity_of(method, view.form.granularity),
+            visible=len(offered) > 1,
+        )
+        return [method_card(view.language, method), gr.update(choices=named), together, *self.amounts(view)]
+
+    def amounts(self, view: View) -> list[Any]:
+        """Offer the scopes, amounts and the reconstruction that the method has with what is pruned together."""
+        method = bp.methods().get(view.form.method or "")
+        if method is None:
+            return [gr.skip()] * 5
+        together = offers.granularity_of(method, view.form.granularity)
+        kind = offers.kind_of(together)
+        scopes = method.scopes_by(kind)
+        amount = None if kind == "pattern" else view.form.amount  # N:M is its own amount
+        adjusts = offers.can_reconstruct(method, together)
+        return [
+            gr.update(
+                choices=[(say(view.language, f"scope_{scope}"), scope) for scope in scopes],
+                value=view.form.scope if view.form.scope in scopes else scopes[0],
+            ),
+            gr.update(visible=amount is not None),
+            *(gr.update(visible=amount == way) for way in ("fraction", "count")),
+            gr.update(visible=True) if adjusts else gr.update(visible=False, value=False),
+        ]
 
     def run(self, view: View) -> list[Any]:
         """Draw the results of the run."""

@@ -29,6 +29,7 @@ class Wires:
         """Know which components each part of the page consists of."""
         self.page, self.acts, self.scenes = page, Acts(shelf), Scenes(shelf)
         r, m, o = page.recipe, page.model, page.result
+        amounts = [r.scope, r.amount, r.percent, r.count, r.reconstruct]
         self.outputs: dict[str, list[Any]] = {
             "overview": [page.top.status, page.tree, m.facts],
             "module": [m.inspector, o.changes, r.chosen],
@@ -38,7 +39,8 @@ class Wires:
             "plan": [r.steps, r.yaml, r.undo, r.redo, r.clear, r.progress],
             "kept": [page.kept],
             "preview": [r.preview],
-            "method": [r.about, r.scope, r.method],
+            "method": [r.about, r.method, r.granularity, *amounts],
+            "amounts": amounts,
             "run": [o.summary, o.grid, o.tensors, o.text, o.code, o.ours, o.more],
             "heatmap": [o.heatmap],
             "tensors": [o.tensors],

@@ -77,8 +77,9 @@ def wire_recipe(wires: Wires) -> None:
     """Enter a step; preview at once what it would prune."""
     p, r = wires.page, wires.page.recipe
     r.where.change(show_where, r.where, [r.cells, r.types, r.pattern, r.chosen], api_visibility="private", **LIGHT)
-    r.amount.change(show_amount, r.amount, [r.percent, r.count], api_visibility="private", **LIGHT)
     wires.draw(r.method.change, "method")
+    for field in (r.granularity, r.amount):
+        wires.draw(field.change, "amounts")
     draw_fields(p.top.language, r)
     triggers = [field.change for field in r.form]
     wires.draw(lambda *given, **more: gr.on(triggers, *given, **more), "preview", trigger_mode="always_last", **DIRECT)
@@ -154,8 +155,3 @@ def show_where(where: str) -> list[Any]:
     """Show the fields of one way to select tensors."""
     wanted = ("roles", "types", "pattern", "module")
     return [gr.update(visible=where == way) for way in wanted]
-
-
-def show_amount(amount: str) -> list[Any]:
-    """Show the field of one kind of amount."""
-    return [gr.update(visible=amount == way) for way in ("fraction", "count")]

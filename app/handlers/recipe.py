@@ -12,6 +12,7 @@ from markupsafe import Markup
 import bertprune as bp
 
 from ..cells import cells_of, chosen, to_selection
+from ..offers import can_reconstruct, granularities, granularity_of, kind_of
 from ..plan import Plan
 from ..presets import preset
 from ..session import Shelf, Source
@@ -36,10 +37,12 @@ class Form:
     tensor: str = "weight"
     method: str = "l1_unstructured"
     options: Options = field(default_factory=dict)
+    granularity: str | None = None
     amount: str = "fraction"
     percent: float | None = 20
     count: float | None = None
     scope: str = "local"
+    reconstruct: bool = False
     module: str = ""
 
 
@@ -51,8 +54,21 @@ def make_step(form: Form, root: bp.ModuleNode) -> bp.Step:
             scope=form.scope,
             select=_selection(form, root),
             options=dict(form.options.get(form.method, {})),
-            **_amount(form),
+            **_together(form),
         )
+
+
+def _together(form: Form) -> dict[str, Any]:
+    """Read what is pruned together, how much of it, and whether what stays is adjusted; hidden fields say nothing."""
+    method = bp.methods().get(form.method)
+    if method is None:
+        return _amount(form)
+    typed = (form.granularity or "").strip() if len(granularities(method)) > 1 else ""
+    asked = typed or granularity_of(method, None)
+    amount = {} if kind_of(asked) == "pattern" else _amount(form)
+    own = asked == method.granularities[0]
+    reconstruct = form.reconstruct and can_reconstruct(method, asked)
+    return {"granularity": None if own else asked, "reconstruct": reconstruct, **amount}
 
 
 def _selection(form: Form, root: bp.ModuleNode) -> bp.Selection:

@@ -26,10 +26,12 @@ class RecipePanel:
     method: gr.Dropdown
     about: gr.HTML
     options: gr.State
+    granularity: gr.Dropdown
     amount: gr.Radio
     percent: gr.Slider
     count: gr.Number
     scope: gr.Radio
+    reconstruct: gr.Checkbox
     preview: gr.HTML
     add: gr.Button
     steps: gr.HTML
@@ -52,7 +54,7 @@ class RecipePanel:
         """The fields from which a step is made, in the order of `handlers.recipe.Form`."""
         return [
             self.where, self.cells, self.types, self.include, self.exclude, self.tensor, self.method,
-            self.options, self.amount, self.percent, self.count, self.scope,
+            self.options, self.granularity, self.amount, self.percent, self.count, self.scope, self.reconstruct,
         ]  # fmt: skip
 
 
@@ -96,11 +98,11 @@ def recipe_panel() -> RecipePanel:
             save_yaml = gr.Button(label("yaml_save"), size="sm", min_width=140)
             yaml_file = gr.DownloadButton(visible="hidden")
     where, cells, types, pattern, include, exclude, chosen, tensor = where_fields
-    method, about, draw_options, options, amount, percent, count, scope = how_fields
+    method, about, draw_options, options, *shape = how_fields
     return RecipePanel(
-        preset, where, cells, types, pattern, include, exclude, chosen, tensor, method, about, options, amount, percent,
-        count, scope, preview, add, steps, undo, redo, clear, seed, prune, cancel, progress, yaml, use_yaml,
-        open_yaml, save_yaml, yaml_file, draw_options,
+        preset, where, cells, types, pattern, include, exclude, chosen, tensor, method, about, options, *shape, preview,
+        add, steps, undo, redo, clear, seed, prune, cancel, progress, yaml, use_yaml, open_yaml, save_yaml, yaml_file,
+        draw_options,
     )  # fmt: skip
 
 
@@ -133,6 +135,10 @@ def _how() -> tuple:
     about = gr.HTML(apply_default_css=False)
     draw_options = gr.Column()
     options = gr.State({})
+    granularity = gr.Dropdown(
+        [], label=label("granularity"), info=label("granularity_info"), allow_custom_value=True, visible=False,
+        elem_id="granularity",
+    )  # fmt: skip
     amount = gr.Radio(
         [(label("amount_fraction"), "fraction"), (label("amount_number"), "count")],
         value="fraction",
@@ -147,4 +153,5 @@ def _how() -> tuple:
         label=label("scope"),
         info=label("scope_info"),
     )
-    return method, about, draw_options, options, amount, percent, count, scope
+    reconstruct = gr.Checkbox(False, label=label("reconstruct"), info=label("reconstruct_info"), visible=False)
+    return method, about, draw_options, options, granularity, amount, percent, count, scope, reconstruct

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from ..i18n import say
 from ..words import percent
 from .html import facts, joined, note, table, tag
-from .recipe import amount
+from .recipe import amount, manner
 from .result import module_link, shares
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run_name(language: str, run: Run) -> str:
     """Name a run in one line: its number, checkpoint, first step, seed."""
     first, *more = run.done.recipe.steps
-    did = f"{first.method} {amount(first)} {say(language, f'scope_{first.scope}')}"
+    did = f"{first.method} {amount(first)} {manner(language, first)}"
     others = f" {say(language, 'compare_more', count=len(more))}" if more else ""
     return f"{run.number}. {run.name}: {did}{others} · {say(language, 'recipe_seed')} {run.done.seed}"
 

@@ -24,6 +24,8 @@ def preview_line(language: str, seen: Any) -> Markup:
         _figure(language, "preview_weights", f"{seen.weights:,}"),
         _figure(language, "preview_go" if low == high else "preview_go_range", gone, share=share),
     ]
+    if seen.needs_texts:
+        parts.append(tag("span", say(language, "preview_texts"), cls="bp-figure"))
     names = joined([*(breakable(name) for name in seen.targets[:3]), *(["…"] if len(seen.targets) > 3 else [])], ", ")
     chosen = tag("p", tag("code", selection(language, seen.step.select)), cls="bp-names")
     body = [tag("p", joined(parts)), chosen, tag("p", tag("code", names), cls="bp-names")]
@@ -43,7 +45,27 @@ def refusal(error: str) -> Markup:
 
 def amount(step: bp.Step) -> str:
     """Write a step's amount."""
-    return percent(step.fraction, 2).replace(".00%", "%") if step.fraction is not None else f"{step.count:,}"
+    if step.fraction is not None:
+        return percent(step.fraction, 2).replace(".00%", "%")
+    return str(step.granularity) if step.count is None else f"{step.count:,}"  # N:M is its own amount
+
+
+def granularity_name(language: str, granularity: str) -> str:
+    """Name what is pruned together; N:M and blocks by their numbers."""
+    key = f"together_{granularity}"
+    if has_text(language, key):
+        return say(language, key)
+    kind, _, numbers = granularity.rpartition(":")
+    if kind == "block":
+        return say(language, "blocks_of", size=numbers.replace("x", " × "))
+    return say(language, "pattern_of", kept=kind, of=numbers) if kind else granularity
+
+
+def manner(language: str, step: bp.Step) -> str:
+    """Write what a step prunes together, who is compared with whom, and whether what stays is adjusted."""
+    together = [granularity_name(language, step.granularity)] if step.granularity and not step.is_pattern else []
+    scope = [] if step.is_pattern else [say(language, f"scope_{step.scope}")]
+    return " · ".join([*together, *scope, *([say(language, "step_reconstructed")] if step.reconstruct else [])])
 
 
 def step_list(language: str, steps: Sequence[bp.Step], seen: Sequence[Any] | None, error: str | None = None) -> Markup:
@@ -57,17 +79,16 @@ def step_list(language: str, steps: Sequence[bp.Step], seen: Sequence[Any] | Non
 
 def _step(language: str, at: int, step: bp.Step, of: int, seen: Any | None) -> Markup:
     options = "".join(f", {key}={value}" for key, value in step.options.items())
-    scope = say(language, f"scope_{step.scope}")
     effect = ""
     if seen is not None:
         low, high = seen.removed
         gone = f"{low:,}" if low == high else f"{low:,} – {high:,}"
-        effect = tag(
-            "span", say(language, "steps_effect", tensors=f"{len(seen.targets):,}", gone=gone), cls="bp-effect"
-        )
+        said = say(language, "steps_effect", tensors=f"{len(seen.targets):,}", gone=gone)
+        texts = f" · {say(language, 'preview_texts')}" if seen.needs_texts else ""
+        effect = tag("span", said, texts, cls="bp-effect")
     text = tag(
         "div",
-        tag("p", tag("strong", step.method), " ", tag("strong", amount(step)), f" · {scope}{options}"),
+        tag("p", tag("strong", step.method), " ", tag("strong", amount(step)), f" · {manner(language, step)}{options}"),
         tag("p", tag("code", selection(language, step.select)), effect),
         cls="bp-step-text",
     )
@@ -100,7 +121,8 @@ def method_card(language: str, method: Any) -> Markup:
     """Describe a method in one line, with its paper."""
     key = f"method_{method.name}"
     words = say(language, key) if has_text(language, key) else method.summary
-    removes = say(language, f"removes_{method.removes}")
+    # where there are several, they are a choice of the form
+    removes = say(language, f"removes_{method.removes}") if len(method.granularities) == 1 else ""
     paper = (
         tag("a", say(language, "method_paper"), href=method.paper, target="_blank", rel="noreferrer")
         if str(method.paper or "").startswith("https://")

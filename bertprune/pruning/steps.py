@@ -126,14 +126,14 @@ def _granularity_of(step: Step, method: Method) -> tuple[Kind, tuple[int, ...]]:
 
 def _check_combination(step: Step, method: Method, kind: Kind) -> None:
     """Refuse a scope or a reconstruction that has no meaning with a granularity. Raises RecipeError."""
-    scopes = {"element": ("local", "row", "global"), "pattern": ("local",)}.get(kind, ("local", "global"))
+    scopes = method.scopes_by(kind)
     if step.scope not in scopes:
         raise RecipeError(
             "scope {scope} has no meaning with granularity {granularity}; it has {known}",
             code="recipe.scope_of_granularity", scope=step.scope, granularity=step.granularity or kind,
             known=", ".join(scopes),
         )  # fmt: skip
-    if step.reconstruct and (kind in ("row", "slice") or method.makes_masks):
+    if step.reconstruct and not method.reconstructs(kind):
         raise RecipeError(
             "{method} by {granularity} cannot be reconstructed: nothing that stays could make up for it",
             code="recipe.reconstruct", method=method.name, granularity=step.granularity or kind,

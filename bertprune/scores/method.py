@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import PurePath
@@ -19,6 +19,8 @@ from .statistics import InputNorms
 Removes = Literal["element", "slice"]
 GROUPED: tuple[Kind, ...] = ("element", "row", "column", "pattern", "block", "neuron", "head")
 """What a score of entries can rank: entries, or groups by the sum of their entries' scores."""
+_MEANT: Mapping[Kind, tuple[ScopeName, ...]] = {"element": ("local", "row", "global"), "pattern": ("local",)}
+"""The scopes that have a meaning where these are pruned together; local and global have one elsewhere."""
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 
 FROM_ENGINE = frozenset({"generator", "mask", "amount", "inputs", "gradients"})
@@ -66,6 +68,14 @@ class Method:
     def needs_texts(self) -> bool:
         """Whether the rule asks for statistics of calibration texts."""
         return not self.parameters.isdisjoint(("inputs", "gradients"))
+
+    def scopes_by(self, granularity: Kind) -> tuple[ScopeName, ...]:
+        """Return its scopes that have a meaning with a granularity."""
+        return tuple(scope for scope in self.scopes if scope in _MEANT.get(granularity, ("local", "global")))
+
+    def reconstructs(self, granularity: Kind) -> bool:
+        """Return whether something stays, with a granularity, that can make up for what goes."""
+        return granularity not in ("row", "slice") and not self.makes_masks
 
     @cached_property
     def needs_products(self) -> bool:

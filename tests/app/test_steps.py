@@ -7,6 +7,7 @@ import pydantic
 import pytest
 
 import bertprune as bp
+from app import offers
 from app.handlers import recipe
 from app.handlers.recipe import Form, OptionField
 from app.plan import Plan
@@ -99,3 +100,51 @@ def test_a_recipe_that_the_browser_kept_is_loaded_or_ignored() -> None:
     assert recipe.kept_plan({"recipe": preset("global").to_yaml()}).recipe == preset("global")
     for kept in (None, {}, {"recipe": ""}, {"recipe": "a: ["}, {"recipe": 7}, "nonsense"):
         assert recipe.kept_plan(kept) == Plan()
+
+
+def step_of(**fields: Any) -> bp.Step:
+    """Make a step of the fields, on a tree that it does not look at."""
+    root = SimpleNamespace(walk=lambda: iter(()))
+    return recipe.make_step(Form(where="pattern", include="*", **fields), root)  # type: ignore[arg-type]
+
+
+def test_what_is_pruned_together_stands_in_the_step() -> None:
+    heads = step_of(method="obs", granularity="head", amount="count", count=3, reconstruct=True)
+    assert (heads.granularity, heads.count, heads.reconstruct) == ("head", 3, True)
+    pattern = step_of(method="magnitude", granularity=" 1:4 ", percent=None)
+    assert (pattern.granularity, pattern.amount) == ("1:4", None)
+    assert step_of(method="wanda", granularity="element", scope="row").granularity is None
+    with pytest.raises(bp.BertpruneError, match="or block:RxC such as block:4x4"):
+        step_of(method="wanda", granularity="block of four")
+
+
+def test_hidden_fields_say_nothing() -> None:
+    plain = step_of(method="l1_unstructured", granularity="2:4", reconstruct=True)
+    assert plain == bp.Step(method="l1_unstructured", fraction=0.2, select=plain.select)
+    rows = step_of(method="magnitude", granularity="row", reconstruct=True)
+    assert not rows.reconstruct
+
+
+def test_a_method_offers_what_it_can_do(shelf: Shelf, source: Source) -> None:
+    assert offers.granularities(bp.methods()["l1_unstructured"]) == ["element"]
+    offered = offers.granularities(bp.methods()["obs"])
+    assert offered == ["element", "column", "2:4", "4:8", "block:4x4", "block:16x16", "neuron", "head"]
+    for name in offered:
+        step = step_of(method="obs", granularity=name, percent=50, reconstruct=True)
+        assert bp.preview("demo", step.model_copy(update={"select": ENCODER})).steps[0].needs_texts, name
+    everything = bp.methods()["magnitude"]
+    assert [offers.can_reconstruct(everything, one) for one in ("element", "row", "2:4")] == [True, False, True]
+
+
+ENCODER = bp.Selection(roles=["attention.query", "ffn.intermediate", "ffn.output", "attention.output"])
+
+
+def test_the_list_and_the_preview_name_what_goes_together(shelf: Shelf, source: Source) -> None:
+    form = Form(cells=on(("attention.key", 0)), method="obs", granularity="2:4", reconstruct=True)
+    plan = recipe.add_step(shelf, source, Plan(), form)
+    assert "needs calibration texts" in recipe.look_ahead("en", shelf, source, Plan(), form)
+    listed = recipe.show_steps("en", shelf, source, plan)
+    assert "<strong>2:4</strong> · what stays is adjusted" in listed
+    assert "would be pruned: 512 · needs calibration texts" in listed
+    blocks = Form(cells=on(("attention.key", 0)), method="magnitude", granularity="block:4x4", percent=25)
+    assert "블록" in recipe.show_steps("ko", shelf, source, recipe.add_step(shelf, source, Plan(), blocks))
