@@ -31,6 +31,7 @@ class Wires:
         r, m, o = page.recipe, page.model, page.result
         amounts = [r.scope, r.amount, r.percent, r.count, r.reconstruct]
         self.outputs: dict[str, list[Any]] = {
+            "glance": [page.top.status, page.tree, m.facts],
             "overview": [page.top.status, page.tree, m.facts],
             "module": [m.inspector, o.changes, r.chosen],
             "pictures": [o.mask, o.histogram, o.unpictured],
