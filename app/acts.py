@@ -10,12 +10,13 @@ import bertprune as bp
 
 from . import warm
 from .folders import new_folder
-from .handlers import compare, cost, model, recipe, results, take
+from .handlers import compare, cost, model, recipe, results, take, texts
 from .i18n import language_of, say
 from .plan import Plan
 from .runs import Runs
 from .scenes import View
 from .session import Done, Progress, Shelf, Source
+from .texts import TextFile
 from .views.recipe import method_title
 
 BAR = gr.Progress()
@@ -41,16 +42,31 @@ class Acts:
         offer = gr.update(choices=[(method_title(language, one), name) for name, one in known.items()], value=first)
         kept = kept if isinstance(kept, dict) else {}
         plan, again = recipe.kept_plan(kept), self._again(language, kept)
+        given = texts.given_again(self.shelf, kept.get("texts"))
+        if lost := texts.is_lost(self.shelf, kept.get("texts")):
+            gr.Warning(say(language, "texts_gone", name=escape(lost)))
         if again is None:
             first = model.offered()[0]
             kept, again = {**kept, "run": None}, (first, self._open(language, model.Wanted(first), Source()))
         kind, opened = again
-        return [kept, language, offer, kind, *_ways(kind), plan, *opened]
+        return [
+            kept,
+            language,
+            offer,
+            kind,
+            *_ways(kind),
+            plan,
+            given.file,
+            given.way,
+            given.count,
+            given.max_length,
+            *opened,
+        ]
 
     def _again(self, language: str, kept: dict[str, Any]) -> tuple[str, Opened] | None:
         """Open what was open before; None where nothing was, or it cannot be opened again."""
         given, revision = str(kept.get("given") or ""), str(kept.get("revision") or "")
-        local, upload = bool(kept.get("shown")), self.shelf.ticketed(kept.get("upload"))
+        local, upload = bool(kept.get("shown")), self.shelf.ticketed(kept.get("upload"), Source)
         kind = given if given in model.EMBEDDED else "folder" if local else "hub"
         wanted = model.Wanted(kind, hub_id=given, revision=revision, path=given)
         try:
@@ -67,11 +83,12 @@ class Acts:
     def resume(self, language: str, kept: Any, source: Source) -> Done:
         """Restore the run of the last session; the same checkpoint, recipe and seed give the same run."""
         try:
-            done = Done(source, bp.Recipe.from_yaml(kept["run"]["recipe"]), int(kept["run"]["seed"]))
+            calibrated = texts.texts_again(self.shelf, kept["run"].get("texts"))
+            done = Done(source, bp.Recipe.from_yaml(kept["run"]["recipe"]), int(kept["run"]["seed"]), calibrated)
             if not done.recipe.steps:
                 raise ValueError("a run has steps")
             self.shelf.run(done)
-        except (bp.BertpruneError, TypeError, KeyError, ValueError):
+        except (bp.BertpruneError, TypeError, KeyError, ValueError, AttributeError):
             raise gr.Error("nothing to restore", visible=False, print_exception=False) from None
         return done
 
@@ -147,16 +164,22 @@ class Acts:
         path.write_text(plan.recipe.to_yaml(), encoding="utf-8")
         return str(path)
 
+    def take_texts(self, language: str, file: str | None) -> TextFile | None:
+        """Keep an uploaded file of calibration texts."""
+        return texts.take(file) if file else None
+
     def prune(self, language: str, request: gr.Request, progress: Any = BAR, *values: Any) -> list[Any]:
         """Prune by the steps; where there is none yet, the one in the fields becomes the first.
 
-        `values` are source, plan, seed, module, and the fields of a step.
+        `values` are source, plan, seed, module, the fields of a step, and those of the calibration texts.
         """
         source, plan, seed, module, *fields = values
+        given = texts.Given(*fields[recipe.FIELDS :])
         if not plan.steps:
-            plan = recipe.add_step(self.shelf, source, plan, recipe.Form(*fields, module=module))
+            form = recipe.Form(*fields[: recipe.FIELDS], module=module)
+            plan = recipe.add_step(self.shelf, source, plan, form)
         report = self._reporter(language, "progress_prune", request, progress)
-        return [plan, results.prune(self.shelf, source, plan, seed, report), None, None]
+        return [plan, results.prune(self.shelf, source, plan, seed, report, given), None, None]
 
     def measure(
         self,

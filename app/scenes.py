@@ -12,7 +12,7 @@ import bertprune as bp
 
 from . import offers
 from .cells import cells_of, chosen, default_cells, grid_value
-from .handlers import cost, model, recipe, results, take
+from .handlers import cost, model, recipe, results, take, texts
 from .i18n import LANGUAGES, say
 from .plan import Plan
 from .session import Done, Shelf, Source
@@ -38,6 +38,8 @@ class View:
     shown: str
     """Tensors to show: `changed` or `all`."""
     form: recipe.Form
+    given: texts.Given
+    """The calibration texts."""
 
     @classmethod
     def of(
@@ -56,8 +58,8 @@ class View:
     ) -> View:
         """Read the values in the order in which the page sends them."""
         language = language if language in LANGUAGES else "en"
-        form = recipe.Form(*fields, module=module)
-        return cls(language, source, plan, done, module, quality, parcel, take_form, baked, shown, form)
+        form, given = recipe.Form(*fields[: recipe.FIELDS], module=module), texts.Given(*fields[recipe.FIELDS :])
+        return cls(language, source, plan, done, module, quality, parcel, take_form, baked, shown, form, given)
 
     def at(self, module: str) -> View:
         """Select another module."""
@@ -99,8 +101,9 @@ class Scenes:
         return self.shelf.shown(view.source, view.done)
 
     def _is_older(self, view: View) -> bool:
-        """Return whether the steps have changed since the run was made."""
-        return view.done is not None and view.done.recipe != view.plan.recipe
+        """Return whether the steps, or the texts that they read, have changed since the run was made."""
+        now = view.plan.recipe, view.given.chosen(view.source, view.plan.recipe)
+        return view.done is not None and (view.done.recipe, view.done.texts) != now
 
     def module(self, view: View) -> list[Any]:
         """Draw the selected module: unpruned, before and after, and by name."""
@@ -151,13 +154,27 @@ class Scenes:
         """Return what the browser keeps: the recipe, the run, and how to open the checkpoint again."""
         source, done = view.source, view.done
         again = {} if source.folder else {"given": source.given, "revision": source.revision}
-        run = None if done is None else {"recipe": done.recipe.to_yaml(), "seed": done.seed}
+        run = None
+        if done is not None:
+            calibrated = texts.to_keep(self.shelf, done.texts)
+            run = {"recipe": done.recipe.to_yaml(), "seed": done.seed, "texts": calibrated}
         kept = {"shown": source.shown, "upload": self.shelf.ticket(source), "recipe": view.plan.recipe.to_yaml()}
-        return [{**again, **kept, "run": run}]
+        return [{**again, **kept, "texts": texts.to_keep(self.shelf, view.given), "run": run}]
 
     def preview(self, view: View) -> list[Any]:
         """Draw the preview of the step in the fields."""
         return [recipe.look_ahead(view.language, self.shelf, view.source, view.plan, view.form)]
+
+    def texts(self, view: View) -> list[Any]:
+        """Show the fields of the calibration texts where a step of the recipe, or that in the fields, needs them."""
+        steps = [(step.method, step.reconstruct) for step in view.plan.steps]
+        needed = any(offers.reads_texts(*one) for one in (*steps, (view.form.method, view.form.reconstruct)))
+        return [
+            gr.update(visible=needed),
+            gr.update(visible=texts.brings_texts(view.source)),
+            gr.update(visible=not view.given.are_own(view.source)),
+            texts.show(view.language, self.shelf, view.source, view.given),
+        ]
 
     def method(self, view: View) -> list[Any]:
         """Describe the method and offer what it can do."""

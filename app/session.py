@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import bertprune as bp
 
@@ -22,12 +22,14 @@ from . import folders, memory
 from .cache import Cache, Made
 from .limits import LimitError
 from .settings import Settings
+from .texts import TextFile, Texts
 from .words import size_of
 
 _PER_VALUE = 4  # models are held in float32
 _COPIES = 2  # the shared model, and the one that is worked on
 _FORGOTTEN = 3600  # seconds after which nothing that was cancelled can still be running
 Progress = Callable[[float, str], None]
+Upload = TypeVar("Upload", "Source", TextFile)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Done:
     source: Source
     recipe: bp.Recipe
     seed: int = 0
+    texts: Texts | None = None
+    """What it is calibrated on; None also for the texts that a demo brings."""
 
 
 class Shelf:
@@ -66,7 +70,7 @@ class Shelf:
         self.settings = settings or Settings()
         self.cache = Cache(self.settings.cache_bytes, self.settings.cache_entries)
         self._cancelled: dict[str, float] = {}
-        self._tickets: dict[str, Source] = {}
+        self._tickets: dict[str, Source | TextFile] = {}
         self._one_by_one = threading.RLock()
         """Held while a model is loaded or pruned: two at once would need twice the memory and be no faster."""
 
@@ -75,7 +79,7 @@ class Shelf:
         if source.folder is not None:
             folders.touch(source.folder)
             if not Path(source.folder).is_dir():
-                raise LimitError("kept", self.settings, minutes=(self.settings.session_seconds or 0) // 60)
+                raise self._removed()
         return self.cache.get(("checkpoint", source), lambda: self._open(source))
 
     def _open(self, source: Source) -> Made:
@@ -136,13 +140,29 @@ class Shelf:
         recipe = self.admitted(done.recipe)
 
         def make() -> Made:
-            checkpoint = self.checkpoint(done.source)
+            checkpoint, texts = self.checkpoint(done.source), self._texts(done.texts)
             with self._one_by_one, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                run = bp.prune(checkpoint, recipe, seed=done.seed, progress=progress or self.timed())
+                run = bp.prune(checkpoint, recipe, done.seed, calibration=texts, progress=progress or self.timed())
             return run, checkpoint.facts.parameters // 8 + 4_000_000, run.release
 
         return self.cache.get(("run", done), make)
+
+    def _texts(self, texts: Texts | None) -> bp.Calibration | None:
+        """Read the calibration texts of a run. Raises BertpruneError, also where their file was removed."""
+        if texts is None:
+            return None
+        if texts.file is not None and not self.has(texts.file):
+            raise self._removed()
+        return texts.read()
+
+    def has(self, file: TextFile) -> bool:
+        """Return whether a file of texts is still there, and keep it for longer."""
+        folders.touch(file.folder)
+        return Path(file.path).is_file()
+
+    def _removed(self) -> LimitError:
+        return LimitError("kept", self.settings, minutes=(self.settings.session_seconds or 0) // 60)
 
     @contextmanager
     def model_of(self, done: Done) -> Iterator[bp.PruningRun]:
@@ -165,19 +185,22 @@ class Shelf:
         """Return a small result that was made before, or make it: `make` returns the value and its size in bytes."""
         return self.cache.get(("light", key), lambda: (*make(), None))
 
-    def ticket(self, source: Source) -> str | None:
+    def ticket(self, source: Source | TextFile) -> str | None:
         """Return the secret by which a reloaded page finds its upload again; None for other sources."""
         if source.folder is None:
             return None
         there = {ticket: one for ticket, one in self._tickets.items() if Path(str(one.folder)).is_dir()}
-        ticket = next((ticket for ticket, one in there.items() if one == source), None) or secrets.token_urlsafe()
+        ticket = (
+            next((ticket for ticket, one in there.items() if one.folder == source.folder), None)
+            or secrets.token_urlsafe()
+        )
         self._tickets = {**there, ticket: source}
         return ticket
 
-    def ticketed(self, ticket: object) -> Source | None:
-        """Return the upload of a ticket; None where it was removed."""
+    def ticketed(self, ticket: object, kind: type[Upload]) -> Upload | None:
+        """Return the upload of a ticket, a checkpoint or texts; None where it was removed."""
         source = self._tickets.get(ticket) if isinstance(ticket, str) else None
-        return source if source is not None and Path(str(source.folder)).is_dir() else None
+        return source if isinstance(source, kind) and Path(str(source.folder)).is_dir() else None
 
     def forget(self, source: Source | None) -> None:
         """Remove an upload's files, and drop everything that was made from them."""

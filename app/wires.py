@@ -42,6 +42,7 @@ class Wires:
             "preview": [r.preview],
             "method": [r.about, r.method, r.granularity, *amounts],
             "amounts": amounts,
+            "texts": [r.texts_box, r.texts_way, r.texts_own, r.texts_line],
             "run": [o.summary, o.grid, o.tensors, o.text, o.code, o.ours, o.more],
             "heatmap": [o.heatmap],
             "tensors": [o.tensors],
@@ -51,7 +52,7 @@ class Wires:
         }
         self.everything = [
             page.top.language, page.source, page.plan, page.done, page.module, page.quality, page.parcel,
-            page.take.form, o.baked, o.shown, *r.form,
+            page.take.form, o.baked, o.shown, *r.form, *r.texts,
         ]  # fmt: skip
 
     def act(
@@ -81,7 +82,7 @@ class Wires:
         self, on: Callable[..., Any], do: Callable[..., View], *more_inputs: Any, with_event: bool = False, **more: Any
     ) -> Any:
         """On an event, change the steps and draw what depends on them, all at once: answers keep their order."""
-        parts, known = ("plan", "preview", "overview", "module", "kept"), len(self.everything)
+        parts, known = ("plan", "preview", "texts", "overview", "module", "kept"), len(self.everything)
 
         def changed(language: str, event: gr.EventData, *values: Any) -> list[Any]:
             view = seen(language, *values[: known - 1])

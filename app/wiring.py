@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from .ui import Page
 
 EVERYTHING = (
-    "overview", "module", "heatmap", "pictures", "plan", "preview", "method", "run", "quality", "estimate", "parcel",
+    "overview", "module", "heatmap", "pictures", "plan", "preview", "method", "texts", "run", "quality", "estimate",
+    "parcel",
 )  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def wire_start(wires: Wires, blocks: gr.Blocks) -> Any:
         blocks.load,
         acts.start,
         [p.kept],
-        [p.kept, p.top.language, p.recipe.method, m.kind, m.hub, m.upload, m.local, p.plan, *opened],
+        [p.kept, p.top.language, p.recipe.method, m.kind, m.hub, m.upload, m.local, p.plan, *p.recipe.texts, *opened],
         js="window.bertprune.begin",
         fresh=True,
     )
@@ -82,7 +83,12 @@ def wire_recipe(wires: Wires) -> None:
         wires.draw(field.change, "amounts")
     draw_fields(p.top.language, r)
     triggers = [field.change for field in r.form]
-    wires.draw(lambda *given, **more: gr.on(triggers, *given, **more), "preview", trigger_mode="always_last", **DIRECT)
+    wires.draw(
+        lambda *given, **more: gr.on(triggers, *given, **more), "preview", "texts", trigger_mode="always_last", **DIRECT
+    )
+    took = wires.act(r.texts_upload.upload, wires.acts.take_texts, [r.texts_upload], r.texts_file, show_progress="full")
+    for done in (took.success, r.texts_way.change, r.texts_count.change, r.texts_length.change):
+        wires.draw(done, "texts", "plan", "overview", "kept")
 
 
 def wire_steps(wires: Wires) -> Any:
@@ -99,10 +105,11 @@ def wire_steps(wires: Wires) -> Any:
     saved = wires.act(r.save_yaml.click, acts.save_yaml, [p.plan], r.yaml_file)
     saved.success(None, r.yaml_file, None, js="(file) => window.bertprune.save(file)", api_visibility="private")
     pruned = wires.act(
-        r.prune.click, acts.prune, [p.source, p.plan, r.seed, p.module, *r.form], [p.plan, p.done, p.quality, p.parcel],
+        r.prune.click, acts.prune, [p.source, p.plan, r.seed, p.module, *r.form, *r.texts],
+        [p.plan, p.done, p.quality, p.parcel],
         show_progress_on=[r.progress], settled=True, **HEAVY,
     )  # fmt: skip
-    drawn = wires.draw(pruned.success, "plan", "run", "overview", "module", "quality", "parcel", "kept")
+    drawn = wires.draw(pruned.success, "plan", "texts", "run", "overview", "module", "quality", "parcel", "kept")
     drawn.success(None, None, None, js="() => window.bertprune.go('result')", api_visibility="private")
     # figures take longer than the tables
     figures = wires.draw(drawn.success, "heatmap", show_progress="full")

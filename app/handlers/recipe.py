@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from markupsafe import Markup
@@ -37,13 +37,17 @@ class Form:
     tensor: str = "weight"
     method: str = "l1_unstructured"
     options: Options = field(default_factory=dict)
-    granularity: str | None = None
     amount: str = "fraction"
     percent: float | None = 20
     count: float | None = None
     scope: str = "local"
+    granularity: str | None = None
     reconstruct: bool = False
     module: str = ""
+
+
+FIELDS = len(fields(Form)) - 1
+"""How many fields the page sends; the module is chosen in the tree."""
 
 
 def make_step(form: Form, root: bp.ModuleNode) -> bp.Step:

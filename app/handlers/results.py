@@ -18,9 +18,17 @@ from ..views.inspector import inspector
 from ..views.result import grid, summary, tensor_table
 from ..weights import mask_after, mask_before, weight_after
 from .model import name_of
+from .texts import Given, check
 
 
-def prune(shelf: Shelf, source: Source, plan: Plan, seed: float | None, progress: Progress | None = None) -> Done:
+def prune(
+    shelf: Shelf,
+    source: Source,
+    plan: Plan,
+    seed: float | None,
+    progress: Progress | None = None,
+    given: Given | None = None,
+) -> Done:
     """Prune the checkpoint by the plan and return the key of the run. Raises BertpruneError."""
     if not source:
         raise PageError("open_nothing")
@@ -28,7 +36,9 @@ def prune(shelf: Shelf, source: Source, plan: Plan, seed: float | None, progress
         raise PageError("prune_no_steps")
     if seed is None or not 0 <= seed < 2**63 or seed != int(seed):
         raise PageError("prune_seed")
-    done = Done(source, plan.recipe, int(seed))
+    texts = (given or Given()).chosen(source, plan.recipe)
+    check(texts)
+    done = Done(source, plan.recipe, int(seed), texts)
     with naming_field("step"):
         shelf.run(done, progress)
     return done

@@ -38,6 +38,14 @@ class RecipePanel:
     undo: gr.Button
     redo: gr.Button
     clear: gr.Button
+    texts_box: gr.Group
+    texts_way: gr.Radio
+    texts_own: gr.Group
+    texts_upload: gr.UploadButton
+    texts_file: gr.State
+    texts_count: gr.Number
+    texts_length: gr.Number
+    texts_line: gr.HTML
     seed: gr.Number
     prune: gr.Button
     cancel: gr.Button
@@ -54,8 +62,13 @@ class RecipePanel:
         """The fields from which a step is made, in the order of `handlers.recipe.Form`."""
         return [
             self.where, self.cells, self.types, self.include, self.exclude, self.tensor, self.method,
-            self.options, self.granularity, self.amount, self.percent, self.count, self.scope, self.reconstruct,
+            self.options, self.amount, self.percent, self.count, self.scope, self.granularity, self.reconstruct,
         ]  # fmt: skip
+
+    @property
+    def texts(self) -> list[gr.components.Component]:
+        """The fields of the calibration texts, in the order of `handlers.texts.Given`."""
+        return [self.texts_file, self.texts_way, self.texts_count, self.texts_length]
 
 
 def recipe_panel() -> RecipePanel:
@@ -79,6 +92,7 @@ def recipe_panel() -> RecipePanel:
         undo, redo, clear = (
             gr.Button(label(f"recipe_{name}"), size="sm", min_width=90) for name in ("undo", "redo", "clear")
         )
+    texts_fields = _texts()
     with gr.Row(equal_height=True, elem_classes="bp-go"):
         seed = gr.Number(
             0,
@@ -101,9 +115,24 @@ def recipe_panel() -> RecipePanel:
     method, about, draw_options, options, *shape = how_fields
     return RecipePanel(
         preset, where, cells, types, pattern, include, exclude, chosen, tensor, method, about, options, *shape, preview,
-        add, steps, undo, redo, clear, seed, prune, cancel, progress, yaml, use_yaml, open_yaml, save_yaml, yaml_file,
-        draw_options,
+        add, steps, undo, redo, clear, *texts_fields, seed, prune, cancel, progress, yaml, use_yaml,
+        open_yaml, save_yaml, yaml_file, draw_options,
     )  # fmt: skip
+
+
+def _texts() -> tuple:
+    """Lay out the calibration texts, which show where a step needs them."""
+    with gr.Group(visible=False, elem_id="texts") as box:
+        gr.Markdown(label("texts_title"), elem_classes="bp-pad")
+        way = gr.Radio(
+            [(label("texts_own"), "own"), (label("texts_file"), "file")], value="own", label=label("texts_way")
+        )
+        with gr.Group(visible=False) as own, gr.Row(equal_height=True):
+            upload = gr.UploadButton(label("texts_choose"), scale=0, min_width=200)
+            count = gr.Number(512, label=label("texts_count"), info=label("texts_count_info"), min_width=160)
+            length = gr.Number(128, label=label("texts_length"), info=label("texts_length_info"), min_width=160)
+        line = gr.HTML(elem_classes="bp-pad", apply_default_css=False)
+    return box, way, own, upload, gr.State(None), count, length, line
 
 
 def _where() -> tuple:

@@ -5,6 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ..i18n import say
+from ..i18n.errors import translate_error
 from ..words import percent
 from .html import breakable, facts, joined, note, table, tag
 from .recipe import amount
@@ -24,7 +25,11 @@ def summary(language: str, name: str, run: Any) -> Markup:
         opened = note(say(language, "result_opened", name=name))
         return joined([opened, facts((say(language, key), value) for key, value in pairs)])
     pairs.append(("result_seed", str(run.seed)))
-    return joined([facts((say(language, key), value) for key, value in pairs), _outcomes(language, run)])
+    if texts := run.recipe.calibration:
+        given = {"count": f"{texts.count:,}", "length": f"{texts.max_length:,}", "hash": texts.sha256[:12]}
+        pairs.append(("result_texts", say(language, "result_texts_are", **given)))
+    notes = [note(translate_error(language, one)) for one in run.notes]
+    return joined([facts((say(language, key), value) for key, value in pairs), *notes, _outcomes(language, run)])
 
 
 def _outcomes(language: str, run: Any) -> Markup:
