@@ -87,7 +87,7 @@ def wire_recipe(wires: Wires) -> None:
         lambda *given, **more: gr.on(triggers, *given, **more), "preview", "texts", trigger_mode="always_last", **DIRECT
     )
     took = wires.act(r.texts_upload.upload, wires.acts.take_texts, [r.texts_upload], r.texts_file, show_progress="full")
-    for done in (took.success, r.texts_way.change, r.texts_count.change, r.texts_length.change):
+    for done in (took.success, r.texts_way.input, r.texts_count.input, r.texts_length.input):
         wires.draw(done, "texts", "plan", "overview", "kept")
 
 

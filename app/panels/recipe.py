@@ -38,7 +38,7 @@ class RecipePanel:
     undo: gr.Button
     redo: gr.Button
     clear: gr.Button
-    texts_box: gr.Group
+    texts_box: gr.Column
     texts_way: gr.Radio
     texts_own: gr.Group
     texts_upload: gr.UploadButton
@@ -122,8 +122,8 @@ def recipe_panel() -> RecipePanel:
 
 def _texts() -> tuple:
     """Lay out the calibration texts, which show where a step needs them."""
-    with gr.Group(visible=False, elem_id="texts") as box:
-        gr.Markdown(label("texts_title"), elem_classes="bp-pad")
+    with gr.Column(visible=False, elem_id="texts") as box:
+        gr.Markdown(label("texts_title"), elem_classes="bp-h")
         way = gr.Radio(
             [(label("texts_own"), "own"), (label("texts_file"), "file")], value="own", label=label("texts_way")
         )
@@ -131,7 +131,7 @@ def _texts() -> tuple:
             upload = gr.UploadButton(label("texts_choose"), scale=0, min_width=200)
             count = gr.Number(512, label=label("texts_count"), info=label("texts_count_info"), min_width=160)
             length = gr.Number(128, label=label("texts_length"), info=label("texts_length_info"), min_width=160)
-        line = gr.HTML(elem_classes="bp-pad", apply_default_css=False)
+        line = gr.HTML(apply_default_css=False)
     return box, way, own, upload, gr.State(None), count, length, line
 
 

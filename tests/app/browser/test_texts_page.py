@@ -56,6 +56,6 @@ def test_texts_are_asked_for_where_a_step_needs_them(
     visit.reload(page)  # type: ignore[attr-defined]
     expect(box).to_contain_text("mine.txt: 25 texts.")
     expect(page.get_by_label("Number of texts")).to_have_value("20")
-    expect(page.locator("#prune-progress")).to_contain_text("weights are masked")
     tab(page, "3 Before and after")
     expect(summary.locator("dl")).to_have_text(str(told))
+    expect(page.locator("#status")).not_to_contain_text("earlier run")
