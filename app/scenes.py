@@ -92,7 +92,7 @@ class Scenes:
         called = f"{view.source.given}@{view.source.revision}"
         quality = cost.headline(view.language, view.quality)
         return [
-            status(view.language, name, checkpoint, counted, quality, older=self._is_older(view)),
+            status(view.language, name, checkpoint, counted, quality, self._older(view)),
             tree_value(view.language, called, self.shelf.tree(view.source), view.module, in_tree),
             facts_card(view.language, name, checkpoint),
         ]
@@ -100,10 +100,12 @@ class Scenes:
     def _shown(self, view: View) -> Done | None:
         return self.shelf.shown(view.source, view.done)
 
-    def _is_older(self, view: View) -> bool:
-        """Return whether the steps, or the texts that they read, have changed since the run was made."""
-        now = view.plan.recipe, view.given.chosen(view.source, view.plan.recipe)
-        return view.done is not None and (view.done.recipe, view.done.texts) != now
+    def _older(self, view: View) -> str | None:
+        """Say that the steps, or the texts that they read, have changed since the run was made; None otherwise."""
+        done, now = view.done, (view.plan.recipe, view.given.chosen(view.source, view.plan.recipe))
+        if done is None or (done.recipe, done.texts) == now:
+            return None
+        return say(view.language, "prune_older" if view.plan.steps else "prune_cleared")
 
     def module(self, view: View) -> list[Any]:
         """Draw the selected module: unpruned, before and after, and by name."""
@@ -234,8 +236,8 @@ class Scenes:
         """Say below the button whether the results belong to the steps as they are."""
         if view.done is None:
             return Markup("")
-        if self._is_older(view):
-            return note(say(view.language, "prune_older"))
+        if older := self._older(view):
+            return note(older)
         total = self.shelf.run(view.done).report.total
         return tag(
             "p",
