@@ -17,7 +17,7 @@ window.bertprune = {
       const own = JSON.parse(sessionStorage.getItem(this.visit));
       if (own) return own;
     } catch { /* private windows */ }
-    return { ...last, run: null, upload: null };
+    return { ...last, run: null, upload: null, texts: null };
   },
   begun: false,
   keep: (kept) => {

@@ -122,13 +122,14 @@ def method_card(language: str, method: Any) -> Markup:
     key = f"method_{method.name}"
     words = say(language, key) if has_text(language, key) else method.summary
     # where there are several, they are a choice of the form
-    removes = say(language, f"removes_{method.removes}") if len(method.granularities) == 1 else ""
+    single = len(method.granularities) == 1
+    removes = tag("span", say(language, f"removes_{method.removes}"), cls="bp-kind") if single else ""
     paper = (
         tag("a", say(language, "method_paper"), href=method.paper, target="_blank", rel="noreferrer")
         if str(method.paper or "").startswith("https://")
         else ""
     )
-    return tag("p", words, " ", tag("span", removes, cls="bp-kind"), " ", paper, cls="bp-method")
+    return tag("p", words, " ", removes, " ", paper, cls="bp-method")
 
 
 def method_title(language: str, method: Any) -> str:

@@ -4,6 +4,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+import bertprune as bp
+
 from ..i18n import say
 from ..i18n.errors import translate_error
 from ..words import percent
@@ -40,7 +42,7 @@ def _outcomes(language: str, run: Any) -> Markup:
     rows = [
         (
             str(at),
-            tag("code", f"{one.step.method} {amount(one.step)}"),
+            tag("code", _did(one.step)),
             f"{len(one.tensors):,}",
             f"{one.alive_before:,}",
             f"{one.removed:,}",
@@ -54,6 +56,12 @@ def _outcomes(language: str, run: Any) -> Markup:
         if not one.removed
     ]
     return joined([table(headers, rows, numbers=(0, 2, 3, 4), caption=say(language, "outcome_title")), *nothing])
+
+
+def _did(step: bp.Step) -> str:
+    """Write a step's method and amount, with what it prunes together where that is not the method's own."""
+    together = [step.granularity] if step.granularity and not step.is_pattern else []
+    return " ".join([step.method, *together, amount(step)])
 
 
 def tensor_table(language: str, report: Any, everything: bool = False) -> Markup:

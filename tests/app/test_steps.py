@@ -8,7 +8,7 @@ import pytest
 
 import bertprune as bp
 from app import offers
-from app.handlers import recipe
+from app.handlers import recipe, results
 from app.handlers.recipe import Form, OptionField
 from app.handlers.texts import Given
 from app.plan import Plan
@@ -170,4 +170,6 @@ def test_the_list_and_the_preview_name_what_goes_together(shelf: Shelf, source: 
     assert "<strong>2:4</strong> · what stays is adjusted" in listed
     assert "would be pruned: 512 · needs calibration texts" in listed
     blocks = Form(cells=on(("attention.key", 0)), method="magnitude", granularity="block:4x4", percent=25)
+    run = results.prune(shelf, source, recipe.add_step(shelf, source, Plan(), blocks), 0)
+    assert "<code>magnitude block:4x4 25%</code>" in results.show_summary("en", shelf, run)
     assert "블록" in recipe.show_steps("ko", shelf, source, recipe.add_step(shelf, source, Plan(), blocks))
