@@ -4,6 +4,8 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
+from .weights import mask_after, weight_after
+
 _PIECES, _LENGTH = 16, 1 << 11
 """How many pieces of each tensor, of how many values, are zipped to estimate how well all of it compresses."""
 
@@ -22,11 +24,12 @@ def export_size(checkpoint: Any, run: Any, form: str) -> ExportSize:
     """Estimate the size of a run's weights in a form of export, without building the run's model."""
     import torch
 
-    known, model, masks = checkpoint.facts, checkpoint.model(run.seed), run.masks
+    known, model = checkpoint.facts, checkpoint.model(run.seed)
     dtype = getattr(torch, known.dtype, torch.float32)
     stored = zipped = 0
-    for name, tensor in model.named_parameters():
-        piece, kept = _sample(tensor.detach()), _sample(masks[name]) if name in masks else None
+    for one in run.report.tensors:
+        tensor, mask = weight_after(run, model, one), mask_after(run, model, one)
+        piece, kept = _sample(tensor), None if mask is None else _sample(mask)
         if kept is not None and form == "baked":
             piece = piece * kept
         parts = [(piece.to(dtype), dtype.itemsize)]
@@ -35,7 +38,8 @@ def export_size(checkpoint: Any, run: Any, form: str) -> ExportSize:
         for part, bytes_each in parts:
             stored += tensor.numel() * bytes_each
             zipped += int(tensor.numel() * bytes_each * _compression(part))
-    return ExportSize((known.bytes or stored) if form == "baked" else stored, zipped)
+    same_files = form == "baked" and checkpoint.pruning is None
+    return ExportSize((known.bytes or stored) if same_files else stored, zipped)
 
 
 def _sample(tensor: Any) -> Any:

@@ -16,6 +16,7 @@ from ..views.heatmap import of_report
 from ..views.html import note, picture
 from ..views.inspector import inspector
 from ..views.result import grid, summary, tensor_table
+from ..weights import mask_after, mask_before, weight_after
 
 
 def prune(shelf: Shelf, source: Source, plan: Plan, seed: float | None, progress: Progress | None = None) -> Done:
@@ -55,7 +56,23 @@ def show_changes(
     moments = {"before": run.before, "after": run.after}
     if baked:
         moments["baked"] = _baked(shelf, done)
-    return inspector(language, _node(shelf, done.source, module), moments, everything)
+    shown = None if everything else _changed(shelf, done)
+    return inspector(language, _node(shelf, done.source, module), moments, shown)
+
+
+def _changed(shelf: Shelf, done: Done) -> frozenset[str]:
+    """Return the names of the masks and values that the run changed, and of what the masks are applied to."""
+
+    def make() -> tuple[frozenset[str], int]:
+        run, model = shelf.run(done), shelf.checkpoint(done.source).model(done.seed)
+        masks = {one: mask_before(model, one) for one in run.report.targets if one.name in run.masks}
+        changed = [one for one, mask in masks.items() if mask is None or not mask.equal(run.masks[one.name])]
+        names = [name for one in changed for name in (one.name, *one.aliases)]
+        names += [f"{name}_mask" for name in names]
+        names += [f"{name}_orig" for one in changed if one.name in run.values for name in (one.name, *one.aliases)]
+        return frozenset(names), 100 * len(names)
+
+    return shelf.keep((done, "changed"), make)
 
 
 def _node(shelf: Shelf, source: Source, module: str) -> bp.ModuleNode:
@@ -104,8 +121,8 @@ def pictures(language: str, shelf: Shelf, done: Done | None, module: str) -> lis
         return [Markup(""), Markup("")]
 
     def make() -> tuple[list[Markup], int]:
-        mask = shelf.run(done).masks[target.name]
-        weight = shelf.checkpoint(done.source).model(done.seed).get_parameter(target.name).detach()
+        run, model = shelf.run(done), shelf.checkpoint(done.source).model(done.seed)
+        mask, weight = mask_after(run, model, target), weight_after(run, model, target)
         given = {"labels": words(language, "draw_"), "title": target.name}
         drawn = [
             picture(bp.figures.mask(mask, **given), say(language, "result_mask")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from markupsafe import Markup
@@ -23,16 +24,24 @@ def heading(language: str, node: bp.ModuleNode) -> Markup:
     )
 
 
-def inspector(language: str, node: bp.ModuleNode, moments: dict[str, bp.Snapshot], everything: bool = True) -> Markup:
+def inspector(
+    language: str, node: bp.ModuleNode, moments: dict[str, bp.Snapshot], changed: frozenset[str] | None = None
+) -> Markup:
     """Show a module at each of the moments (`before`, `after` …), side by side where there is room.
 
-    Without `everything`, tensors that are the same at all of them are only named.
+    With the names of the tensors whose values `changed`, those that are the same at all moments are only named.
     """
     parts = {key: moment.module(node.path) for key, moment in moments.items()}
-    same = frozenset() if everything else frozenset.intersection(*(frozenset(part.tensors) for part in parts.values()))
+    same = frozenset() if changed is None else _same(parts.values(), changed)
     columns = [_moment(language, key, part, same) for key, part in parts.items()]
     children = _children(language, node) if node.children else ""
     return joined([heading(language, node), tag("div", joined(columns), cls="bp-moments"), children])
+
+
+def _same(parts: Iterable[bp.Snapshot], changed: frozenset[str]) -> frozenset[Any]:
+    """Return the records that are the same at all moments; they hold four values of a tensor, and others may change."""
+    equal = frozenset.intersection(*(frozenset(part.tensors) for part in parts))
+    return frozenset(record for record in equal if record.name not in changed)
 
 
 def _moment(language: str, key: str, moment: bp.Snapshot, same: frozenset[Any]) -> Markup:

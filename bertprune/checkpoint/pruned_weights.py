@@ -72,7 +72,9 @@ def find_pruned(stored: Weights) -> PrunedWeights | None:
     lone = (name for name in masks if f"{name}_orig" not in facts)
     if odd := [name for name in lone if name in facts or name.rpartition(".")[2] in _PRUNABLE]:
         raise CheckpointError(
-            "{file} holds a mask for {tensor!r}, but no {tensor}_orig; both are needed to open a pruned model",
+            "{file} holds a mask for {tensor!r}, but no {tensor}_orig, as where a tied tensor is saved under its other"
+            " name; both are needed: bake the model before saving it (bp.bake), or use"
+            " bp.export(model, out, like=checkpoint)",
             code="checkpoint.mask_alone", file=file, tensor=shortened(odd[0], 80),
         )  # fmt: skip
     return PrunedWeights(stored, dense) if dense else None

@@ -44,8 +44,10 @@ def checkpoint_of(source: Exportable, like: Checkpoint | str | Path | None) -> C
         return Checkpoint.open(like)
     if like is not None:
         raise ExportError(
-            "like= is for a model; a {kind} knows its checkpoint", code="exports.like", kind=type(source).__name__
-        )
+            "like= is for a model (a torch.nn.Module), not for a {kind}: a run and a checkpoint need none, and a state"
+            " dict is to be loaded into its model first (load_state_dict)",
+            code="exports.like", kind=type(source).__name__,
+        )  # fmt: skip
     if isinstance(source, PruningRun):
         return source.checkpoint
     if isinstance(source, Checkpoint | str | Path):
@@ -99,7 +101,7 @@ def _of_model(model: nn.Module, like: Checkpoint) -> Contents:
         origin=Origin.of(like),
         sparsity=counted,
         record={**record, "history": _by_stored_name(record["history"], model, now.masks)},
-        changed=_differing(source.dense, _as_bool(source.masks, like.name), now),
+        changed=_changed(source.dense, _as_bool(source.masks, like.name), now),
         config=changed_config(model, original, like.name),
     )
 
@@ -153,7 +155,7 @@ def _as_it_is_now(computed: Contents, model: nn.Module) -> Contents:
     original = checkpoint.model(computed.seed or 0)
     now = _state_now(model, original, checkpoint.name)
     computed = replace(computed, config=changed_config(model, original, checkpoint.name))
-    changed = _differing(computed.dense, computed.masks, now)
+    changed = _changed(computed.dense, computed.masks, now)
     if not changed:
         return computed
     counted, record = sparsity(model), computed.record
@@ -227,13 +229,20 @@ def _as_bool(masks: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     return {tensor: ready[id(mask)] for tensor, mask in masks.items()}
 
 
-def _differing(dense: Mapping[str, Tensor], masks: Mapping[str, Tensor], now: State) -> tuple[str, ...]:
-    """Name the tensors whose values or masks are others now."""
+def _changed(dense: Mapping[str, Tensor], masks: Mapping[str, Tensor], now: State) -> tuple[str, ...]:
+    """Name the tensors whose values or masks are others now. Raises ExportError where they became NaN or infinite."""
 
     def differs(name: str) -> bool:
         return not (same_mask(masks.get(name), now.masks.get(name)) and same_bits(dense[name], now.dense[name]))
 
-    return tuple(name for name in now.dense if differs(name))
+    changed = tuple(name for name in now.dense if differs(name))
+    for name in changed:
+        if not bool(now.dense[name].isfinite().all()):
+            raise ExportError(
+                "{tensor} holds NaN or infinite values, as after a training that diverged; its model is not exported",
+                code="exports.not_finite", tensor=name,
+            )  # fmt: skip
+    return changed
 
 
 def _by_stored_name(history: Listed, model: nn.Module, masks: Mapping[str, Tensor]) -> Listed:

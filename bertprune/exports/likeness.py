@@ -70,6 +70,7 @@ def check_like(model: nn.Module, original: nn.Module, name: str) -> None:
             raise _added(path, name) if path in ours else _removed(path, name)
     for path in common:
         _check_hooks(path, ours[path])
+        _check_derived(path, ours[path])
         if type(ours[path]) is type(theirs[path]) and not _is_dropout(theirs[path]):
             _check_settings(path, ours[path], theirs[path], name)
 
@@ -151,10 +152,25 @@ def _check_settings(path: str, module: nn.Module, original: nn.Module, name: str
         mine = ours.get(attribute, getattr(module, attribute, None))
         expected = theirs.get(attribute, getattr(original, attribute, None))
         if (attribute in theirs or hasattr(type(original), attribute)) and not _same(mine, expected):
+            written = [_written(mine), _written(expected)]
+            if written[0] == written[1]:  # one function around the other, as torch.compile writes it
+                written[0] += " (another function of that name)"
             raise ExportError(
                 "{setting} is {given} in the model, {expected} in {name}: an export keeps tensors, and no other change",
-                code="exports.other_setting", setting=full_name(path, attribute), given=_written(mine),
-                expected=_written(expected), name=name,
+                code="exports.other_setting", setting=full_name(path, attribute), given=written[0],
+                expected=written[1], name=name,
+            )  # fmt: skip
+
+
+def _check_derived(path: str, module: nn.Module) -> None:
+    """Refuse masks whose pruning hook is gone: the module uses what was derived last, whatever its masks hold."""
+    hooked = {getattr(hook, "_tensor_name", None) for hook in module._forward_pre_hooks.values()}
+    for tensor in pruned_names(module):
+        if tensor not in hooked:
+            raise ExportError(
+                "{module} has {tensor}_orig and {tensor}_mask, but no pruning hook, so it would not follow them: bake"
+                " the model before its hooks are removed (bp.bake, or torch's prune.remove)",
+                code="exports.no_hook", module=path or "the model", tensor=tensor,
             )  # fmt: skip
 
 

@@ -231,7 +231,8 @@ class _Matcher:
         container = next((path for path in modules if self.globs.match(glob, path)), None)
         if container and is_parametrized(modules[container], self.selection.tensor):
             return SelectionError(_PARAMETRIZED, code="selection.parametrized", path=container, **values)
-        if container and not glob.endswith("*"):
+        inside = [owner for owner in self.owners if owner.path.startswith(f"{container}.")]
+        if inside and not glob.endswith("*"):
             wider = shortened(f"{glob}.*")
             return SelectionError(_CONTAINER, code="selection.container", path=container, wider=wider, **values)
         known = [owner.path.removeprefix(self.prefix) for owner in self.owners]

@@ -180,7 +180,8 @@ def compare(first: Reported | SparsityReport | nn.Module, second: Reported | Spa
         A `Comparison`.
 
     Raises:
-        BertpruneError: The two have no tensor in common, or one in different shapes.
+        BertpruneError: The two are not of one architecture: apart from the number of layers, they must have the same
+            tensors, in the same shapes.
 
     Example:
         >>> import bertprune as bp, torch
@@ -206,6 +207,10 @@ def _check_comparable(one: SparsityReport, other: SparsityReport) -> None:
             "the two sides have no tensor in common; compare checkpoints of the same architecture",
             code="report.nothing_in_common",
         )
+    outside = [{tensor.name for tensor in side.tensors if tensor.layer is None} for side in (one, other)]
+    if alone := sorted(outside[0] ^ outside[1]):
+        sentence = "only one of the two sides has {name}; compare checkpoints of the same architecture"
+        raise BertpruneError(sentence, code="report.other_architecture", name=alone[0])
     for tensor in common:
         if tensor.shape != (shape := shapes[tensor.name]):
             sentence = "{name} has the shapes {one} and {other}; compare checkpoints of the same architecture"

@@ -148,6 +148,9 @@ class Method:
         )  # fmt: skip
 
 
+_OF_PYDANTIC = ("model_config", "model_dump", "model_fields", "model_json_schema")
+
+
 def describe_exception(error: BaseException) -> str:
     """Describe an exception from somebody else's code in one line: its type, and the first line of its message."""
     kind = type(error).__name__
@@ -174,8 +177,8 @@ def options_model(name: str, rule: Callable[..., Any]) -> type[BaseModel]:
         for parameter in list(inspect.signature(init).parameters.values())[1:]
         if parameter.name not in FROM_ENGINE and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
     }
-    for field in fields:  # pydantic would drop them unseen
-        if field.startswith("_") or field == "model_config":
+    for field in fields:  # pydantic would drop them unseen, or needs the name itself
+        if field.startswith("_") or field in _OF_PYDANTIC:
             raise ValueError(f"{field} cannot be the name of an option")
     config = ConfigDict(strict=True, extra="forbid", frozen=True, protected_namespaces=())
     with warnings.catch_warnings():

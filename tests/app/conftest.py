@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import bertprune as bp
 from app.handlers import results
 from app.plan import Plan
 from app.presets import preset
@@ -30,6 +31,23 @@ def source(tiny_folder: Callable[..., Path]) -> Source:
 def done(shelf: Shelf, source: Source) -> Done:
     """Give its run by the tutorial's first recipe."""
     return results.prune(shelf, source, Plan(preset("random")), 0)
+
+
+@pytest.fixture
+def exported(shelf: Shelf, done: Done, tmp_path: Path) -> Callable[[str], Source]:
+    """Give a function that exports the run in a form, and names the folder as an upload would."""
+
+    def export(form: str) -> Source:
+        bp.export(shelf.run(done), tmp_path / form, form)  # type: ignore[arg-type]
+        return Source(str(tmp_path / form), shown=form)
+
+    return export
+
+
+@pytest.fixture
+def masked(exported: Callable[[str], Source]) -> Source:
+    """Give the run as a checkpoint with masks."""
+    return exported("masked")
 
 
 @pytest.fixture

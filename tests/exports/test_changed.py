@@ -162,6 +162,11 @@ def _double(model: nn.Module) -> nn.Module:
     return model
 
 
+def _diverged(model: nn.Module) -> nn.Module:
+    model.classifier.weight.data[0, 0] = float("nan")
+    return model
+
+
 def _soft(model: nn.Module) -> nn.Module:
     return prune.custom_from_mask(model.classifier, "weight", torch.full((2, 32), 0.5)) and model
 
@@ -176,6 +181,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "another shape": (_wider, "exports.other_tensor"),
     "on meta": (lambda model: model.to("meta"), "exports.meta"),
     "double": (_double, "exports.float64"),
+    "diverged": (_diverged, "exports.not_finite"),
     "a mask of halves": (_soft, "exports.mask_values"),
 }
 
@@ -194,6 +200,7 @@ def test_wrong_things_are_named(tmp_path: Path, pruned: Callable[..., Any]) -> N
     wrong: list[tuple[Any, dict[str, Any], str]] = [
         (run.model, {}, "exports.no_like"),
         (run, {"like": run.checkpoint}, "exports.like"),
+        (run.model.state_dict(), {"like": run.checkpoint}, "exports.like"),
         (run.report, {}, "exports.wrong_type"),
         (None, {}, "exports.wrong_type"),
         (run.checkpoint, {}, "exports.not_masked"),

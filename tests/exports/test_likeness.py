@@ -72,6 +72,13 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str, str]] = {
         lambda model: model.register_forward_pre_hook(partial(lambda a, module, given: given, 1)),
         "exports.foreign_hook", "the model has the forward hook",
     ),
+    "no pruning hook": (
+        lambda model: model.get_submodule(KEY)._forward_pre_hooks.clear(), "exports.no_hook", "but no pruning hook",
+    ),
+    "a compiled forward": (
+        lambda model: setattr(model, "forward", torch.compile(model.forward, backend="eager")),
+        "exports.other_setting", "(another function of that name)",
+    ),
     "parametrized": (
         lambda model: weight_norm(model.classifier), "exports.parametrized", "remove_parametrizations first",
     ),

@@ -148,6 +148,11 @@ def test_meta_tensors_can_be_selected():
         ({"tensor": "wieght"}, "selection.unknown_tensor", r"'wieght'; the model has weight, bias"),
         ({"include": "encoder.layer.0"}, "selection.container", r"select them by 'encoder\.layer\.0\.\*'"),
         ({"include": "encoder.layer.0.attention.self.kye"}, "selection.unmatched_glob_near", r"nearest are .*\.key"),
+        (
+            {"include": "encoder.layer.0.output.dropout"},
+            "selection.unmatched_glob_near",
+            r"nearest are .*output\.dense",
+        ),
         ({"include": ["pooler.dense", "9.*"]}, "selection.unmatched_glob", r"'9\.\*' matches no module with a weight"),
         (
             {"exclude": "poolr.*"},

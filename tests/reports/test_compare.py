@@ -102,6 +102,9 @@ def test_a_tensor_of_one_side_has_no_count_on_the_other(tiny: Callable[..., nn.M
         bp.compare(shallow, nn.Sequential(nn.Linear(2, 2)))
     with pytest.raises(bp.BertpruneError, match=r"^embeddings\.\S+ has the shapes \(97, 32\) and \(90, 32\); "):
         bp.compare(shallow, tiny("BertModel", vocab_size=90))
+    with pytest.raises(bp.BertpruneError) as caught:
+        bp.compare(tiny("BertForMaskedLM"), tiny("BertForSequenceClassification"))
+    assert caught.value.code == "report.other_architecture"
 
 
 def test_it_is_plain_data(pair: tuple[nn.Module, nn.Module]) -> None:

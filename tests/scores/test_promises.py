@@ -71,7 +71,7 @@ def test_the_default_dtype_changes_no_choice():
     assert torch.equal(*masks)
 
 
-@pytest.mark.parametrize("name", ["method", "tensor", "weight_", "shape", "options", "copy", "json", "model_fields"])
+@pytest.mark.parametrize("name", ["method", "tensor", "weight_", "shape", "options", "copy", "json", "model_extra"])
 def test_an_option_may_have_any_name(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -82,11 +82,17 @@ def test_an_option_may_have_any_name(name):
     assert int((model[0].weight_mask == 0).sum()) == 5
 
 
-def test_an_option_that_pydantic_would_drop_is_refused():
+def test_an_option_that_pydantic_would_drop_or_not_live_with_is_refused():
     with pytest.raises(RecipeError, match="model_config cannot be the name of an option"):
 
         @bp.method("dropped")
         def dropped(weight, *, model_config: int = 1):
+            return weight.abs()
+
+    with pytest.raises(RecipeError, match="model_dump cannot be the name of an option"):
+
+        @bp.method("hidden")
+        def hidden(weight, *, model_dump: int = 1):
             return weight.abs()
 
 
