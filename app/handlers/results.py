@@ -17,6 +17,7 @@ from ..views.html import note, picture
 from ..views.inspector import inspector
 from ..views.result import grid, summary, tensor_table
 from ..weights import mask_after, mask_before, weight_after
+from .model import name_of
 
 
 def prune(shelf: Shelf, source: Source, plan: Plan, seed: float | None, progress: Progress | None = None) -> Done:
@@ -84,7 +85,7 @@ def show_summary(language: str, shelf: Shelf, done: Done | None) -> Markup:
     """Summarise the run in numbers."""
     if done is None:
         return note(say(language, "result_none"), "bp-empty")
-    return summary(language, shelf.run(done))
+    return summary(language, name_of(shelf, done.source), shelf.run(done))
 
 
 def show_tensors(language: str, shelf: Shelf, done: Done | None, everything: bool = False) -> Markup:
