@@ -89,7 +89,7 @@ class Scenes:
         called = f"{view.source.given}@{view.source.revision}"
         quality = cost.headline(view.language, view.quality)
         return [
-            status(view.language, name, checkpoint, counted, quality, older=self._is_older(view)),
+            status(view.language, name, checkpoint, counted, quality, self._older(view)),
             tree_value(view.language, called, self.shelf.tree(view.source), view.module, in_tree),
             facts_card(view.language, name, checkpoint),
         ]
@@ -97,9 +97,11 @@ class Scenes:
     def _shown(self, view: View) -> Done | None:
         return self.shelf.shown(view.source, view.done)
 
-    def _is_older(self, view: View) -> bool:
-        """Return whether the steps have changed since the run was made."""
-        return view.done is not None and view.done.recipe != view.plan.recipe
+    def _older(self, view: View) -> str | None:
+        """Say that the steps have changed since the run was made; None where they have not."""
+        if view.done is None or view.done.recipe == view.plan.recipe:
+            return None
+        return say(view.language, "prune_older" if view.plan.steps else "prune_cleared")
 
     def module(self, view: View) -> list[Any]:
         """Draw the selected module: unpruned, before and after, and by name."""
@@ -192,8 +194,8 @@ class Scenes:
         """Say below the button whether the results belong to the steps as they are."""
         if view.done is None:
             return Markup("")
-        if self._is_older(view):
-            return note(say(view.language, "prune_older"))
+        if older := self._older(view):
+            return note(older)
         total = self.shelf.run(view.done).report.total
         return tag(
             "p",

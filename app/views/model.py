@@ -21,9 +21,9 @@ def status(
     checkpoint: bp.Checkpoint,
     report: Any = None,
     quality: str | None = None,
-    older: bool = False,
+    remark: str | None = None,
 ) -> Markup:
-    """Write the status line: model, weights, alive, sparsity, bytes, quality; and whether it is of an `older` run."""
+    """Write the status line: model, weights, alive, sparsity, bytes, quality; and a remark on them."""
     counted = [] if report is None else [
         ("status_alive", f"{report.model.alive:,}"), ("status_sparsity", shares(language, report.model)),
     ]  # fmt: skip
@@ -37,7 +37,7 @@ def status(
     if quality:
         pairs.append(("status_quality", quality))
     shown = facts((say(language, key), value) for key, value in pairs)
-    return tag("div", shown, note(say(language, "prune_older")) if older else "", cls="bp-status")
+    return tag("div", shown, note(remark) if remark else "", cls="bp-status")
 
 
 def waiting(language: str, key: str = "status_loading") -> Markup:

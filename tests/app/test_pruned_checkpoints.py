@@ -10,9 +10,10 @@ import pytest
 
 import bertprune as bp
 from app.acts import Acts
-from app.handlers import cost, results, take
+from app.handlers import compare, cost, results, take
 from app.plan import Plan
 from app.presets import preset
+from app.runs import Runs
 from app.scenes import Scenes, View
 from app.session import Done, Shelf, Source
 from app.weigh import export_size
@@ -112,8 +113,21 @@ def test_an_opened_checkpoint_shows_its_masks_and_zeros_at_once(
     assert "as it was opened" in summary
     assert "307" in tensors and "307" in text
     assert more["visible"]
+    changes = scenes.module(opened)[1]
+    assert "Unchanged" not in changes and "After" not in changes  # there is nothing to compare with
     assert "<img" in scenes.heatmap(opened)[0]
     assert ("<img" in scenes.pictures(opened)[0]) == (form == "masked")
+
+
+def test_runs_of_a_masked_checkpoint_are_compared_with_the_masks_that_it_came_with(shelf: Shelf, further: Done) -> None:
+    query = bp.Recipe(steps=[bp.Step(method="l1_unstructured", fraction=0.5, select="*.layer.0.*.query")])
+    runs = Runs()
+    for one in (further, results.prune(shelf, further.source, Plan(query), 0)):
+        runs = compare.remember(shelf, runs, one)
+    shown = compare.compare("en", shelf, runs, 1, 2)
+    size = shelf.counted(further.source).model.size
+    assert f"{(307 + 358) / size:.2%} → {(307 + 512) / size:.2%}" in shown
+    assert "Tensors that differ (2)" in shown
 
 
 def test_a_plain_checkpoint_is_not_called_pruned(shelf: Shelf, source: Source) -> None:
@@ -166,7 +180,8 @@ def test_figures_of_an_earlier_run_are_marked_above_every_tab(
     shelf: Shelf, source: Source, done: Done, language: str
 ) -> None:
     said = {"en": "an earlier run", "ko": "이전 실행"}[language]
-    same, other = (view(source, done, Plan(preset(name)), language) for name in ("random", "global"))
+    steps = Plan(preset("random"))
     for part in (Scenes(shelf).overview, Scenes(shelf).plan):
-        assert said not in "".join(map(str, part(same)))
-        assert said in "".join(map(str, part(other)))
+        assert said not in "".join(map(str, part(view(source, done, steps, language))))
+        for other in (Plan(preset("global")), steps.clear()):
+            assert said in "".join(map(str, part(view(source, done, other, language))))
