@@ -13,10 +13,13 @@ from .recipe import amount
 def summary(language: str, name: str, run: Any) -> Markup:
     """Write how much of the targets, and of the model, is pruned; and what each step pruned, if there was one."""
     total = run.report.total
-    pairs = [
+    masks = [
         ("result_targets", f"{len(run.report.targets):,}"),
         ("result_masked", say(language, "result_of", part=f"{total.masked:,}", whole=f"{total.size:,}")),
         ("result_sparsity", percent(total.sparsity)),
+    ]
+    pairs = [
+        *(masks if run.report.targets else []),
         ("result_model", shares(language, run.report.model)),
         ("result_zero", f"{run.report.model.zero:,}"),
     ]
@@ -66,8 +69,15 @@ def tensor_table(language: str, report: Any, everything: bool = False) -> Markup
         headers,
         rows,
         numbers=(1, 2, 3, 4),
-        caption=say(language, "tensors_all" if everything else "tensors_title", count=len(rows)),
+        caption=say(language, f"tensors_{_listed(report, everything)}", count=len(rows)),
     )
+
+
+def _listed(report: Any, everything: bool) -> str:
+    """Return which tensors a table lists, as the key of its caption: a model without masks has zeros at most."""
+    if everything:
+        return "all"
+    return "title" if report.targets else "zeros"
 
 
 def module_link(tensor: Any) -> Markup:

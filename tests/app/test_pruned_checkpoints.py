@@ -112,6 +112,7 @@ def test_an_opened_checkpoint_shows_its_masks_and_zeros_at_once(
     summary, _, tensors, text, *_, more = scenes.run(opened)
     assert "as it was opened" in summary
     assert "307" in tensors and "307" in text
+    assert ("Tensors with a mask" in summary) == ("Pruned tensors (1)" in tensors) == (form == "masked")
     assert more["visible"]
     changes = scenes.module(opened)[1]
     assert "Unchanged" not in changes and "After" not in changes  # there is nothing to compare with
