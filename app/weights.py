@@ -4,7 +4,7 @@ from typing import Any
 
 
 def weight_after(run: Any, model: Any, tensor: Any) -> Any:
-    """Return a tensor's values without its mask: those that a run adjusted, or those with which it came."""
+    """Return the values of a counted tensor without its mask: those that a run adjusted, or those that it came with."""
     if tensor.name in run.values:
         return run.values[tensor.name]
     module = model.get_submodule(tensor.module)

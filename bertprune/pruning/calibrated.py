@@ -119,8 +119,10 @@ class Calibrator:
         """Return the inputs of each unit of a layer: on all texts, and on those that are not held back."""
         modules = [self._module(unit) for unit in units]
         products = matched.method.needs_products or matched.step.reconstruct
-        used, held = self._walk.inputs(layer, modules, products)
-        return [_joined(used.of(one), held.of(one), unit) for one, unit in zip(modules, units, strict=True)]
+        every, fitted = self._walk.inputs(layer, modules, products)
+        return [
+            (_read(every.of(one), unit), _read(fitted.of(one), unit)) for one, unit in zip(modules, units, strict=True)
+        ]
 
     def _module(self, unit: Unit) -> nn.Linear:
         """Return the copy's linear layer that a unit is measured by."""
@@ -205,17 +207,13 @@ def _adjusted(
     return found
 
 
-def _joined(used: Inputs | None, held: Inputs | None, unit: Unit) -> tuple[Inputs, Inputs]:
-    if used is None:
+def _read(inputs: Inputs | None, unit: Unit) -> Inputs:
+    if inputs is None:
         raise RecipeError(
             "{tensor} reads nothing on the calibration texts: the model never calls its layer",
             code="calibration.unread", tensor=unit.targets[0].label,
         )  # fmt: skip
-    if held is None:
-        return used, used
-    norms = (used.norms**2 + held.norms**2).sqrt()
-    gram = used.gram + held.gram if used.gram.numel() else used.gram
-    return Inputs(norms, used.tokens + held.tokens, gram), used
+    return inputs
 
 
 def _known(keep: Tensor | None) -> Tensor:

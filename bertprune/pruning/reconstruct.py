@@ -12,13 +12,16 @@ from torch import Tensor
 from ..scores.grid import Grid
 from ..scores.obs import inverse, losses, root_of_inverse
 
-BLOCK = 128
-"""Columns whose mask is chosen together, as SparseGPT's authors do."""
+BLOCK = 32
+"""Columns whose mask is chosen together: the fewer, the better each choice knows what the ones before have changed.
+
+SparseGPT's authors take 128; at 80 % sparsity that loses more.
+"""
 ROUNDS = 64
 """Single columns go in chunks of about this share of the width, which changes hardly anything."""
 
 REFINEMENTS = 8
-"""Rounds of conjugate gradients after a sweep."""
+"""Rounds of conjugate gradients after a sweep; half as many from a solution for similar inputs."""
 
 Choose = Callable[[Tensor, slice], Tensor]
 """Returns which entries of some columns stay, given their scores."""
@@ -33,9 +36,10 @@ def solve(weight: Tensor, hessian: Tensor, mask: Tensor, start: Tensor | None = 
     """
     if bool((mask == mask[:1]).all()):
         return _solve_columns(weight, hessian, mask[0])
-    if start is None:
-        start = sweep(weight, hessian, lambda scores, columns: mask[:, columns])[0]
-    return _refine(weight, hessian, mask, start)
+    if start is not None:
+        return _refine(weight, hessian, mask, start, REFINEMENTS // 2)
+    swept, _ = sweep(weight, hessian, lambda scores, columns: mask[:, columns])
+    return _refine(weight, hessian, mask, swept, REFINEMENTS)
 
 
 def _solve_columns(weight: Tensor, hessian: Tensor, kept: Tensor) -> Tensor:
@@ -47,14 +51,14 @@ def _solve_columns(weight: Tensor, hessian: Tensor, kept: Tensor) -> Tensor:
     return found
 
 
-def _refine(weight: Tensor, hessian: Tensor, mask: Tensor, start: Tensor) -> Tensor:
+def _refine(weight: Tensor, hessian: Tensor, mask: Tensor, start: Tensor, rounds: int) -> Tensor:
     """Lower (w - w₀) H (w - w₀)ᵀ of each row over the entries that stay, by preconditioned conjugate gradients."""
     hessian = hessian.to(weight.dtype)
     found, scale = start.clone(), mask / hessian.diagonal()
     left = ((weight - found) @ hessian) * mask
     step = scale * left
     size = (left * step).sum(1, keepdim=True)
-    for _ in range(REFINEMENTS):
+    for _ in range(rounds):
         pushed = (step @ hessian) * mask
         length = size / (step * pushed).sum(1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
         found += length * step

@@ -61,21 +61,27 @@ class Walk:
             self._at, self._states = 0, list(self._start)
 
     def inputs(self, layer: int | None, modules: Sequence[nn.Linear], products: bool) -> tuple["Seen", "Seen"]:
-        """Collect the inputs of linear layers: on the texts that are used, and on those held back.
+        """Collect the inputs of linear layers: on all texts, and on those that are not held back.
 
         `layer` is where they are; None is outside the layers. Only with `products` are the inputs' products summed.
         """
-        used, held = Seen(products), Seen(products)
         if layer is not None:
             self._go_to(layer)
+        every = Seen(products)
+        self._collect(layer, modules, every, held_back=False)
+        fitted = every.copy()
+        self._collect(layer, modules, every, held_back=True)
+        return every, fitted
+
+    def _collect(self, layer: int | None, modules: Sequence[nn.Linear], seen: "Seen", held_back: bool) -> None:
         for number, batch in enumerate(self.batches.used):
-            seen = held if self.batches.held_back[number] else used
+            if self.batches.held_back[number] != held_back:
+                continue
             with torch.no_grad(), _listening(modules, seen, batch):
                 if layer is None:
                     self._finish(number, self._through(number, self._states[number], self._at, len(self._order)))
                 else:
                     self._through(number, self._states[number], self._at, self._end_of(layer))
-        return used, held
 
     def drift(self) -> float:
         """Return how far the answers to the texts held back, with the weights as they are, are from those at first."""
@@ -131,13 +137,17 @@ class Walk:
             return self.output.rows(self.model, self.batches.used[number])
 
     def _record(self) -> Tensor:
-        """Run every batch, and keep what layers are called with; return the answers to the texts held back."""
+        """Keep what layers are called with, batch by batch; return the answers to the texts held back.
+
+        Only these, and the first batch, go through the layers, unless layers hand on more than the hidden states.
+        """
         self._calls, self._start, answers = [], [], []
         for batch, back in zip(self.batches.used, self.batches.held_back, strict=True):
             calls, states = _Calls(), list[Tensor]()
+            through = back or not self._calls or self._calls[0].rest.count(None) < len(self._order)
             with torch.no_grad(), ExitStack() as stack:
                 for number, (_, layer) in enumerate(self.layers):
-                    stack.enter_context(_recording(layer, number, calls, states))
+                    stack.enter_context(_recording(layer, number, calls, states, through))
                 rows = self._answers(batch)
             if not states:
                 raise SelectionError("the model never calls its layers", code="calibration.no_calls")
@@ -170,8 +180,8 @@ def _replaced(layer: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _recording(layer: nn.Module, number: int, calls: _Calls, states: list[Tensor]) -> Iterator[None]:
-    """Keep what a layer is called with, and the states at the first call of all."""
+def _recording(layer: nn.Module, number: int, calls: _Calls, states: list[Tensor], through: bool) -> Iterator[None]:
+    """Keep what a layer is called with, and the states at the first call of all; only `through` says to run it."""
     original = layer.forward
 
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -185,7 +195,7 @@ def _recording(layer: nn.Module, number: int, calls: _Calls, states: list[Tensor
             )
         calls.arguments.append((args, kwargs))
         calls.order.append(number)
-        found = original(hidden, *args, **kwargs)
+        found = original(hidden, *args, **kwargs) if through else hidden
         states[1:] = [found[0] if isinstance(found, tuple) else found]
         calls.rest.append(found[1:] if isinstance(found, tuple) else None)
         return found
@@ -215,6 +225,14 @@ class Seen:
         self._gram: dict[nn.Linear, Tensor] = {}
         self._tokens: dict[nn.Linear, int] = {}
 
+    def copy(self) -> "Seen":
+        """Return what was seen so far."""
+        other = Seen(self.products)
+        other._leader, other._tokens = dict(self._leader), dict(self._tokens)
+        other._squares = {module: sums.clone() for module, sums in self._squares.items()}
+        other._gram = {module: sums.clone() for module, sums in self._gram.items()}
+        return other
+
     def next_batch(self) -> None:
         """Begin a batch: tensors of the one before are gone."""
         self._first.clear()
@@ -233,7 +251,7 @@ class Seen:
         self._tokens[module] = self._tokens.get(module, 0) + len(x)
         _accumulate(self._squares, module, (x.double() ** 2).sum(0))
         if self.products:
-            _accumulate(self._gram, module, (x.T @ x).double())
+            _accumulate(self._gram, module, x.T @ x)
 
     def of(self, module: nn.Linear) -> Inputs | None:
         """Return what one layer read; None if it was never called."""
@@ -242,7 +260,7 @@ class Seen:
             return None
         squares = self._squares[leader]
         gram = self._gram.get(leader, torch.empty(0))
-        return Inputs(squares.sqrt(), self._tokens[leader], gram)
+        return Inputs(squares.sqrt(), self._tokens[leader], gram.double())
 
 
 def _accumulate(sums: dict[nn.Linear, Tensor], key: nn.Linear, value: Tensor) -> None:

@@ -65,6 +65,19 @@ def test_the_estimated_size_counts_the_masks_of_the_source(shelf: Shelf, further
     assert foreseen.zipped == pytest.approx(weights.compress_size, rel=0.05)
 
 
+def test_adjusted_weights_are_drawn_and_not_called_unchanged(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    neurons = bp.Step(method="obs", granularity="neuron", fraction=0.25, reconstruct=True)
+    done = results.prune(shelf, Source("demo"), Plan(bp.Recipe(steps=[neurons])), 0)
+    run, module = shelf.run(done), "bert.encoder.layer.0.output.dense"
+    assert f"{module}.weight" in run.values
+    drawn: list[Any] = []
+    monkeypatch.setattr(bp.figures, "histogram", lambda weight, mask, **_: drawn.append(weight))
+    monkeypatch.setattr("app.handlers.results.picture", lambda *_: "picture")
+    results.pictures("en", shelf, done, module)
+    assert drawn[0].equal(run.values[f"{module}.weight"])
+    assert unchanged(shelf, done, module) == {"bias"}
+
+
 FIELDS = (None, [], "", "", "weight", "l1_unstructured", {}, "fraction", 20, None, "local")
 REQUEST = SimpleNamespace(session_hash="visitor")
 

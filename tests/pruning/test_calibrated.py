@@ -43,23 +43,24 @@ def test_the_walk_gives_what_a_pass_of_the_model_gives(name):
     assert walk.drift() == pytest.approx(0, abs=1e-6)
     seen, first = {}, layers(model)[-1][1]
     linear = next(module for module in first.modules() if isinstance(module, torch.nn.Linear))
-    used, held = walk.inputs(len(layers(model)) - 1, [linear], True)
+    found = walk.inputs(len(layers(model)) - 1, [linear], True)
 
-    def keep(module, args, batch):
+    def keep(module, args, batch, back):
         mask = batch["attention_mask"] != 0
         given = args[0]
         rows = given[mask] if given.shape[:2] == mask.shape else given.reshape(-1, given.shape[-1])
-        seen.setdefault("rows", []).append(rows.double())
+        seen.setdefault(back, []).append(rows.double())
 
-    for batch in batches.used:
-        handle = linear.register_forward_pre_hook(lambda module, args, batch=batch: keep(module, args, batch))
+    for batch, back in zip(batches.used, batches.held_back, strict=True):
+        handle = linear.register_forward_pre_hook(lambda module, args, now=(batch, back): keep(module, args, *now))
         with torch.no_grad():
             model(**batch)
         handle.remove()
-    rows = torch.cat(seen["rows"])
-    both = used.of(linear), held.of(linear)
-    assert sum(one.tokens for one in both) == len(rows)
-    assert torch.allclose(sum(one.gram for one in both), rows.T @ rows, rtol=1e-4, atol=1e-4)
+    for one, rows in zip(found, (torch.cat(seen[False] + seen[True]), torch.cat(seen[False])), strict=True):
+        inputs = one.of(linear)
+        assert inputs.tokens == len(rows)
+        assert torch.allclose(inputs.gram, rows.T @ rows, rtol=1e-4, atol=1e-4)
+        assert torch.allclose(inputs.norms.double(), rows.norm(dim=0), rtol=1e-4)
 
 
 @EACH_FAMILY

@@ -92,6 +92,17 @@ def test_any_mask_of_a_small_matrix_is_made_up_for_exactly(seed):
     assert cost(weight - found, hessian) <= cost(weight - weight * mask, hessian)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_solution_for_some_of_the_inputs_is_brought_nearer_to_that_for_all(seed):
+    weight, inputs, hessian = problem(seed)
+    mask = some_mask(seed)
+    start = solve(weight, damped(inputs[:-8].T @ inputs[:-8]), mask)
+    found, best = solve(weight, hessian, mask, start), least_squares(weight, hessian, mask)
+    missed = cost(weight - best, hessian)
+    assert cost(weight - found, hessian) - missed < 0.1 * (cost(weight - start, hessian) - missed)
+    assert not found[~mask].any()
+
+
 def test_the_last_of_the_columns_is_chosen_as_exhaustive_search_does():
     """With one entry a row to go among the last two columns, the pass is exact for the last, and never far."""
     weight, _, hessian = problem(1)
