@@ -68,6 +68,8 @@ class Acts:
         """Restore the run of the last session; the same checkpoint, recipe and seed give the same run."""
         try:
             done = Done(source, bp.Recipe.from_yaml(kept["run"]["recipe"]), int(kept["run"]["seed"]))
+            if not done.recipe.steps:
+                raise ValueError("a run has steps")
             self.shelf.run(done)
         except (bp.BertpruneError, TypeError, KeyError, ValueError):
             raise gr.Error("nothing to restore", visible=False, print_exception=False) from None
@@ -159,6 +161,7 @@ class Acts:
     def measure(
         self,
         language: str,
+        source: Source,
         done: Done | None,
         found: cost.Found | None,
         data: str,
@@ -170,19 +173,30 @@ class Acts:
         """Measure quality before and after pruning."""
         report = self._reporter(language, "progress_measure", request, progress)
         with cost.still_there(found):
-            quality = cost.measure(self.shelf, done, data, file, tokenizer or "", report)
+            shown = self.shelf.shown(source, done)
+            quality = cost.measure(self.shelf, shown, data, file, tokenizer or "", report)
         return replace(found or cost.Found(), quality=quality)
 
-    def ask(self, language: str, done: Done | None, found: cost.Found | None, *given: str) -> cost.Found:
+    def ask(
+        self, language: str, source: Source, done: Done | None, found: cost.Found | None, *given: str
+    ) -> cost.Found:
         """Try a sentence on both models; `given` are the sentence, a second one, and another tokenizer."""
-        return replace(found or cost.Found(), answers=cost.ask(self.shelf, done, *given))
+        answers = cost.ask(self.shelf, self.shelf.shown(source, done), *given)
+        return replace(found or cost.Found(), answers=answers)
 
     def build(
-        self, language: str, done: Done | None, form: str, old: Any, request: gr.Request, progress: Any = BAR
+        self,
+        language: str,
+        source: Source,
+        done: Done | None,
+        form: str,
+        old: Any,
+        request: gr.Request,
+        progress: Any = BAR,
     ) -> Any:
         """Write the checkpoint, check it, zip it; the previous zip is kept until then."""
         report = self._reporter(language, "progress_build", request, progress)
-        built = take.build(language, self.shelf, done, form, report)
+        built = take.build(language, self.shelf, self.shelf.shown(source, done), form, report)
         take.throw_away(old)
         return built
 

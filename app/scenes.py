@@ -70,31 +70,53 @@ class Scenes:
         """Draw from what all visitors share."""
         self.shelf = shelf
 
+    def glance(self, view: View) -> list[Any]:
+        """Draw the status line, the tree, the facts, by the checkpoint's headers alone."""
+        return self._overview(view, None, None)
+
     def overview(self, view: View) -> list[Any]:
-        """Draw the status line, the tree, the facts."""
+        """Draw the same with what is masked and zero: by the run, or as the checkpoint came."""
+        if not view.source:
+            return self.glance(view)
+        shown = self._shown(view)
+        counted = self.shelf.counted(view.source) if shown is None else self.shelf.run(shown).report
+        return self._overview(view, counted, None if shown is None else counted)
+
+    def _overview(self, view: View, counted: Any, in_tree: Any) -> list[Any]:
         if not view.source:
             return [waiting(view.language, "status_nothing"), None, Markup("")]
         checkpoint, name = self.shelf.checkpoint(view.source), model.name_of(self.shelf, view.source)
-        report = results.report_of(self.shelf, view.done)
         called = f"{view.source.given}@{view.source.revision}"
+        quality = cost.headline(view.language, view.quality)
         return [
-            status(view.language, name, checkpoint, report, cost.headline(view.language, view.quality)),
-            tree_value(view.language, called, self.shelf.tree(view.source), view.module, report),
+            status(view.language, name, checkpoint, counted, quality, self._older(view)),
+            tree_value(view.language, called, self.shelf.tree(view.source), view.module, in_tree),
             facts_card(view.language, name, checkpoint),
         ]
+
+    def _shown(self, view: View) -> Done | None:
+        return self.shelf.shown(view.source, view.done)
+
+    def _older(self, view: View) -> str | None:
+        """Say that the steps have changed since the run was made; None where they have not."""
+        if view.done is None or view.done.recipe == view.plan.recipe:
+            return None
+        return say(view.language, "prune_older" if view.plan.steps else "prune_cleared")
 
     def module(self, view: View) -> list[Any]:
         """Draw the selected module: unpruned, before and after, and by name."""
         name = view.module or say(view.language, "inspect_root")
         return [
             results.show_module(view.language, self.shelf, view.source, view.module),
-            results.show_changes(view.language, self.shelf, view.done, view.module, view.baked, view.shown == "all"),
+            results.show_changes(
+                view.language, self.shelf, self._shown(view), view.module, view.baked, view.shown == "all"
+            ),
             note(say(view.language, "where_module_is", module=name)),
         ]
 
     def pictures(self, view: View) -> list[Any]:
         """Draw the mask and the weights of the selected module."""
-        drawn = results.pictures(view.language, self.shelf, view.done, view.module)
+        drawn = results.pictures(view.language, self.shelf, self._shown(view), view.module)
         return [*drawn, gr.update(visible=not drawn[0])]
 
     def choices(self, view: View) -> list[Any]:
@@ -150,30 +172,30 @@ class Scenes:
 
     def run(self, view: View) -> list[Any]:
         """Draw the results of the run."""
-        there = view.done is not None
+        shown = self._shown(view)
         return [
-            results.show_summary(view.language, self.shelf, view.done),
-            results.show_grid(view.language, self.shelf, view.done),
+            results.show_summary(view.language, self.shelf, shown),
+            results.show_grid(view.language, self.shelf, shown),
             *self.tensors(view),
-            results.report_text(view.language, self.shelf, view.done),
-            *results.code(self.shelf, view.done),
-            gr.update(visible=there),
+            results.report_text(view.language, self.shelf, shown),
+            *results.code(self.shelf, shown),
+            gr.update(visible=shown is not None),
         ]
 
     def heatmap(self, view: View) -> list[Any]:
         """Draw the sparsity of the run by layer and role."""
-        return [results.heatmap(view.language, self.shelf, view.done)]
+        return [results.heatmap(view.language, self.shelf, self._shown(view))]
 
     def tensors(self, view: View) -> list[Any]:
         """List the tensors of the run."""
-        return [results.show_tensors(view.language, self.shelf, view.done, view.shown == "all")]
+        return [results.show_tensors(view.language, self.shelf, self._shown(view), view.shown == "all")]
 
     def _prune_status(self, view: View) -> Markup:
         """Say below the button whether the results belong to the steps as they are."""
         if view.done is None:
             return Markup("")
-        if view.done.recipe != view.plan.recipe:
-            return note(say(view.language, "prune_older"))
+        if older := self._older(view):
+            return note(older)
         total = self.shelf.run(view.done).report.total
         return tag(
             "p",
@@ -185,11 +207,14 @@ class Scenes:
 
     def quality(self, view: View) -> list[Any]:
         """Draw the measured quality, and the predictions for a sentence."""
-        return [cost.show_quality(view.language, view.quality), cost.show_answers(view.language, view.quality)]
+        return [
+            cost.show_quality(view.language, view.quality, self._shown(view)),
+            cost.show_answers(view.language, view.quality),
+        ]
 
     def estimate(self, view: View) -> list[Any]:
         """Draw the estimated size of an export."""
-        return [take.show_estimate(view.language, self.shelf, view.done, view.take_form)]
+        return [take.show_estimate(view.language, self.shelf, self._shown(view), view.take_form)]
 
     def parcel(self, view: View) -> list[Any]:
         """Draw the export, with its download and card."""

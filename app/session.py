@@ -51,7 +51,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Done:
-    """Which run a visitor has made."""
+    """Which run a visitor has made; a recipe without steps stands for a checkpoint as it was opened."""
 
     source: Source
     recipe: bp.Recipe
@@ -105,13 +105,27 @@ class Shelf:
 
     def before(self, source: Source) -> bp.Snapshot:
         """Record the checkpoint's model before pruning."""
+        return self._read("before", source, bp.snapshot)
 
+    def counted(self, source: Source) -> bp.SparsityReport:
+        """Count the masks and zeros with which the checkpoint came."""
+        return self._read("counted", source, bp.sparsity)
+
+    def _read(self, what: str, source: Source, read: Callable[[Any], Any]) -> Any:
         def make() -> Made:
             checkpoint = self.checkpoint(source)
             with self._one_by_one:
-                return bp.snapshot(checkpoint.model(progress=self.timed())), 1_000_000, None
+                return read(checkpoint.model(progress=self.timed())), 1_000_000, None
 
-        return self.cache.get(("before", source), make)
+        return self.cache.get((what, source), make)
+
+    def shown(self, source: Source, done: Done | None) -> Done | None:
+        """Return the visitor's run; before there is one, a checkpoint that came pruned, as it is. None for others."""
+        if done is not None or not source:
+            return done
+        counted = self.counted(source)
+        came_pruned = counted.targets or any(tensor.is_zeroed for tensor in counted.tensors)
+        return Done(source, bp.Recipe()) if came_pruned else None
 
     def tree(self, source: Source) -> bp.ModuleNode:
         """Read the checkpoint's module tree from its headers."""
@@ -216,6 +230,11 @@ class Shelf:
                 raise LimitError("seconds", self.settings, most=f"{most:g}")
 
         return report
+
+
+def measured(run: bp.PruningRun) -> bp.PruningRun | bp.Checkpoint:
+    """Return what a run without steps stands for, its checkpoint as it was opened; others are themselves."""
+    return run if run.recipe.steps else run.checkpoint
 
 
 class Cancelled(Exception):

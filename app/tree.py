@@ -19,36 +19,34 @@ def module_tree() -> gr.HTML:
 
 
 def tree_value(language: str, name: str, root: bp.ModuleNode, selected: str, report: Any = None) -> dict[str, Any]:
-    """Write a tree as the data that the component draws; with sparsity where there is a report."""
-    masked = {} if report is None else {path: count.masked for path, count in report.by("module").items()}
+    """Write a tree as the data that the component draws; with what is masked or zero where there is a report."""
+    gone = None if report is None else {path: one.size - one.alive for path, one in report.by("module").items()}
     keys = ("search", "expand", "fold", "none", "tree", "sparsity")
     return {
         "model": name,
         "selected": selected,
-        "nodes": [_node(root, root.type, masked if report is not None else None)],
+        "nodes": [_node(root, root.type, gone)],
         "text": {**{key: say(language, f"tree_{key}") for key in keys}, "root": say(language, "inspect_root")},
     }
 
 
-def _node(node: bp.ModuleNode, name: str, masked: dict[str, int] | None) -> dict[str, Any]:
+def _node(node: bp.ModuleNode, name: str, gone: dict[str, int] | None) -> dict[str, Any]:
     children = []
     for run in node.groups():
-        drawn = [_node(child, child.name, masked) for child in run]
-        children += drawn if len(run) == 1 else [_group(run, drawn, masked)]
+        drawn = [_node(child, child.name, gone) for child in run]
+        children += drawn if len(run) == 1 else [_group(run, drawn, gone)]
     return {
         "p": node.path,
         "n": name,
         "t": node.type if name != node.type else "",
         "c": node.parameters,
         "f": short_number(node.parameters),
-        "m": _share((node,), masked),
+        "m": _share((node,), gone),
         "k": children,
     }
 
 
-def _group(
-    run: tuple[bp.ModuleNode, ...], drawn: list[dict[str, Any]], masked: dict[str, int] | None
-) -> dict[str, Any]:
+def _group(run: tuple[bp.ModuleNode, ...], drawn: list[dict[str, Any]], gone: dict[str, int] | None) -> dict[str, Any]:
     total = sum(node.parameters for node in run)
     return {
         "g": True,
@@ -57,14 +55,14 @@ def _group(
         "t": f"{len(run)} × {run[0].type}",
         "c": total,
         "f": short_number(total),
-        "m": _share(run, masked),
+        "m": _share(run, gone),
         "k": drawn,
     }
 
 
-def _share(run: tuple[bp.ModuleNode, ...], masked: dict[str, int] | None) -> float | None:
-    """Return the share of masked weights in some modules and those below."""
+def _share(run: tuple[bp.ModuleNode, ...], gone: dict[str, int] | None) -> float | None:
+    """Return the share of masked and zero weights in some modules and those below."""
     total = sum(node.parameters for node in run)
-    if masked is None or not total:
+    if gone is None or not total:
         return None
-    return min(1.0, sum(masked.get(below.path, 0) for node in run for below in node.walk()) / total)
+    return min(1.0, sum(gone.get(below.path, 0) for node in run for below in node.walk()) / total)

@@ -30,6 +30,7 @@ class Wires:
         self.page, self.acts, self.scenes = page, Acts(shelf), Scenes(shelf)
         r, m, o = page.recipe, page.model, page.result
         self.outputs: dict[str, list[Any]] = {
+            "glance": [page.top.status, page.tree, m.facts],
             "overview": [page.top.status, page.tree, m.facts],
             "module": [m.inspector, o.changes, r.chosen],
             "pictures": [o.mask, o.histogram, o.unpictured],

@@ -39,9 +39,9 @@ def wire_start(wires: Wires, blocks: gr.Blocks) -> Any:
         js="window.bertprune.begin",
         fresh=True,
     )
-    drawn = wires.draw(wires.draw(loaded.success, "overview", "choices").success, *EVERYTHING)
+    drawn = wires.draw(wires.draw(loaded.success, "glance", "choices").success, *EVERYTHING)
     resumed = wires.act(drawn.success, acts.resume, [p.kept, p.source], p.done)
-    wires.draw(resumed.success, "overview", "module", "heatmap", "pictures", "run", "estimate")
+    wires.draw(resumed.success, "overview", "module", "heatmap", "pictures", "plan", "run", "quality", "estimate")
     p.kept.change(None, p.kept, None, js="window.bertprune.keep", api_visibility="private")
     for name, panel in p.panels.items():
         panel.select(None, None, None, js=f"() => window.bertprune.turn('{name}')", api_visibility="private")
@@ -67,7 +67,7 @@ def wire_model(wires: Wires) -> None:
         wires.act(m.path.submit, acts.open_folder, [m.path, p.source], opened, **shown),
     ]
     for event in events:
-        wires.draw(wires.draw(event.success, "overview", "choices", "kept").success, *EVERYTHING)
+        wires.draw(wires.draw(event.success, "glance", "choices", "kept").success, *EVERYTHING)
     wires.select(p.tree.select, "module")
     for table in (p.result.heatmap, p.result.grid, p.result.tensors):
         wires.select(table.select, "overview", "module")
@@ -128,7 +128,7 @@ def wire_results(wires: Wires, pruned: Any) -> None:
     measured = wires.act(
         c.measure.click,
         acts.measure,
-        [p.done, p.quality, c.data, c.file, c.tokenizer],
+        [p.source, p.done, p.quality, c.data, c.file, c.tokenizer],
         p.quality,
         show_progress_on=[c.view],
         **HEAVY,
@@ -137,13 +137,13 @@ def wire_results(wires: Wires, pruned: Any) -> None:
     wires.draw(p.result.shown.input, "module", "tensors")
     wires.draw(measured.success, "quality", "overview")
     asked = wires.act(
-        c.ask.click, acts.ask, [p.done, p.quality, c.text, c.pair, c.tokenizer], p.quality,
+        c.ask.click, acts.ask, [p.source, p.done, p.quality, c.text, c.pair, c.tokenizer], p.quality,
         show_progress_on=[c.answers], **HEAVY,
     )  # fmt: skip
     wires.draw(asked.success, "quality")
     wires.draw(t.form.change, "estimate")
     built = wires.act(
-        t.build.click, acts.build, [p.done, t.form, p.parcel], p.parcel, show_progress_on=[t.result], **HEAVY
+        t.build.click, acts.build, [p.source, p.done, t.form, p.parcel], p.parcel, show_progress_on=[t.result], **HEAVY
     )
     wires.draw(built.success, "parcel")
     for button in (p.recipe.cancel, c.cancel, t.cancel):

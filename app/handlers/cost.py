@@ -12,7 +12,7 @@ from markupsafe import Markup
 import bertprune as bp
 
 from ..i18n import say
-from ..session import Done, Progress, Shelf
+from ..session import Done, Progress, Shelf, measured
 from ..trouble import PageError, naming_field
 from ..views.cost import figure_name, quality_view
 from ..views.html import note
@@ -49,7 +49,7 @@ def measure(
         with shelf.model_of(done) as run:
             reader = _tokenizer(shelf, run, tokenizer)
             with naming_field("file" if data == "file" else "samples"):
-                return bp.evaluate(run, texts, tokenizer=reader, **limits), 200_000
+                return bp.evaluate(measured(run), texts, tokenizer=reader, **limits), 200_000
 
     if data == "file":
         return make()[0]
@@ -77,7 +77,7 @@ def ask(shelf: Shelf, done: Done | None, text: str | None, pair: str | None, tok
     with shelf.model_of(done) as run:
         reader = _tokenizer(shelf, run, tokenizer)
         with naming_field("sentence"):
-            return bp.try_text(run, text or "", text_pair=other, tokenizer=reader)
+            return bp.try_text(measured(run), text or "", text_pair=other, tokenizer=reader)
 
 
 def show_answers(language: str, found: Found | None) -> Markup:
@@ -92,10 +92,10 @@ def _tokenizer(shelf: Shelf, run: bp.PruningRun, given: str | None) -> Any:
         return run.checkpoint.tokenizer(name or None, local=not shelf.settings.hosted)
 
 
-def show_quality(language: str, found: Found | None) -> Markup:
-    """Show the measured quality, or that nothing is measured yet."""
+def show_quality(language: str, found: Found | None, done: Done | None = None) -> Markup:
+    """Show the measured quality, or that nothing is measured yet, and what has to be done first."""
     if found is None or found.quality is None:
-        return note(say(language, "cost_none"), "bp-empty")
+        return note(say(language, "cost_none" if done is None else "cost_not_yet"), "bp-empty")
     return quality_view(language, found.quality)
 
 

@@ -17,6 +17,7 @@ from ..views.html import note, picture
 from ..views.inspector import inspector
 from ..views.result import grid, summary, tensor_table
 from ..weights import mask_after, mask_before, weight_after
+from .model import name_of
 
 
 def prune(shelf: Shelf, source: Source, plan: Plan, seed: float | None, progress: Progress | None = None) -> Done:
@@ -49,14 +50,17 @@ def show_module(language: str, shelf: Shelf, source: Source, module: str) -> Mar
 def show_changes(
     language: str, shelf: Shelf, done: Done | None, module: str, baked: bool = False, everything: bool = True
 ) -> Markup:
-    """Show a module before and after the run, optionally baked; with all its tensors, or only those that changed."""
+    """Show a module before and after the run, optionally baked; with all its tensors, or only those that changed.
+
+    Where no step was run there is one state alone, with all its tensors.
+    """
     if done is None:
         return Markup("")
     run = shelf.run(done)
-    moments = {"before": run.before, "after": run.after}
+    moments = {"before": run.before, "after": run.after} if run.steps else {"before": run.before}
     if baked:
         moments["baked"] = _baked(shelf, done)
-    shown = None if everything else _changed(shelf, done)
+    shown = None if everything or not run.steps else _changed(shelf, done)
     return inspector(language, _node(shelf, done.source, module), moments, shown)
 
 
@@ -84,7 +88,7 @@ def show_summary(language: str, shelf: Shelf, done: Done | None) -> Markup:
     """Summarise the run in numbers."""
     if done is None:
         return note(say(language, "result_none"), "bp-empty")
-    return summary(language, shelf.run(done))
+    return summary(language, name_of(shelf, done.source), shelf.run(done))
 
 
 def show_tensors(language: str, shelf: Shelf, done: Done | None, everything: bool = False) -> Markup:

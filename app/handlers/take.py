@@ -13,7 +13,7 @@ import bertprune as bp
 
 from ..folders import new_folder, remove
 from ..i18n import say
-from ..session import Done, Progress, Shelf
+from ..session import Done, Progress, Shelf, measured
 from ..trouble import PageError, naming_field
 from ..views.take import estimate_view, result_view
 from ..weigh import export_size
@@ -54,7 +54,8 @@ def _build(language: str, done: Done, run: bp.PruningRun, form: str, progress: P
     home = new_folder()
     name = _plain(f"{(done.source.shown or run.checkpoint.name)[:_LONGEST]}-{form}"[: _LONGEST + 10])
     try:
-        result = bp.export(run, home / name, form=form, progress=lambda share, words: progress(0.8 * share, words))
+        subject = measured(run)
+        result = bp.export(subject, home / name, form=form, progress=lambda share, words: progress(0.8 * share, words))
         card = home / name / "README.md"
         text = card.read_text(encoding="utf-8") if card.is_file() else ""
         packed = _zip(home / name, home / f"{name}.zip", say(language, "take_zipping"), progress)

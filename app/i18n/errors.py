@@ -33,7 +33,7 @@ class LocalizedError(bp.BertpruneError):
 
 
 def translate_error(language: str, message: object) -> str:
-    """Write an error, a warning or a note in a language, in one line; in English where its code has no sentence there.
+    """Write an error, a warning or a note in a language, in one line; in the library's words where the page has none.
 
     Args:
         language: `en` or `ko`.
@@ -50,15 +50,18 @@ def translate_error(language: str, message: object) -> str:
 
 
 @cache
-def korean_sentences() -> dict[str, str]:
-    """Read the Korean sentences of the library's errors, warnings and notes by code."""
-    return dict(json.loads(Path(__file__).with_name("errors.ko.json").read_text(encoding="utf-8")))
+def sentences(language: str) -> dict[str, str]:
+    """Read the page's sentences for the library's errors, warnings and notes by code.
+
+    All of them in Korean; in English those where the library advises what only the shell or Python has.
+    """
+    return dict(json.loads(Path(__file__).with_name(f"errors.{language}.json").read_text(encoding="utf-8")))
 
 
 def _sentence(language: str, code: str) -> str | None:
     if code.startswith(PAGE):
         return texts(language).get(code.removeprefix(PAGE))
-    return korean_sentences().get(code) if language == "ko" else None
+    return sentences(language).get(code)
 
 
 def _translate_value(language: str, value: object) -> object:

@@ -15,10 +15,22 @@ MOST_CHANGED = 100
 
 def quality_view(language: str, report: Any) -> Markup:
     """Write the report: a table of figures, the changed predictions, the notes."""
-    seconds = f"{report.seconds['total']:.1f}"
-    about = note(
-        say(language, "quality_about", data=report.data_name, examples=f"{report.examples:,}", seconds=seconds)
-    )
+    about = {"data": report.data_name, "examples": f"{report.examples:,}", "seconds": f"{report.seconds['total']:.1f}"}
+    notes = [note(translate_error(language, one)) for one in report.notes]
+    if report.before_name is None:
+        return joined([note(say(language, "quality_about_one", **about)), _figures_of_one(language, report), *notes])
+    shown = [note(say(language, "quality_about", **about)), _figures(language, report), _changed(language, report)]
+    return joined([*shown, *notes])
+
+
+def _figures_of_one(language: str, report: Any) -> Markup:
+    """Write the figures of a model that is compared with no other."""
+    rows = [(figure_name(language, name), _interval(score.after)) for name, score in report.scores.items()]
+    headers = [say(language, f"quality_{key}") for key in ("figure", "value")]
+    return table(headers, rows, caption=say(language, "quality_title"))
+
+
+def _figures(language: str, report: Any) -> Markup:
     rows = [
         (
             figure_name(language, name), _interval(score.before), _interval(score.after),
@@ -30,9 +42,7 @@ def quality_view(language: str, report: Any) -> Markup:
         (figure_name(language, name), "–", _interval(figure), "–", "–") for name, figure in report.fidelity.items()
     ]
     headers = [say(language, f"quality_{key}") for key in ("figure", "before", "after", "difference", "p")]
-    notes = joined(note(translate_error(language, one)) for one in report.notes)
-    figures = table(headers, rows, caption=say(language, "quality_title"))
-    return joined([about, figures, _changed(language, report), notes])
+    return table(headers, rows, caption=say(language, "quality_title"))
 
 
 def figure_name(language: str, name: str) -> str:

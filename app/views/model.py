@@ -10,28 +10,34 @@ import bertprune as bp
 
 from ..i18n import say
 from ..i18n.errors import translate_error
-from ..words import percent, short_number, size_of
+from ..words import short_number, size_of
 from .html import facts, joined, note, tag
+from .result import shares
 
 
 def status(
-    language: str, name: str, checkpoint: bp.Checkpoint, report: Any = None, quality: str | None = None
+    language: str,
+    name: str,
+    checkpoint: bp.Checkpoint,
+    report: Any = None,
+    quality: str | None = None,
+    remark: str | None = None,
 ) -> Markup:
-    """Write the status line: model, weights, alive, sparsity, bytes, quality."""
-    total = checkpoint.facts.parameters
-    masked = report.model.masked if report is not None else 0
+    """Write the status line: model, weights, alive, sparsity, bytes, quality; and a remark on them."""
+    counted = [] if report is None else [
+        ("status_alive", f"{report.model.alive:,}"), ("status_sparsity", shares(language, report.model)),
+    ]  # fmt: skip
     stored = size_of(checkpoint.facts.bytes) if checkpoint.facts.bytes else say(language, "status_not_stored")
     pairs = [
         ("status_model", name),
-        ("status_weights", f"{total:,}"),
-        # zeros, which are not alive, are known once the weights are read
-        *([("status_alive", f"{report.model.alive:,}")] if report is not None else []),
-        ("status_sparsity", percent(masked / total if total else 0.0)),
+        ("status_weights", f"{checkpoint.facts.parameters:,}"),
+        *counted,  # known once the weights are read
         ("status_bytes", stored),
     ]
     if quality:
         pairs.append(("status_quality", quality))
-    return tag("div", facts((say(language, key), value) for key, value in pairs), cls="bp-status")
+    shown = facts((say(language, key), value) for key, value in pairs)
+    return tag("div", shown, note(remark) if remark else "", cls="bp-status")
 
 
 def waiting(language: str, key: str = "status_loading") -> Markup:

@@ -10,17 +10,28 @@ from .html import breakable, facts, joined, note, table, tag
 from .recipe import amount
 
 
-def summary(language: str, run: Any) -> Markup:
-    """Write how much of the targets, and of the model, is pruned; and what each step pruned."""
-    total, model = run.report.total, run.report.model
-    pairs = [
+def summary(language: str, name: str, run: Any) -> Markup:
+    """Write how much of the targets, and of the model, is pruned; and what each step pruned, if there was one."""
+    total = run.report.total
+    masks = [
         ("result_targets", f"{len(run.report.targets):,}"),
         ("result_masked", say(language, "result_of", part=f"{total.masked:,}", whole=f"{total.size:,}")),
         ("result_sparsity", percent(total.sparsity)),
-        ("result_model", percent(model.masked / model.size if model.size else 0.0)),
-        ("result_zero", f"{total.zero:,}"),
-        ("result_seed", str(run.seed)),
     ]
+    pairs = [
+        *(masks if run.report.targets else []),
+        ("result_model", shares(language, run.report.model)),
+        ("result_zero", f"{run.report.model.zero:,}"),
+    ]
+    if not run.steps:
+        opened = note(say(language, "result_opened", name=name))
+        return joined([opened, facts((say(language, key), value) for key, value in pairs)])
+    pairs.append(("result_seed", str(run.seed)))
+    return joined([facts((say(language, key), value) for key, value in pairs), _outcomes(language, run)])
+
+
+def _outcomes(language: str, run: Any) -> Markup:
+    """Write what each step pruned."""
     rows = [
         (
             str(at),
@@ -37,11 +48,7 @@ def summary(language: str, run: Any) -> Markup:
         for at, one in enumerate(run.steps, 1)
         if not one.removed
     ]
-    return joined([
-        facts((say(language, key), value) for key, value in pairs),
-        table(headers, rows, numbers=(0, 2, 3, 4), caption=say(language, "outcome_title")),
-        *nothing,
-    ])  # fmt: skip
+    return joined([table(headers, rows, numbers=(0, 2, 3, 4), caption=say(language, "outcome_title")), *nothing])
 
 
 def tensor_table(language: str, report: Any, everything: bool = False) -> Markup:
@@ -62,8 +69,15 @@ def tensor_table(language: str, report: Any, everything: bool = False) -> Markup
         headers,
         rows,
         numbers=(1, 2, 3, 4),
-        caption=say(language, "tensors_all" if everything else "tensors_title", count=len(rows)),
+        caption=say(language, f"tensors_{_listed(report, everything)}", count=len(rows)),
     )
+
+
+def _listed(report: Any, everything: bool) -> str:
+    """Return which tensors a table lists, as the key of its caption: a model without masks has zeros at most."""
+    if everything:
+        return "all"
+    return "title" if report.targets else "zeros"
 
 
 def module_link(tensor: Any) -> Markup:

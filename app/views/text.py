@@ -14,7 +14,7 @@ MOST_CLASSES = 20
 
 
 def text_view(language: str, report: Any) -> Markup:
-    """Write the predictions side by side."""
+    """Write the predictions side by side, or those of the only model."""
     parts = [note(say(language, "ask_cut", most=f"{report.max_length:,}"), "bp-honest")] if report.cut else []
     for number, answers in enumerate(report.answers, 1):
         parts.append(_blank(language, number, answers) if report.task == "language" else _classes(language, answers))
@@ -25,6 +25,10 @@ def text_view(language: str, report: Any) -> Markup:
 
 
 def _classes(language: str, answers: Any) -> Markup:
+    if answers.before is None:
+        given = [(one.name, _share(one.probability)) for one in answers.after[:MOST_CLASSES]]
+        headers = [say(language, f"ask_{key}") for key in ("class", "share")]
+        return table(headers, given, caption=say(language, "ask_classes_one"))
     rows = [
         (old.name, _share(old.probability), _share(new.probability), _change(new.probability - old.probability))
         for old, new in zip(answers.before[:MOST_CLASSES], answers.after, strict=False)
@@ -43,6 +47,10 @@ def _first(guesses: Any) -> str:
 
 
 def _blank(language: str, number: int, answers: Any) -> Markup:
+    if answers.before is None:
+        given = [(str(rank), _guess(one, False)) for rank, one in enumerate(answers.after, 1)]
+        headers = [say(language, f"ask_{key}") for key in ("rank", "candidate")]
+        return table(headers, given, numbers=(0,), caption=say(language, "ask_blank_one", number=number))
     known = {one.name for one in answers.before}
     rows = [
         (str(rank), _guess(old, False), _guess(new, new.name not in known))
@@ -62,6 +70,10 @@ def _share(share: float) -> Markup:
 
 
 def _figures(language: str, figures: Any) -> Markup:
+    if all(one.before is None for one in figures):
+        given = [(figure_name(language, one.name), f"{one.after:.4f}") for one in figures]
+        headers = [say(language, key) for key in ("ask_figure", "quality_value")]
+        return table(headers, given, numbers=(1,), caption=say(language, "ask_figures_one"))
     rows = [
         (figure_name(language, one.name), "–" if one.before is None else f"{one.before:.4f}", f"{one.after:.4f}")
         for one in figures

@@ -43,6 +43,7 @@ def record_of_run(run: "PruningRun") -> dict[str, Any]:
         ],
         "history": history,
         "mask_dtype": run.mask_dtype,
+        **({"calibration": run.recipe.calibration.model_dump()} if run.recipe.calibration else {}),
     }
 
 

@@ -12,8 +12,11 @@ from torch import Tensor
 from ..scores.grid import Grid
 from ..scores.obs import inverse, losses, root_of_inverse
 
-BLOCK = 128
-"""Columns whose mask is chosen together, as SparseGPT's authors do."""
+BLOCK = 32
+"""Columns whose mask is chosen together: the fewer, the better each choice knows what the ones before have changed.
+
+SparseGPT's authors take 128; at 80 % sparsity that loses more.
+"""
 ROUNDS = 64
 """Single columns go in chunks of about this share of the width, which changes hardly anything."""
 

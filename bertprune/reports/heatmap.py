@@ -208,7 +208,7 @@ def _draw_grid(axes: Axes, grid: _Grid, width: int, words: Mapping[str, str], wr
     cells = [[found.get((row, column)) for column in columns] for row in rows]
     shares = np.array([[np.nan if cell is None else sum(cell) for cell in line] for line in cells])
     texts = np.array([["" if cell is None else _text(cell, write, words["zero"]) for cell in line] for line in cells])
-    seaborn.heatmap(shares, ax=axes, cbar=False, annot=texts, fmt="", annot_kws={"size": 8}, **colours)
+    seaborn.heatmap(shares, ax=axes, cbar=False, annot=texts, fmt="", annot_kws={"size": 8, "family": FONTS}, **colours)
     for text, colour in zip(axes.texts, _faces(axes, shares), strict=True):
         text.set_color(text_colour(colour))
     # cells of all grids have the same width, whatever the number of columns

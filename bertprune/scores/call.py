@@ -1,13 +1,6 @@
-"""Call the rule of a method: what it is given is read-only, what it raises becomes one line, its result is checked.
+"""Call the rule of a method, and check its result."""
 
-A tensor cannot be made read-only, so a user's rule gets copies, and is refused if it writes into one. The methods that
-come with bertprune are trusted with the weights themselves.
-"""
-
-import pickle
-import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,8 +13,11 @@ from ..errors import Message, RecipeError
 from ..seeded import Seeded
 from ..step import Step
 from .grid import Grid
-from .method import Method, describe_exception
+from .guard import in_one_line, lent
+from .method import Method
 
+_LENT = ("mask", "inputs", "gradients")
+"""What a rule may ask for and may not change, beside the weight."""
 _PRUNING_TYPES = ("unstructured", "structured", "global")
 
 
@@ -40,8 +36,9 @@ def score(
     function fails, writes into what it is given, or returns anything but a tensor of numbers of that shape.
     """
     asked = {key: value for key, value in offered.items() if key in method.parameters}
-    with _lent(method, tensor, weight, asked.get("mask")) as (values, mask):
-        scores = method.rule(values, **(asked | {"mask": mask} if "mask" in asked else asked), **options)
+    with lent(method, tensor, weight, *(asked.get(name) for name in _LENT)) as (values, *rest):
+        known = {name: one for name, one in zip(_LENT, rest, strict=True) if name in asked}
+        scores = method.rule(values, **(asked | known), **options)
     if found := _no_numbers(scores, weight.device):
         raise RecipeError(
             "{method}: scores of {tensor} must be a tensor of real numbers, not {found}",
@@ -67,7 +64,7 @@ def score_groups(
     """
     if method.group_rule is not None:
         asked = {key: value for key, value in offered.items() if key in method.parameters}
-        with _in_one_line(method, tensor):
+        with in_one_line(method, tensor):
             return method.group_rule(weight, grid, **asked, **options)
     if method.elementwise:
         rule = score_pieces(method, tensor, options)
@@ -85,7 +82,7 @@ def score_pieces(method: Method, tensor: str, options: Mapping[str, Any]) -> Cal
     def scores(piece: NDArray[Any]) -> NDArray[Any]:
         given = piece.view() if method.built_in else piece.copy()
         given.flags.writeable = False
-        with _in_one_line(method, tensor):
+        with in_one_line(method, tensor):
             found = method.rule(given, **options)
         if type(found) is not np.ndarray or found.dtype.kind not in "fiu":
             raise RecipeError(
@@ -100,7 +97,7 @@ def score_pieces(method: Method, tensor: str, options: Mapping[str, Any]) -> Cal
 
 def make_hook(method: Method, tensor: str, step: Step, options: Mapping[str, Any]) -> BasePruningMethod:
     """Make the torch class's instance for a step on the tensor of that name. Raises RecipeError."""
-    with _in_one_line(method, tensor):
+    with in_one_line(method, tensor):
         hook: BasePruningMethod = method.rule(amount=step.amount, **options)
     found = getattr(hook, "PRUNING_TYPE", None)
     if found not in _PRUNING_TYPES:
@@ -123,9 +120,9 @@ def make_mask(
     with Seeded(seed):
         hook = make_hook(method, tensor, step, options)
         hook._tensor_name = tensor.rpartition(".")[2]
-        with _in_one_line(method, tensor):
+        with in_one_line(method, tensor):
             part, alive = _part(hook, values, old)
-        with _lent(method, tensor, part, alive) as (given, mask):
+        with lent(method, tensor, part, alive) as (given, mask):
             made = hook.compute_mask(given, default_mask=mask)  # type: ignore[no-untyped-call]
     _check_mask(method, tensor, made, alive)
     return _through_container(hook, values, old, lambda part, mask: made) != 0
@@ -210,76 +207,3 @@ def _check_shape(method: Method, tensor: str, wanted: tuple[int, ...], found: tu
             "{method}: what it returns for {tensor} must have the shape {shape}, not {found}",
             code="method.shape", method=method.name, tensor=tensor, shape=tuple(wanted), found=tuple(found),
         )  # fmt: skip
-
-
-@contextmanager
-def _lent(method: Method, tensor: str, *originals: Tensor | None) -> Iterator[list[Tensor | None]]:
-    """Give a user's rule copies, and refuse it where it wrote into one. Raises RecipeError."""
-    if method.built_in:
-        with _in_one_line(method, tensor):
-            yield list(originals)
-        return
-    with torch.inference_mode(False):  # whose tensors do not count writes
-        copies = [original if original is None else original.detach().clone() for original in originals]
-    with _in_one_line(method, tensor):
-        yield list(copies)
-    if any(_differ(copy, original) for copy, original in zip(copies, originals, strict=True)):
-        raise _wrote(method, tensor)
-
-
-def _differ(copy: Tensor | None, original: Tensor | None) -> bool:
-    """Return whether a copy was written to: torch counts writes, but not those through `.data` or NumPy."""
-    return copy is not None and original is not None and (copy._version > 0 or not torch.equal(copy, original))
-
-
-@contextmanager
-def _in_one_line(method: Method, tensor: str) -> Iterator[None]:
-    """Turn what a rule raises into one line that names the method and the tensor. Raises RecipeError."""
-    with _without_global_randomness(method, tensor):
-        try:
-            yield
-        except Exception as error:
-            if isinstance(error, ValueError) and str(error).endswith("is read-only"):  # NumPy's words for a write
-                raise _wrote(method, tensor) from error
-            raise RecipeError(
-                "{method}: {tensor}: {error}",
-                code="method.failed_on", method=method.name, tensor=tensor, error=describe_exception(error),
-            ) from error  # fmt: skip
-
-
-@contextmanager
-def _without_global_randomness(method: Method, tensor: str) -> Iterator[None]:
-    """Refuse a user's function that draws from a global generator, whose state is restored. Raises RecipeError."""
-    if method.built_in or method.makes_masks:  # torch's classes draw so, within `Seeded`
-        yield
-        return
-    before = _global_states()
-    try:
-        yield
-    finally:
-        after = _global_states()
-        drew = before != after
-        if drew:
-            _set_global_states(before)
-    if drew:
-        raise RecipeError(
-            "{method} draws from a global random generator for {tensor}; ask for `generator`, and draw from that",
-            code="method.global_random", method=method.name, tensor=tensor,
-        )  # fmt: skip
-
-
-def _global_states() -> tuple[Any, bytes, bytes]:
-    return random.getstate(), pickle.dumps(np.random.get_state()), torch.get_rng_state().numpy().tobytes()
-
-
-def _set_global_states(states: tuple[Any, bytes, bytes]) -> None:
-    random.setstate(states[0])
-    np.random.set_state(pickle.loads(states[1]))
-    torch.set_rng_state(torch.frombuffer(bytearray(states[2]), dtype=torch.uint8))
-
-
-def _wrote(method: Method, tensor: str) -> RecipeError:
-    return RecipeError(
-        "{method} writes into the values or the mask of {tensor}, which are read-only; let it work on a copy",
-        code="method.writes", method=method.name, tensor=tensor,
-    )  # fmt: skip

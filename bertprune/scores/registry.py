@@ -39,8 +39,10 @@ def method(
 
     The function is called as `rule(weight, *, …)` and returns scores: the larger, the more worth keeping. It may ask
     for `generator` (a `torch.Generator`, the only source of randomness to use) and `mask` (bool, the weight's shape,
-    what is alive; masked entries of `weight` are zero). What it is given is read-only. A subclass of torch's
-    `BasePruningMethod` that takes `amount` may be decorated instead; it works in local scope.
+    what is alive; masked entries of `weight` are zero); and, of calibration texts, for `inputs`, what the layer reads:
+    `norms` (in), `tokens`, and `gram`, the sum of x xᵀ (in × in), and for `gradients`: `squared` (out × in), `columns`
+    (texts × in) and `rows` (texts × out). What it is given is read-only. A subclass of torch's `BasePruningMethod` that
+    takes `amount` may be decorated instead; it works in local scope.
 
     Args:
         name: The name that steps give, an identifier.

@@ -96,6 +96,12 @@ def check_combination(new: Method) -> None:
             "{method}: a method that removes {removes}s needs a keyword argument `{option}`",
             code="method.needed_option", method=new.name, removes=new.removes, option=needed,
         )  # fmt: skip
+    if new.needs_texts and (new.makes_masks or new.removes == "slice"):
+        raise RecipeError(
+            "{method}: only a function that scores entries may ask for {asked}; steps prune rows and columns by it",
+            code="method.texts_of_entries", method=new.name,
+            asked=" and ".join(sorted({"inputs", "gradients"} & new.parameters)),
+        )  # fmt: skip
     if new.makes_masks and new.scopes != ("local",):
         raise RecipeError(
             "{method}: a class makes the mask of one tensor, so it works in local scope only",

@@ -126,6 +126,9 @@ def test_after_a_refused_file_the_page_says_whose_figures_it_shows(done: Done, t
     good.write_text("text,label\nthe film was good,1\nbad plot,0\n")
     bad.write_text("a,b\n1,2\n")
     found = cost.Found(quality=cost.measure(SHELF, done, "file", str(good)))
+    with pytest.raises(bp.BertpruneError) as caught:
+        cost.measure(SHELF, done, "file", str(bad))
+    assert "rename yours in the file, or put a line such as" in error_text("en", caught.value)
     for earlier, said in ((found, True), (None, False)):
         with pytest.raises(bp.BertpruneError) as caught, cost.still_there(earlier):
             cost.measure(SHELF, done, "file", str(bad))

@@ -13,7 +13,7 @@ from pydantic_core.core_schema import ErrorType
 
 import bertprune as bp
 from app.i18n import texts
-from app.i18n.errors import LocalizedError, korean_sentences, translate_error
+from app.i18n.errors import LocalizedError, sentences, translate_error
 from app.i18n.particles import with_particles
 
 HANGUL = re.compile("[가-힣]")
@@ -70,27 +70,37 @@ def test_each_code_stands_with_one_sentence() -> None:
 
 def test_each_code_has_a_korean_sentence_and_no_sentence_is_left_over() -> None:
     shown = {code for code in library_sentences() if not code.startswith("cli.")}
-    assert sorted(shown - korean_sentences().keys()) == []
-    assert sorted(korean_sentences().keys() - shown - field_places().keys()) == []
-    texts = {code: re.sub(r"\{.*?\}", "", text) for code, text in korean_sentences().items()}
+    assert sorted(shown - sentences("ko").keys()) == []
+    assert sorted(sentences("ko").keys() - shown - field_places().keys()) == []
+    texts = {code: re.sub(r"\{.*?\}", "", text) for code, text in sentences("ko").items()}
     assert {code: text for code, text in texts.items() if re.search(r"\w", text) and not HANGUL.search(text)} == {}
 
 
-def test_korean_sentences_fill_in_no_other_values() -> None:
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_the_pages_sentences_fill_in_no_other_values(language: str) -> None:
     known = {code: set().union(*map(places, found)) for code, found in library_sentences().items()} | field_places()
-    assert {code: text for code, text in korean_sentences().items() if not places(text) <= known[code]} == {}
+    assert {code: text for code, text in sentences(language).items() if not places(text) <= known[code]} == {}
 
 
-def test_sentences_are_sorted_by_their_codes() -> None:
-    assert list(korean_sentences()) == sorted(korean_sentences())
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_sentences_are_sorted_by_their_codes(language: str) -> None:
+    assert list(sentences(language)) == sorted(sentences(language))
+
+
+def test_the_page_never_advises_a_flag_of_the_shell() -> None:
+    library = {code: "".join(found) for code, found in library_sentences().items() if not code.startswith("cli.")}
+    flag = re.compile(r"(?<!\w)--[a-z]")
+    for language in ("en", "ko"):
+        shown = {**library, **sentences(language)}
+        assert {code: text for code, text in shown.items() if flag.search(text)} == {}
 
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Give the Korean sentences, to which a test may add."""
-    sentences = {"a": "{name}에 문제가 있습니다", "step": "{step}번째 단계"}
-    monkeypatch.setattr("app.i18n.errors.korean_sentences", lambda: sentences)
-    return sentences
+    added = {"a": "{name}에 문제가 있습니다", "step": "{step}번째 단계"}
+    monkeypatch.setattr("app.i18n.errors.sentences", lambda language: added if language == "ko" else {})
+    return added
 
 
 @pytest.mark.usefixtures("known")

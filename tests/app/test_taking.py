@@ -59,11 +59,11 @@ def test_a_zip_stays_until_the_next_one_is_built(shelf: Shelf, done: Done) -> No
             raise Cancelled
 
     acts, request = Acts(shelf), SimpleNamespace(session_hash="visitor")
-    first = acts.build("en", done, "baked", None, request, lambda *_, **__: None)
+    first = acts.build("en", done.source, done, "baked", None, request, lambda *_, **__: None)
     with pytest.raises(Cancelled):
-        acts.build("en", done, "masked", first, request, cancel)
+        acts.build("en", done.source, done, "masked", first, request, cancel)
     assert first.zip.is_file()
-    second = acts.build("en", done, "masked", first, request, lambda *_, **__: None)
+    second = acts.build("en", done.source, done, "masked", first, request, lambda *_, **__: None)
     assert second.zip.is_file() and not first.zip.exists()
     take.throw_away(second)
 

@@ -75,8 +75,9 @@ def test_recipe_report_and_card_name_texts_and_reconstruction(run: Any, tmp_path
     bp.export(run, tmp_path / "out")
     recipe = Recipe.load(tmp_path / "out" / "recipe.yaml")
     assert recipe == run.recipe and recipe.calibration.count == len(TEXTS)
-    steps = json.loads((tmp_path / "out" / "report.json").read_text())["steps"]
-    every = [one for step in steps for one in step["reconstructions"]]
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["calibration"] == recipe.calibration.model_dump()
+    every = [one for step in report["steps"] for one in step["reconstructions"]]
     assert set(every[0]) == {"layer", "kept", "drift_without", "drift_with"}
     card = (tmp_path / "out" / "README.md").read_text()
     kept = sum(one["kept"] for one in every)

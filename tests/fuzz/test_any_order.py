@@ -185,7 +185,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def bake(self) -> None:
-        before, tied, uneven = outputs(self.model), ties(self.model), has_uneven_ties(self.model)
+        before, tied, uneven = outputs(self.model), ties(self.model), has_uneven_values(self.model)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             bp.bake(self.model)
@@ -314,6 +314,13 @@ def owners(model: nn.Module) -> dict[int, list[torch.Tensor]]:
 def has_uneven_ties(model: nn.Module) -> bool:
     """Whether the modules that share a tensor have different masks, as plain torch can leave them."""
     return any(not torch.equal(one, alive[0]) for alive in owners(model).values() for one in alive)
+
+
+def has_uneven_values(model: nn.Module) -> bool:
+    """Whether such masks leave different values, more than zeros that were zero already."""
+    parameters = {id(one): one for one in model.parameters()}
+    left = {key: [parameters[key] * one for one in alive] for key, alive in owners(model).items()}
+    return any(not torch.equal(one, values[0]) for values in left.values() for one in values)
 
 
 def masked_weights(model: nn.Module) -> int:

@@ -95,11 +95,14 @@ def test_all_words_can_be_other_ones(pruned):
 
 
 @pytest.mark.parametrize("form", ["png", "svg", "pdf"])
-def test_korean_is_drawn_without_a_missing_letter(pruned, form):
+def test_korean_is_drawn_without_a_missing_letter(tiny, pruned, form):
     # matplotlib warns of a letter that no font has, and a warning fails a test
     weight = torch.randn(50)
-    words = {**KOREAN, "kept": "남음", "values": "개수", "cut": "자르는 값"}
-    for figure in (figures.heatmap(pruned, words), figures.histogram(weight, weight.abs() > 0.5, words, "가중치")):
+    words = {**KOREAN, "kept": "남음", "values": "개수", "cut": "자르는 값", "zero": "0인 값"}
+    histogram = figures.histogram(weight, weight.abs() > 0.5, words, "가중치")
+    baked = tiny("BertModel")
+    nn.init.zeros_(baked.encoder.layer[0].attention.self.key.weight)
+    for figure in (figures.heatmap(pruned, words), histogram, figures.heatmap(sparsity(baked), words)):
         figure.savefig(io.BytesIO(), format=form)
 
 

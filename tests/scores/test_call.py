@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 import bertprune as bp
+from tests.tiny_models import make_model
 
 pytestmark = pytest.mark.usefixtures("temporary_methods")
 
@@ -348,3 +349,36 @@ def test_an_unknown_pruning_type_is_refused_before_weights_are_read():
         shapes = matrix()
     with pytest.raises(bp.BertpruneError, match=r"PRUNING_TYPE must be one of .*, not 'striped'"):
         bp.apply(shapes, bp.Step(method="typed", fraction=0.5))
+
+
+WRITES = {
+    "inputs, norms": lambda weight, inputs, gradients: inputs.norms.zero_(),
+    "inputs, gram": lambda weight, inputs, gradients: inputs.gram.numpy().fill(0),
+    "gradients, squared": lambda weight, inputs, gradients: gradients.squared.data.add_(1),
+    "gradients, columns": lambda weight, inputs, gradients: gradients.columns.mul_(2),
+}
+
+
+@pytest.mark.parametrize("what", WRITES)
+def test_statistics_are_read_only(what):
+    if what.startswith("inputs"):
+
+        @bp.method("writes")
+        def writes(weight, *, inputs):
+            WRITES[what](weight, inputs, None)
+            return weight.abs()
+    else:
+
+        @bp.method("writes")
+        def writes(weight, *, gradients):
+            WRITES[what](weight, None, gradients)
+            return weight.abs()
+
+    model = make_model("BertModel")
+    with pytest.raises(bp.BertpruneError) as caught:
+        bp.apply(
+            model,
+            bp.Step(method="writes", fraction=0.5, select="encoder.layer.0.*.query"),
+            calibration=[{"input_ids": torch.arange(60).view(10, 6) + 5}],
+        )
+    assert caught.value.code == "method.writes"

@@ -136,7 +136,7 @@ def test_the_heatmap_selects_modules_and_unchanged_tensors_can_be_hidden(
     expect(page.locator("#tensors")).to_contain_text("All tensors (41)")
     page.get_by_role("treeitem", name=re.compile("^pooler")).click()
     expect(page.locator("#changes h2")).to_have_text("bert.pooler")
-    expect(page.get_by_text("The selected module has no pruned tensor of its own.")).to_be_visible()
+    expect(page.get_by_text("The selected module has no tensor of its own with a mask.")).to_be_visible()
 
 
 INSIDE = """(where) => {
