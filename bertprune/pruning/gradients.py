@@ -1,7 +1,8 @@
 """Squared gradients of linear layers, text by text, of what the model itself predicts: the Fisher matrix's diagonal.
 
 The expectation is over the model's own distribution, so that no labels are needed: exact up to a few classes, drawn
-beyond. A model without a head for texts is asked for random projections of its embeddings.
+beyond, and for the classes of tokens. A model without a head for texts is asked for random projections of its
+embeddings.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,7 +41,8 @@ def gradients(
         labels = None if batches.labels is None else batches.labels[number]
         with torch.enable_grad(), _watching(model, sums) as seen:
             rows = output.rows(model, batch)
-            goals = list(_goals(rows, output, labels, generator))
+            one_each = len(rows) == len(next(iter(batch.values())))
+            goals = list(_goals(rows, output, labels, one_each, generator))
             for at, (goal, weights) in enumerate(goals):
                 goal.backward(retain_graph=at + 1 < len(goals))  # type: ignore[no-untyped-call]
                 for module, (given, slopes) in seen.items():
@@ -50,16 +52,19 @@ def gradients(
 
 
 def _goals(
-    rows: Tensor, output: Output, labels: Tensor | None, generator: torch.Generator
+    rows: Tensor, output: Output, labels: Tensor | None, one_each: bool, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Yield what is differentiated, summed over the batch, and with which weights the texts' gradients count."""
+    """Yield what is differentiated, summed over the batch, and with which weights the texts' gradients count.
+
+    The exact expectation needs one row for each text (`one_each`), as a text's tokens cannot be told apart.
+    """
     if not output.likelihood:
         width = rows.shape[1]
         for _ in range(PROJECTIONS if width > 1 else 1):
             direction = torch.randn(width, generator=generator).to(rows) if width > 1 else rows.new_ones(1)
             yield (rows @ direction).sum(), None
         return
-    if labels is None and rows.shape[1] <= EXACT_CLASSES:
+    if labels is None and one_each and rows.shape[1] <= EXACT_CLASSES:
         shares = rows.detach().exp()
         for number in range(rows.shape[1]):
             yield rows[:, number].sum(), shares[:, number].sqrt()

@@ -1,5 +1,7 @@
 """Steps that read calibration texts, on tiny models of every family: they choose, adjust, and leave the model alone."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from bertprune.errors import BertpruneError
 from bertprune.model.families import layers
 from bertprune.pruning.calibrated import Calibrator
 from bertprune.pruning.decide import decide
+from bertprune.pruning.gradients import gradients
 from bertprune.pruning.walk import Walk
 from tests.model.tiny_families import KNOWN, SMALL, build
 
@@ -210,3 +213,24 @@ def test_fisher_is_the_expected_squared_gradient_of_each_text():
     name = f"bert.encoder.layer.{lowest // 4}.attention.output.dense.weight"
     gone = (~decision.masks[name]).all(0).nonzero().flatten().tolist()
     assert gone == list(range(lowest % 4 * 8, lowest % 4 * 8 + 8))
+
+
+def test_fisher_of_a_model_of_tokens_draws_a_class_for_each():
+    config = transformers.BertConfig(**KNOWN["bert"][2], num_labels=3)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.BertForTokenClassification(config).eval()
+    batches, output = given_batches(texts()), output_of(model)
+    module = model.bert.encoder.layer[0].intermediate.dense
+    frozen, drawn = copy.deepcopy(model).requires_grad_(False), torch.Generator().manual_seed(5)
+    same = frozen.bert.encoder.layer[0].intermediate.dense
+    found = gradients(frozen, batches, output, [same], True, torch.Generator().manual_seed(5))[same].squared
+    expected = torch.zeros_like(module.weight)
+    for batch in batches.used:
+        rows = output.rows(model, batch)
+        labels = torch.multinomial(rows.detach().exp(), 1, generator=drawn)
+        text = (batch["attention_mask"] != 0).nonzero()[:, 0]
+        for number in range(len(batch["input_ids"])):
+            chosen = rows.gather(1, labels)[text == number].sum()
+            expected += torch.autograd.grad(chosen, module.weight, retain_graph=True)[0] ** 2
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-9)
