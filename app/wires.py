@@ -29,7 +29,7 @@ class Wires:
         """Know which components each part of the page consists of."""
         self.page, self.acts, self.scenes = page, Acts(shelf), Scenes(shelf)
         r, m, o = page.recipe, page.model, page.result
-        amounts = [r.scope, r.amount, r.percent, r.count, r.reconstruct]
+        amounts = [r.scope, r.amount, r.percent_box, r.count, r.reconstruct]
         self.outputs: dict[str, list[Any]] = {
             "glance": [page.top.status, page.tree, m.facts],
             "overview": [page.top.status, page.tree, m.facts],

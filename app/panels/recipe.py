@@ -28,6 +28,7 @@ class RecipePanel:
     options: gr.State
     granularity: gr.Dropdown
     amount: gr.Radio
+    percent_box: gr.Column
     percent: gr.Slider
     count: gr.Number
     scope: gr.Radio
@@ -173,7 +174,8 @@ def _how() -> tuple:
         value="fraction",
         label=label("amount"),
     )
-    percent = gr.Slider(0.1, 100, value=20, step=0.1, label=label("percent"), info=label("percent_info"))
+    with gr.Column() as percent_box:  # shown and hidden in its place: Gradio makes what it updates anew
+        percent = gr.Slider(0.1, 100, value=20, step=0.1, label=label("percent"), info=label("percent_info"))
     percent.preprocess = lambda value: value  # Gradio would refuse values out of bounds in English
     count = gr.Number(None, label=label("count"), info=label("count_info"), visible=False)
     scope = gr.Radio(
@@ -183,4 +185,4 @@ def _how() -> tuple:
         info=label("scope_info"),
     )
     reconstruct = gr.Checkbox(False, label=label("reconstruct"), info=label("reconstruct_info"), visible=False)
-    return method, about, draw_options, options, granularity, amount, percent, count, scope, reconstruct
+    return method, about, draw_options, options, granularity, amount, percent_box, percent, count, scope, reconstruct
