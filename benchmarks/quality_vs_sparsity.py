@@ -69,7 +69,7 @@ CURVES = {
             "OBS": {"method": "obs"},
             "OBS, reconstructed": {"method": "obs", "reconstruct": True},
         },
-        TENTHS[2:],
+        TENTHS[4:],
         *WEIGHTS,
         "quality_of_scores",
     ),

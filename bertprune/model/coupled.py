@@ -77,8 +77,9 @@ def find_coupled(
             found.append(one)
     if not found:
         raise SelectionError(
-            "the selection matches no module that {kind}s are part of", code="selection.no_coupling", kind=kind
-        )
+            "the selection matches no module that {kind}s are part of: select one of the roles {roles}",
+            code="selection.no_coupling", kind=kind, roles=", ".join((*_IN[kind], _OUT[kind])),
+        )  # fmt: skip
     return tuple(found)
 
 

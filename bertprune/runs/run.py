@@ -84,7 +84,7 @@ def prune(
         seed: An integer that seeds all random choices, from 0 to 2^63 - 1.
         mask_dtype: The dtype of the masks on `run.model`: "bool", or "float" as torch makes them.
         calibration: Texts for steps whose method reads inputs or gradients, or that reconstruct: a list of texts or of
-            pairs, a table or a file of them, or a `Calibration`; some hundreds, unlabelled. The demos bring their own.
+            pairs, a table or a file of them, or a `Calibration`; a few hundred, unlabelled. The demos bring their own.
         progress: A function called with the share done (0 to 1) and a few words; it may raise to cancel.
 
     Returns:
