@@ -198,8 +198,11 @@ BROWSER = "tests/app/browser/"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that drive a browser: together they take longest."""
+    """Begin with the tests that drive a browser: together they take longest. One that fails is tried once more."""
     items.sort(key=lambda item: not item.nodeid.startswith(BROWSER))
+    for item in items:
+        if item.nodeid.startswith(BROWSER):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.hookimpl(optionalhook=True)
