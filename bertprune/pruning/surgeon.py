@@ -58,13 +58,7 @@ def _remove(group: GridGroups | CoupledGroups, hessian: Tensor, count: int) -> T
 
 
 def _sweep(group: ElementGroups, hessian: Tensor, choose: Callable[[Tensor, slice], Tensor], width: int) -> Tensor:
-    weight = group.target.parameter.detach().float()
-    mask = group.current
-    living = weight if mask is None else weight * mask
-    rows = group.target.row_mask()
-    if rows is None:
-        return sweep(living, hessian, choose, width)[1].flatten()
-    return sweep(living * rows, hessian, choose, width)[1].flatten()
+    return sweep(group.living().float(), hessian, choose, width)[1].flatten()
 
 
 def _alive(group: ElementGroups) -> Tensor:
@@ -75,12 +69,7 @@ def _alive(group: ElementGroups) -> Tensor:
 def _of_pattern(group: PatternGroups) -> Callable[[Tensor, slice], Tensor]:
     alive = _alive(group)
 
-    def choose(scores: Tensor, columns: slice) -> Tensor:
-        living = alive[:, columns]
-        order = scores.masked_fill(~living, -torch.inf).argsort(dim=1, stable=True)
-        return torch.ones_like(living).scatter_(1, order[:, : group.of - group.kept], False) & living
-
-    return choose
+    return lambda scores, columns: group.keep_best(scores, alive[:, columns])
 
 
 def _of_block(

@@ -73,12 +73,14 @@ class ElementGroups:
         if method.elementwise:
             rule = score_pieces(method, self.target.label, options)
             return replace(self._of(weight, method.name), rule=rule, doubted=not method.built_in)
-        living = weight if self.current is None else weight * self.current
-        shape = tuple(weight.shape)
-        scores = score(
-            method, self.target.label, living, shape, options, generator=generator, mask=self.current, **statistics
-        )
+        offered = {"generator": generator, "mask": self.current, **statistics}
+        scores = score(method, self.target.label, self.living(), tuple(weight.shape), options, **offered)
         return self._of(scores, method.name)
+
+    def living(self) -> Tensor:
+        """Return the weights, with zeros for masked entries."""
+        weight = self.target.parameter.detach()
+        return weight if self.current is None else weight * self.current
 
     def rows_alive(self) -> NDArray[np.int64]:
         """Count what is alive in each row of a matrix, (rows)."""

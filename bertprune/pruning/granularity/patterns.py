@@ -45,11 +45,11 @@ class PatternGroups(ElementGroups):
     def keep_pattern(self, scores: TensorScores) -> Tensor:
         """Return which scores are kept, flat; of equal scores the first go, and what is masked goes before all."""
         values = torch.from_numpy(scores.of(scores.values, exact_dtype([scores]))).to(scores.values.device)
-        if scores.alive is not None:
-            values = values.masked_fill(~scores.alive, -torch.inf)
-        refuse_nan(scores, bool(values.isnan().any()))
-        order = values.view(-1, self.of).argsort(dim=1, stable=True)
-        kept = torch.ones_like(order, dtype=torch.bool)
-        kept.scatter_(1, order[:, : self.of - self.kept], False)
-        flat = kept.flatten()
-        return flat if scores.alive is None else flat & scores.alive
+        alive = torch.ones_like(values, dtype=torch.bool) if scores.alive is None else scores.alive
+        refuse_nan(scores, bool(values[alive].isnan().any()))
+        return self.keep_best(values.view(-1, self.of), alive.view(-1, self.of)).flatten()
+
+    def keep_best(self, scores: Tensor, alive: Tensor) -> Tensor:
+        """Return which of each M scores are kept, (rows × M), given which are alive."""
+        order = scores.masked_fill(~alive, -torch.inf).argsort(dim=1, stable=True)
+        return torch.ones_like(alive).scatter_(1, order[:, : self.of - self.kept], False) & alive
