@@ -21,6 +21,7 @@ from ..scores.statistics import Inputs
 from .choose import Decision, Statistics, groups_of, keep_by_scores
 from .gradients import gradients
 from .granularity import Groups, Unit
+from .layer_inputs import LayerInputs
 from .outcomes import Reconstruction
 from .rank import count_true
 from .reconstruct import solve
@@ -60,16 +61,19 @@ class Calibrator:
         for done, (layer, numbers) in enumerate(stages.items()):
             progress(done / len(stages), _words(matched, layer))
             here, those = [units[number] for number in numbers], [groups[number] for number in numbers]
-            inputs = self._inputs(layer, here, matched) if matched.step.reconstruct or kept[numbers[0]] is None else []
-            if kept[numbers[0]] is None:
-                for number, keep in zip(numbers, _keep(matched, here, those, inputs, generator), strict=True):
+            inputs = (
+                self._inputs(layer, here, matched) if matched.step.reconstruct or kept[numbers[0]] is None else None
+            )
+            if inputs is not None and kept[numbers[0]] is None:
+                every = (self._of(inputs[0], unit) for unit in here)
+                for number, keep in zip(numbers, _keep(matched, here, those, every, generator), strict=True):
                     kept[number] = keep
             old = {target.name: _living(target, decision) for unit in here for target in unit.targets}
             for number in numbers:
                 masks = groups[number].masks(_known(kept[number]))
                 for target, mask in zip(units[number].targets, masks, strict=True):
                     useful |= decision.put(target, mask, useful)
-            if matched.step.reconstruct:
+            if inputs is not None and matched.step.reconstruct:
                 reconstructions.append(self._reconstruct(layer, here, old, inputs, decision))
             self._put(here, decision)
         counts = [
@@ -107,22 +111,28 @@ class Calibrator:
     ) -> Iterator[Statistics]:
         """Yield the inputs of each unit, whose products would be too large together."""
         layer_of = {number: layer for layer, numbers in stages.items() for number in numbers}
-        ready: dict[int, Inputs] = {}
-        for number in range(len(units)):
+        ready: dict[int, LayerInputs] = {}
+        for number, unit in enumerate(units):
             if number not in ready:
                 numbers = stages[layer_of[number]]
-                inputs = self._inputs(layer_of[number], [units[one] for one in numbers], matched)
-                ready = {one: used for one, (used, _) in zip(numbers, inputs, strict=True)}
-            yield {"inputs": ready.pop(number)}
+                every, _ = self._inputs(layer_of[number], [units[one] for one in numbers], matched)
+                ready |= dict.fromkeys(numbers, every)
+            yield {"inputs": self._of(ready.pop(number), unit)}
 
-    def _inputs(self, layer: _Layer, units: Sequence[Unit], matched: MatchedStep) -> list[tuple[Inputs, Inputs]]:
-        """Return the inputs of each unit of a layer: on all texts, and on those that are not held back."""
-        modules = [self._module(unit) for unit in units]
+    def _inputs(self, layer: _Layer, units: Sequence[Unit], matched: MatchedStep) -> tuple[LayerInputs, LayerInputs]:
+        """Return the inputs of a layer's units: on all texts, and on those that are not held back."""
         products = matched.method.needs_products or matched.step.reconstruct
-        every, fitted = self._walk.inputs(layer, modules, products)
-        return [
-            (_read(every.of(one), unit), _read(fitted.of(one), unit)) for one, unit in zip(modules, units, strict=True)
-        ]
+        return self._walk.inputs(layer, [self._module(unit) for unit in units], products)
+
+    def _of(self, inputs: LayerInputs, unit: Unit) -> Inputs:
+        """Return the inputs of one unit. Raises RecipeError where it has none."""
+        found = inputs.of(self._module(unit))
+        if found is None:
+            raise RecipeError(
+                "{tensor} reads nothing on the calibration texts: the model never calls its layer",
+                code="calibration.unread", tensor=unit.targets[0].label,
+            )  # fmt: skip
+        return found
 
     def _module(self, unit: Unit) -> nn.Linear:
         """Return the copy's linear layer that a unit is measured by."""
@@ -137,21 +147,26 @@ class Calibrator:
         layer: _Layer,
         units: Sequence[Unit],
         old: dict[str, Tensor],
-        inputs: Sequence[tuple[Inputs, Inputs]],
+        inputs: tuple[LayerInputs, LayerInputs],
         decision: Decision,
     ) -> Reconstruction:
         """Adjust what stays, on the texts that are not held back; where that helps the others, do it again on all."""
         self._put(units, decision)
+        every, part = inputs
         without = self._walk.drift()
-        fitted = [_adjusted(unit.targets[0], old, one, decision) for unit, (_, one) in zip(units, inputs, strict=True)]
+        fitted = [
+            _adjusted(unit.targets[0], old, _second_derivatives(self._of(part, unit)), decision) for unit in units
+        ]
         for unit, values in zip(units, fitted, strict=True):
             self._set(unit.targets[0], values)
         drift = self._walk.drift()
         if kept := drift < without:
-            for unit, (every, _), start in zip(units, inputs, fitted, strict=True):
+            for unit, start in zip(units, fitted, strict=True):
                 target = unit.targets[0]
                 mask, values = decision.masks[target.name], target.parameter.detach()
-                new = _adjusted(target, old, every, decision, start).to(values.dtype)
+                new = _adjusted(target, old, _second_derivatives(self._of(every, unit)), decision, start).to(
+                    values.dtype
+                )
                 decision.values[target.name] = torch.where(mask, new, values)
         return Reconstruction(layer, kept, without, drift)
 
@@ -178,14 +193,17 @@ def _keep(
     matched: MatchedStep,
     units: Sequence[Unit],
     groups: Sequence[Groups],
-    inputs: Sequence[tuple[Inputs, Inputs]],
+    inputs: Iterable[Inputs],
     generator: torch.Generator,
 ) -> list[Tensor]:
     """Choose what stays of a layer's units, by their inputs on all texts."""
-    every = [inputs_of_all for inputs_of_all, _ in inputs]
     if works_by_surgeon(matched):
-        return keep_by_surgeon(matched, units, groups, every)
-    return keep_by_scores(matched, units, groups, generator, [{"inputs": one} for one in every])
+        return keep_by_surgeon(matched, units, groups, map(_second_derivatives, inputs))
+    return keep_by_scores(matched, units, groups, generator, ({"inputs": one} for one in inputs))
+
+
+def _second_derivatives(inputs: Inputs) -> Tensor:
+    return damped(inputs.gram)
 
 
 def _living(target: Target, decision: Decision) -> Tensor:
@@ -195,25 +213,16 @@ def _living(target: Target, decision: Decision) -> Tensor:
 
 
 def _adjusted(
-    target: Target, old: dict[str, Tensor], inputs: Inputs, decision: Decision, start: Tensor | None = None
+    target: Target, old: dict[str, Tensor], hessian: Tensor, decision: Decision, start: Tensor | None = None
 ) -> Tensor:
     """Solve a matrix for its mask, from a start; of a part of a fused projection, only its rows change."""
-    weight, mask, hessian = old[target.name].float(), decision.masks[target.name], damped(inputs.gram)
+    weight, mask = old[target.name].float(), decision.masks[target.name]
     rows = target.row_mask()
     if rows is None:
         return solve(weight, hessian, mask, start)
     chosen, found = rows.flatten(), weight * mask
     found[chosen] = solve(weight[chosen], hessian, mask[chosen], None if start is None else start[chosen])
     return found
-
-
-def _read(inputs: Inputs | None, unit: Unit) -> Inputs:
-    if inputs is None:
-        raise RecipeError(
-            "{tensor} reads nothing on the calibration texts: the model never calls its layer",
-            code="calibration.unread", tensor=unit.targets[0].label,
-        )  # fmt: skip
-    return inputs
 
 
 def _known(keep: Tensor | None) -> Tensor:

@@ -3,15 +3,13 @@
 Single entries and N:M go by SparseGPT's pass over the columns; columns, neurons and heads one after the other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..parallel import map_serially
-from ..scores.obs import damped
-from ..scores.statistics import Inputs
 from .granularity import ElementGroups, Groups, PatternGroups, Unit
 from .granularity.coupled import CoupledGroups
 from .granularity.grids import GridGroups
@@ -35,13 +33,15 @@ def works_by_surgeon(matched: MatchedStep) -> bool:
 
 
 def keep_by_surgeon(
-    matched: MatchedStep, units: Sequence[Unit], groups: Sequence[Groups], inputs: Sequence[Inputs]
+    matched: MatchedStep, units: Sequence[Unit], groups: Sequence[Groups], hessians: Iterable[Tensor]
 ) -> list[Tensor]:
-    """Return which groups of each unit stay; in local or row scope. Raises RecipeError where there are too few."""
+    """Return which groups of each unit stay; in local or row scope. Raises RecipeError where there are too few.
+
+    `hessians` are the second derivatives of each unit, made one by one: all together would need too much room.
+    """
     amounts = matched.scope.amounts(matched.step, groups, units)
     kept = []
-    for group, amount, one in zip(groups, amounts, inputs, strict=True):
-        hessian = damped(one.gram)
+    for group, amount, hessian in zip(groups, amounts, hessians, strict=True):
         if isinstance(group, PatternGroups):
             kept.append(_sweep(group, hessian, _of_pattern(group), group.of))
         elif isinstance(group, ElementGroups):

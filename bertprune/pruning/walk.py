@@ -18,7 +18,7 @@ from ..data.outputs import Output
 from ..errors import BertpruneError, RecipeError, SelectionError
 from ..model.families import layers
 from ..scores.method import describe_exception
-from ..scores.statistics import Inputs
+from .layer_inputs import LayerInputs
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -60,24 +60,26 @@ class Walk:
         elif self._at > self._order.index(layer):
             self._at, self._states = 0, list(self._start)
 
-    def inputs(self, layer: int | None, modules: Sequence[nn.Linear], products: bool) -> tuple["Seen", "Seen"]:
+    def inputs(
+        self, layer: int | None, modules: Sequence[nn.Linear], products: bool
+    ) -> tuple[LayerInputs, LayerInputs]:
         """Collect the inputs of linear layers: on all texts, and on those that are not held back.
 
         `layer` is where they are; None is outside the layers. Only with `products` are the inputs' products summed.
         """
         if layer is not None:
             self._go_to(layer)
-        every = Seen(products)
-        self._collect(layer, modules, every, held_back=False)
+        every = LayerInputs(modules, products)
+        self._collect(layer, every, held_back=False)
         fitted = every.copy()
-        self._collect(layer, modules, every, held_back=True)
+        self._collect(layer, every, held_back=True)
         return every, fitted
 
-    def _collect(self, layer: int | None, modules: Sequence[nn.Linear], seen: "Seen", held_back: bool) -> None:
+    def _collect(self, layer: int | None, seen: LayerInputs, held_back: bool) -> None:
         for number, batch in enumerate(self.batches.used):
             if self.batches.held_back[number] != held_back:
                 continue
-            with torch.no_grad(), _listening(modules, seen, batch):
+            with torch.no_grad(), seen.listening(batch, self._order.count(layer)):
                 if layer is None:
                     self._finish(number, self._through(number, self._states[number], self._at, len(self._order)))
                 else:
@@ -210,78 +212,3 @@ def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, tuple
         return args[0], args[1:], kwargs
     name = next(name for name, value in kwargs.items() if isinstance(value, Tensor))
     return kwargs[name], (), {key: value for key, value in kwargs.items() if key != name}
-
-
-class Seen:
-    """The inputs of linear layers, summed over batches. Layers that read the same tensor share one sum."""
-
-    def __init__(self, products: bool) -> None:
-        """Start with nothing."""
-        self.products = products
-        self._first: list[tuple[Tensor, nn.Linear]] = []
-        """The tensors of this batch, kept alive, with the layer that read each first."""
-        self._leader: dict[nn.Linear, nn.Linear] = {}
-        self._squares: dict[nn.Linear, Tensor] = {}
-        self._gram: dict[nn.Linear, Tensor] = {}
-        self._tokens: dict[nn.Linear, int] = {}
-
-    def copy(self) -> "Seen":
-        """Return what was seen so far."""
-        other = Seen(self.products)
-        other._leader, other._tokens = dict(self._leader), dict(self._tokens)
-        other._squares = {module: sums.clone() for module, sums in self._squares.items()}
-        other._gram = {module: sums.clone() for module, sums in self._gram.items()}
-        return other
-
-    def next_batch(self) -> None:
-        """Begin a batch: tensors of the one before are gone."""
-        self._first.clear()
-
-    def add(self, module: nn.Linear, given: Tensor, mask: Tensor | None) -> None:
-        """Add what a layer reads, without padding."""
-        if module not in self._leader:
-            self._leader[module] = next((first for tensor, first in self._first if tensor is given), module)
-            self._first.append((given, module))
-        if self._leader[module] is not module:
-            return
-        x = given.detach().reshape(-1, given.shape[-1])
-        if mask is not None and given.shape[:-1] == mask.shape:
-            x = x[mask.to(x.device).reshape(-1) != 0]
-        x = x.float()
-        self._tokens[module] = self._tokens.get(module, 0) + len(x)
-        _accumulate(self._squares, module, (x.double() ** 2).sum(0))
-        if self.products:
-            _accumulate(self._gram, module, x.T @ x)
-
-    def of(self, module: nn.Linear) -> Inputs | None:
-        """Return what one layer read; None if it was never called."""
-        leader = self._leader.get(module)
-        if leader is None:
-            return None
-        squares = self._squares[leader]
-        gram = self._gram.get(leader, torch.empty(0))
-        return Inputs(squares.sqrt(), self._tokens[leader], gram.double())
-
-
-def _accumulate(sums: dict[nn.Linear, Tensor], key: nn.Linear, value: Tensor) -> None:
-    if key in sums:
-        sums[key] += value
-    else:
-        sums[key] = value
-
-
-@contextmanager
-def _listening(modules: Sequence[nn.Linear], seen: Seen, batch: dict[str, Tensor]) -> Iterator[None]:
-    mask = batch.get("attention_mask")
-
-    def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
-        assert isinstance(module, nn.Linear)
-        seen.add(module, args[0], mask)
-
-    seen.next_batch()
-    handles = [module.register_forward_pre_hook(hook) for module in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -11,6 +11,8 @@ from .statistics import Inputs
 
 DAMPING = 0.01
 """The share of the mean diagonal that is added to it, as SparseGPT's authors do."""
+_SPAN = 512
+"""Columns of a triangular matrix that are inverted together."""
 _PAPER = "https://arxiv.org/abs/2203.07259"
 _ALL_BUT_ROWS: tuple[Kind, ...] = ("element", "column", "pattern", "block", "neuron", "head")
 
@@ -38,7 +40,11 @@ def root_of_inverse(hessian: Tensor) -> Tensor:
     With H = UUᵀ it is U⁻¹: half the work of factoring the inverse.
     """
     upper = _cholesky(hessian.flip(0, 1)).flip(0, 1)
-    found: Tensor = torch.linalg.solve_triangular(upper, torch.eye(len(upper), dtype=upper.dtype), upper=True)
+    found = torch.zeros_like(upper)
+    for start in range(0, len(upper), _SPAN):  # what is below the diagonal stays zero, and costs nothing
+        stop = min(start + _SPAN, len(upper))
+        unit = torch.eye(stop, dtype=upper.dtype)[:, start:]
+        found[:stop, start:stop] = torch.linalg.solve_triangular(upper[:stop, :stop], unit, upper=True)
     return found
 
 
@@ -70,7 +76,10 @@ def losses(weight: Tensor, inverted: Tensor, grid: Grid) -> Tensor:
     """Return what removing each group costs, (down × across), given the inverse of the second derivative."""
     down, across = grid.shape
     found = torch.empty(down, across, dtype=weight.dtype)
-    if across == len(grid.columns):  # every column is a group
+    if across == len(grid.columns) and down == 1:  # every column is a group
+        each = (weight.square().sum(0) / inverted.diagonal())[grid.columns.argsort()]
+        return each[None]
+    if across == len(grid.columns):
         each = (weight**2 / inverted.diagonal())[:, grid.columns.argsort()]
         return torch.zeros(down, across, dtype=weight.dtype).index_add_(0, grid.rows, each)
     for number in range(across):

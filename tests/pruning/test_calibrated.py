@@ -34,6 +34,12 @@ def texts(seed=0, count=10, longest=9):
     return batches
 
 
+def of_length(length):
+    """Make a batch of 20 texts without padding."""
+    ids = torch.randint(3, 97, (20, length), generator=torch.Generator().manual_seed(length))
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
 def decided(model, *steps, seed=0):
     return decide(model, bp.Recipe(steps=steps), seed, batches=given_batches(texts()))
 
@@ -64,6 +70,22 @@ def test_the_walk_gives_what_a_pass_of_the_model_gives(name):
         assert inputs.tokens == len(rows)
         assert torch.allclose(inputs.gram, rows.T @ rows, rtol=1e-4, atol=1e-4)
         assert torch.allclose(inputs.norms.double(), rows.norm(dim=0), rtol=1e-4)
+
+
+def test_a_layer_that_is_called_in_pieces_is_read_to_the_end():
+    """A feed-forward part that takes four tokens at a time is called once for the first batch, and then three times."""
+    lengths = [4, 12, 12]
+    batches = given_batches([of_length(length) for length in lengths])
+    found = []
+    for size in (0, 4):
+        model = build(*KNOWN["bert"])
+        for _, layer in layers(model):
+            layer.chunk_size_feed_forward = size
+        linear = layers(model)[0][1].intermediate.dense
+        every, _ = Walk(model, batches, output_of(model)).inputs(0, [linear], False)
+        found.append(every.of(linear))
+    assert [one.tokens for one in found] == [20 * sum(lengths)] * 2
+    assert torch.allclose(found[0].norms, found[1].norms)
 
 
 @EACH_FAMILY
