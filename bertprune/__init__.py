@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .errors import TooLargeError as TooLargeError
     from .evaluation.evaluate import evaluate as evaluate
     from .evaluation.report import QualityReport as QualityReport
+    from .evaluation.speed import speed as speed
+    from .evaluation.speed_report import SpeedReport as SpeedReport
     from .evaluation.try_text import TextReport as TextReport
     from .evaluation.try_text import try_text as try_text
     from .exports.write import export as export
@@ -61,6 +63,8 @@ _HOMES = {
     "exports.write": ("export",),
     "evaluation.evaluate": ("evaluate",),
     "evaluation.report": ("QualityReport",),
+    "evaluation.speed": ("speed",),
+    "evaluation.speed_report": ("SpeedReport",),
     "evaluation.try_text": ("TextReport", "try_text"),
     "errors": ("BertpruneError", "NoEffectWarning", "TooLargeError"),
 }

@@ -19,8 +19,8 @@ HEAVY = (
 
 PUBLIC = """
 BertpruneError Calibration Checkpoint Comparison ModuleNode NoEffectWarning PruningRun QualityReport Recipe Selection
-Snapshot SparsityReport Step TextReport TooLargeError __version__ apply bake compare evaluate export figures load method
-methods preview prune snapshot sparsity tree try_text
+Snapshot SparsityReport SpeedReport Step TextReport TooLargeError __version__ apply bake compare evaluate export figures
+load method methods preview prune snapshot sparsity speed tree try_text
 """.split()
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import CheckpointError, TooLargeError, first_names, shortened
@@ -15,6 +15,8 @@ SINGLE = ("model.safetensors", "pytorch_model.bin")
 """The names of a weight file that holds the whole model."""
 INDEX = ".index.json"
 """What follows such a name in the list of its shards."""
+ONNX_FILE = PurePosixPath("onnx/model.onnx")
+"""Where a folder holds its ONNX model."""
 _ADAPTER = {
     "adapter_config.json",
     "adapter_model.safetensors",
@@ -77,6 +79,7 @@ def _no_weights(there: Collection[str], name: str) -> NoWeightsFound:
 
 def folder_weights(folder: Path, name: str) -> Weights:
     """Read the headers of a folder's weights; raises CheckpointError."""
+    _refuse_onnx(folder, name)
     there = {path.name for path in folder.iterdir()}
     file = weight_file(there, name)
     if not file.endswith(INDEX):
@@ -91,8 +94,26 @@ def folder_weights(folder: Path, name: str) -> Weights:
     return weights
 
 
+def onnx_file(folder: Path) -> Path | None:
+    """Return the ONNX model of a folder that holds no weights besides it."""
+    if any(path.suffix in _KINDS or path.name.endswith(INDEX) for path in folder.iterdir()):
+        return None
+    return next((path for path in (folder / ONNX_FILE, folder / ONNX_FILE.name) if path.is_file()), None)
+
+
+def _refuse_onnx(path: Path, name: str) -> None:
+    """Refuse an ONNX model, which is a graph without modules. Raises CheckpointError."""
+    if path.suffix == ONNX_FILE.suffix or (path.is_dir() and onnx_file(path) is not None):
+        raise CheckpointError(
+            "{name} is an ONNX model, which can be evaluated and timed (bp.evaluate, bp.speed), but not loaded or"
+            " pruned: open the checkpoint that it was made from",
+            code="checkpoint.is_onnx", name=name,
+        )  # fmt: skip
+
+
 def file_weights(path: Path) -> Weights:
     """Read the header of one weight file; raises CheckpointError."""
+    _refuse_onnx(path, path.name)
     refuse_adapter((beside.name for beside in path.parent.iterdir()), path.name)
     if path.suffix in _KINDS:
         return _KINDS[path.suffix]((path,))

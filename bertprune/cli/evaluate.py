@@ -1,4 +1,4 @@
-"""Commands that measure what pruning cost: on a file of texts, and on one sentence."""
+"""Commands that measure what pruning cost and gained: on a file of texts, on one sentence, and in time."""
 
 from typing import Annotated, Any
 
@@ -117,11 +117,39 @@ def try_text(
     _print(report, json)
 
 
-def _print(report: "bp.QualityReport | bp.TextReport", json: bool) -> None:
+def speed(
+    source: CheckpointName,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", metavar="OTHER", help="The model to compare with.", show_default=False, parser=parse_source
+        ),
+    ] = None,
+    texts: Annotated[
+        str | None,
+        typer.Option(
+            "--texts",
+            metavar="FILE",
+            help='Texts to time, or "samples"; made-up ones if left out.',
+            show_default=False,
+            parser=parse_source,
+        ),
+    ] = None,
+    tokenizer: Tokenizer = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=2, help="How often each model runs each batch.")] = 30,
+    json: Json = False,
+) -> None:
+    """Measure size and speed, beside another model on the same texts."""
+    with progress_bar("reading") as progress:
+        report = bp.speed(source, against=against, texts=texts, tokenizer=tokenizer, rounds=rounds, progress=progress)
+    _print(report, json)
+
+
+def _print(report: "bp.QualityReport | bp.SpeedReport | bp.TextReport", json: bool) -> None:
     if json:
         print_json(report.to_dict())
     else:
         print(report.to_text())
 
 
-COMMANDS = {"evaluate": evaluate, "try": try_text}
+COMMANDS = {"evaluate": evaluate, "speed": speed, "try": try_text}

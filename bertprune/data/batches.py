@@ -25,6 +25,8 @@ MAX_NUMBERS = 64_000_000
 _NO_LIMIT = 10**9
 _CHUNK = 64
 """Texts per call of a tokenizer, which may be slow; between two calls the work can be cancelled."""
+_SPECIAL = 5
+"""Ids below this are often special."""
 _OFFSET_POSITIONS = {
     "roberta",
     "xlm-roberta",
@@ -103,6 +105,14 @@ def _is_longer(tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, 
     return len(tokenised["input_ids"][0]) > max_length
 
 
+def prompt_tokens(tokenizer: PreTrainedTokenizerBase, prompt: str, max_length: int) -> int:
+    """Return how many tokens a prompt takes, the special ones before it included."""
+    if not prompt:
+        return 0
+    ids = encode(tokenizer, [prompt], None, max_length).features["input_ids"][0]
+    return len(ids) - (bool(ids) and ids[-1] in tokenizer.all_special_ids)
+
+
 def token_limit(
     tokenizer: PreTrainedTokenizerBase, models: list[PreTrainedModel], asked: int | None, own: int | None = None
 ) -> int:
@@ -110,7 +120,7 @@ def token_limit(
 
     `own` is the limit of the models' folder; without one the tokenizer's holds.
     """
-    most = min([_NO_LIMIT, own or tokenizer.model_max_length, *map(_positions, models)])
+    most = min([_NO_LIMIT, own or tokenizer.model_max_length, *map(position_limit, models)])
     if asked is None:
         return 512 if most == _NO_LIMIT else int(most)
     if isinstance(asked, bool) or not isinstance(asked, int) or not 3 <= asked <= most:
@@ -123,7 +133,8 @@ def token_limit(
     return asked
 
 
-def _positions(model: PreTrainedModel) -> int:
+def position_limit(model: PreTrainedModel) -> int:
+    """Return how many tokens a model has positions for; a very large number where they are not limited."""
     config = model.config
     most = int(getattr(config, "max_position_embeddings", None) or _NO_LIMIT)
     if config.model_type in _OFFSET_POSITIONS:
@@ -163,7 +174,7 @@ def run_in_batches(
     lengths = np.array([len(ids) for ids in encoded.features["input_ids"]])
     order = np.argsort(lengths, kind="stable")
     rows: list[NDArray[np.float64]] = []
-    with _evaluation_mode(model):
+    with evaluation_mode(model):
         for chosen in _split(order, lengths, batch_size, width):
             batch = {name: value.to(model.device) for name, value in padded(encoded, chosen).items()}
             rows.append(output(model, batch).double().cpu().numpy())
@@ -199,13 +210,27 @@ def padded(encoded: Encoded, chosen: NDArray[np.int64]) -> Batch:
     return batch | {"attention_mask": (torch.arange(longest) < lengths[:, None]).long()}
 
 
+def made_up(model: PreTrainedModel, texts: int, tokens: int) -> Batch:
+    """Make a batch of token ids up, the same ones each time, all of ordinary tokens as far as can be known."""
+    known = int(model.config.vocab_size)
+    first = _SPECIAL if known > 2 * _SPECIAL else 0
+    ids = torch.from_numpy(np.random.default_rng(0).integers(first, known, (texts, tokens)))
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+    return {name: value.to(model.device) for name, value in accepted(model, batch).items()}
+
+
 def forward(model: PreTrainedModel, batch: Batch) -> Any:
     """Call the model with the parts of the batch that it accepts."""
-    accepted = set(inspect.signature(model.forward).parameters)
+    return model(**accepted(model, batch))
+
+
+def accepted(model: PreTrainedModel, batch: Batch) -> Batch:
+    """Return the parts of a batch that a model accepts."""
+    known = set(getattr(model, "input_names", None) or inspect.signature(model.forward).parameters)
     if getattr(model.config, "type_vocab_size", 2) < 2:
         # RoBERTa has one segment only; a tokenizer that numbers two would index outside its table.
-        accepted -= {"token_type_ids"}
-    return model(**{name: value for name, value in batch.items() if name in accepted})
+        known -= {"token_type_ids"}
+    return {name: value for name, value in batch.items() if name in known}
 
 
 def logits(model: PreTrainedModel, batch: Batch) -> Tensor:
@@ -215,7 +240,7 @@ def logits(model: PreTrainedModel, batch: Batch) -> Tensor:
 
 
 @contextmanager
-def _evaluation_mode(model: PreTrainedModel) -> Iterator[None]:
+def evaluation_mode(model: PreTrainedModel) -> Iterator[None]:
     """Switch to evaluation mode and back; `weight` is restored too, since pruning hooks replace it in each pass."""
     training = [module for module in model.modules() if module.training]
     derived = [

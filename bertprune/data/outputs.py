@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch.nn import functional
 from .batches import Batch, forward
 from .embedding import MEAN, Embedding
 
+Measure = Literal["divergence", "squared", "angle"]
 MOST_ROWS = 512
 """Predictions of single tokens that are compared, in all texts together: each may be of 30,000 classes or more."""
 
@@ -23,6 +24,8 @@ class Output:
     """Runs a model on a batch and returns its answers, a row each."""
     drift: Callable[[Tensor, Tensor], float]
     """How far answers are from those before: 0 is no change."""
+    measure: Measure
+    """What the drift is: a Kullback-Leibler divergence, a mean squared difference, or 1 less the cosine."""
     likelihood: bool
     """Whether a row is the logarithm of the probabilities of classes."""
 
@@ -32,13 +35,17 @@ def output_of(model: nn.Module, embedding: Embedding = MEAN) -> Output:
     name, config = type(model).__name__, getattr(model, "config", None)
     if name.endswith("ForSequenceClassification"):
         if getattr(config, "num_labels", 2) == 1:
-            return Output(_logits, _squared, likelihood=False)
-        return Output(lambda model, batch: _logits(model, batch).log_softmax(-1), _divergence, likelihood=True)
+            return Output(_logits, _squared, "squared", likelihood=False)
+        return Output(
+            lambda model, batch: _logits(model, batch).log_softmax(-1), _divergence, "divergence", likelihood=True
+        )
     if name.endswith(("ForMaskedLM", "ForTokenClassification")):
-        return Output(lambda model, batch: _of_tokens(model, batch).log_softmax(-1), _divergence, likelihood=True)
+        return Output(
+            lambda model, batch: _of_tokens(model, batch).log_softmax(-1), _divergence, "divergence", likelihood=True
+        )
     if hasattr(model, "base_model"):
-        return Output(embedding, _angle, likelihood=False)
-    return Output(_anything, _angle, likelihood=False)
+        return Output(embedding, _angle, "angle", likelihood=False)
+    return Output(_anything, _angle, "angle", likelihood=False)
 
 
 def _logits(model: Any, batch: Batch) -> Tensor:

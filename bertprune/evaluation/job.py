@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.batches import Encoded, ModelOutput, check_vocabulary, encode, run_in_batches, token_limit
+from ..data.batches import Encoded, ModelOutput, check_vocabulary, encode, prompt_tokens, run_in_batches, token_limit
 from ..data.columns import Examples
 from ..errors import DataError, Note, shown
 from ..parallel import Progress
@@ -71,18 +71,10 @@ class Job:
     def embed(self, encoded: Encoded) -> tuple[Rows | None, Rows]:
         """Run both models and return an embedding of each text, as `run` does."""
         outputs: dict[str, ModelOutput] = {}
+        count = prompt_tokens(self.models.tokenizer, self.models.embedding.prompt, self.max_length)
         for name, side in self.models.sides().items():
-            embedding = self.models.embedding_of(side)
-            outputs[name] = partial(embedding, prompt_tokens=self._prompt_tokens())
+            outputs[name] = partial(self.models.embedding_of(side), prompt_tokens=count)
         return self._run(encoded, outputs)
-
-    def _prompt_tokens(self) -> int:
-        """Return how many tokens a prompt takes, the special ones before it included."""
-        prompt, tokenizer = self.models.embedding.prompt, self.models.tokenizer
-        if not prompt:
-            return 0
-        ids = encode(tokenizer, [prompt], None, self.max_length).features["input_ids"][0]
-        return len(ids) - (bool(ids) and ids[-1] in tokenizer.all_special_ids)
 
     def _run(self, encoded: Encoded, outputs: Mapping[str, ModelOutput], width: int = 1) -> tuple[Rows | None, Rows]:
         rows: dict[str, Rows] = {}

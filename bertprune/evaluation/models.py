@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checkpoint import Checkpoint
+from ..checkpoint.onnx_folder import OnnxFolder, find_onnx
 from ..checkpoint.tokenizer import open_tokenizer
 from ..data.batches import Batch, logits
 from ..data.cross_encoder import read_activation
@@ -17,7 +18,7 @@ from ..data.embedding_folder import read_embedding
 from ..errors import CheckpointError, DataError, Message, Note
 
 Model = Any
-"""A PruningRun, a transformers model, a Checkpoint, or the name or folder of one."""
+"""A PruningRun, a transformers model, a Checkpoint, or the name or folder of one or of an ONNX model."""
 Head = Literal["classification", "regression", "language", "embedding"]
 
 _OTHER_HEADS = {
@@ -95,6 +96,10 @@ class ComparedModels:
         scores: Tensor = self._activation()(logits(model, batch))
         return scores
 
+    def without_embeddings(self) -> str | None:
+        """Return the name of a side that returns nothing for single tokens; None where both can be embedded."""
+        return next((side.name for side in self.sides().values() if not getattr(side.model, "embeds", True)), None)
+
     def _activation(self) -> nn.Module:
         known = [side.activation for side in self.sides().values() if side.activation is not None]
         return known[-1] if known else nn.Identity()
@@ -142,32 +147,34 @@ def _kind_of_classifier(model: PreTrainedModel) -> Head:
 
 def open_models(model: Model, baseline: Model | None, tokenizer: Any) -> ComparedModels:
     """Open the models and the tokenizer; a run's baseline is its checkpoint. Raises DataError or CheckpointError."""
-    is_run = _is_run(model)
-    seed = model.seed if is_run else 0
-    baseline = model.checkpoint if is_run and baseline is None else baseline
+    run = is_run(model)
+    seed = model.seed if run else 0
+    baseline = model.checkpoint if run and baseline is None else baseline
     after, checkpoint = _open("model", model, seed)
     before, other = (None, None) if baseline is None else _open("baseline", baseline, seed)
     return ComparedModels(after, before, _tokenizer(tokenizer, checkpoint or other))
 
 
-def _is_run(model: Any) -> bool:
+def is_run(model: Any) -> bool:
     """Recognise a run without importing `runs`, and without reading `model`, which would build it."""
     return not isinstance(model, nn.Module) and all(hasattr(model, name) for name in ("checkpoint", "recipe", "seed"))
 
 
-def _open(role: str, source: Model, seed: int) -> tuple[Side, Checkpoint | None]:
+def _open(role: str, source: Model, seed: int) -> tuple[Side, Checkpoint | OnnxFolder | None]:
     """Return a model with its name in the report, and the checkpoint that it was built from if known."""
+    if (onnx := find_onnx(source)) is not None:
+        return _side(onnx.title, onnx.model(), onnx), onnx
     if isinstance(source, str | Path | Checkpoint):
         checkpoint = Checkpoint.open(source)
-        model = _checked(role, checkpoint.model(seed))
+        model = checked_model(role, checkpoint.model(seed))
         return _side(checkpoint.name, model, checkpoint), checkpoint
-    if _is_run(source):
-        checkpoint, model = source.checkpoint, _checked(role, source.model)
+    if is_run(source):
+        checkpoint, model = source.checkpoint, checked_model(role, source.model)
         return _side(f"{checkpoint.name}, pruned", model, checkpoint), checkpoint
-    return Side(type(source).__name__, _checked(role, source), None), None
+    return Side(type(source).__name__, checked_model(role, source), None), None
 
 
-def _side(name: str, model: PreTrainedModel, checkpoint: Checkpoint) -> Side:
+def _side(name: str, model: Any, checkpoint: Checkpoint | OnnxFolder) -> Side:
     """Ask a checkpoint's folder how it embeds texts, or scores them; a classifier needs neither."""
     if not type(model).__name__.endswith("ForSequenceClassification"):
         width = int(getattr(model.config, "hidden_size", 0))
@@ -177,7 +184,8 @@ def _side(name: str, model: PreTrainedModel, checkpoint: Checkpoint) -> Side:
     return Side(name, model, MEAN, read_activation(checkpoint.folder(), model, checkpoint.name))
 
 
-def _checked(role: str, model: Any) -> PreTrainedModel:
+def checked_model(role: str, model: Any) -> PreTrainedModel:
+    """Return what was passed as a model, if it is one that has values. Raises DataError."""
     if not isinstance(model, PreTrainedModel):
         raise _no_model(role, model)
     if any(parameter.is_meta for parameter in model.parameters()):
@@ -195,22 +203,31 @@ def _no_model(role: str, given: Any) -> DataError:
     return DataError(sentence, code="evaluation.model_type", role=role, type=kind)
 
 
-def _tokenizer(tokenizer: Any, checkpoint: Checkpoint | None) -> PreTrainedTokenizerBase:
-    if isinstance(tokenizer, PreTrainedTokenizerBase):
+def _tokenizer(tokenizer: Any, checkpoint: Checkpoint | OnnxFolder | None) -> PreTrainedTokenizerBase:
+    given = given_tokenizer(tokenizer)
+    if given is not None:
+        return given
+    if checkpoint is None:
+        raise DataError(
+            "a model that is passed as an object has no tokenizer: pass tokenizer=", code="evaluation.no_tokenizer"
+        )
+    try:
+        return checkpoint.tokenizer()
+    except CheckpointError as error:
+        raise DataError(error.sentence, code=error.code, **error.values) from None
+
+
+def given_tokenizer(tokenizer: Any) -> PreTrainedTokenizerBase | None:
+    """Return the tokenizer that was passed, opened if it was named; None where none was. Raises DataError."""
+    if tokenizer is None or isinstance(tokenizer, PreTrainedTokenizerBase):
         return tokenizer
-    if tokenizer is not None and not isinstance(tokenizer, str | Path):
+    if not isinstance(tokenizer, str | Path):
         raise DataError(
             "tokenizer is of type {type}: expected a tokenizer, a folder or a name",
             code="evaluation.tokenizer_type",
             type=type(tokenizer).__name__,
         )
     try:
-        if tokenizer is not None:
-            return open_tokenizer(tokenizer)
-        if checkpoint is not None:
-            return checkpoint.tokenizer()
+        return open_tokenizer(tokenizer)
     except CheckpointError as error:
         raise DataError(error.sentence, code=error.code, **error.values) from None
-    raise DataError(
-        "a model that is passed as an object has no tokenizer: pass tokenizer=", code="evaluation.no_tokenizer"
-    )

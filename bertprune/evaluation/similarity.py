@@ -60,6 +60,14 @@ def compare_embeddings(job: Job) -> Findings:
 
 def embedding_cosine(job: Job, encoded: Encoded) -> dict[str, Estimate]:
     """Embed the texts with both models and average the cosines; empty without a baseline or if sizes differ."""
+    if (lacking := job.models.without_embeddings()) is not None:
+        job.notes.append(
+            Note(
+                "{name} returns no vectors of single tokens, so no cosine of embeddings can be computed",
+                code="note.no_embeddings", name=lacking,
+            )
+        )  # fmt: skip
+        return {}
     before, after = job.embed(encoded)
     return {} if before is None else _mean_cosine(job, before, after)
 

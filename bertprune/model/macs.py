@@ -6,6 +6,7 @@ positions count as if every token had one.
 
 from torch import nn
 
+from ..errors import SelectionError
 from ..selection import Selection
 from .coupled import Coupled, find_coupled
 
@@ -25,8 +26,24 @@ def encoder_macs(model: nn.Module, length: float) -> float:
 
     Heads and neurons whose output is wholly masked or zero take none. Raises SelectionError for an unknown family.
     """
-    coupled = [*find_coupled(model, "neuron", Selection()), *find_coupled(model, "head", Selection())]
-    return length * sum(_alive(one) * macs_per_group(one, length) for one in coupled)
+    return length * sum(_alive(one) * macs_per_group(one, length) for one in _everything(model))
+
+
+def computed_macs(model: nn.Module) -> tuple[float, float] | None:
+    """Return the MACs of all layers for each token of a text, and for each pair of its tokens, as the model stands.
+
+    Masked weights and zeros are multiplied too. None for an unknown family.
+    """
+    try:
+        found = [(one.number, one) for one in _everything(model)]
+    except SelectionError:
+        return None
+    token, longer = (sum(number * macs_per_group(one, length) for number, one in found) for length in (0, 1))
+    return token, longer - token
+
+
+def _everything(model: nn.Module) -> list[Coupled]:
+    return [*find_coupled(model, "neuron", Selection()), *find_coupled(model, "head", Selection())]
 
 
 def _alive(coupled: Coupled) -> int:
