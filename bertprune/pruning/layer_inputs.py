@@ -49,13 +49,13 @@ class LayerInputs:
         the first batch, which goes all the way.
         """
         mask = batch.get("attention_mask")
-        reads, whole = 0, mask is not None
+        reads, whole = 0, True
 
         def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
             nonlocal reads, whole
             assert isinstance(module, nn.Linear)
             self._add(module, args[0], mask)
-            reads, whole = reads + 1, whole and args[0].shape[:-1] == mask.shape
+            reads, whole = reads + 1, whole and mask is not None and args[0].shape[:-1] == mask.shape
             if whole and reads == self._usual_reads == passes * len(self.modules):
                 raise _AllRead
 

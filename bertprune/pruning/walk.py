@@ -76,10 +76,11 @@ class Walk:
         return every, fitted
 
     def _collect(self, layer: int | None, seen: LayerInputs, held_back: bool) -> None:
+        passes = 0 if layer is None else self._order.count(layer)
         for number, batch in enumerate(self.batches.used):
             if self.batches.held_back[number] != held_back:
                 continue
-            with torch.no_grad(), seen.listening(batch, self._order.count(layer)):
+            with torch.no_grad(), seen.listening(batch, passes):
                 if layer is None:
                     self._finish(number, self._through(number, self._states[number], self._at, len(self._order)))
                 else:
