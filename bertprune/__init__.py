@@ -9,9 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .version import __version__ as __version__
+from .when_imported import when_imported
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint as Checkpoint
+    from .checkpoint.irregular import register as register
     from .checkpoint.load import load as load
     from .data.calibration import Calibration as Calibration
     from .errors import BertpruneError as BertpruneError
@@ -50,6 +52,7 @@ _HOMES = {
     "selection": ("Selection",),
     "checkpoint": ("Checkpoint",),
     "checkpoint.load": ("load",),
+    "checkpoint.irregular": ("register",),
     "data.calibration": ("Calibration",),
     "model.tree": ("ModuleNode", "tree"),
     "model.snapshot": ("Snapshot", "snapshot"),
@@ -86,3 +89,10 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+# transformers' auto classes know our irregular models as soon as they are imported, before or after this
+when_imported(
+    "transformers.models.auto.configuration_auto",
+    lambda: import_module(".checkpoint.irregular", __name__).register(),
+)

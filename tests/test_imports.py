@@ -20,7 +20,7 @@ HEAVY = (
 PUBLIC = """
 BertpruneError Calibration Checkpoint Comparison ModuleNode NoEffectWarning PruningRun QualityReport Recipe Selection
 Snapshot SparsityReport SpeedReport Step TextReport TooLargeError __version__ apply bake compare evaluate export figures
-load method methods preview prune snapshot sparsity speed tree try_text
+load method methods preview prune register snapshot sparsity speed tree try_text
 """.split()
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CheckpointError, Message, Note, shortened
 from ..model.family_tables import KNOWN_FAMILIES
 from .headers import TensorFact
+from .irregular import find_irregular
 from .json_files import first_line
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ def _known_class(wanted: str) -> "type[PreTrainedModel] | None":
 
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", wanted):
         return None
-    found = getattr(transformers, wanted, None)
+    found = getattr(transformers, wanted, None) or find_irregular(wanted)
     is_model = isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)
     return found if is_model and getattr(found, "config_class", None) is not None else None
 

@@ -287,7 +287,8 @@ def _export_notes(folder: Path | None, weights: Weights) -> tuple[str, ...]:
     if is_export and find_pruned(weights) is None:
         return (
             Note(
-                "A baked export: pruned weights are zero here and cannot be distinguished from other zeros.",
+                "An export without masks: pruned weights were taken out, or are zero and cannot be distinguished from"
+                " other zeros.",
                 code="note.baked",
             ),
         )

@@ -16,10 +16,15 @@ from .values import parse_path, parse_source
 if TYPE_CHECKING:
     from ..exports.write import ExportResult
 
+_LOADER = {"plain": "transformers alone", "bertprune": "transformers and bertprune beside it"}
+"""What a model loads with, in words."""
+
 FormName = Annotated[
     str,
     typer.Option(
-        "--form", metavar="baked|masked", help="Plain weights that load anywhere, or weights with hooks and masks."
+        "--form",
+        metavar="baked|masked|small",
+        help="Plain weights that load anywhere, weights with hooks and masks, or smaller matrices.",
     ),
 ]
 
@@ -39,6 +44,8 @@ def preview(source: CheckpointName, recipe: Recipe | None, json: Json = False, r
         for at, step in enumerate(found.steps, 1)
     ]
     Table.of(("", *columns), rows, numbers=columns[1:]).print()
+    if found.loads and any(step.step.granularity in ("neuron", "head") for step in found.steps):
+        print(f"exported with --form small it loads with {_LOADER[found.loads]}")
     if any(step.needs_texts for step in found.steps):
         print("needs calibration texts: give prune --calibrate FILE (the demos bring their own)")
 
@@ -129,6 +136,7 @@ def _written(result: "ExportResult") -> dict[str, Any]:
         "bytes": result.bytes,
         "files": result.files,
         "checked": result.checked,
+        "loads": result.loads,
     }
 
 
@@ -143,6 +151,8 @@ def _print_steps(run: "bp.PruningRun") -> None:
 def _print_export(result: "ExportResult") -> None:
     size, checked = byte_size(result.bytes), result.checked
     print(f"wrote {result.path} ({result.form}): {size}; {checked} tensors read back, all equal")
+    if result.form == "small":
+        print(f"loads with {_LOADER[result.loads]}")
     for name, bytes_ in result.files.items():
         print(f"  {name}: {byte_size(bytes_)}")
 

@@ -8,7 +8,7 @@ from huggingface_hub import ModelCardData
 
 from ..reports.counting import Count
 from ..text import markdown
-from .contents import WEIGHT_FILES, Contents, Form
+from .contents import WEIGHT_FILES, Contents, Form, Smaller
 from .origin import Origin
 
 
@@ -22,10 +22,10 @@ def card(contents: Contents, form: Form, size: int, library_class: str | None = 
         _front_matter(origin, "sentence-transformers" if library_class else "transformers"),
         f"# {_code(origin.name)}, pruned",
         _summary(contents),
-        f"## How to load it\n\n{_load_baked(contents, library_class) if form == 'baked' else _load_masked()}",
+        f"## How to load it\n\n{_load(contents, form, library_class)}",
         f"## How it was made\n\n{_making(contents)}",
         f"## Sparsity\n\n{_sparsity(contents)}",
-        f"## Size\n\n{_size(form, size)}",
+        f"## Size\n\n{_size(contents, form, size)}",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -100,6 +100,24 @@ def _own_methods(methods: Any) -> list[str]:
     return lines
 
 
+def _load(contents: Contents, form: Form, library_class: str | None) -> str:
+    if form == "masked":
+        return _load_masked()
+    return _load_baked(contents, library_class) if contents.loads(form) == "plain" else _load_irregular(library_class)
+
+
+def _load_irregular(library_class: str | None) -> str:
+    text = (
+        "transformers is needed, with bertprune installed beside it: the layers have unequal shapes, which no config "
+        "of transformers describes. Any of transformers' auto classes loads the folder after `import bertprune`."
+    )
+    code = 'import bertprune as bp\n\nmodel = bp.load("path/to/this/folder")'
+    if library_class:
+        code = f"import bertprune\nfrom sentence_transformers import {library_class}\n\n"
+        code += f'model = {library_class}("path/to/this/folder")'
+    return f"{text}\n\n{_fenced(code, 'python')}"
+
+
 def _load_baked(contents: Contents, library_class: str | None) -> str:
     if library_class:
         code = f'from sentence_transformers import {library_class}\n\nmodel = {library_class}("path/to/this/folder")'
@@ -159,12 +177,29 @@ def _cells(count: Count) -> tuple[str, ...]:
     return f"{count.size:,}", f"{count.masked:,}", f"{count.sparsity:.2%}", f"{count.zero:,}"
 
 
-def _size(form: Form, size: int) -> str:
+def _size(contents: Contents, form: Form, size: int) -> str:
+    if contents.smaller:
+        return _smaller(contents, contents.smaller, size)
     stored = "zeros" if form == "baked" else "pruned weights and masks"
     return (
         f"`{WEIGHT_FILES[form]}` has {size:,} bytes. A dense file stores {stored} like any other numbers: "
         "pruning by masks does not make it smaller."
     )
+
+
+def _smaller(contents: Contents, smaller: Smaller, size: int) -> str:
+    before, after = smaller.parameters
+    stored = contents.checkpoint.facts.bytes
+    rows = [
+        ("parameters", f"{before:,}", f"{after:,}"),
+        ("bytes of the weights", f"{stored:,}" if stored else "", f"{size:,}"),
+    ]
+    listed = (
+        f"Neurons in each layer: {', '.join(map(str, smaller.neurons))}. "
+        f"Heads in each layer: {', '.join(map(str, smaller.heads))}."
+    )
+    table = markdown(("", "before", "after"), rows, right=(1, 2))
+    return f"What was wholly masked is taken out of the matrices.\n\n{table}\n\n{listed}"
 
 
 def _code(text: str) -> str:

@@ -1,14 +1,16 @@
 """What an export consists of: values, masks, how they came about, and the tensors of the weight file."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from ..checkpoint import Checkpoint
+from ..checkpoint.irregular import Loads, is_irregular
 from ..checkpoint.loading import WIDENED
 from ..checkpoint.weight_files import MASKED_FILE
 from ..errors import ExportError
@@ -17,8 +19,11 @@ from ..recipe import Recipe
 from ..reports.sparsity import SparsityReport
 from .origin import Origin
 
-Form = Literal["baked", "masked"]
-WEIGHT_FILES: dict[Form, str] = {"baked": "model.safetensors", "masked": MASKED_FILE}
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+Form = Literal["baked", "masked", "small"]
+WEIGHT_FILES: dict[Form, str] = {"baked": "model.safetensors", "masked": MASKED_FILE, "small": "model.safetensors"}
 """The weight file of each form."""
 
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -47,6 +52,22 @@ class Entry:
 
 
 @dataclass(frozen=True, eq=False)
+class Smaller:
+    """The model that is left where neurons and heads were taken out."""
+
+    model_class: "type[PreTrainedModel]"
+    config: "PreTrainedConfig"
+    neurons: tuple[int, ...]
+    """How many each layer has."""
+    heads: tuple[int, ...]
+    """How many each layer has; those that share their keys and values are one."""
+    parameters: tuple[int, int]
+    """How many the model had before, and has now."""
+    folded: tuple[str, ...] = ()
+    """The biases that took over what was constant in what went."""
+
+
+@dataclass(frozen=True, eq=False)
 class Contents:
     """Everything that an export is made of, whichever form it takes; no model with hooks is needed."""
 
@@ -69,6 +90,27 @@ class Contents:
     """The tensors whose values or masks are other than the checkpoint and the recipe give."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """Values of config.json that are other than the checkpoint's: the names of labels."""
+    smaller: Smaller | None = None
+    """None for the model as it was built."""
+
+    @property
+    def model_class(self) -> "type[PreTrainedModel]":
+        """The class of the model that is written."""
+        return self.smaller.model_class if self.smaller else type(self.checkpoint.skeleton())
+
+    @property
+    def model_config(self) -> "PreTrainedConfig":
+        """The config of the model that is written; a copy."""
+        config = copy.deepcopy(self._shape)
+        config.update(dict(self.config))
+        config.architectures = [self.model_class.__name__]
+        if self.is_wider:
+            config.dtype = "float32"  # a loader that follows it keeps every digit
+        return config
+
+    def loads(self, form: Form) -> Loads:
+        """Return what is needed to load the export."""
+        return "bertprune" if form == "masked" or is_irregular(self._shape) else "plain"
 
     @property
     def mask_dtype(self) -> MaskDtype:
@@ -78,14 +120,27 @@ class Contents:
     @cached_property
     def is_wider(self) -> bool:
         """Whether changed values need more digits than the source's dtype has."""
-        half = (name for name in self.changed if self.checkpoint.source_dtype(name) in ("float16", "bfloat16"))
+        half = (name for name in self._other if self.checkpoint.source_dtype(name) in ("float16", "bfloat16"))
         return any(self._dtype(name) == torch.float32 for name in half)
+
+    @property
+    def _shape(self) -> "PreTrainedConfig":
+        return self.smaller.config if self.smaller else self.checkpoint.config
+
+    @property
+    def _other(self) -> tuple[str, ...]:
+        """The tensors whose values need not fit the dtype of the source."""
+        return (*self.changed, *(self.smaller.folded if self.smaller else ()))
+
+    def baked(self, name: str) -> Tensor:
+        """Compute the values of a tensor with its masked ones zero."""
+        return Entry(name, name, self.dense[name], self.masks.get(name)).value
 
     def entries(self, form: Form) -> Iterator[Entry]:
         """Yield every entry of the pruned model's state dict."""
         for name, value in self.dense.items():
             mask = self.masks.get(name)
-            if mask is None or form == "baked":
+            if mask is None or form != "masked":
                 yield Entry(name, name, value, mask)
             else:
                 yield Entry(f"{name}_orig", name, value)
@@ -125,14 +180,14 @@ class Contents:
         one, two = self.masks.get(first), self.masks.get(other)
         if same_mask(one, two):
             return True
-        return form == "baked" and same_bits(*(Entry("", "", self.dense[first], mask).value for mask in (one, two)))
+        return form != "masked" and same_bits(*(Entry("", "", self.dense[first], mask).value for mask in (one, two)))
 
     def _dtype(self, name: str) -> torch.dtype:
         """Return the dtype to store: that of the source, where loading widened it and the values fit."""
         value, source = self.dense[name], self.checkpoint.source_dtype(name)
         narrow: torch.dtype = getattr(torch, source)
         widened = value.dtype == torch.float32 and source in WIDENED and name not in self.checkpoint.missing
-        fits = name not in self.changed or same_bits(value.to(narrow).to(torch.float32), value)
+        fits = name not in self._other or same_bits(value.to(narrow).to(torch.float32), value)
         return narrow if widened and fits else value.dtype
 
 

@@ -19,12 +19,12 @@ from ..model.state import State, as_bool, state_of
 from ..model.targets import every_target
 from ..reports.sparsity import sparsity
 from ..runs.run import PruningRun
-from .contents import Contents, same_bits, same_mask
+from .contents import Contents, Form, same_bits, same_mask
 from .likeness import changed_config, check_like
 from .origin import Origin
 from .record import Listed, history_now, record_of_hooks, record_of_run
 
-_NOT_RECORD = ("form", "files", "source", "seed", "sparsity", "changed", "config")
+_NOT_RECORD = ("form", "files", "source", "seed", "sparsity", "changed", "config", "loads", "small")
 """Keys of `report.json` that every export writes again."""
 
 
@@ -58,11 +58,11 @@ def checkpoint_of(source: Exportable, like: Checkpoint | str | Path | None) -> C
     )  # fmt: skip
 
 
-def gather(source: Exportable, checkpoint: Checkpoint) -> Contents:
+def gather(source: Exportable, checkpoint: Checkpoint, form: Form = "baked") -> Contents:
     """Gather the contents of an export. Raises ExportError and CheckpointError."""
     if isinstance(source, PruningRun):
         return _of_run(source)
-    return _of_model(source, checkpoint) if isinstance(source, nn.Module) else _of_checkpoint(checkpoint)
+    return _of_model(source, checkpoint) if isinstance(source, nn.Module) else _of_checkpoint(checkpoint, form)
 
 
 def _of_run(run: PruningRun) -> Contents:
@@ -106,10 +106,13 @@ def _of_model(model: nn.Module, like: Checkpoint) -> Contents:
     )
 
 
-def _of_checkpoint(checkpoint: Checkpoint) -> Contents:
-    """Gather the contents of a pruned checkpoint, as those of the run that made it. Raises CheckpointError."""
+def _of_checkpoint(checkpoint: Checkpoint, form: Form) -> Contents:
+    """Gather the contents of a pruned checkpoint, as those of the run that made it. Raises CheckpointError.
+
+    Zeros can be taken out as masked values can, so the small form needs no masks.
+    """
     pruning = checkpoint.pruning
-    if pruning is None:
+    if pruning is None and form != "small":
         sentence = "{name} has no masks to export in another form; prune it first"
         raise ExportError(sentence, code="exports.not_masked", name=checkpoint.name)
     model = checkpoint.model()
@@ -122,9 +125,9 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Contents:
         ties=_ties(model),
         origin=Origin.of(checkpoint),
         sparsity=counted,
-        record=record_of_hooks(counted, pruning.mask_dtype),
+        record=record_of_hooks(counted, pruning.mask_dtype if pruning else "bool"),
     )
-    return _as_reported(plain, pruning) if pruning.report else plain
+    return _as_reported(plain, pruning) if pruning and pruning.report else plain
 
 
 def _as_reported(contents: Contents, pruning: Pruning) -> Contents:

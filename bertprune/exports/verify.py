@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..checkpoint.load import load
 from ..checkpoint.loading import building, quietly
@@ -12,6 +12,7 @@ from ..checkpoint.sentence_modules import transformer_path
 from ..errors import CheckpointError, ExportError, Message
 from ..seeded import Seeded
 from .contents import Contents, Form, same_bits
+from .same_outputs import check_same, outputs
 
 _REPORTED = {
     "missing_keys": Message("missing tensors", code="exports.missing_tensors"),
@@ -22,11 +23,17 @@ _REPORTED = {
 _OTHER_REPORTS = Message("errors", code="exports.loading_errors")
 
 
-def verify(folder: Path, contents: Contents, form: Form, out: Path) -> int:
-    """Reload the folder as its users will and compare every tensor; return how many there are. Raises ExportError."""
+def verify(folder: Path, contents: Contents, form: Form, out: Path, expected: list[Tensor] | None = None) -> int:
+    """Reload the folder as its users will and compare every tensor; return how many there are. Raises ExportError.
+
+    `expected` is what the model should give for made-up texts, where that is to be compared too.
+    """
     try:
-        back = _from_pretrained(folder, contents) if form == "baked" else load(folder)
-        return _compare(back, contents, form)
+        back = load(folder) if form == "masked" else _from_pretrained(folder, contents)
+        checked = _compare(back, contents, form)
+        if expected is not None:
+            check_same(expected, outputs(back))
+        return checked
     except (ExportError, CheckpointError) as error:
         sentence = "{out}: verification failed ({error}); nothing was written"
         raise ExportError(sentence, code="exports.not_verified", out=str(out), error=error) from None
@@ -34,7 +41,7 @@ def verify(folder: Path, contents: Contents, form: Form, out: Path) -> int:
 
 def _from_pretrained(folder: Path, contents: Contents) -> nn.Module:
     """Load with the class that the config names, as someone without bertprune does. Raises ExportError."""
-    cls: Any = type(contents.checkpoint.skeleton())
+    cls: Any = contents.model_class
     with building, Seeded(contents.seed or 0), quietly():
         path = transformer_of(folder)
         model, info = cls.from_pretrained(path, dtype=torch.float32, output_loading_info=True, local_files_only=True)

@@ -1,6 +1,5 @@
 """Write an export: a run becomes a folder, complete and verified, or nothing at all."""
 
-import copy
 import errno
 import json
 import os
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
 from ..checkpoint.companions import companion_files
+from ..checkpoint.irregular import Loads
 from ..checkpoint.sentence_modules import library_class
 from ..errors import ExportError, first_names, kind_of, shown
 from ..files import from_home
@@ -23,6 +23,8 @@ from .card import card
 from .contents import WEIGHT_FILES, Contents, Form
 from .folder import atomic_folder, check_target, files_in
 from .gather import checkpoint_of, gather
+from .same_outputs import outputs_of
+from .small import shrink
 from .verify import transformer_of, verify
 
 
@@ -36,6 +38,8 @@ class ExportResult:
     """Bytes on disk by file name."""
     checked: int
     """How many tensors were read back and compared bit by bit."""
+    loads: Loads = "plain"
+    """What is needed to load it: "plain" for transformers alone, "bertprune" for that package beside it."""
     config: tuple[str, ...] = ()
     """The values in config.json that are the model's, and other than the checkpoint's: the names of labels."""
 
@@ -68,14 +72,17 @@ def export(
             checkpoint that holds a pruned model, such as a folder in masked form, to write it in another form.
         out: The folder to write; missing parent folders are created.
         form: "baked" loads with plain `from_pretrained` and has zeros for masked weights. "masked" keeps hooks, masks
-            and history for `load`; plain `from_pretrained` fails on it.
+            and history for `load`; plain `from_pretrained` fails on it. "small" takes out the neurons and heads that
+            are wholly masked; it loads with plain `from_pretrained` where all layers still have the same shapes, and
+            with bertprune installed where they do not.
         overwrite: Whether to replace an earlier export at `out`; nothing else is ever replaced.
         progress: Called with the share done (0 to 1) and a few words; it may raise to cancel.
         like: For a model only: the checkpoint that it came from, whose config, tokenizer and dtypes the folder gets.
 
     Returns:
         An `ExportResult`: `path`, `form`, `files` and `bytes` (sizes on disk), `checked`, the number of tensors that
-        were compared, and `config`, the values of config.json that are the model's own.
+        were compared, `loads`, what is needed to load it ("plain" or "bertprune"), and `config`, the values of
+        config.json that are the model's own.
 
     Raises:
         ExportError: The form is unknown, the target cannot be used or written, the model is not like the checkpoint,
@@ -99,7 +106,7 @@ def export(
     check_target(target, overwrite, checkpoint.paths)  # before the long work
     progress(0.0, "preparing the tensors")
     checkpoint.check_unchanged()
-    return _export(gather(source, checkpoint), target, kind, overwrite, progress)
+    return _export(gather(source, checkpoint, kind), target, kind, overwrite, progress)
 
 
 def check_form(name: str) -> Form:
@@ -112,15 +119,20 @@ def check_form(name: str) -> Form:
 
 
 def _export(contents: Contents, out: Path, form: Form, overwrite: bool, progress: Progress) -> ExportResult:
+    expected = None
+    if form == "small":
+        small = shrink(contents)
+        progress(0.1, "running the masked model")
+        expected, contents = outputs_of(contents), small
     with atomic_folder(out, overwrite, contents.checkpoint.paths) as folder:
         progress(0.2, f"writing {WEIGHT_FILES[form]}")
         _write(folder, contents, form)
         progress(0.6, "reading it back")
-        checked = verify(folder, contents, form, out)
+        checked = verify(folder, contents, form, out, expected)
         files = {name: path.stat().st_size for name, path in files_in(folder).items()}
         progress(0.95, f"moving it to {out.name}")
     progress(1.0, f"wrote {out.name}")
-    return ExportResult(out, form, files, checked, tuple(contents.config))
+    return ExportResult(out, form, files, checked, contents.loads(form), tuple(contents.config))
 
 
 def _write(folder: Path, contents: Contents, form: Form) -> None:
@@ -128,7 +140,7 @@ def _write(folder: Path, contents: Contents, form: Form) -> None:
     inner = transformer_of(folder)
     inner.mkdir(exist_ok=True)
     config, weights = inner / "config.json", inner / WEIGHT_FILES[form]
-    config.write_text(_config(contents), encoding="utf-8")
+    config.write_text(str(contents.model_config.to_json_string()), encoding="utf-8")
     _write_tensors(weights, contents.tensors(form))
     shutil.copymode(config, weights)  # safetensors makes its files readable by their owner alone
     if contents.recipe is not None:
@@ -148,15 +160,6 @@ def _copy_companions(checkpoint: Checkpoint, folder: Path) -> None:
         shutil.copyfile(path, folder / name)
 
 
-def _config(contents: Contents) -> str:
-    config = copy.deepcopy(contents.checkpoint.config)
-    config.update(dict(contents.config))
-    config.architectures = [contents.checkpoint.facts.architecture]
-    if contents.is_wider:
-        config.dtype = "float32"  # a loader that follows it keeps every digit
-    return str(config.to_json_string())
-
-
 def _report(contents: Contents, form: Form, files: list[str]) -> str:
     data = {
         **contents.record,
@@ -165,7 +168,10 @@ def _report(contents: Contents, form: Form, files: list[str]) -> str:
         "source": asdict(contents.origin),
         "seed": contents.seed,
         "sparsity": contents.sparsity.to_dict(),
+        "loads": contents.loads(form),
     }
+    if small := contents.smaller:
+        data["small"] = {"neurons": small.neurons, "heads": small.heads, "parameters": small.parameters}
     if contents.changed:
         data["changed"] = list(contents.changed)
     if contents.config:

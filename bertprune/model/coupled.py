@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import SelectionError
 from ..selection import Selection
-from .families import Place, encoder, places
+from .families import Encoder, Place, encoder, places
 from .family_tables import KNOWN_FAMILIES
 from .targets import Target, every_target, matching_paths, refuse_adapters
 
@@ -72,7 +72,7 @@ def find_coupled(
     for layer, paths in modules.items():
         if chosen.isdisjoint(paths) or not excluded.isdisjoint(paths):
             continue
-        one = _couple(kind, layer, {path: where[path] for path in paths}, targets, base.config)
+        one = _couple(kind, layer, {path: where[path] for path in paths}, targets, base)
         if unavailable.isdisjoint(name for target in one.targets for name in (target.name, *target.aliases)):
             found.append(one)
     if not found:
@@ -84,7 +84,7 @@ def find_coupled(
 
 
 def _couple(
-    kind: Coupling, layer: int, where: Mapping[str, Place], targets: Mapping[str, Target], config: Any
+    kind: Coupling, layer: int, where: Mapping[str, Place], targets: Mapping[str, Target], base: Encoder
 ) -> Coupled:
     outputs = [path for path, place in where.items() if place.role == _OUT[kind]]
     if len(outputs) != 1:
@@ -94,14 +94,14 @@ def _couple(
         )  # fmt: skip
     output = targets[f"{outputs[0]}.weight"]
     width = output.parameter.shape[1]
-    groups = torch.arange(width) if kind == "neuron" else _heads(width, config)
+    groups = torch.arange(width) if kind == "neuron" else _heads(width, base)
     number = int(groups.max()) + 1 if width else 0
     inputs = []
     for path, place in where.items():
         if path == outputs[0]:
             continue
         weight = targets[f"{path}.weight"]
-        rows = _rows(place, len(weight.parameter), groups, number, config)
+        rows = _rows(place, len(weight.parameter), groups, number)
         if rows is None:
             raise SelectionError(
                 "{tensor} has {rows:,} rows, which do not fit the {width:,} columns of {output}",
@@ -114,17 +114,15 @@ def _couple(
     return Coupled(kind, layer, where[outputs[0]].uses, number, output, groups, tuple(inputs))
 
 
-def _heads(width: int, config: Any) -> Tensor:
+def _heads(width: int, base: Encoder) -> Tensor:
     """Number the columns by head; heads that share their keys and values are one."""
-    heads = int(config.num_attention_heads)
-    shared = heads // int(getattr(config, "num_key_value_heads", None) or heads)
-    return torch.arange(width) // (width // heads * shared)
+    return torch.arange(width) // (base.head_size * base.shared_heads)
 
 
-def _rows(place: Place, height: int, groups: Tensor, number: int, config: Any) -> Tensor | None:
+def _rows(place: Place, height: int, groups: Tensor, number: int) -> Tensor | None:
     """Number the rows of a matrix as the columns of the output are numbered; None where they do not fit."""
     width = len(groups)
-    if place.is_fused and place.repeats > 1:  # each head has its rows of every projection
+    if place.is_fused and place.by_head:  # each head has its rows of every projection
         return torch.arange(height) // (height // number) if height == width * len(place.roles) else None
     if height and height % width == 0:  # several projections, or both inputs of a gate, one below the other
         return groups.repeat(height // width)

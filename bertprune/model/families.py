@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from .family_tables import FAMILIES, Family, Fused
+from .family_tables import FAMILIES, IRREGULAR, Family, Fused
 
 _FAMILY_OF_TYPE = {kind: family for family in FAMILIES for kind in family.types}
 
@@ -25,8 +25,8 @@ class Place:
     """A fused projection has its roles joined by `+`; `roles` lists them."""
     uses: int = 1
     """How many layers of a forward pass share this one: 12 for the one layer of an ALBERT of twelve."""
-    repeats: int = 1
-    """How often the parts of a fused projection follow one another in its rows: once, or once for each head."""
+    by_head: int = 0
+    """How many rows each head has of every part of a fused projection; 0 where each part is in one piece."""
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ class Place:
 
     def rows(self, role: str, size: int) -> tuple[slice, ...]:
         """Return which of `size` rows have a role: all, or those of its part of a fused projection."""
-        block = size // (len(self.roles) * self.repeats)
+        block = self.by_head or size // len(self.roles)
         starts = range(self.roles.index(role) * block, size, block * len(self.roles))
         return tuple(slice(start, start + block) for start in starts)
 
@@ -52,6 +52,28 @@ class Encoder:
     prefix: str
     family: Family
     config: Any
+
+    @property
+    def head_size(self) -> int:
+        """The width of one attention head; it stays where heads are taken out."""
+        own = getattr(self.config, self.family.head_size, None) if self.family.head_size else None
+        return int(own or self.config.hidden_size // self.config.num_attention_heads)
+
+    @property
+    def shared_heads(self) -> int:
+        """How many heads share one key and one value."""
+        heads = int(self.config.num_attention_heads)
+        return heads // int(getattr(self.config, "num_key_value_heads", None) or heads)
+
+    @property
+    def heads(self) -> int:
+        """How many heads the config gives each layer; those that share a key and a value are one."""
+        return int(self.config.num_attention_heads) // self.shared_heads
+
+    @property
+    def neurons(self) -> int:
+        """How many neurons the config gives each layer."""
+        return int(getattr(self.config, self.family.width))
 
 
 def places(model: nn.Module) -> dict[str, Place]:
@@ -97,8 +119,8 @@ def _place(path: str, base: Encoder, layers: Mapping[str, int]) -> Place:
     number, role = layers[layer], family.in_layer.get(path[len(layer) + 1 :])
     uses = _uses(base, number, len(layers))
     if isinstance(role, Fused):
-        repeats = base.config.num_attention_heads if role.by_head else 1
-        return Place(family.name, number, "+".join(role.roles), uses, repeats)
+        by_head = base.head_size if role.by_head else 0
+        return Place(family.name, number, "+".join(role.roles), uses, by_head)
     return Place(family.name, number, role, uses)
 
 
@@ -136,7 +158,7 @@ def _base_of(path: str, module: nn.Module) -> Encoder | None:
     is asked, since wrappers pass the questions about their attributes on.
     """
     prefix, config = getattr(type(module), "base_model_prefix", None), getattr(module, "config", None)
-    family = _FAMILY_OF_TYPE.get(str(getattr(config, "model_type", None)))
+    family = _FAMILY_OF_TYPE.get(str(getattr(config, "model_type", None)).removeprefix(IRREGULAR))
     if not isinstance(prefix, str) or family is None or getattr(config, "is_encoder_decoder", False):
         return None
     parts = [path, prefix if prefix in module._modules else ""]

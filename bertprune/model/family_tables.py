@@ -5,7 +5,10 @@ feed-forward part are `ffn.intermediate`, and projections of relative positions 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+IRREGULAR = "bertprune-"
+"""What the `model_type` of a model begins with whose layers have unequal shapes; the family's own type follows."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,16 @@ class Family:
     """Roles by path within the base model, outside the layers."""
     shared_by: tuple[str, str] | None = None
     """Where layers share their weights: the config's keys for how many layers there are, and how many groups."""
+    width: str = "intermediate_size"
+    """The config's key for how many neurons a layer has."""
+    head_size: str | None = None
+    """The config's key for the width of a head, where that need not be the hidden size by the number of heads."""
+    biases: Mapping[str, str] = field(default_factory=dict)
+    """Roles by path within a layer of vectors that are added to a projection, and are no bias of its module."""
+    shared_bias: bool = False
+    """Whether a bias of positions, by head, is worked out once and added in all layers."""
+    mixed_by: str | None = None
+    """The path within a layer of a module that works on all heads at once, so that none can be taken out."""
 
 
 _QKV = ("attention.query", "attention.key", "attention.value")
@@ -89,6 +102,7 @@ FAMILIES = (
             "ffn.lin2": "ffn.output",
         },
         _EMBEDDINGS,
+        width="hidden_dim",
     ),
     Family("ELECTRA", "electra", ("electra",), "encoder.layer.{}", _BERT_LAYER, _EMBEDDINGS),
     Family(
@@ -120,6 +134,7 @@ FAMILIES = (
             **_FEED_FORWARD,
         },
         {**_BERT, "encoder.relative_attention_bias": "embeddings.position"},
+        shared_bias=True,
     ),
     Family(
         "DeBERTa",
@@ -134,6 +149,8 @@ FAMILIES = (
             **_FEED_FORWARD,
         },
         {**_EMBEDDINGS, "encoder.rel_embeddings": "embeddings.position"},
+        biases={"attention.self.q_bias": "attention.query", "attention.self.v_bias": "attention.value"},
+        mixed_by="attention.self.head_logits_proj",
     ),
     Family(
         "DeBERTa v2/v3",
@@ -150,6 +167,7 @@ FAMILIES = (
             **_FEED_FORWARD,
         },
         {**_EMBEDDINGS, "encoder.rel_embeddings": "embeddings.position"},
+        head_size="attention_head_size",
     ),
     Family(
         "ModernBERT",
@@ -164,8 +182,16 @@ FAMILIES = (
         },
         {"embeddings.tok_embeddings": "embeddings.word"},
     ),
-    Family("NomicBERT", "nomic_bert", ("nomic_bert",), "layers.{}", _GATED_LAYER, _BERT),
-    Family("EuroBERT", "eurobert", ("eurobert",), "layers.{}", _GATED_LAYER, {"embed_tokens": "embeddings.word"}),
+    Family("NomicBERT", "nomic_bert", ("nomic_bert",), "layers.{}", _GATED_LAYER, _BERT, head_size="head_dim"),
+    Family(
+        "EuroBERT",
+        "eurobert",
+        ("eurobert",),
+        "layers.{}",
+        _GATED_LAYER,
+        {"embed_tokens": "embeddings.word"},
+        head_size="head_dim",
+    ),
     Family(
         "RoFormer",
         "roformer",
@@ -191,6 +217,9 @@ FAMILIES = (
             "layer.1.DenseReluDense.wo": "ffn.output",
         },
         {"shared": "embeddings.word", "encoder.embed_tokens": "embeddings.word"},
+        width="d_ff",
+        head_size="d_kv",
+        shared_bias=True,
     ),
 )
 

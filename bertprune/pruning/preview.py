@@ -6,9 +6,11 @@ from typing import Any
 
 from torch import nn
 
+from ..checkpoint.irregular import Loads
 from ..recipe import Recipe
 from ..step import Step
 from .bounds import Bounds, Ledger, Range
+from .shapes import small_loads
 from .steps import match_steps, naming_step
 
 
@@ -32,13 +34,17 @@ class Preview:
     """What a recipe would do, step by step."""
 
     steps: tuple[StepPreview, ...]
+    loads: Loads | None = None
+    """What would load a small export: "plain" for transformers alone, "bertprune" for that package beside it; None
+    where the family is not known. In global scope, layers are expected to lose unequal numbers of neurons."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {
             "steps": [
                 asdict(step) | {"step": step.step.model_dump(mode="json", exclude_defaults=True)} for step in self.steps
-            ]
+            ],
+            "loads": self.loads,
         }
 
 
@@ -51,7 +57,8 @@ def preview_recipe(model: nn.Module, recipe: Recipe, missing: frozenset[str] = f
     totals: dict[frozenset[tuple[str, str | None]], Range] = {}
     """Entries alive in the tensors of a step together: tighter bounds than the sum of the tensors' own."""
     previews = []
-    for number, matched in enumerate(match_steps(model, recipe, missing), start=1):
+    all_matched = match_steps(model, recipe, missing)
+    for number, matched in enumerate(all_matched, start=1):
         names = tuple(target.label for target in matched.targets)
         units = [[bounds.of(target) for target in unit.targets] for unit in matched.units]
         tensors = [tensor for unit in units for tensor in unit]
@@ -67,7 +74,7 @@ def preview_recipe(model: nn.Module, recipe: Recipe, missing: frozenset[str] = f
         totals[together] = (alive[0] - removed[1], alive[1] - removed[0])
         weights = sum(math.prod(target.shape) for target in matched.targets)
         previews.append(StepPreview(matched.step, names, weights, removed, matched.needs_texts))
-    return Preview(tuple(previews))
+    return Preview(tuple(previews), small_loads(model, all_matched))
 
 
 def _anything(tensors: list[Bounds]) -> Range:

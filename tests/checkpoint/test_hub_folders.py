@@ -127,7 +127,7 @@ def test_a_baked_export_is_named_as_one(hub: Any, tiny_folder: Callable[..., Pat
     hub.models["org/baked"] = tmp_path / "baked"
     for _ in range(2):  # downloaded, then cached
         checkpoint = bp.Checkpoint.open("org/baked")
-        assert [note for note in checkpoint.facts.notes if note.startswith("A baked export")]
+        assert [note for note in checkpoint.facts.notes if note.startswith("An export without masks")]
         checkpoint.load()
 
 

@@ -69,8 +69,8 @@ def test_report(cli: Callable[..., Any]) -> None:
     assert cli("report masked --by layer").out.splitlines()[1].split()[:3] == ["0", "25.00%", "512"]
     found = cli("report masked --json").json
     assert set(found) == {"total", "model", "layers", "roles", "tensors"} and found["total"]["masked"] == 512
-    baked = cli("report baked")
-    assert baked.err.startswith("note: A baked export") and cli("report baked --json").json["total"]["size"] == 0
+    assert cli("report baked").err.startswith("note: An export without masks")
+    assert cli("report baked --json").json["total"]["size"] == 0
 
 
 def test_report_is_a_drawn_table_on_a_terminal(
@@ -144,5 +144,5 @@ def test_report_against_another(cli: Callable[..., Any]) -> None:
     assert key.split()[1:] == "25.00% 50.00% +25.00 pp 256".split()
     found = cli("report first --against second --json").json
     assert found["tensors"][0]["both"] == 0 and found["total"]["difference"] == pytest.approx(512 / 3072)
-    assert cli("report first --against baked").err.splitlines()[1].startswith("note: baked: A baked export")
+    assert cli("report first --against baked").err.splitlines()[1].startswith("note: baked: An export without masks")
     assert cli("report first --against nowhere").code == 2

@@ -1,0 +1,188 @@
+"""The small form: what is wholly masked is gone, outputs stay, and transformers loads it where it can."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+import bertprune as bp
+from bertprune.errors import ExportError
+from bertprune.exports.same_outputs import check_same
+from tests.model.tiny_families import KNOWN, build, outputs
+
+NEURONS = bp.Step(method="magnitude", granularity="neuron", fraction=0.5)
+HEADS = bp.Step(method="magnitude", granularity="head", count=1)
+FIRST = bp.Selection(layers=[0])
+
+
+def config_of(folder: Path) -> Any:
+    return json.loads((folder / "config.json").read_text())
+
+
+def close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return torch.allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def source(family: str, folder: Path, **changes: Any) -> Path:
+    """Save a tiny model of a family with biases that are not zero, as trained ones are."""
+    model_cls, config_cls, values = KNOWN[family]
+    model = build(model_cls, config_cls, values | changes)
+    generator = torch.Generator().manual_seed(1)
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            parameter.data = torch.randn(parameter.shape, generator=generator) / 4
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("family", KNOWN)
+def test_equal_layers_load_with_transformers_alone(family: str, tmp_path: Path) -> None:
+    run = bp.prune(source(family, tmp_path / "source"), NEURONS)
+    result = bp.export(run, tmp_path / "out", "small")
+    assert result.loads == "plain" == bp.preview(tmp_path / "source", NEURONS).loads
+    cls = getattr(transformers, KNOWN[family][0])
+    plain, info = cls.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not any(info.values())
+    assert close(outputs(plain.eval()), outputs(run.model))
+    before, after = config_of(tmp_path / "source"), config_of(tmp_path / "out")
+    assert {key for key in before if before[key] != after[key]} <= {"intermediate_size", "hidden_dim", "d_ff"}
+    assert 24 in after.values()
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["small"]["neurons"] == [24] * len(report["small"]["neurons"])
+    stored = sum(value.numel() for value in load_file(tmp_path / "out" / "model.safetensors").values())
+    assert report["small"]["parameters"][1] == stored == sum(p.numel() for p in plain.parameters())
+
+
+@pytest.mark.parametrize("family", KNOWN)
+def test_unequal_layers_and_fewer_heads_load_with_bertprune(family: str, tmp_path: Path) -> None:
+    steps = [NEURONS.model_copy(update={"select": FIRST}), HEADS]
+    if not family.startswith("albert"):
+        steps.append(HEADS.model_copy(update={"select": FIRST}))
+    run = bp.prune(source(family, tmp_path / "source"), steps)
+    result = bp.export(run, tmp_path / "out", "small")
+    assert result.loads == "bertprune" == bp.preview(tmp_path / "source", steps).loads
+    small = bp.load(tmp_path / "out")
+    assert close(outputs(small), outputs(run.model))
+    assert config_of(tmp_path / "out")["model_type"].startswith("bertprune-")
+    with pytest.raises(RuntimeError, match="size"):
+        getattr(transformers, KNOWN[family][0]).from_pretrained(tmp_path / "out")
+
+
+@pytest.mark.parametrize("family", KNOWN)
+def test_a_small_folder_is_a_checkpoint_again(family: str, tmp_path: Path) -> None:
+    first = bp.prune(source(family, tmp_path / "source"), [NEURONS.model_copy(update={"select": FIRST}), HEADS])
+    bp.export(first, tmp_path / "small", "small")
+    again = bp.prune(tmp_path / "small", [NEURONS, HEADS if family != "eurobert" else NEURONS])
+    assert again.report.total.masked
+    bp.export(again, tmp_path / "masked", "masked")
+    assert torch.equal(outputs(bp.load(tmp_path / "masked")), outputs(again.model))
+    bp.export(tmp_path / "masked", tmp_path / "smaller", "small")
+    assert close(outputs(bp.load(tmp_path / "smaller")), outputs(again.model))
+    sizes = [bp.Checkpoint.open(tmp_path / name).facts.parameters for name in ("source", "small", "smaller")]
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 3
+    assert bp.tree(bp.load(tmp_path / "smaller")).render()
+    assert bp.snapshot(bp.load(tmp_path / "smaller")).tensors
+
+
+def everything(kind: str) -> bp.Step:
+    return bp.Step(method="magnitude", granularity=kind, fraction=1.0, select=FIRST)
+
+
+@pytest.mark.parametrize("kind", ["neuron", "head"])
+@pytest.mark.parametrize("family", ["bert", "albert", "modernbert", "mpnet", "t5", "eurobert"])
+def test_a_layer_that_loses_all_keeps_one_that_gives_nothing(family: str, kind: str, tmp_path: Path) -> None:
+    run = bp.prune(source(family, tmp_path / "source"), everything(kind))
+    bp.export(run, tmp_path / "out", "small")
+    small = bp.load(tmp_path / "out")
+    assert close(outputs(small), outputs(run.model))
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["small"][f"{kind}s"][0] == 1
+
+
+def test_heads_that_are_mixed_are_not_taken_out(tmp_path: Path) -> None:
+    folder = source("deberta", tmp_path / "source", talking_head=True)
+    with pytest.raises(ExportError, match="head_logits_proj mixes them"):
+        bp.export(bp.prune(folder, HEADS), tmp_path / "out", "small")
+    bp.export(bp.prune(folder, NEURONS), tmp_path / "out", "small")
+
+
+@pytest.mark.parametrize(
+    ("model_cls", "changes", "reason"),
+    [
+        ("FNetModel", {}, "known for models with one encoder of these families"),
+        ("BertLMHeadModel", {"is_decoder": True, "add_cross_attention": True}, "2 modules with the role"),
+    ],
+)
+def test_other_families_are_refused_by_name(
+    model_cls: str, changes: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    config_cls = model_cls.partition("Model")[0].removesuffix("LMHead") + "Config"
+    build(model_cls, config_cls, KNOWN["bert"][2] | changes).save_pretrained(tmp_path / "source")
+    run = bp.prune(tmp_path / "source", bp.Step(method="l1_unstructured", fraction=0.5))
+    with pytest.raises(ExportError, match=reason):
+        bp.export(run, tmp_path / "out", "small")
+    assert not (tmp_path / "out").exists()
+
+
+def test_matrices_that_a_user_tied_are_cut_in_each_layer(tmp_path: Path) -> None:
+    folder = source("bert", tmp_path / "source")
+    model = bp.load(folder)
+    first, second = model.bert.encoder.layer
+    second.intermediate.dense.weight = first.intermediate.dense.weight
+    bp.apply(model, bp.Step(method="magnitude", granularity="neuron", count=4, select=FIRST))
+    bp.export(model, tmp_path / "out", "small", like=folder)
+    assert close(outputs(bp.load(tmp_path / "out")), outputs(model))
+
+
+def test_nothing_to_take_out_is_said(tmp_path: Path) -> None:
+    run = bp.prune(source("bert", tmp_path / "source"), bp.Step(method="l1_unstructured", fraction=0.5))
+    with pytest.raises(ExportError, match="nothing can be taken out"):
+        bp.export(run, tmp_path / "out", "small")
+
+
+def test_zeros_are_taken_out_as_masked_values_are(tmp_path: Path) -> None:
+    run = bp.prune(source("bert", tmp_path / "source"), NEURONS)
+    bp.export(run, tmp_path / "baked")
+    bp.export(tmp_path / "baked", tmp_path / "out", "small")
+    assert close(outputs(bp.load(tmp_path / "out")), outputs(run.model))
+    assert config_of(tmp_path / "out")["intermediate_size"] == 24
+
+
+def test_other_masks_are_baked(tmp_path: Path) -> None:
+    embeddings = bp.Step(method="l1_unstructured", fraction=0.5, select=bp.Selection(roles="embeddings.word"))
+    run = bp.prune(source("bert", tmp_path / "source"), [NEURONS, embeddings])
+    bp.export(run, tmp_path / "out", "small")
+    kept = load_file(tmp_path / "out" / "model.safetensors")["bert.embeddings.word_embeddings.weight"]
+    assert int((kept == 0).sum()) == round(kept.numel() / 2)
+    assert close(outputs(bp.load(tmp_path / "out")), outputs(run.model))
+
+
+def test_other_outputs_are_told_by_how_much_they_are_off() -> None:
+    expected = [torch.zeros(2, 2), torch.tensor([1.0, -400.0])]
+    check_same(expected, [torch.zeros(2, 2), torch.tensor([1.003, -400.0])])
+    for wrong in (torch.tensor([1.5, -400.0]), torch.tensor([torch.nan, -400.0])):
+        with pytest.raises(ExportError, match="its outputs are off by"):
+            check_same(expected, [torch.zeros(2, 2), wrong])
+
+
+def test_the_card_and_the_report_say_what_loads_it(tmp_path: Path) -> None:
+    folder = source("bert", tmp_path / "source")
+    for name, steps, loads in (("plain", [NEURONS], "plain"), ("irregular", [NEURONS, HEADS], "bertprune")):
+        result = bp.export(bp.prune(folder, steps), tmp_path / name, "small")
+        assert result.loads == json.loads((tmp_path / name / "report.json").read_text())["loads"] == loads
+        card = (tmp_path / name / "README.md").read_text()
+        (code,) = re.findall("```python\n(.*?)```", card, re.S)
+        exec(code.replace("path/to/this/folder", str(tmp_path / name)), found := {})
+        assert (
+            sum(p.numel() for p in found["model"].parameters()) == bp.Checkpoint.open(tmp_path / name).facts.parameters
+        )
+        assert ("bertprune installed" in card) == (loads == "bertprune")
+        before, after = re.search(r"\| bytes of the weights \| +([\d,]+) \| +([\d,]+) \|", card).groups()
+        assert int(before.replace(",", "")) == (folder / "model.safetensors").stat().st_size
+        assert int(after.replace(",", "")) == (tmp_path / name / "model.safetensors").stat().st_size
+    assert "Neurons in each layer: 24, 24. Heads in each layer: 3, 3." in card

@@ -1,0 +1,83 @@
+"""Small folders in the hands of others: sentence-transformers, transformers' pipelines and Trainer."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import bertprune as bp
+
+TEXTS = ["the film was good", "bad plot and boring music it was not very fine acting", "awful"]
+HEADS = bp.Step(method="magnitude", granularity="head", count=1, select=bp.Selection(layers=[1]))
+NEURONS = bp.Step(method="magnitude", granularity="neuron", fraction=0.25)
+
+
+@pytest.mark.parametrize("steps", [[NEURONS], [NEURONS, HEADS]], ids=["plain", "irregular"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"pooling": "cls"},
+        {"inside": "0_Transformer", "dense": True},
+        {"model_cls": "RobertaModel"},
+        {"dtype": "float16"},
+    ],
+    ids=str,
+)
+def test_sentence_transformers_gives_the_embeddings_of_the_masked_model(
+    given: dict[str, Any], steps: list[bp.Step], sentence_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    run = bp.prune(sentence_folder(**given), steps)
+    bp.export(run, tmp_path / "baked")
+    bp.export(run, tmp_path / "small", "small")
+    baked, small = (SentenceTransformer(str(tmp_path / name), device="cpu").float() for name in ("baked", "small"))
+    np.testing.assert_allclose(small.encode(TEXTS), baked.encode(TEXTS), atol=1e-5)
+    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in baked.parameters())
+
+
+def test_a_small_folder_is_fine_tuned_saved_and_loaded_again(tiny_folder: Callable[..., Path], tmp_path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
+
+    bp.export(bp.prune(tiny_folder(), [NEURONS, HEADS]), tmp_path / "small", "small")
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "small")
+    data = [{"input_ids": [2, at + 5, 3], "attention_mask": [1, 1, 1], "labels": at % 2} for at in range(8)]
+    told = TrainingArguments(
+        str(tmp_path / "training"), max_steps=2, report_to=[], use_cpu=True, save_strategy="no", disable_tqdm=True
+    )
+    before = model.bert.encoder.layer[1].attention.self.query.weight.detach().clone()
+    with torch.random.fork_rng(devices=[]):
+        trainer = Trainer(model, told, train_dataset=data)
+        trainer.train()
+        trainer.save_model(str(tmp_path / "trained"))
+    ids = torch.tensor([[2, 7, 11, 13, 3]])
+    for back in (
+        bp.load(tmp_path / "trained"),
+        AutoModelForSequenceClassification.from_pretrained(tmp_path / "trained"),
+    ):
+        assert not torch.equal(back.bert.encoder.layer[1].attention.self.query.weight, before)
+        with torch.no_grad():
+            assert torch.equal(back.eval()(ids).logits, model.eval()(ids).logits)
+
+
+def test_a_pipeline_runs_with_the_tokenizer_of_the_folder(tiny_folder: Callable[..., Path], tmp_path: Path) -> None:
+    run = bp.prune(tiny_folder(), [NEURONS, HEADS])
+    bp.export(run, tmp_path / "small", "small")
+    (found,) = transformers.pipeline("text-classification", str(tmp_path / "small"), device="cpu")("the film was good")
+    ids = run.checkpoint.tokenizer()("the film was good", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        expected = float(run.model(ids).logits.softmax(-1).max())
+    assert found["score"] == pytest.approx(expected, rel=1e-4)
+    assert type(transformers.AutoTokenizer.from_pretrained(tmp_path / "small")) is type(run.checkpoint.tokenizer())
+
+
+def test_it_is_evaluated_as_the_masked_model_is(tiny_folder: Callable[..., Path], tmp_path: Path) -> None:
+    run = bp.prune(tiny_folder(), [NEURONS, HEADS])
+    bp.export(run, tmp_path / "small", "small")
+    (tmp_path / "data.csv").write_text("text,label\nthe film was good,1\nbad plot,0\nawful,0\nfine,1\n")
+    masked, small = (bp.evaluate(one, tmp_path / "data.csv") for one in (run, tmp_path / "small"))
+    assert small.to_dict() and masked.to_dict()
