@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bertprune import Recipe
+
 from .session import Done
 
 MOST = 12
@@ -14,6 +16,7 @@ class Run:
     """One run with its number in the session."""
 
     number: int
+    """Negative for a checkpoint as it was opened."""
     name: str
     """The name of its checkpoint."""
     done: Done
@@ -32,6 +35,12 @@ class Runs:
         others = tuple(run for run in self.kept if run is not known)
         return Runs((*others, Run(number, name, done))[-MOST:])
 
+    @property
+    def opened(self) -> tuple[Run, ...]:
+        """The checkpoints of the runs as they were opened, which a recipe without steps leaves."""
+        first = {run.done.source: run for run in reversed(self.kept)}
+        return tuple(Run(-run.number, run.name, Done(source, Recipe())) for source, run in reversed(first.items()))
+
     def find(self, number: int | None) -> Run | None:
-        """Return the run of a number, if it is still kept."""
-        return next((run for run in self.kept if run.number == number), None)
+        """Return the run of a number, if it is still kept, or its checkpoint."""
+        return next((run for run in (*self.opened, *self.kept) if run.number == number), None)

@@ -1,6 +1,8 @@
 """Selections: which tensors of a model a step prunes."""
 
 import re
+import sys
+from functools import reduce
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictStr
@@ -81,17 +83,39 @@ class Selection(FrozenModel):
 
     def __str__(self) -> str:
         """Describe the selection in one line, as tables show it."""
-        conditions = _conditions(self) or ["everything"]
-        return "; ".join(conditions) + ("" if self.tensor == "weight" else f"; tensor {self.tensor}")
+        return str(selection_in_words(self))
 
 
-def describe(selection: Selection) -> str | Message:
-    """Describe a selection in a message that can be translated."""
-    if not _conditions(selection):
-        return Message("every {tensor}", code="selection.every", tensor=shortened(selection.tensor))
-    return shortened(str(selection), 300)
+def describe(selection: Selection) -> Message:
+    """Describe a selection in a message of at most a few lines; where nothing is selected by, as every tensor."""
+    if words := _conditions(selection, most=100):
+        return _joined([*words, *_tensor(selection)])
+    return Message("every {tensor}", code="selection.every", tensor=shortened(selection.tensor))
 
 
-def _conditions(selection: Selection) -> list[str]:
-    fields = {name: getattr(selection, name) for name in ("roles", "layers", "types", "include", "exclude")}
-    return [f"{name} {','.join(map(str, value))}" for name, value in fields.items() if value]
+def selection_in_words(selection: Selection) -> Message:
+    """Write a selection as `str` does, in a message that can be translated."""
+    conditions = _conditions(selection) or [Message("everything", code="selection.everything")]
+    return _joined([*conditions, *_tensor(selection)])
+
+
+def _conditions(selection: Selection, most: int = sys.maxsize) -> list[Message]:
+    fields = ("roles", "layers", "types", "include", "exclude")
+    names = {field: shortened(",".join(map(str, getattr(selection, field))), most) for field in fields}
+    conditions = (
+        Message("roles {names}", code="selection.roles", names=names["roles"]),
+        Message("layers {names}", code="selection.layers", names=names["layers"]),
+        Message("types {names}", code="selection.types", names=names["types"]),
+        Message("include {names}", code="selection.include", names=names["include"]),
+        Message("exclude {names}", code="selection.exclude", names=names["exclude"]),
+    )
+    return [condition for condition in conditions if condition.values["names"]]
+
+
+def _tensor(selection: Selection) -> list[Message]:
+    named = Message("tensor {name}", code="selection.tensor", name=shortened(selection.tensor))
+    return [] if selection.tensor == "weight" else [named]
+
+
+def _joined(words: list[Message]) -> Message:
+    return reduce(lambda one, other: Message("{one}; {other}", code="selection.both", one=one, other=other), words)

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from .errors import Message, RecipeError, kind_of
-from .selection import Selection
+from .selection import Selection, selection_in_words
 from .validation import FrozenModel, as_integer
 
 ScopeName = Literal["local", "row", "global"]
@@ -183,12 +183,46 @@ class Step(FrozenModel):
 
     def __str__(self) -> str:
         """Describe the step in one line, as the tables do."""
-        words = [self.method]
-        if self.fraction is not None:
-            words.append("1.0" if self.fraction == 1 else f"{self.fraction:.4g}")  # a 1 would be a count
-        elif self.count is not None:
-            words.append(f"{self.count:,}")
-        words += [*([self.granularity] if self.granularity else []), *([] if self.is_pattern else [self.scope])]
-        words[-1] += ", reconstructed" if self.reconstruct else ""
-        options = "".join(f", {key}={value}" for key, value in self.options.items())
-        return f"{' '.join(words)}{options} on {self.select}"
+        return str(step_in_words(self))
+
+
+_SCOPES: dict[ScopeName, Message] = {
+    "local": Message("local", code="step.local"),
+    "row": Message("row", code="step.row_scope"),
+    "global": Message("global", code="step.global"),
+}
+_GRANULARITIES = {
+    "element": Message("element", code="step.element"),
+    "row": Message("row", code="step.row"),
+    "column": Message("column", code="step.column"),
+    "neuron": Message("neuron", code="step.neuron"),
+    "head": Message("head", code="step.head"),
+}
+_RECONSTRUCTED = Message(", reconstructed", code="step.reconstructed")
+
+
+def step_in_words(step: Step) -> Message:
+    """Write a step as `str` does, in a message that can be translated."""
+    how = {
+        "method": step.method,
+        "amount": _amount(step),
+        "adjusted": _RECONSTRUCTED if step.reconstruct else "",
+        "options": "".join(f", {key}={value}" for key, value in step.options.items()),
+        "select": selection_in_words(step.select),
+    }
+    if step.is_pattern:
+        return Message("{method} {amount}{adjusted}{options} on {select}", code="step.by_pattern", **how)
+    scope = _SCOPES[step.scope]
+    return Message("{method} {amount} {scope}{adjusted}{options} on {select}", code="step.words", scope=scope, **how)
+
+
+def _amount(step: Step) -> Message | str:
+    """Write how many of what; N:M is both."""
+    if step.fraction is not None:
+        amount = "1.0" if step.fraction == 1 else f"{step.fraction:.4g}"  # a 1 would be a count
+    else:
+        amount = "" if step.count is None else f"{step.count:,}"
+    if step.granularity is None:
+        return amount
+    together = _GRANULARITIES.get(step.granularity, step.granularity)
+    return Message("{amount} {together}", code="step.amount", amount=amount, together=together) if amount else together

@@ -48,7 +48,7 @@ def test_a_step_says_what_it_does() -> None:
 
 def test_a_selection_without_conditions_is_every_tensor_of_a_name() -> None:
     assert str(describe(Selection(tensor="bias"))) == "every bias"
-    assert describe(Selection(layers=[0])) == "layers 0"
+    assert str(describe(Selection(layers=[0]))) == "layers 0"
 
 
 @pytest.mark.parametrize("options", [{}, {"dim": 1}])

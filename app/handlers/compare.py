@@ -21,18 +21,18 @@ def remember(shelf: Shelf, runs: Runs, done: Done | None) -> Runs:
 
 
 def choices(language: str, runs: Runs) -> list[tuple[str, int]]:
-    """List the runs with their names as choices."""
-    return [(run_name(language, run), run.number) for run in runs.kept]
+    """List the checkpoints as they were opened, and the runs, with their names as choices."""
+    return [(run_name(language, run), run.number) for run in (*runs.opened, *runs.kept)]
 
 
 def compare(
     language: str, shelf: Shelf, runs: Runs, first: int | None, second: int | None, progress: Progress | None = None
 ) -> Markup:
     """Show what two runs of the list mask, and where they differ. Raises BertpruneError."""
-    pair = runs.find(first), runs.find(second)
-    if len(runs.kept) < 2 or pair[0] is None or pair[1] is None or pair[0] is pair[1]:
+    one, other = runs.find(first), runs.find(second)
+    if one is None or other is None or one == other:
         raise PageError("compare_few")
-    return _compared(language, shelf, pair[0], pair[1], progress)
+    return _compared(language, shelf, one, other, progress)
 
 
 def _compared(language: str, shelf: Shelf, first: Run, second: Run, progress: Progress | None) -> Markup:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def run_name(language: str, run: Run) -> str:
-    """Name a run in one line: its number, checkpoint, first step, seed."""
+    """Name a run in one line: its number, checkpoint, first step, seed; or a checkpoint as it was opened."""
+    if not run.done.recipe.steps:
+        return say(language, "compare_opened", name=run.name)
     first, *more = run.done.recipe.steps
     did = f"{first.method} {amount(first)} {manner(language, first)}"
     others = f" {say(language, 'compare_more', count=len(more))}" if more else ""

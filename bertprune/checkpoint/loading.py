@@ -85,7 +85,7 @@ def lay_out(cls: "type[PreTrainedModel]", config: "PreTrainedConfig", weights: W
     stored = {fact.name: _StoredTensor(fact, None) for fact in weights.tensors}
     with building, _ShapesOnly():
         model, info = _from_pretrained(cls, config, stored, name, tolerate=True)
-    _refuse_mismatches(info["mismatched_keys"], name)
+    _refuse_mismatches(info["mismatched_keys"], config, name)
     homes = dict(_homes(model, stored.values()))
     untied = _tie(model, homes, weights)
     return Layout(model, frozenset(info["missing_keys"]), tuple(sorted(info["unexpected_keys"])), homes, untied)
@@ -246,10 +246,17 @@ def quietly() -> Iterator[None]:
             their_logging.enable_progress_bar()
 
 
-def _refuse_mismatches(mismatched: Any, name: str) -> None:
+def _refuse_mismatches(mismatched: Any, config: "PreTrainedConfig", name: str) -> None:
     """Refuse tensors that are stored in another shape than the config gives; raises CheckpointError."""
     if not mismatched:
         return
+    if getattr(config, "pruned_heads", None):
+        raise CheckpointError(
+            "{name} lacks the heads that config.json lists as pruned_heads: transformers no longer builds layers with"
+            " fewer heads; open the checkpoint as it was before prune_heads, and prune its heads here"
+            " (granularity: head)",
+            code="checkpoint.pruned_heads", name=name,
+        )  # fmt: skip
     key, stored, wanted = sorted(mismatched, key=lambda entry: str(entry[0]))[0]
     first = {"name": name, "tensor": str(key), "stored": tuple(stored), "wanted": tuple(wanted)}
     if len(mismatched) == 1:

@@ -10,6 +10,7 @@ import pickletools
 import re
 import zipfile
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,8 +27,8 @@ MOST_INSTRUCTIONS = 200_000
 """In one pickle; 400 tensors take 20,000."""
 _OLD_PICKLES = 5
 """What a file of the old format begins with: a magic number, a version, the machine, the tensors, their storages."""
-_NESTED = ("state_dict", "model_state_dict", "model", "module", "net", "weights")
-"""Where training tools keep the tensors of a model in a file of more."""
+_DEEPEST = 4
+"""How many dicts around each other are looked into for tensors."""
 _LONGEST_DIRECTORY = 4 * 1024 * 1024
 _ZIP = b"PK\x03\x04"
 
@@ -68,13 +69,24 @@ def load_tensors(path: Path) -> "dict[str, Tensor]":
 
 def _refuse_nested(loaded: dict[Any, Any], file: str) -> None:
     """Refuse what training tools write, in which the tensors are one of several things; raises CheckpointError."""
-    for key in _NESTED:
-        if isinstance(loaded.get(key), dict):
-            raise CheckpointError(
-                "{file} keeps its tensors under {key!r}, as training tools do: save only what is there, without"
-                " a prefix such as 'model.' in its names, and open that file",
-                code="checkpoint.nested_tensors", file=file, key=key,
-            )  # fmt: skip
+    count, keys = max(_holders(loaded, (), set()))
+    if count and keys:
+        raise CheckpointError(
+            "{file} keeps its tensors under {key}, as training tools do: save only what is there, without"
+            " a prefix such as 'model.' in its names, and open that file",
+            code="checkpoint.nested_tensors", file=file, key=shortened("".join(f"[{key!r}]" for key in keys), 80),
+        )  # fmt: skip
+
+
+def _holders(held: dict[Any, Any], keys: tuple[str, ...], seen: set[int]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield how many tensors are in each dict of dicts, and the keys that lead there; each dict once."""
+    import torch
+
+    seen.add(id(held))
+    yield sum(isinstance(value, torch.Tensor) for value in held.values()), keys
+    for key, value in held.items():
+        if isinstance(key, str) and isinstance(value, dict) and id(value) not in seen and len(keys) < _DEEPEST:
+            yield from _holders(value, (*keys, key), seen)
 
 
 def refuse_false_sizes(path: Path, loaded: "dict[str, Tensor]") -> None:

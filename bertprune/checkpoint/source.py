@@ -14,6 +14,7 @@ from .json_files import folder_config
 from .pruned_weights import find_pruned
 from .remote_weights import hub_config_and_weights
 from .sentence_modules import is_sentence_folder, no_transformer, transformer_path
+from .signature import Signature, signature, signatures
 from .tokenizer_files import fetch_tokenizer
 from .weight_files import MASKED_FILE, SINGLE, file_weights, folder_weights, refuse_larger, refuse_single_shard
 from .weights import NoWeights, Weights
@@ -37,10 +38,6 @@ _KOBERT = {
     "type_vocab_size": 2,
     "pad_token_id": 1,
 }
-
-
-Signature = tuple[int, int, int] | None
-"""Size, time of the last change and number of a file."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +67,8 @@ class Source:
 
     def check_unchanged(self) -> None:
         """Refuse files that have changed, or been added, since the checkpoint was opened; raises CheckpointError."""
-        for path, signature in self.seen.items():
-            if _signature(path) != signature:
+        for path, known in self.seen.items():
+            if signature(path) != known:
                 raise CheckpointError(
                     "{file} has changed since {name} was opened; open it again",
                     code="checkpoint.source_changed", file=path.name, name=self.name,
@@ -93,15 +90,6 @@ def _found_again(given: str, revision: str | None, seen: Mapping[Path, Signature
     source = replace(find_source(given, revision), seen=seen)
     source.check_unchanged()
     return source
-
-
-def _signature(path: Path) -> Signature:
-    """Return what changes when a file is written; None where there is no such file."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def default() -> str:
@@ -208,7 +196,7 @@ def _path_source(path: Path, name: str | None = None) -> Source:
     files = (*weights.paths, inner / "config.json", *find_companions(folder, name).values())
     return Source(
         name, config, weights, lambda: inner, home=lambda: folder, notes=_export_notes(folder, weights), folder=folder,
-        subfolder=inside, seen={file: _signature(file) for file in files},
+        subfolder=inside, seen=signatures(files),
     )  # fmt: skip
 
 

@@ -205,7 +205,12 @@ def batches_of(
     joined = type(model).__name__.endswith("ForSequenceClassification")
     if pairs is not None and not joined:
         texts, pairs = [text for both in zip(texts, pairs, strict=True) for text in both], None
-    labels = _class_numbers(calibration, rows, model) if calibration.labels and joined else None
+    if calibration.labels and not joined:
+        raise DataError(
+            "calibration names the column of labels {label!r}, and {name} does not classify texts: leave label= out",
+            code="calibration.labels", label=calibration.examples.label_column, name=name,
+        )  # fmt: skip
+    labels = _class_numbers(calibration, rows, model) if calibration.labels else None
     digest = _digest(texts, pairs, None if labels is None else labels.tolist())
     record = CalibrationRecord(count=len(rows), max_length=calibration.max_length, sha256=digest)
     limit = min(calibration.max_length, token_limit(tokenizer, [model], None, embedding.max_length))

@@ -117,9 +117,21 @@ def _missing_header(table: Table) -> str | Message:
     """Return what to do about a file without a header: put a line of names on top, with the file's own separator."""
     if table.separator is None:
         return ""
+    if others := _other_separators(table):
+        return Message(
+            ", or put the line text on top if each line is one text; name the file .csv if its columns are separated"
+            " by {others}",
+            code="data.missing_header_or_csv", others=others,
+        )  # fmt: skip
     names = ["text", "label", *(f"column{number}" for number in range(3, 7))][: len(table.columns)]
     line = table.separator.replace("\t", "<tab>").join([*names, *["…"] * (len(table.columns) > len(names))])
     return Message(", or put a line such as {line} on top if there is no header", code="data.missing_header", line=line)
+
+
+def _other_separators(table: Table) -> str:
+    """Return what may separate the columns of a file that was read by tabs and has none."""
+    alone = table.columns[0] if table.separator == "\t" and len(table.columns) == 1 else ""
+    return " ".join(one for one in ",;|" if one in alone)
 
 
 def _usual(table: Table, names: Sequence[str]) -> int | None:
@@ -138,6 +150,13 @@ def _named(table: Table, column: Any, option: str) -> int:
         )
     if column in table.columns:
         return table.columns.index(column)
+    if others := _other_separators(table):
+        raise DataError(
+            "{name} has no column {column!r} (given as {option}): it was read as TSV, and its first line {columns} has"
+            " no tab; name the file .csv if its columns are separated by {others}",
+            code="data.untabbed_columns", name=table.name, column=shortened(column), option=option,
+            columns=listed(table.columns), others=others,
+        )  # fmt: skip
     raise DataError(
         "{name} has no column {column!r} (given as {option}): it has {columns}",
         code="data.unknown_column",

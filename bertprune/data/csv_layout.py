@@ -37,7 +37,7 @@ def layout_of(name: str, file: TextIO, kind: Literal["csv", "tsv"], most: int) -
     """Find the header and go to it; of a file with tabs, `most` rows are looked at for quotes."""
     header, above, separator = _find_header(file)
     if separator is None:
-        separator = "\t" if kind == "tsv" else next((one for one in _SEPARATORS if _splits(header, one)), ",")
+        separator = _separator_of(header, kind)
     if separator != "\t" or header.startswith('"'):
         return CsvLayout(header, above, separator, quoted=True)
     start = file.tell()
@@ -59,11 +59,25 @@ def _find_header(file: TextIO) -> tuple[str, int, str | None]:
         above, separator = above + 1, stated[1] if stated else separator
 
 
-def _splits(header: str, separator: str) -> bool:
+def _separator_of(header: str, kind: Literal["csv", "tsv"]) -> str:
+    """Return what separates the fields of a header; in a TSV file that is a tab, unless it reads as names without."""
+    if kind == "csv":
+        return next((one for one in _SEPARATORS if len(_split(header, one)) > 1), ",")
+    others = "" if "\t" in header else _SEPARATORS
+    named = (one for one in others if len(names := _split(header, one)) > 1 and all(map(_is_name, names)))
+    return next(named, "\t")
+
+
+def _is_name(field: str) -> bool:
+    """Return whether a field is one word, as names of columns are and texts are not."""
+    return field.strip().replace("-", "_").isidentifier()
+
+
+def _split(header: str, separator: str) -> list[str]:
     try:
-        return len(next(csv.reader([header], delimiter=separator), ())) > 1
+        return next(csv.reader([header], delimiter=separator), [])
     except csv.Error:  # a field of more characters than the module reads
-        return False
+        return []
 
 
 def _look_for_quotes(file: TextIO, most: int) -> tuple[bool, bool]:

@@ -11,7 +11,7 @@ from torch import nn
 from ..checkpoint.json_files import read_object
 from ..checkpoint.sentence_modules import SETTINGS_FILE, SentenceModule, read_modules, transformer_path
 from ..checkpoint.weight_files import SINGLE, file_weights
-from ..errors import DataError, first_names, shortened
+from ..errors import DataError, Message, first_names, shortened, shown
 from .embedding import MEAN, POOLINGS, Dense, Embedding, LayerNorm, Normalize
 
 _OLD_NAMES = {
@@ -134,21 +134,48 @@ def _with_limits(own: Embedding, folder: Path, name: str) -> Embedding:
     """Add what the transformer's settings say of the texts: how many tokens are read, and whether in lower case."""
     inner = folder / transformer_path(folder, name)
     path = next(iter(sorted(inner.glob("sentence_*_config.json"))), None)
-    settings = {} if path is None else read_object(path, f"{name}: {path.name}")
-    most = settings.get("max_seq_length")
-    most = most if type(most) is int and most > 0 else None
-    return replace(own, max_length=most, lower_case=settings.get("do_lower_case") is True)
+    if path is None:
+        return own
+    settings, where = read_object(path, f"{name}: {path.name}"), f"{name}: {path.name}"
+    most, lower = settings.get("max_seq_length"), settings.get("do_lower_case")
+    _check_setting(where, "max_seq_length", most, _POSITIVE, most is None or (type(most) is int and most > 0))
+    _check_setting(where, "do_lower_case", lower, _BOOLEAN, lower is None or type(lower) is bool)
+    return replace(own, max_length=most, lower_case=bool(lower))
 
 
 def _with_prompt(own: Embedding, folder: Path, name: str) -> Embedding:
     """Add the default prompt; where none is the default, that of queries, as for texts compared with one another."""
-    path = folder / SETTINGS_FILE
-    settings = read_object(path, f"{name}: {SETTINGS_FILE}") if path.exists() else {}
-    prompts, truncate = settings.get("prompts"), settings.get("truncate_dim")
-    key = str(settings.get("default_prompt_name") or "query")
-    prompt = prompts.get(key) if isinstance(prompts, dict) else None
-    truncate = truncate if type(truncate) is int and truncate > 0 else None
-    return replace(own, prompt=prompt if isinstance(prompt, str) else "", truncate=truncate)
+    path, where = folder / SETTINGS_FILE, f"{name}: {SETTINGS_FILE}"
+    settings = read_object(path, where) if path.exists() else {}
+    prompts, truncate = settings.get("prompts") or {}, settings.get("truncate_dim")
+    key = settings.get("default_prompt_name")
+    are_texts = isinstance(prompts, dict) and all(isinstance(prompt, str) for prompt in prompts.values())
+    _check_setting(where, "prompts", prompts, _TEXTS, are_texts)
+    _check_setting(
+        where,
+        "default_prompt_name",
+        key,
+        first_names(prompts),
+        key is None or (isinstance(key, str) and key in prompts),
+    )
+    _check_setting(
+        where, "truncate_dim", truncate, _POSITIVE, truncate is None or (type(truncate) is int and truncate > 0)
+    )
+    return replace(own, prompt=prompts.get(key or "query", ""), truncate=truncate)
+
+
+_POSITIVE = Message("a positive integer", code="embedding.positive")
+_BOOLEAN = Message("true or false", code="embedding.boolean")
+_TEXTS = Message("texts by name", code="embedding.texts")
+
+
+def _check_setting(where: str, key: str, given: Any, expected: str | Message, is_right: bool) -> None:
+    """Refuse a setting that sentence-transformers could not follow either. Raises DataError."""
+    if not is_right:
+        raise DataError(
+            "{where} sets {key} to {given}: expected {expected}",
+            code="embedding.setting", where=where, key=key, given=shown(given), expected=expected,
+        )  # fmt: skip
 
 
 def _not_supported(name: str, module: str, known: str) -> DataError:

@@ -16,6 +16,7 @@ from ..data.cross_encoder import read_activation
 from ..data.embedding import MEAN, Embedding
 from ..data.embedding_folder import read_embedding
 from ..errors import CheckpointError, DataError, Message, Note
+from ..model.matching import refuse_adapters
 
 Model = Any
 """A PruningRun, a transformers model, a Checkpoint, or the name or folder of one or of an ONNX model."""
@@ -194,6 +195,8 @@ def checked_model(role: str, model: Any) -> PreTrainedModel:
 
 
 def _no_model(role: str, given: Any) -> DataError:
+    if isinstance(given, nn.Module):
+        refuse_adapters(given, DataError)
     kind = type(given).__name__
     inner = next((name for name in _WRAPPED if isinstance(getattr(given, name, None), PreTrainedModel)), None)
     if inner is not None:

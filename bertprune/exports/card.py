@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from huggingface_hub import ModelCardData
 
+from ..errors import Note
 from ..reports.counting import Count
 from ..text import markdown
 from .contents import WEIGHT_FILES, Contents, Form, Smaller
@@ -58,9 +59,18 @@ def _making(contents: Contents) -> str:
             count = len(contents.changed)
             tensors = f"{count:,} tensors" if count > 1 else "1 tensor"
             parts += [f"The values or masks of {tensors} were changed after that, by training or by hand."]
+    parts += _unused(contents)
     if contents.config:
         parts += [f"These values of `config.json` were set in the model: {', '.join(contents.config)}."]
     return "\n\n".join(parts)
+
+
+def _unused(contents: Contents) -> list[str]:
+    """Name the tensors that the source stores, and that the model has no place for."""
+    notes = (note for note in contents.checkpoint.facts.notes if isinstance(note, Note))
+    unused = (note.values for note in notes if note.code == "note.unexpected_tensors")
+    model = contents.origin.architecture
+    return [f"Not in this folder, since {model} does not use them: {_code(str(one['names']))}." for one in unused]
 
 
 def _calibration(contents: Contents) -> list[str]:

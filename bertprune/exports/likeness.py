@@ -17,7 +17,9 @@ from torch.nn.utils.prune import BasePruningMethod
 
 from ..errors import ExportError, shown
 from ..model.direct_reads import DeriveInside
+from ..model.matching import refuse_adapters
 from ..model.names import full_name, pruned_names
+from ..model.records import pruning_hooks
 from ..model.state import state_of
 
 _OF_TORCH = frozenset(vars(nn.Module()))
@@ -55,6 +57,7 @@ _LOST = 0.01
 
 def check_like(model: nn.Module, original: nn.Module, name: str) -> None:
     """Refuse a model that computes something other than `original` with the same tensors. Raises ExportError."""
+    refuse_adapters(model, ExportError)
     if type(model) is not type(original):
         raise ExportError(
             "the model is a {kind}, but {name} holds a {expected}: pass that model, unwrapped",
@@ -139,7 +142,8 @@ def _check_hooks(path: str, module: nn.Module) -> None:
         known = isinstance(hook, BasePruningMethod | DeriveInside)
         if not known and not str(getattr(function, "__module__", "")).startswith("transformers."):
             raise ExportError(
-                "{module} has the forward hook {hook}, which an export cannot hold: remove it first",
+                "{module} has the forward hook {hook}, which an export cannot hold and which may change what the"
+                " module gives: call remove() on what register_forward_hook (or …_pre_hook) returned, then export",
                 code="exports.foreign_hook", module=path or "the model",
                 hook=getattr(function, "__qualname__", type(function).__name__),
             )  # fmt: skip
@@ -164,9 +168,8 @@ def _check_settings(path: str, module: nn.Module, original: nn.Module, name: str
 
 def _check_derived(path: str, module: nn.Module) -> None:
     """Refuse masks whose pruning hook is gone: the module uses what was derived last, whatever its masks hold."""
-    hooked = {getattr(hook, "_tensor_name", None) for hook in module._forward_pre_hooks.values()}
     for tensor in pruned_names(module):
-        if tensor not in hooked:
+        if not pruning_hooks(module, tensor):
             raise ExportError(
                 "{module} has {tensor}_orig and {tensor}_mask, but no pruning hook, so it would not follow them: bake"
                 " the model before its hooks are removed (bp.bake, or torch's prune.remove)",

@@ -11,7 +11,8 @@ from ..selection import Selection, describe
 from .direct_reads import hook_direct_reads
 from .given import given_model
 from .hooks import take_off
-from .targets import Owner, Target, every_target, find_targets
+from .matching import find_targets
+from .targets import Owner, Target, every_target
 
 _Group = tuple[Tensor, list[Owner]]
 """Baked values, and the owners that get them."""

@@ -11,7 +11,8 @@ from ..errors import SelectionError
 from ..selection import Selection
 from .families import Encoder, Place, encoder, places
 from .family_tables import KNOWN_FAMILIES
-from .targets import Target, every_target, matching_paths, refuse_adapters
+from .matching import computed_tensor, is_computed, matching_paths, refuse_adapters
+from .targets import Target, every_target
 
 Coupling = Literal["neuron", "head"]
 
@@ -61,16 +62,13 @@ def find_coupled(
             code="selection.unknown_coupling", families=KNOWN_FAMILIES,
         )  # fmt: skip
     targets = {owner.name: target for target in every_target(model) for owner in target.owners}
-    modules: dict[int, list[str]] = {}
-    for path, place in where.items():
-        wanted = not set(place.roles).isdisjoint((*_IN[kind], _OUT[kind]))
-        if place.layer is not None and wanted and f"{path}.weight" in targets:
-            modules.setdefault(place.layer, []).append(path)
-    chosen, excluded = matching_paths(model, selection)
+    modules = _modules(model, kind, where, targets)
+    matched = matching_paths(model, selection)
+    chosen, spared = matched.chosen, matched.spared
     unavailable = frozenset(missing)
     found = []
     for layer, paths in modules.items():
-        if chosen.isdisjoint(paths) or not excluded.isdisjoint(paths):
+        if chosen.isdisjoint(paths) or not spared.isdisjoint(paths):
             continue
         one = _couple(kind, layer, {path: where[path] for path in paths}, targets, base)
         if unavailable.isdisjoint(name for target in one.targets for name in (target.name, *target.aliases)):
@@ -80,7 +78,21 @@ def find_coupled(
             "the selection matches no module that {kind}s are part of: select one of the roles {roles}",
             code="selection.no_coupling", kind=kind, roles=", ".join((*_IN[kind], _OUT[kind])),
         )  # fmt: skip
+    matched.check(modules.values())
     return tuple(found)
+
+
+def _modules(
+    model: nn.Module, kind: Coupling, where: Mapping[str, Place], targets: Mapping[str, Target]
+) -> dict[int, list[str]]:
+    """List the modules that heads or neurons are part of, by layer."""
+    modules: dict[int, list[str]] = {}
+    for path, place in where.items():
+        if place.layer is None or set(place.roles).isdisjoint((*_IN[kind], _OUT[kind])):
+            continue
+        if f"{path}.weight" in targets or is_computed(model.get_submodule(path), "weight"):
+            modules.setdefault(place.layer, []).append(path)
+    return modules
 
 
 def _couple(
@@ -92,6 +104,9 @@ def _couple(
             "layer {layer} has {number} modules with the role {role}: its {kind}s cannot be told apart",
             code="selection.several_outputs", layer=layer, number=len(outputs), role=_OUT[kind], kind=kind,
         )  # fmt: skip
+    for path in where:
+        if f"{path}.weight" not in targets:
+            raise computed_tensor(f"{path}.weight")
     output = targets[f"{outputs[0]}.weight"]
     width = output.parameter.shape[1]
     groups = torch.arange(width) if kind == "neuron" else _heads(width, base)

@@ -12,22 +12,26 @@ from torch.nn.utils import prune
 from ..errors import RecipeError
 from ..step import Step
 from .direct_reads import hook_direct_reads
+from .records import pruning_hooks
 from .targets import Owner, Target, targets_by_name
 
 MaskDtype = Literal["bool", "float"]
 Made = Step | str
 """What made a hook: a step, or, where no step is known, the name of the hook's class."""
 
-TORCH_METHODS: Mapping[str, Callable[..., prune.BasePruningMethod]] = {
+Maker = Callable[..., prune.BasePruningMethod]
+"""A torch class, or what calls one: it takes the amount and the step's options."""
+
+TORCH_METHODS: Mapping[str, Maker] = {
     "random_unstructured": prune.RandomUnstructured,
     "l1_unstructured": prune.L1Unstructured,
     "random_structured": prune.RandomStructured,
     "ln_structured": partial(prune.LnStructured, n=2),  # a step may leave n out, torch may not
 }
-"""What makes torch's own hook for each of torch's own methods; it takes the amount and the step's options."""
+"""What makes torch's own hook for each of torch's own methods."""
 
 HOOK_MAKERS = dict(TORCH_METHODS)
-"""What makes the hook after a local step, by method: a torch class, torch's own or a user's; others get a MaskHook."""
+"""What makes the hook after a local step, by the name that a method has now: a torch class, torch's own or a user's."""
 _NORMS = ("fro", "nuc")
 
 
@@ -54,12 +58,14 @@ def attach(
     mask_dtype: MaskDtype = "bool",
     values: Mapping[str, Tensor] | None = None,
     *,
+    makers: Mapping[str, Maker | None] = HOOK_MAKERS,
     derive: bool = True,
 ) -> None:
     """Put masks, and the hooks of the steps that made them, on every owner of a model's tensors, in place.
 
     By target name; the targets that have a history are changed. An owner with a mask of its own keeps that too. Where
-    there are new `values`, they become a parameter of their own in the old one's place, at every owner.
+    there are new `values`, they become a parameter of their own in the old one's place, at every owner. `makers` are
+    what made the hooks of the steps' methods; a step without one leaves a MaskHook.
     `derive=False` leaves the derived tensors (`weight`) to the first forward pass, whose hook makes them anyway: enough
     for a model that is only counted. Everything is made before the first change, so that an error leaves the model
     unchanged.
@@ -70,14 +76,15 @@ def attach(
         if values is not None and name in values:
             target = replace(target, parameter=nn.Parameter(values[name], target.parameter.requires_grad))
         with torch.inference_mode(target.parameter.is_inference()):  # a parameter stays trainable
-            changes += _changes(target, masks[name].contiguous(), made, mask_dtype, derive)
+            hooks = [partial(_hook, one, makers=makers) for one in made]
+            changes += _changes(target, masks[name].contiguous(), hooks, mask_dtype, derive)
     for change in changes:
         change()
     hook_direct_reads(model)
 
 
 def _changes(
-    target: Target, mask: Tensor, made: Sequence[Made], mask_dtype: MaskDtype, derive: bool
+    target: Target, mask: Tensor, hooks: Sequence[Maker], mask_dtype: MaskDtype, derive: bool
 ) -> list[Callable[[], None]]:
     """Make the masks, derived tensors and hooks of a target; return what puts them on each of its owners."""
     mask = mask.clone() if mask.is_inference() else mask
@@ -91,8 +98,8 @@ def _changes(
             stored = kept if mask_dtype == "bool" else kept.to(target.parameter.dtype)
             ready[id(own)] = stored, _derive(target.parameter, stored) if derive else None
         stored, derived = ready[id(own)]
-        hooks = [_hook(one, stored, owner.tensor) for one in made]
-        changes.append(partial(_put, owner, target.parameter, stored, hooks, derived))
+        new = [hook(stored, owner.tensor) for hook in hooks]
+        changes.append(partial(_put, owner, target.parameter, stored, new, derived))
     return changes
 
 
@@ -121,14 +128,9 @@ def _put(
 
 def take_off(owner: Owner) -> list[prune.BasePruningMethod]:
     """Remove the pruning hooks of one tensor from its module, and return them."""
-    hooks = owner.module._forward_pre_hooks
-    found = {
-        key: hook
-        for key, hook in hooks.items()
-        if isinstance(hook, prune.BasePruningMethod) and hook._tensor_name == owner.tensor
-    }
+    found = pruning_hooks(owner.module, owner.tensor)
     for key in found:
-        del hooks[key]
+        del owner.module._forward_pre_hooks[key]
     return list(found.values())
 
 
@@ -143,11 +145,13 @@ def _container(hooks: Sequence[prune.BasePruningMethod]) -> prune.BasePruningMet
     return container
 
 
-def _hook(made: Made, mask: Tensor, tensor: str) -> prune.BasePruningMethod:
+def _hook(
+    made: Made, mask: Tensor, tensor: str, makers: Mapping[str, Maker | None] = HOOK_MAKERS
+) -> prune.BasePruningMethod:
     """Return the hook for a step: a torch class after a local step of such a method, a named MaskHook elsewhere."""
     if isinstance(made, str):
         return _named_hook(made, mask, tensor)
-    step, make = made, HOOK_MAKERS.get(made.method)
+    step, make = made, makers.get(made.method)
     if make is None or step.scope != "local":
         return _named_hook(hook_name(step), mask, tensor)
     if make is TORCH_METHODS.get(step.method):

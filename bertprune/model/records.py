@@ -108,6 +108,12 @@ def hook_records(path: str, module: nn.Module) -> Iterator[HookRecord]:
             yield HookRecord(path, "", str(getattr(hook, "__name__", type(hook).__name__)), ())
 
 
+def pruning_hooks(module: nn.Module, tensor: str) -> dict[int, BasePruningMethod]:
+    """Find the pruning hooks of one tensor of a module, in the order in which torch calls them, by torch's key."""
+    hooks = module._forward_pre_hooks.items()
+    return {key: hook for key, hook in hooks if isinstance(hook, BasePruningMethod) and hook._tensor_name == tensor}
+
+
 def history(hook: BasePruningMethod) -> tuple[str, ...]:
     """List the class names of the pruning steps of a hook, in the order in which they were applied."""
     steps = hook if isinstance(hook, PruningContainer) else (hook,)

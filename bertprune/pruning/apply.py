@@ -14,7 +14,7 @@ from ..parallel import Progress, check_progress, silent
 from ..recipe import Recipe, RecipeLike
 from .choose import Decision
 from .decide import decide
-from .outcomes import StepOutcome
+from .outcomes import StepOutcome, hook_makers
 from .steps import check_mask_dtype
 
 
@@ -75,7 +75,7 @@ def apply(
         batches = given_batches(calibration)
     decision = decide(model, Recipe.of(recipe), seed, _protected(model, missing), progress, batches)
     with _new_values(decision):
-        attach(model, decision.masks, decision.history, mask_dtype)
+        attach(model, decision.masks, decision.history, mask_dtype, makers=hook_makers(decision.outcomes))
     return tuple(decision.outcomes)
 
 

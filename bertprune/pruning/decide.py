@@ -12,6 +12,7 @@ from torch import nn
 from ..errors import NoEffectWarning, RecipeError
 from ..parallel import Progress, silent
 from ..recipe import Recipe
+from ..step import step_in_words
 from .choose import Decision, groups_of, keep_by_scores, mask_by_torch_class
 from .finite import refuse_unprunable
 from .outcomes import Reconstruction, StepOutcome, TensorOutcome
@@ -81,12 +82,12 @@ def check_texts(recipe: Recipe, steps: Sequence[MatchedStep], batches: "Batches 
             if matched.needs_texts and batches is None:
                 raise RecipeError(
                     "{step} needs calibration texts: a few hundred unlabelled ones, as calibration= (--calibrate FILE)",
-                    code="calibration.needed", step=str(matched.step),
+                    code="calibration.needed", step=step_in_words(matched.step),
                 )  # fmt: skip
             if matched.step.reconstruct and batches is not None and not any(batches.held_back):
                 raise RecipeError(
                     "{step} holds back one text in five: give five calibration texts at least, better a few hundred",
-                    code="calibration.too_few", step=str(matched.step),
+                    code="calibration.too_few", step=step_in_words(matched.step),
                 )  # fmt: skip
 
 
@@ -128,9 +129,9 @@ def _run(
 def _no_effect(outcome: StepOutcome) -> NoEffectWarning:
     """Return the warning for a step that changes no output: it removes nothing, or only what is zero already."""
     if outcome.removed == 0:
-        return NoEffectWarning("{step} pruned nothing", code="prune.no_effect", step=str(outcome.step))
+        return NoEffectWarning("{step} pruned nothing", code="prune.no_effect", step=step_in_words(outcome.step))
     return NoEffectWarning(
-        "{step} pruned only values that are zero already", code="prune.only_zeros", step=str(outcome.step)
+        "{step} pruned only values that are zero already", code="prune.only_zeros", step=step_in_words(outcome.step)
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..errors import Note
+from ..model.hooks import Maker
 from ..scores import Method
 from ..step import Step
 
@@ -54,6 +55,11 @@ class StepOutcome:
     def removed(self) -> int:
         """Count the entries that the step removed."""
         return sum(tensor.removed for tensor in self.tensors)
+
+
+def hook_makers(outcomes: Iterable[StepOutcome]) -> dict[str, Maker | None]:
+    """Return what made the hooks of the steps, by method: those of then, whatever has been registered since."""
+    return {outcome.step.method: outcome.method.hook_maker for outcome in outcomes}
 
 
 def reconstruction_notes(outcomes: Iterable[StepOutcome]) -> Iterator[Note]:

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.prune import BasePruningMethod
 
 from ..errors import BertpruneError
 from ..model.families import Place
-from ..model.records import history
+from ..model.records import history, pruning_hooks
 from ..model.targets import Owner, Target
 
 BLOCK = 1 << 20
@@ -146,9 +145,7 @@ def _place(target: Target, places: Mapping[str, Place]) -> Place | None:
 
 
 def _steps(owner: Owner) -> tuple[str, ...]:
-    hooks = owner.module._forward_pre_hooks.values()
-    pruning = [hook for hook in hooks if isinstance(hook, BasePruningMethod) and hook._tensor_name == owner.tensor]
-    return tuple(name for hook in pruning for name in history(hook))
+    return tuple(name for hook in pruning_hooks(owner.module, owner.tensor).values() for name in history(hook))
 
 
 def _masks(target: Target) -> list[Tensor]:

@@ -14,9 +14,10 @@ from ..model.copies import copied, twin
 from ..model.diff import SnapshotDiff, diff
 from ..model.hooks import MaskDtype, attach
 from ..model.snapshot import Snapshot, snapshot
+from ..model.targets import every_target
 from ..parallel import Progress, check_progress, silent
 from ..pruning.decide import decide
-from ..pruning.outcomes import StepOutcome, reconstruction_notes
+from ..pruning.outcomes import StepOutcome, hook_makers, reconstruction_notes
 from ..pruning.preview import Preview, preview_recipe
 from ..pruning.steps import check_mask_dtype, check_seed
 from ..recipe import Recipe, RecipeLike
@@ -124,7 +125,8 @@ def prune(
     )
     progress(0.8, "counting")
     counted, values = twin(pristine), _as_stored(decision.values, opened)
-    attach(counted, decision.masks, decision.history, mask_dtype, values, derive=False)
+    makers = hook_makers(decision.outcomes)
+    attach(counted, decision.masks, decision.history, mask_dtype, values, makers=makers, derive=False)
     run = PruningRun(
         checkpoint=opened,
         recipe=recipe.model_copy(update={"calibration": texts.record}),
@@ -133,13 +135,21 @@ def prune(
         report=sparsity(counted),
         history={name: tuple(steps) for name, steps in decision.history.items()},
         mask_dtype=mask_dtype,
-        masks=PackedMasks(decision.masks),
+        masks=PackedMasks(_with_earlier(decision.masks, pristine)),
         values=SpilledValues(values),
         notes=(*texts.notes, *reconstruction_notes(decision.outcomes)),
         _texts_given=texts.given,
     )
     progress(1.0, "done")
     return run
+
+
+def _with_earlier(masks: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Add the masks of the tensors that no step touched: those that the checkpoint came with."""
+    for target in every_target(model):
+        if target.mask is not None and target.name not in masks:
+            masks[target.name] = target.mask != 0
+    return masks
 
 
 def _as_stored(values: dict[str, Tensor], checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -180,7 +190,8 @@ class PruningRun:
     """The steps that touched each target, by its name."""
     mask_dtype: MaskDtype
     masks: PackedMasks = field(repr=False)
-    """The masks by target name: bool, True is alive; each is unpacked when it is asked for."""
+    """The masks by target name, those too that the checkpoint came with: bool, True is alive; each is unpacked when it
+    is asked for."""
     values: SpilledValues = field(repr=False, default_factory=lambda: SpilledValues({}))
     """The new values of the tensors that were reconstructed, by target name, the masked ones included."""
     notes: tuple[Note, ...] = ()
@@ -205,7 +216,7 @@ class PruningRun:
         with self._lock:
             if "after" not in self._snapshots:
                 pruned = twin(self.checkpoint.model(self.seed))
-                attach(pruned, self.masks, self.history, self.mask_dtype, self.values)
+                self._attach(pruned)
                 self._snapshots["after"] = snapshot(pruned)
             return self._snapshots["after"]
 
@@ -223,9 +234,12 @@ class PruningRun:
         with self._lock:
             if self._model is None:
                 model = self.checkpoint.load(self.seed)
-                attach(model, self.masks, self.history, self.mask_dtype, self.values)
+                self._attach(model)
                 self._model = model
             return self._model
+
+    def _attach(self, model: nn.Module) -> None:
+        attach(model, self.masks, self.history, self.mask_dtype, self.values, makers=hook_makers(self.steps))
 
     def built(self) -> nn.Module | None:
         """Return the model as it is now if it has been built, without building it; None otherwise.

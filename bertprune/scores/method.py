@@ -1,16 +1,16 @@
 """What a method is: a scoring function, what it prunes together, and its options."""
 
 import inspect
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import PurePath
 from typing import Any, Literal, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ValidationError
 
 from ..errors import Message, RecipeError, shortened
+from ..model.hooks import TORCH_METHODS, Maker
 from ..step import Kind, ScopeName, Step
 from ..validation import describe_problem
 from .grid import GROUP_RULES, GroupRule
@@ -22,9 +22,6 @@ GROUPED: tuple[Kind, ...] = ("element", "row", "column", "pattern", "block", "ne
 _MEANT: Mapping[Kind, tuple[ScopeName, ...]] = {"element": ("local", "row", "global"), "pattern": ("local",)}
 """The scopes that have a meaning where these are pruned together; local and global have one elsewhere."""
 Rule = TypeVar("Rule", bound=Callable[..., Any])
-
-FROM_ENGINE = frozenset({"generator", "mask", "amount", "inputs", "gradients"})
-"""Keyword arguments that the engine fills in; every other one is an option of the method."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,13 @@ class Method:
     def makes_masks(self) -> bool:
         """Whether the rule is a torch class, which makes masks, rather than a function, which makes scores."""
         return inspect.isclass(self.rule)
+
+    @property
+    def hook_maker(self) -> Maker | None:
+        """What makes torch's hook after a local step; None where a ready-made mask is all that there is."""
+        if self.makes_masks:
+            return self.rule
+        return TORCH_METHODS.get(self.name) if self.built_in else None
 
     @property
     def draws(self) -> bool:
@@ -158,9 +162,6 @@ class Method:
         )  # fmt: skip
 
 
-_OF_PYDANTIC = ("model_config", "model_dump", "model_fields", "model_json_schema")
-
-
 def describe_exception(error: BaseException) -> str:
     """Describe an exception from somebody else's code in one line: its type, and the first line of its message."""
     kind = type(error).__name__
@@ -173,26 +174,3 @@ def describe_exception(error: BaseException) -> str:
 
 def _either(one: Message, other: Message) -> Message:
     return Message("{one} or {other}", code="method.or", one=one, other=other)
-
-
-def options_model(name: str, rule: Callable[..., Any]) -> type[BaseModel]:
-    """Turn the rule's keyword parameters into a strict pydantic model."""
-    init: Callable[..., Any] = rule.__init__ if inspect.isclass(rule) else rule
-    hints = get_type_hints(init, include_extras=True)
-    fields: dict[str, Any] = {
-        parameter.name: (
-            hints.get(parameter.name, Any),
-            ... if parameter.default is parameter.empty else parameter.default,
-        )
-        for parameter in list(inspect.signature(init).parameters.values())[1:]
-        if parameter.name not in FROM_ENGINE and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-    }
-    for field in fields:  # pydantic would drop them unseen, or needs the name itself
-        if field.startswith("_") or field in _OF_PYDANTIC:
-            raise ValueError(f"{field} cannot be the name of an option")
-    config = ConfigDict(strict=True, extra="forbid", frozen=True, protected_namespaces=())
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # an option may be called copy or json: nobody calls these of a model of options
-        return create_model(f"{name}_options", __config__=config, **fields)

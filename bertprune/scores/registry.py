@@ -18,7 +18,8 @@ from ..errors import BertpruneWarning, RecipeError, shortened
 from ..files import check_regular, from_home, name_of
 from ..model.hooks import HOOK_MAKERS
 from ..step import Kind, ScopeName
-from .method import GROUPED, Method, Removes, Rule, describe_exception, options_model
+from .method import GROUPED, Method, Removes, Rule, describe_exception
+from .options import options_model
 from .usable import check_combination, check_name, check_rule, check_words
 
 REGISTER: dict[str, Method] = {}
@@ -114,6 +115,8 @@ def _granularities(removes: Removes, rule: Any) -> tuple[Kind, ...]:
 def _options(name: str, rule: Any) -> Any:
     try:
         return options_model(name, rule)
+    except RecipeError:
+        raise
     except Exception as error:  # annotations are code of the method's author
         raise RecipeError(
             "{method}: its arguments cannot be options: {error}",

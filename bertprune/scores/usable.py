@@ -8,7 +8,8 @@ from torch.nn.utils.prune import BasePruningMethod
 
 from ..errors import RecipeError, shown
 from ..step import Kind, ScopeName
-from .method import FROM_ENGINE, Method, Removes
+from .method import Method, Removes
+from .options import FROM_ENGINE
 
 _NEEDED_OPTIONS: Mapping[str, str] = {"slice": "dim"}
 """The option that a granularity needs of its methods."""

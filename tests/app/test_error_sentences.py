@@ -158,6 +158,22 @@ def test_particles_are_chosen_in_errors() -> None:
     assert translate_error("ko", error) == "모델에 레이어 99가 없습니다. 있는 레이어: 0, 1"
 
 
+def test_a_step_is_named_in_korean_throughout(tiny_bert: Any) -> None:
+    select = bp.Selection(roles="ffn.output", layers=[0], tensor="weight")
+    step = bp.Step(method="obs", granularity="neuron", fraction=0.5, reconstruct=True, select=select)
+    with pytest.raises(bp.BertpruneError) as caught:
+        bp.apply(tiny_bert, step)
+    said = translate_error("ko", caught.value)
+    assert said.startswith(
+        "역할 ffn.output; 레이어 0 대상 obs 0.5 뉴런 지역, 남는 가중치 조정 단계에는 보정용 텍스트가"
+    )
+    assert str(caught.value).startswith(f"{step} needs calibration texts")
+    with pytest.warns(bp.NoEffectWarning) as warned:
+        bp.prune("demo", [bp.Step(method="l1_unstructured", fraction=1.0, select="*.query")] * 2)
+    said = translate_error("ko", warned[0].message)
+    assert said == "포함 *.query 대상 l1_unstructured 1.0 지역: 가지치기된 가중치가 없습니다"
+
+
 GOOD = {"method": "l1_unstructured", "count": 1}
 WRONG: dict[str, tuple[Any, str]] = {
     "a scope": (

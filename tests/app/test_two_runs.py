@@ -24,6 +24,7 @@ def runs(shelf: Shelf, source: Source) -> Runs:
 
 def test_runs_are_numbered_named_and_bounded(runs: Runs) -> None:
     assert compare.choices("en", runs) == [
+        ("tiny, as it was opened", -1),
         ("1. tiny: random_unstructured 30% local · Seed 0", 1),
         ("2. tiny: random_unstructured 30% local · Seed 1", 2),
         ("3. tiny: l1_unstructured 20% global · Seed 0", 3),
@@ -34,7 +35,7 @@ def test_runs_are_numbered_named_and_bounded(runs: Runs) -> None:
     for seed in range(MOST + 5):
         many = many.add("tiny", Done(Source("x"), preset("columns"), seed))
     assert [run.number for run in many.kept] == list(range(6, MOST + 6))
-    assert "and 2 more" in compare.choices("en", many)[0][0]
+    assert "and 2 more" in compare.choices("en", many)[1][0]
     assert many.find(1) is None
 
 
@@ -62,8 +63,26 @@ def test_only_two_different_runs_of_the_session_are_compared(
 ) -> None:
     with pytest.raises(bp.BertpruneError, match="two different runs"):
         compare.compare("en", shelf, runs, *pair)
-    with pytest.raises(bp.BertpruneError, match="at least twice"):
-        compare.compare("en", shelf, Runs(runs.kept[:1]), 1, 1)
+
+
+def test_a_run_is_compared_with_its_checkpoint_as_it_was_opened(shelf: Shelf, runs: Runs) -> None:
+    (_, untouched), (_, number) = compare.choices("en", Runs(runs.kept[:1]))
+    shown = compare.compare("en", shelf, Runs(runs.kept[:1]), untouched, number)
+    assert "0.00% → 29.98%" in shown
+    assert "tiny, as it was opened" in shown
+
+
+def test_what_both_mask_is_counted_where_only_one_run_touched_the_checkpoints_masks(
+    shelf: Shelf, exported: Callable[[str], Source]
+) -> None:
+    pruned, runs = exported("masked"), Runs()
+    for module in ("*.query", "*.value"):
+        recipe = bp.Recipe.of(bp.Step(method="l1_unstructured", fraction=0.5, select=module))
+        runs = compare.remember(shelf, runs, results.prune(shelf, pruned, Plan(recipe), 0))
+    one, other = (shelf.run(run.done) for run in runs.kept)
+    found = bp.compare(one, other)
+    assert all(tensor.both is not None for tensor in found.tensors)
+    assert f"{sum(tensor.both or 0 for tensor in found.tensors):,}" in compare.compare("en", shelf, runs, 1, 2)
 
 
 def test_runs_of_different_models_are_not_compared(shelf: Shelf, runs: Runs, tiny_folder: Callable[..., Path]) -> None:

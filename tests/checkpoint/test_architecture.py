@@ -121,6 +121,23 @@ def test_strange_configs_are_accepted_or_refused_in_one_line(tiny_folder, change
         assert "\n" not in str(error) and len(str(error)) < 500
 
 
+def test_heads_that_were_pruned_away_are_refused_with_the_way_out(tiny_folder, refused):
+    folder = tiny_folder("BertModel")
+    tensors = stored(folder)
+    for part in ("query", "key", "value"):
+        for kind in ("weight", "bias"):
+            name = f"encoder.layer.0.attention.self.{part}.{kind}"
+            tensors[name] = tensors[name][:16].clone()
+    output = "encoder.layer.0.attention.output.dense.weight"
+    tensors[output] = tensors[output][:, :16].clone()
+    store(folder, tensors)
+    assert refused(folder).code == "checkpoint.wrong_shapes"
+    configure(folder, pruned_heads={"0": [1]})
+    error = refused(folder)
+    assert error.code == "checkpoint.pruned_heads"
+    assert "before prune_heads, and prune its heads here (granularity: head)" in str(error)
+
+
 def test_configs_name_no_place_and_no_code(tiny_folder, tmp_path):
     folder = tiny_folder("BertModel")
     harm = tmp_path / "harmed"

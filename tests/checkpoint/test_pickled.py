@@ -143,12 +143,39 @@ def test_a_bare_pickle_with_code_is_refused_and_not_run(folder, refused):
         ({"a": 3}, "not_a_tensor"),
         ({1: torch.zeros(2)}, "not_a_tensor"),
         ({"state_dict": {"model.a": torch.zeros(2)}, "epoch": 1}, "nested_tensors"),
-        ({"epoch": 1, "model_state_dict": {"a": torch.zeros(2)}}, "nested_tensors"),
+        ({"a": {"b": 1}}, "not_a_tensor"),
     ],
 )
 def test_torch_files_hold_tensors_by_name(folder, refused, value, expected):
     torch.save(value, folder / "pytorch_model.bin")
     assert refused(folder).code == f"checkpoint.{expected}"
+
+
+ONE, TWO = {"a": torch.zeros(2)}, {"a": torch.zeros(2), "b": torch.zeros(2)}
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        ({"state_dict": {"model.a": torch.zeros(2)}, "epoch": 1}, "['state_dict']"),
+        ({"epoch": 1, "student_weights": ONE}, "['student_weights']"),
+        ({"checkpoint": {"epoch": 1, "state": {"model": TWO}}, "ema": ONE}, "['checkpoint']['state']['model']"),
+        ({"step": torch.zeros(1), "net": TWO, "optimizer": {"state": {0: TWO}, "lr": 0.1}}, "['net']"),
+    ],
+)
+def test_tensors_below_other_keys_are_found_and_named(folder, refused, value, key):
+    torch.save(value, folder / "pytorch_model.bin")
+    error = refused(folder)
+    assert (error.code, error.values["key"]) == ("checkpoint.nested_tensors", key)
+
+
+def test_dicts_that_hold_each_other_are_looked_into_once(folder, refused):
+    inside = dict(ONE)
+    for _ in range(3):
+        inside = {f"k{number}": inside for number in range(3000)}
+    inside["itself"] = inside
+    torch.save(inside, folder / "pytorch_model.bin")
+    assert refused(folder).code == "checkpoint.nested_tensors"
 
 
 def test_torch_files_cannot_claim_more_than_they_hold(folder, refused):

@@ -1,6 +1,7 @@
 """State dicts of pruned models open as the pruned models that they are, or are refused."""
 
 import json
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -262,3 +263,19 @@ def test_files_that_changed_since_they_were_opened_are_refused(tmp_path: Path, r
     (folder / "model.safetensors").unlink()
     assert refused(lambda: bp.export(run, tmp_path / "out")).code == "checkpoint.source_changed"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell when a file was changed by whom")
+def test_a_file_rewritten_with_its_size_and_time_is_refused(tmp_path: Path, refused: Any) -> None:
+    folder = saved(tmp_path / "source", make_model("BertModel"))
+    file = folder / "model.safetensors"
+    run = bp.prune(folder, HALF)
+    for number in range(5):  # at once after it was opened, within one step of the clock
+        checkpoint, before, data = bp.Checkpoint.open(folder), file.stat(), bytearray(file.read_bytes())
+        data[-number - 1] ^= 1
+        with file.open("r+b") as opened:
+            opened.write(data)
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+        assert refused(checkpoint.model).code == "checkpoint.source_changed"
+    assert refused(lambda: bp.export(run, tmp_path / "out")).code == "checkpoint.source_changed"

@@ -65,6 +65,13 @@ def test_the_prompt_of_a_folder_stands_before_each_text_and_is_said(tiny_tokeniz
     assert any("the prompt 'the '" in str(note) for note in prompted.notes)
 
 
+def test_labels_for_a_model_that_does_not_classify_are_refused(tiny_tokenizer):
+    rows = [{"text": text, "grade": "a"} for text in TEXTS]
+    with pytest.raises(DataError) as caught:
+        batched(bp.Calibration(rows, label="grade"), tiny_tokenizer, make_model("BertModel"))
+    assert caught.value.code == "calibration.labels" and "'grade'" in str(caught.value)
+
+
 def test_named_labels_become_class_numbers(tiny_tokenizer):
     rows = [{"text": text, "grade": number % 2} for number, text in enumerate(TEXTS)]
     model = make_model("BertForSequenceClassification")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,22 @@ def with_module(folder: Path, kind: str, at: int) -> None:
         (lambda folder: change(folder, "2_Dense/config.json", in_features=33), "takes 33 numbers and gives 8, but"),
         (lambda folder: change(folder, "2_Dense/config.json", out_features=10**9), "gives 1000000000"),
         (lambda folder: change(folder, "2_Dense/config.json", bias=False), "which do not fit its config.json"),
+        *(
+            (partial(change, file=file, **setting), rf"tiny: {file} sets {next(iter(setting))} to .*: expected {words}")
+            for file, setting, words in (
+                ("sentence_bert_config.json", {"max_seq_length": "12"}, "a positive integer"),
+                ("sentence_bert_config.json", {"max_seq_length": 0}, "a positive integer"),
+                ("sentence_bert_config.json", {"do_lower_case": "no"}, "true or false"),
+                ("config_sentence_transformers.json", {"prompts": ["query: "]}, "texts by name"),
+                ("config_sentence_transformers.json", {"prompts": {"query": 3}}, "texts by name"),
+                (
+                    "config_sentence_transformers.json",
+                    {"default_prompt_name": "qury", "prompts": {"query": "q"}},
+                    "query",
+                ),
+                ("config_sentence_transformers.json", {"truncate_dim": 8.5}, "a positive integer"),
+            )
+        ),
         (lambda folder: (folder / "2_Dense/model.safetensors").unlink(), "2_Dense has no weights"),
         (lambda folder: (folder / "1_Pooling/config.json").unlink(), "names Pooling, but 1_Pooling/config.json is not"),
     ],

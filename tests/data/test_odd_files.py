@@ -27,6 +27,9 @@ READ = {
     "end_of_file.csv": (COMMAS + "  \n\x1a").encode(),
     "end_of_file.txt": (TABS + " \n\x1a\n").encode(),
     "blank_lines.tsv": ("\r\n" + TABS.replace("\n", "\r\n")).encode(),
+    "semicolons.txt": COMMAS.replace(",", ";").replace("\n", "\r\n").encode(),
+    "commas.txt": b"\xef\xbb\xbf" + COMMAS.encode(),
+    "pipes.tsv": COMMAS.replace(",", "|").encode(),
 }
 
 
@@ -35,6 +38,39 @@ def test_odd_files_are_read_as_meant(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(READ[name])
     table = read_table(tmp_path / name)
     assert (table.columns, table.rows) == (("text", "label"), MEANT)
+
+
+@pytest.mark.parametrize(
+    ("content", "named", "code", "advice"),
+    [
+        (
+            "좋아요, 정말;1\n별로;0\n",
+            {},
+            "data.no_text_column",
+            "name the file .csv if its columns are separated by , ;",
+        ),
+        ("Great film\nBad\n", {}, "data.no_text_column", "put a line such as text on top if there is no header"),
+        (
+            "Review Text;Label\na;1\n",
+            {"text": "Review Text"},
+            "data.untabbed_columns",
+            "has no tab; name the file .csv",
+        ),
+        ("text\na\n", {"text": "txt"}, "data.unknown_column", "it has 'text'"),
+    ],
+)
+def test_a_txt_file_that_is_not_read_as_meant_says_what_to_do(
+    tmp_path: Path, content: str, named: dict[str, str], code: str, advice: str
+) -> None:
+    (tmp_path / "a.txt").write_text(content)
+    with pytest.raises(DataError) as caught:
+        find_examples(read_table(tmp_path / "a.txt"), scores=False, **named)  # type: ignore[arg-type]
+    assert caught.value.code == code and advice in str(caught.value)
+
+
+def test_a_text_with_commas_in_a_file_of_tabs_is_one_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text\nfine, really;good\n")
+    assert read_table(tmp_path / "a.txt").rows == [("fine, really;good",)]
 
 
 def test_json_lines_of_an_old_mac_are_read(tmp_path: Path) -> None:

@@ -12,6 +12,14 @@ from bertprune.errors import DataError
 DATA = [("the film was good", 1), ("bad plot and boring music", 0), ("fine acting", 1), ("awful", 0)]
 
 
+def test_a_model_of_peft_is_named_with_what_to_do(tiny_classifier, tiny_tokenizer):
+    wrapped = type("PeftModel", (torch.nn.Sequential,), {"__module__": "peft.peft_model"})(tiny_classifier)
+    for call in (bp.evaluate, bp.try_text):
+        with pytest.raises(DataError, match=r"merge_and_unload\(\)") as caught:
+            call(wrapped, "good" if call is bp.try_text else ["good"], tokenizer=tiny_tokenizer)
+        assert caught.value.code == "selection.adapter"
+
+
 def test_outputs_that_are_not_finite_are_refused(tiny_classifier: Any, tiny_tokenizer: Any) -> None:
     broken = copy.deepcopy(tiny_classifier)
     with torch.no_grad():

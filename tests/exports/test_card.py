@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 import bertprune as bp
 from bertprune.exports.card import card
@@ -44,6 +45,16 @@ def test_the_card_describes_the_run(contents: Contents) -> None:
     assert "`model.safetensors` has 12,345 bytes" in text and "does not make it smaller" in text
     assert "| attention.key | 1,024 | 256 | 25.00% |" in text
     assert "| `encoder.layer.0.attention.self.key.weight` | L1Unstructured | 1,024 | 256 | 25.00% |" in text
+
+
+def test_tensors_that_the_model_has_no_place_for_are_named(tmp_path: Path) -> None:
+    make_model("BertModel").save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    save_file({**tensors, "classifier.`*weight": torch.ones(2, 32)}, tmp_path / "model.safetensors")
+    run = bp.prune(tmp_path, STEP)
+    assert "Not in this folder, since BertModel does not use them: `` classifier.`*weight ``." in card(
+        gather(run, run.checkpoint), "baked", 1
+    )
 
 
 def test_zeros_that_were_there_before_are_counted(tmp_path: Path) -> None:

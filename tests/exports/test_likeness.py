@@ -64,9 +64,17 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str, str]] = {
     "an unsaved buffer": (
         lambda model: model.bert.embeddings.position_ids.add_(1), "exports.other_setting", "position_ids is tensor(",
     ),
+    "an adapter": (
+        replace("classifier", lambda: type("Linear", (nn.Linear,), {"__module__": "peft.tuners.lora"})(32, 2)),
+        "selection.adapter", "model = model.merge_and_unload()",
+    ),
     "a forward hook": (
         lambda model: model.classifier.register_forward_hook(lambda module, given, found: found * 2),
         "exports.foreign_hook", "classifier has the forward hook",
+    ),
+    "a hook that only looks on": (
+        lambda model: model.classifier.register_forward_hook(lambda module, given, found: None),
+        "exports.foreign_hook", "call remove() on what register_forward_hook",
     ),
     "a hook before": (
         lambda model: model.register_forward_pre_hook(partial(lambda a, module, given: given, 1)),

@@ -5,9 +5,11 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
+import bertprune as bp
 from bertprune.errors import SelectionError
 from bertprune.model.globs import count_globs
-from bertprune.model.targets import every_target, find_targets
+from bertprune.model.matching import find_targets
+from bertprune.model.targets import every_target
 from bertprune.selection import Selection
 
 
@@ -193,8 +195,60 @@ def test_a_selection_that_would_take_hours_is_refused_in_one_short_line(tiny_ber
     assert "\n" not in str(caught.value)
 
 
-def test_a_parametrized_module_says_what_to_do(tiny_bert):
-    torch.nn.utils.parametrizations.weight_norm(tiny_bert.pooler.dense)
-    with pytest.raises(SelectionError, match="remove_parametrizations first") as caught:
-        find_targets(tiny_bert, Selection(include="pooler.dense"))
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+@pytest.mark.parametrize("norm", [torch.nn.utils.parametrizations.weight_norm, torch.nn.utils.weight_norm])
+@pytest.mark.parametrize("selection", [{"include": "pooler.dense"}, {"include": "*"}, {"types": "Linear"}, {}])
+def test_a_tensor_that_is_computed_is_not_passed_over(tiny_bert, norm, selection):
+    norm(tiny_bert.pooler.dense)
+    with pytest.raises(SelectionError, match=r"^pooler\.dense\.weight is computed .*remove_parametrizations") as caught:
+        find_targets(tiny_bert, Selection(**selection))
     assert caught.value.code == "selection.parametrized"
+    if selection.get("include") != "pooler.dense":
+        assert "pooler.dense.weight" not in names(tiny_bert, **selection, exclude="pooler.dense")
+    assert names(tiny_bert, roles="attention.query")
+
+
+NO_EFFECT = [
+    ({"include": "*.query", "exclude": "*.key"}, "selection.exclude_nothing"),
+    ({"roles": "attention.query", "layers": 0, "exclude": "encoder.layer.1.*"}, "selection.exclude_nothing"),
+    ({"types": "Embedding", "exclude": ["*position*", "pooler.dense"]}, "selection.exclude_nothing"),
+    ({"include": ["*.query", "pooler.*"], "layers": 0}, "selection.include_nothing"),
+    ({"include": ["*.query", "embeddings.*"], "types": "Linear"}, "selection.include_nothing"),
+]
+
+
+@pytest.mark.parametrize(("conditions", "code"), NO_EFFECT)
+def test_a_glob_that_changes_nothing_is_refused_in_include_and_exclude(tiny_bert, conditions, code):
+    with pytest.raises(SelectionError) as caught:
+        names(tiny_bert, **conditions)
+    assert caught.value.code == code
+
+
+def test_a_glob_that_spares_vectors_or_other_names_of_a_tensor_has_an_effect(tiny_bert, tiny_mlm):
+    assert names(tiny_bert, include="encoder.*", exclude="*.LayerNorm")
+    assert names(tiny_mlm, include="*", exclude="*decoder")
+    assert names(tiny_bert, include="*", exclude=["encoder.*", "*.query"])
+
+
+def test_a_head_is_not_pruned_without_a_part_of_it_that_is_computed(tiny_bert):
+    torch.nn.utils.parametrizations.weight_norm(tiny_bert.encoder.layer[0].attention.self.key)
+    step = bp.Step(method="magnitude", granularity="head", count=1, select=bp.Selection(roles="attention.query"))
+    with pytest.raises(SelectionError) as caught:
+        bp.apply(tiny_bert, step)
+    assert caught.value.code == "selection.parametrized" and "layer.0.attention.self.key.weight" in str(caught.value)
+    assert not prune.is_pruned(tiny_bert)
+
+
+def test_neurons_and_heads_refuse_the_same(tiny_bert):
+    def step(**select):
+        return bp.Step(method="magnitude", granularity="head", count=1, select=bp.Selection(**select))
+
+    for select, code in (
+        ({"layers": 0, "exclude": "encoder.layer.1.*"}, "selection.exclude_nothing"),
+        ({"roles": "attention.query", "exclude": "pooler.*"}, "selection.exclude_nothing"),
+        ({"include": ["*.query", "embeddings.*"]}, "selection.include_nothing"),
+    ):
+        with pytest.raises(SelectionError) as caught:
+            bp.apply(tiny_bert, step(**select))
+        assert caught.value.code == code
+    assert len(bp.apply(tiny_bert, step(exclude="encoder.layer.1.*.key"))[0].tensors) == 7

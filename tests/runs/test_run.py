@@ -27,6 +27,41 @@ def test_the_same_three_give_the_same_masks(checkpoint):
     assert not all(torch.equal(mask, other.masks[name]) for name, mask in first.masks.items())
 
 
+@pytest.mark.usefixtures("temporary_methods")
+def test_the_hooks_are_those_of_the_method_that_pruned(checkpoint):
+    @bp.method("mine")
+    class First(torch_prune.L1Unstructured):
+        pass
+
+    step = bp.Step(method="mine", fraction=0.5, select="*.query")
+    one, other = (bp.prune(checkpoint, step) for _ in range(2))
+
+    @bp.method("mine")
+    class Second(torch_prune.L1Unstructured):
+        pass
+
+    query = "bert.encoder.layer.0.attention.self.query"
+    assert one.after.module(query).hooks[0].name == "First"
+    (hook,) = one.model.get_submodule(query)._forward_pre_hooks.values()
+    assert type(hook) is First
+    bp.method("mine")(lambda weight: weight)
+    (hook,) = other.model.get_submodule(query)._forward_pre_hooks.values()
+    assert type(hook) is First
+    assert bp.snapshot(other.model) == other.after
+
+
+def test_the_masks_of_a_pruned_checkpoint_are_among_those_of_its_runs(checkpoint, tmp_path):
+    first = bp.prune(checkpoint, HALF)
+    bp.export(first, tmp_path / "masked", "masked")
+    run = bp.prune(tmp_path / "masked", bp.Step(method="l1_unstructured", fraction=0.5, select="*.query"))
+    assert set(run.masks) == {tensor.name for tensor in run.report.targets}
+    state = run.model.state_dict()
+    assert all(torch.equal(mask, state[f"{name}_mask"]) for name, mask in run.masks.items())
+    found = bp.compare(first, run)
+    both = sum(int((~mask & ~run.masks[name]).sum()) for name, mask in first.masks.items())
+    assert sum(tensor.both for tensor in found.tensors) == both == first.report.total.masked
+
+
 def test_names_and_single_steps_are_accepted_too(tiny_folder):
     folder = tiny_folder()
     by_name = bp.prune(str(folder), HALF)

@@ -3,10 +3,12 @@
 import json
 import random
 import warnings
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from pydantic import Field
 from torch import nn
 
 import bertprune as bp
@@ -94,6 +96,49 @@ def test_an_option_that_pydantic_would_drop_or_not_live_with_is_refused():
         @bp.method("hidden")
         def hidden(weight, *, model_dump: int = 1):
             return weight.abs()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "written"),
+    [
+        (torch.Tensor, "torch.Tensor"),
+        (torch.Tensor | None, "torch.Tensor | None"),
+        (list[int], "list[int]"),
+        (torch.dtype, "torch.dtype"),
+        (nn.Module, "torch.nn.modules.module.Module"),
+        (lambda: 3, "<function"),
+        (np.ndarray | float, "numpy.ndarray | float"),
+    ],
+)
+def test_an_option_that_no_step_can_give_is_refused_in_our_words(annotation, written):
+    def odd(weight, *, power: float = 1.0, t: annotation = None):
+        return weight
+
+    with pytest.raises(RecipeError) as caught:
+        bp.method("odd")(odd)
+    assert caught.value.code == "method.annotation" and caught.value.values["argument"] == "t"
+    said = str(caught.value)
+    assert said.startswith(f"odd: the option t is annotated {written}") and "bool, int, float, str or None" in said
+    assert "pydantic" not in said and "\n" not in said and "odd" not in bp.methods()
+
+
+def test_an_option_may_be_of_any_kind_that_a_step_gives():
+    @bp.method("kinds")
+    def kinds(
+        weight,
+        *,
+        a: bool = True,
+        b: float | None = None,
+        c: Literal["x", 2] = 2,
+        d: Annotated[int, Field(ge=0)] = 0,
+        e: Any = None,
+        f=None,
+        g: "int | str" = "z",
+    ):
+        """Keep the largest."""
+        return weight.abs()
+
+    bp.apply(matrix(), step("kinds", a=False, b=0.5, c="x", d=3, e="any", f=1.5, g=4))
 
 
 def test_an_option_that_is_missing_is_asked_for():

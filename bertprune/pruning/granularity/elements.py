@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...model.targets import Target, find_targets
+from ...model.matching import find_targets
+from ...model.targets import Target
 from ...scores import Method, score, score_pieces
 from ...selection import Selection
 from ..bounds import Bounds, Range

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import Message, RecipeError
-from ...model.targets import Target, find_targets
+from ...model.matching import find_targets
+from ...model.targets import Target
 from ...scores import Method, score
 from ...selection import Selection
 from ..bounds import Bounds, Range
