@@ -87,7 +87,7 @@ def test_every_flag_reaches_the_recipe(cli: Callable[..., Any], here: Path) -> N
     line = (
         "prune tiny-0 --out out --method ln_structured --count 2 --scope global --type Linear,Embedding"
         " --role ffn.output --role attention.key --layer 0-1 --include bert.* --include *encoder*"
-        " --exclude *.{query,value} --exclude *pool* --tensor weight --option n=inf --option dim=0"
+        " --exclude *.0.*.{query,key} --exclude *.1.output* --tensor weight --option n=inf --option dim=0"
     )
     assert cli(line).code == 0
     (step,) = Recipe.load(here / "out" / "recipe.yaml").steps
@@ -101,7 +101,7 @@ def test_every_flag_reaches_the_recipe(cli: Callable[..., Any], here: Path) -> N
             roles=["ffn.output", "attention.key"],
             layers=[0, 1],
             include=["bert.*", "*encoder*"],
-            exclude=["*.{query,value}", "*pool*"],
+            exclude=["*.0.*.{query,key}", "*.1.output*"],
         ),
     )
 
