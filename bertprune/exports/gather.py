@@ -190,7 +190,8 @@ def _run_masks(run: PruningRun) -> dict[str, Tensor]:
     for target in every_target(run.checkpoint.model(run.seed), shared_modules=True):
         mask = run.masks.get(target.name, target.mask)
         if mask is not None:
-            masks |= dict.fromkeys((target.name, *target.aliases), mask != 0)
+            kept = mask if mask.dtype == torch.bool else mask != 0
+            masks |= dict.fromkeys((target.name, *target.aliases), kept)
     return masks
 
 

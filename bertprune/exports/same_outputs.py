@@ -24,11 +24,11 @@ def outputs_of(contents: Contents) -> list[Tensor]:
 
 
 def outputs(model: nn.Module) -> list[Tensor]:
-    """Return all outputs and hidden states of a model for the same made-up texts."""
+    """Return all outputs and hidden states of a model for the same made-up texts, but not for their padding."""
     inputs = _inputs(model)
     with torch.inference_mode():
         given = model.eval()(**inputs, output_hidden_states=True)
-    return list(_tensors(given))
+    return [_without_padding(one, inputs["attention_mask"]) for one in _tensors(given)]
 
 
 def check_same(expected: list[Tensor], found: list[Tensor]) -> None:
@@ -50,6 +50,11 @@ def _inputs(model: Any) -> dict[str, Tensor]:
     mask = torch.arange(longest).expand_as(ids) < torch.tensor(_LENGTHS)[:, None]
     several = type(model).__name__.endswith("MultipleChoice")
     return {name: one[None] if several else one for name, one in (("input_ids", ids), ("attention_mask", mask.long()))}
+
+
+def _without_padding(output: Tensor, mask: Tensor) -> Tensor:
+    """Leave out what is given for padding, which attends to nothing where attention is local."""
+    return output[mask != 0] if output.shape[: mask.dim()] == mask.shape else output
 
 
 def _tensors(given: Any) -> Iterator[Tensor]:

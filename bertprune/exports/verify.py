@@ -55,16 +55,16 @@ def _from_pretrained(folder: Path, contents: Contents) -> nn.Module:
 
 def _compare(model: nn.Module, contents: Contents, form: Form) -> int:
     found = dict(model.state_dict())
-    expected = {entry.name: entry for entry in contents.entries(form)}
-    for name in sorted(expected.keys() - found.keys()):
-        raise ExportError("{name} is missing when read back", code="exports.tensor_lost", name=name)
-    for name in sorted(found.keys() - expected.keys()):
+    count = len(found)
+    for entry in contents.entries(form):
+        if entry.name not in found:
+            raise ExportError("{name} is missing when read back", code="exports.tensor_lost", name=entry.name)
+        read = found.pop(entry.name)
+        if not same_bits(entry.value, read != 0 if entry.is_mask else read):
+            raise ExportError("{name} differs when read back", code="exports.tensor_changed", name=entry.name)
+    for name in sorted(found):
         raise ExportError("{name} was read back, but never written", code="exports.tensor_added", name=name)
-    for name, entry in expected.items():
-        read = found[name] != 0 if entry.is_mask else found[name]
-        if not same_bits(entry.value, read):
-            raise ExportError("{name} differs when read back", code="exports.tensor_changed", name=name)
-    return len(expected)
+    return count
 
 
 def transformer_of(folder: Path) -> Path:

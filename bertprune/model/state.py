@@ -32,5 +32,7 @@ def state_of(model: nn.Module) -> State:
 
 def as_bool(mask: Tensor) -> Tensor | None:
     """Return a mask of any dtype as bool, or None where it holds other values than 0 and 1."""
+    if mask.dtype == torch.bool:
+        return mask
     kept = mask != 0
-    return kept if mask.dtype == torch.bool or torch.equal(kept.to(mask.dtype), mask) else None
+    return kept if torch.equal(kept.to(mask.dtype), mask) else None

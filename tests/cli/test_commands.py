@@ -253,3 +253,16 @@ def test_a_tilde_is_the_home_folder_in_every_path(
     ):
         assert (cli(line).code, line) == (0, line)
     assert not (here / "~").exists()
+
+
+@pytest.mark.parametrize(("more", "loader"), [("", "transformers alone"), (" --layer 0", "transformers and bertprune")])
+def test_the_small_form_says_what_it_loads_with(cli: Callable[..., Any], here: Path, more: str, loader: str) -> None:
+    step = f"--method magnitude --granularity neuron --fraction 0.5{more}"
+    assert f"exported with --form small it loads with {loader}" in cli(f"preview tiny-0 {step}").out
+    result = cli(f"prune tiny-0 {step} --out small --form small")
+    assert result.code == 0 and f"loads with {loader}" in result.out
+    assert cli("tree small").code == cli("report small").code == 0
+    cli(f"prune tiny-0 {step} --out masked --form masked")
+    assert cli("export masked later --form small").code == 0
+    assert (here / "later" / "model.safetensors").read_bytes() == (here / "small" / "model.safetensors").read_bytes()
+    assert "nothing can be taken out" in cli("export later again --form small").err

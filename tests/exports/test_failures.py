@@ -19,29 +19,35 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_killed_process_leaves_nothing_under_the_name(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+NEURONS = bp.Step(method="magnitude", granularity="neuron", fraction=0.5)
+
+
+@pytest.mark.parametrize("form", ["baked", "small"])
+def test_a_killed_process_leaves_nothing_under_the_name(tmp_path: Path, pruned: Callable[..., Any], form: Any) -> None:
     def die(share: float, words: str) -> None:
         if words == "reading it back":
             os.kill(os.getpid(), signal.SIGKILL)
 
-    run, out = pruned(), tmp_path / "out"
-    process = multiprocessing.get_context("fork").Process(target=bp.export, args=(run, out), kwargs={"progress": die})
+    run, out = pruned(NEURONS), tmp_path / "out"
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=bp.export, args=(run, out, form), kwargs={"progress": die})
     process.start()
     process.join(100)
     assert process.exitcode == -signal.SIGKILL
     left = names(tmp_path)
     assert "out" not in left
     assert [name[:11] for name in left if name != "tiny-0"] == [".bertprune-"]
-    bp.export(run, out)
+    bp.export(run, out, form)
     assert "report.json" in names(out)
 
 
-def test_a_cancelled_export_leaves_nothing(tmp_path: Path, pruned: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("form", ["baked", "small"])
+def test_a_cancelled_export_leaves_nothing(tmp_path: Path, pruned: Callable[..., Any], form: Any) -> None:
     class Cancelled(Exception):
         pass
 
-    run, seen = pruned(), []
-    bp.export(run, tmp_path / "whole", progress=lambda share, words: seen.append((share, words)))
+    run, seen = pruned(NEURONS), []
+    bp.export(run, tmp_path / "whole", form, progress=lambda share, words: seen.append((share, words)))
     assert [share for share, _ in seen] == sorted(share for share, _ in seen) and seen[-1][0] == 1.0
     for _, moment in seen[:-1]:
 
@@ -50,7 +56,7 @@ def test_a_cancelled_export_leaves_nothing(tmp_path: Path, pruned: Callable[...,
                 raise Cancelled
 
         with pytest.raises(Cancelled):
-            bp.export(run, tmp_path / "out", progress=cancel)
+            bp.export(run, tmp_path / "out", form, progress=cancel)
         assert names(tmp_path) == ["tiny-0", "whole"]
 
 
@@ -62,12 +68,12 @@ def test_an_error_of_the_disk_is_one_line(
         Path(path).write_bytes(b"half")
         raise SafetensorError(f'Error: I/O error: Input/output error (os error {number}) at path "{path}"')
 
-    run = pruned()
+    run = pruned(NEURONS)
     bp.export(run, tmp_path / "out")
     monkeypatch.setattr(write, "save_file", refuse)
-    for name in ("out", "new"):
+    for name, form in (("out", "baked"), ("out", "small"), ("new", "small")):
         with pytest.raises(bp.BertpruneError) as caught:
-            bp.export(run, tmp_path / name, overwrite=True)
+            bp.export(run, tmp_path / name, form, overwrite=True)
         message = str(caught.value)
         assert message.startswith(f"{tmp_path / name}: cannot be written (") and words in message.lower()
         assert "/.bertprune-" not in message
@@ -123,14 +129,14 @@ def test_what_is_not_read_back_the_same_is_not_kept(
         damage(tensors)
         save(tensors, path, metadata)
 
-    run = pruned(bp.Step(method="l1_unstructured", fraction=0.5, select="*key"))
+    run = pruned([bp.Step(method="l1_unstructured", fraction=0.5, select="*key"), NEURONS])
     monkeypatch.setattr(write, "save_file", save_damaged)
     found = r"(read back|reports|never written)"
-    with pytest.raises(
-        bp.BertpruneError,
-        match=r"out: verification failed \(.*" + found + r".*\); nothing was written",
-    ):
-        bp.export(run, tmp_path / "out")
+    for form in ("baked", "small"):
+        with pytest.raises(
+            bp.BertpruneError, match=r"out: verification failed \(.*" + found + r".*\); nothing was written"
+        ):
+            bp.export(run, tmp_path / "out", form)
     assert names(tmp_path) == ["tiny-0"]
 
 
