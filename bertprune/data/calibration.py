@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +181,11 @@ class Batches:
         """How many texts there are."""
         return sum(len(_first(batch)) for batch in self.used)
 
+    def to(self, device: torch.device) -> "Batches":
+        """Return the same on a device."""
+        used = [{name: value.to(device) for name, value in batch.items()} for batch in self.used]
+        return replace(self, used=used)
+
     @property
     def tokens(self) -> int:
         """How many tokens there are, without padding."""
@@ -261,7 +266,7 @@ def given_batches(given: Iterable[Mapping[str, Any]]) -> Batches:
     seen = 0
     for number, one in enumerate(given, start=1):
         batch = _batch(one, number)
-        rows = torch.arange(seen, seen + len(_first(batch)))
+        rows = torch.arange(seen, seen + len(_first(batch)), device=_first(batch).device)
         seen += len(rows)
         for back in (False, True):
             part = (rows % HELD_BACK == HELD_BACK - 1) == back
@@ -295,4 +300,4 @@ def _first(batch: Batch) -> Tensor:
 
 
 def _mask(batch: Batch) -> Tensor:
-    return batch["attention_mask"] if "attention_mask" in batch else torch.ones(_first(batch).shape[:2])
+    return batch["attention_mask"] if "attention_mask" in batch else _first(batch).new_ones(_first(batch).shape[:2])

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -56,8 +55,8 @@ def _logits(model: Any, batch: Batch) -> Tensor:
 def _of_tokens(model: Any, batch: Batch) -> Tensor:
     """Return the logits of some tokens, evenly spread over the batch."""
     logits = _logits(model, batch)
-    mask = batch.get("attention_mask", torch.ones(logits.shape[:2]))
-    kept = (mask != 0).flatten().nonzero().flatten().to(logits.device)
+    mask = batch.get("attention_mask", logits.new_ones(logits.shape[:2]))
+    kept = (mask != 0).flatten().nonzero().flatten()
     return logits.flatten(0, 1)[kept[:: max(1, len(kept) // 64)]]
 
 

@@ -46,7 +46,7 @@ def _inputs(model: Any) -> dict[str, Tensor]:
     """Draw tokens from a seed; global random state is not touched."""
     size, longest = model.get_input_embeddings().weight.shape[0], max(_LENGTHS)
     draw = torch.Generator().manual_seed(0)
-    ids = torch.randint(size, (len(_LENGTHS), longest), generator=draw)
+    ids = torch.randint(size, (len(_LENGTHS), longest), generator=draw, device="cpu")
     mask = torch.arange(longest).expand_as(ids) < torch.tensor(_LENGTHS)[:, None]
     several = type(model).__name__.endswith("MultipleChoice")
     return {name: one[None] if several else one for name, one in (("input_ids", ids), ("attention_mask", mask.long()))}

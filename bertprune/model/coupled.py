@@ -109,7 +109,7 @@ def _couple(
             raise computed_tensor(f"{path}.weight")
     output = targets[f"{outputs[0]}.weight"]
     width = output.parameter.shape[1]
-    groups = torch.arange(width) if kind == "neuron" else _heads(width, base)
+    groups = torch.arange(width, device="cpu") if kind == "neuron" else _heads(width, base)
     number = int(groups.max()) + 1 if width else 0
     inputs = []
     for path, place in where.items():
@@ -131,14 +131,18 @@ def _couple(
 
 def _heads(width: int, base: Encoder) -> Tensor:
     """Number the columns by head; heads that share their keys and values are one."""
-    return torch.arange(width) // (base.head_size * base.shared_heads)
+    return torch.arange(width, device="cpu") // (base.head_size * base.shared_heads)
 
 
 def _rows(place: Place, height: int, groups: Tensor, number: int) -> Tensor | None:
     """Number the rows of a matrix as the columns of the output are numbered; None where they do not fit."""
     width = len(groups)
     if place.is_fused and place.by_head:  # each head has its rows of every projection
-        return torch.arange(height) // (height // number) if height == width * len(place.roles) else None
+        return torch.arange(height, device="cpu") // (height // number) if height == width * len(place.roles) else None
     if height and height % width == 0:  # several projections, or both inputs of a gate, one below the other
         return groups.repeat(height // width)
-    return torch.arange(height) // (height // number) if number and height % number == 0 and height < width else None
+    return (
+        torch.arange(height, device="cpu") // (height // number)
+        if number and height % number == 0 and height < width
+        else None
+    )

@@ -37,9 +37,10 @@ class Calibrator:
 
     def __init__(self, model: nn.Module, batches: Batches, output: Output) -> None:
         """Copy the model, and run it once. Raises SelectionError for a model that cannot be walked through."""
-        self._model, self._batches, self._output = _plain_copy(model), batches, output
+        self._model, self._output = _plain_copy(model), output
+        self._batches = batches.to(next(self._model.parameters()).device)
         self._layers = {path: place.layer for path, place in places(model).items()}
-        self._walk = Walk(self._model, batches, output)
+        self._walk = Walk(self._model, self._batches, output)
 
     def run(
         self, matched: MatchedStep, decision: Decision, generator: torch.Generator, progress: Progress

@@ -124,7 +124,7 @@ def mask_by_torch_class(matched: MatchedStep, decision: Decision, generator: tor
     Return whether that removes a value that is not zero.
     """
     useful = False
-    seed = int(torch.randint(2**62, (), generator=generator))
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     for unit in matched.units:
         (target,) = decision.now(unit).targets
         weight, mask = target.parameter.detach(), decision.current(target)

@@ -61,7 +61,11 @@ def _goals(
     if not output.likelihood:
         width = rows.shape[1]
         for _ in range(PROJECTIONS if width > 1 else 1):
-            direction = torch.randn(width, generator=generator).to(rows) if width > 1 else rows.new_ones(1)
+            direction = (
+                torch.randn(width, generator=generator, device=generator.device).to(rows)
+                if width > 1
+                else rows.new_ones(1)
+            )
             yield (rows @ direction).sum(), None
         return
     if labels is None and one_each and rows.shape[1] <= EXACT_CLASSES:
@@ -79,7 +83,7 @@ class _Sums:
 
     def __init__(self, module: nn.Linear, entries: bool) -> None:
         self.module = module
-        self.squared = torch.zeros(module.weight.shape, dtype=torch.float32) if entries else None
+        self.squared = torch.zeros_like(module.weight, dtype=torch.float32) if entries else None
         self.columns: list[Tensor] = []
         self.rows: list[Tensor] = []
 

@@ -77,7 +77,7 @@ def sweep(weight: Tensor, hessian: Tensor, choose: Choose, width: int = BLOCK) -
     """
     upper = root_of_inverse(hessian).to(weight.dtype)
     lines = weight.T.clone(memory_format=torch.contiguous_format)  # each column in one piece
-    kept = torch.empty(lines.shape, dtype=torch.bool)
+    kept = torch.empty_like(lines, dtype=torch.bool)
     span = max(width, BLOCK - BLOCK % width)
     for start in range(0, len(lines), span):
         block = slice(start, min(start + span, len(lines)))

@@ -52,7 +52,7 @@ def keep_by_surgeon(
 
 
 def _remove(group: GridGroups | CoupledGroups, hessian: Tensor, count: int) -> Tensor:
-    alive = torch.zeros(group.grid.size, dtype=torch.bool)
+    alive = torch.zeros(group.grid.size, dtype=torch.bool, device=hessian.device)
     alive[group.places] = True
     return remove_columns(group.living(), hessian, group.grid, alive, count)[group.places]
 
@@ -63,7 +63,7 @@ def _sweep(group: ElementGroups, hessian: Tensor, choose: Callable[[Tensor, slic
 
 def _alive(group: ElementGroups) -> Tensor:
     mask = group.current
-    return torch.ones(group.target.parameter.shape, dtype=torch.bool) if mask is None else mask
+    return torch.ones_like(group.target.parameter, dtype=torch.bool) if mask is None else mask
 
 
 def _of_pattern(group: PatternGroups) -> Callable[[Tensor, slice], Tensor]:
@@ -78,17 +78,17 @@ def _of_block(
     """Give each block of columns its share of what goes, so that it is exact in the end."""
     alive = _alive(group)
     by_row = isinstance(amount, np.ndarray)
-    total = alive.sum(1).numpy() if by_row else int(alive.sum())
+    total = alive.sum(1).numpy(force=True) if by_row else int(alive.sum())
     gone = np.zeros_like(total) if by_row else 0
 
     def choose(scores: Tensor, columns: slice) -> Tensor:
         nonlocal gone
         living = alive[:, columns].contiguous()
-        seen = alive[:, : columns.stop].sum(1).numpy() if by_row else int(alive[:, : columns.stop].sum())
+        seen = alive[:, : columns.stop].sum(1).numpy(force=True) if by_row else int(alive[:, : columns.stop].sum())
         due = np.rint(amount * seen / np.maximum(total, 1)).astype(np.int64) - gone
         flat = TensorScores("obs", scores.flatten(), int(living.sum()), living.flatten())
         if by_row:
-            due = np.clip(due, 0, living.sum(1).numpy())
+            due = np.clip(due, 0, living.sum(1).numpy(force=True))
             keep = drop_lowest_of_rows(flat, due)
         else:
             keep = drop_lowest([flat], int(due), map_serially)[0]

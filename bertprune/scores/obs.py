@@ -43,7 +43,7 @@ def root_of_inverse(hessian: Tensor) -> Tensor:
     found = torch.zeros_like(upper)
     for start in range(0, len(upper), _SPAN):  # what is below the diagonal stays zero, and costs nothing
         stop = min(start + _SPAN, len(upper))
-        unit = torch.eye(stop, dtype=upper.dtype)[:, start:]
+        unit = torch.eye(stop, dtype=upper.dtype, device=upper.device)[:, start:]
         found[:stop, start:stop] = torch.linalg.solve_triangular(upper[:stop, :stop], unit, upper=True)
     return found
 
@@ -75,16 +75,16 @@ def obs_of_groups(weight: Tensor, grid: Grid, *, inputs: Inputs) -> Tensor:
 def losses(weight: Tensor, inverted: Tensor, grid: Grid) -> Tensor:
     """Return what removing each group costs, (down × across), given the inverse of the second derivative."""
     down, across = grid.shape
-    found = torch.empty(down, across, dtype=weight.dtype)
+    found = weight.new_empty(down, across)
     if across == len(grid.columns) and down == 1:  # every column is a group
         each = (weight.square().sum(0) / inverted.diagonal())[grid.columns.argsort()]
         return each[None]
     if across == len(grid.columns):
         each = (weight**2 / inverted.diagonal())[:, grid.columns.argsort()]
-        return torch.zeros(down, across, dtype=weight.dtype).index_add_(0, grid.rows, each)
+        return weight.new_zeros(down, across).index_add_(0, grid.rows, each)
     for number in range(across):
         chosen = (grid.columns == number).nonzero().flatten()
         part = weight[:, chosen]
         by_row = (part * torch.linalg.solve(inverted[chosen][:, chosen], part.T).T).sum(1)
-        found[:, number] = torch.zeros(down, dtype=weight.dtype).index_add_(0, grid.rows, by_row)
+        found[:, number] = weight.new_zeros(down).index_add_(0, grid.rows, by_row)
     return found

@@ -16,13 +16,13 @@ Norm = Annotated[float, Field(gt=0, description="The norm's power: 1, 2, …, or
 @method("random", title="Random draw", paper="https://arxiv.org/abs/2003.03033")
 def random(weight: Tensor, *, generator: torch.Generator) -> Tensor:
     """Remove entries or groups at random: the baseline that every other method must beat."""
-    return torch.rand(weight.shape, generator=generator).to(weight.device)
+    return torch.rand(weight.shape, generator=generator, device=generator.device).to(weight.device)
 
 
 @of_groups("random")
 def random_of_groups(weight: Tensor, grid: Grid, *, generator: torch.Generator) -> Tensor:
     """Draw one number for each group."""
-    return torch.rand(grid.size, generator=generator).to(weight.device)
+    return torch.rand(grid.size, generator=generator, device=generator.device).to(weight.device)
 
 
 @method("magnitude", title="Magnitude", paper=_OBD)

@@ -38,7 +38,7 @@ def random_unstructured(weight: torch.Tensor, *, generator: torch.Generator, mas
     """Remove entries at random: the baseline that every other method must beat."""
     # As in torch: draw only for unmasked entries, in the tensor's dtype, and prune the largest draws.
     alive = weight.numel() if mask is None else int(torch.count_nonzero(mask))
-    draws = torch.rand(alive, generator=generator, dtype=weight.dtype).neg_().to(weight.device)
+    draws = torch.rand(alive, generator=generator, dtype=weight.dtype, device=generator.device).neg_().to(weight.device)
     if mask is None:
         return draws.view(weight.shape)
     return torch.zeros_like(weight).masked_scatter_(mask, draws)
@@ -67,7 +67,9 @@ def l1_unstructured(weight: NDArray[Any]) -> NDArray[Any]:
 def random_structured(weight: torch.Tensor, *, generator: torch.Generator, dim: Dim = -1) -> torch.Tensor:
     """Remove whole slices along `dim` at random."""
     # As in torch: draw float32 whatever the tensor's dtype, and prune the smallest draws.
-    return torch.rand(weight.shape[dim], generator=generator, dtype=torch.float32).to(weight.device)
+    return torch.rand(weight.shape[dim], generator=generator, dtype=torch.float32, device=generator.device).to(
+        weight.device
+    )
 
 
 @method("ln_structured", removes="slice", title="Smallest slices (Ln norm)", paper=_DOCS + "ln_structured.html")
