@@ -13,7 +13,6 @@ os.environ.update(
 
 import json
 import shutil
-import string
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.tiny_models import make_model
+from tests.tiny_models import make_model, make_tokenizer, write_checkpoint
 
 settings.register_profile(
     "ci",
@@ -41,28 +40,6 @@ def tiny(model_cls: str, device: str = "cpu", **changes: Any) -> Any:
 
     with torch.device(device):
         return make_model(model_cls, **changes)
-
-
-def make_tokenizer() -> Any:
-    """Build a WordPiece tokenizer of 97 entries: special tokens, letters, letters within words, some words, digits."""
-    from transformers import BertTokenizer
-
-    letters = string.ascii_lowercase
-    words = "the film was is good bad very not and it plot acting music boring great awful fine".split()
-    digits = string.digits + string.punctuation
-    pieces = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        *letters,
-        *(f"##{x}" for x in letters),
-        *words,
-        *digits,
-    ]
-    vocabulary = {piece: number for number, piece in enumerate(pieces[:97])}
-    return BertTokenizer(vocab=vocabulary, model_max_length=32)
 
 
 @pytest.fixture
@@ -95,30 +72,27 @@ def tiny_tokenizer() -> Any:
     return make_tokenizer()
 
 
+@pytest.fixture(scope="session")
+def copy_of_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that copies into a folder what `write_checkpoint` writes; each checkpoint is written once."""
+    root, written = tmp_path_factory.mktemp("tiny"), dict[str, Path]()
+
+    def copy(folder: Path, **options: Any) -> Path:
+        key = repr(sorted(options.items()))
+        if key not in written:
+            written[key] = write_checkpoint(root / str(len(written)), **options)
+        return Path(shutil.copytree(written[key], folder))
+
+    return copy
+
+
 @pytest.fixture
-def tiny_folder(tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that writes a tiny checkpoint folder; each call makes another one."""
+def tiny_folder(tmp_path: Path, copy_of_tiny: Callable[..., Path]) -> Callable[..., Path]:
+    """Return a function that writes a tiny checkpoint folder, see `write_checkpoint`; each call makes another one."""
     numbers = count()
 
-    def write(
-        model_cls: str = "BertForSequenceClassification",
-        dtype: str = "float32",
-        tokenizer: bool = True,
-        sharded: bool = False,
-        pickle: bool = False,
-        seed: int = 0,
-        **changes: Any,
-    ) -> Path:
-        import torch
-
-        folder = tmp_path / f"tiny-{next(numbers)}"
-        model = make_model(model_cls, seed, **changes).to(getattr(torch, dtype))
-        model.save_pretrained(folder, max_shard_size="20KB" if sharded else "1GB")
-        if pickle:
-            _as_pickle(folder)
-        if tokenizer:
-            make_tokenizer().save_pretrained(folder)
-        return folder
+    def write(model_cls: str = "BertForSequenceClassification", dtype: str = "float32", **options: Any) -> Path:
+        return copy_of_tiny(tmp_path / f"tiny-{next(numbers)}", model_cls=model_cls, dtype=dtype, **options)
 
     return write
 
@@ -175,31 +149,18 @@ def sentence_folder(tiny_folder: Callable[..., Path]) -> Callable[..., Path]:
     return write
 
 
-def _as_pickle(folder: Path) -> None:
-    """Turn the safetensors files of a folder into torch files of the old names."""
-    import torch
-    from safetensors.torch import load_file
-
-    for file in folder.glob("model*.safetensors"):
-        renamed = file.name.replace("model", "pytorch_model", 1).replace(".safetensors", ".bin")
-        torch.save(load_file(file), folder / renamed)
-        file.unlink()
-    for index in folder.glob("model.safetensors.index.json"):
-        text = index.read_text().replace("model-", "pytorch_model-").replace(".safetensors", ".bin")
-        (folder / "pytorch_model.bin.index.json").write_text(json.dumps(json.loads(text)))
-        index.unlink()
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--overwrite", action="store_true", help="rewrite the golden text files")
 
 
 BROWSER = "tests/app/browser/"
+LONGEST = (BROWSER, "tests/test_tutorial.py")
+"""What begins first, so that no worker is left alone with it at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that drive a browser: together they take longest. One that fails is tried once more."""
-    items.sort(key=lambda item: not item.nodeid.startswith(BROWSER))
+    """Begin with what takes longest: the tests that drive a browser. One of those that fails is tried once more."""
+    items.sort(key=lambda item: [not item.nodeid.startswith(start) for start in LONGEST])
     for item in items:
         if item.nodeid.startswith(BROWSER):
             item.add_marker(pytest.mark.flaky(reruns=1))

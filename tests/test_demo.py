@@ -18,19 +18,28 @@ def card(stage: str) -> str:
     return (DEMO / stage / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("stage", ["sentiment", "mlm"])
-def test_each_is_small_and_in_half_precision(stage: str) -> None:
-    assert sum(path.stat().st_size for path in (DEMO / stage).iterdir()) < 10_000_000
-    with safe_open(DEMO / stage / "model.safetensors", "pt") as tensors:
-        assert {tensors.get_slice(name).get_dtype() for name in tensors.keys()} == {"F16"}  # noqa: SIM118
+def test_each_is_small_and_in_half_precision(subtests: pytest.Subtests) -> None:
+    for stage in ["sentiment", "mlm"]:
+        with subtests.test(stage):
+            assert sum(path.stat().st_size for path in (DEMO / stage).iterdir()) < 10_000_000
+            with safe_open(DEMO / stage / "model.safetensors", "pt") as tensors:
+                assert {tensors.get_slice(name).get_dtype() for name in tensors.keys()} == {"F16"}  # noqa: SIM118
 
 
-@pytest.mark.parametrize("stage", ["sentiment", "mlm"])
-def test_each_card_names_data_licence_seed_versions_and_training(stage: str) -> None:
-    for words in ("(NSMC), CC0 1.0", "Apache-2.0", "| seed |", "| training |", "| versions |", "## Training log"):
-        assert words in card(stage)
-    assert card(stage).endswith(LIMITS)
-    assert "](training.png)" in card(stage) and (DEMO / stage / "training.png").is_file()
+def test_each_card_names_data_licence_seed_versions_and_training(subtests: pytest.Subtests) -> None:
+    for stage in ["sentiment", "mlm"]:
+        with subtests.test(stage):
+            for words in (
+                "(NSMC), CC0 1.0",
+                "Apache-2.0",
+                "| seed |",
+                "| training |",
+                "| versions |",
+                "## Training log",
+            ):
+                assert words in card(stage)
+            assert card(stage).endswith(LIMITS)
+            assert "](training.png)" in card(stage) and (DEMO / stage / "training.png").is_file()
 
 
 def test_the_classifier_has_the_accuracy_of_its_card() -> None:

@@ -3,8 +3,6 @@
 import copy
 import pickle
 
-import pytest
-
 from bertprune import errors
 from bertprune.errors import BertpruneError, BertpruneWarning, Message, Note, first_names, shortened
 
@@ -13,14 +11,20 @@ CLASSES = [
 ]
 
 
-@pytest.mark.parametrize("kind", CLASSES)
-def test_errors_and_warnings_survive_pickle_and_copy(kind):
-    inner = kind("{name} has {size:,} bytes", code="large", name="{a}", size=1_234_567)
-    error = inner.within("{file}", code="file", file="{f}") if issubclass(kind, BertpruneError) else inner
-    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
-        assert type(again) is kind
-        assert (again.code, str(again), again.args, again.values) == ("large", str(error), (str(error),), error.values)
-        assert str(again).endswith("{a} has 1,234,567 bytes")
+def test_errors_and_warnings_survive_pickle_and_copy(subtests):
+    for kind in CLASSES:
+        with subtests.test(kind.__name__):
+            inner = kind("{name} has {size:,} bytes", code="large", name="{a}", size=1_234_567)
+            error = inner.within("{file}", code="file", file="{f}") if issubclass(kind, BertpruneError) else inner
+            for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+                assert type(again) is kind
+                assert (again.code, str(again), again.args, again.values) == (
+                    "large",
+                    str(error),
+                    (str(error),),
+                    error.values,
+                )
+                assert str(again).endswith("{a} has 1,234,567 bytes")
 
 
 def test_the_argument_of_an_error_is_its_text():

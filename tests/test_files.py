@@ -14,6 +14,7 @@ import bertprune as bp
 from bertprune.data.tables import read_table
 from bertprune.exports.folder import check_target
 from bertprune.scores import load_file
+from tests.tiny_models import make_tokenizer
 
 
 def _pipe(path: Path) -> None:
@@ -50,43 +51,50 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 
 
 @pytest.mark.timeout(20)  # a reader that waits for a pipe waits for ever
-@pytest.mark.parametrize(
-    ("reader", "kind"),
-    [(reader, kind) for reader in READERS for kind in KINDS if (reader, kind) != ("a tokenizer", "folder")],
-)
-def test_what_is_no_regular_file_is_named_and_not_waited_for(reader: str, kind: str, tmp_path: Path) -> None:
-    (name, read), (make, words) = READERS[reader], KINDS[kind]
-    if reader == "a tokenizer":
-        bp.Checkpoint.open("demo").tokenizer().save_pretrained(tmp_path)
-    if reader == "a config":
-        save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
-    make(tmp_path / name)
-    with pytest.raises(bp.BertpruneError) as caught:
-        read(tmp_path / name)
-    assert caught.value.code == "files.not_regular"
-    assert str(caught.value) == f"{name} is {words}: expected a regular file"
-
-
-@pytest.mark.timeout(20)  # so does a writer
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_is_no_regular_file_is_not_written_to(kind: str, tmp_path: Path) -> None:
-    make, words = KINDS[kind]
-    make(tmp_path / "recipe.yaml")
-    with pytest.raises(bp.BertpruneError, match=f"^recipe.yaml is {words}: expected a regular file$"):
-        bp.Recipe().save(tmp_path / "recipe.yaml")
-    if kind != "folder":
-        with pytest.raises(bp.BertpruneError, match=r"recipe\.yaml"):
-            check_target(tmp_path / "recipe.yaml", overwrite=True)
+@pytest.mark.parametrize("reader", READERS)
+def test_what_is_no_regular_file_is_named_and_not_waited_for(
+    reader: str, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    name, read = READERS[reader]
+    for kind, (make, words) in KINDS.items():
+        if (reader, kind) == ("a tokenizer", "folder"):
+            continue
+        (here := tmp_path / kind).mkdir()
+        if reader == "a tokenizer":
+            make_tokenizer().save_pretrained(here)
+        if reader == "a config":
+            save_file({"weight": torch.zeros(1)}, here / "model.safetensors")
+        make(here / name)
+        with subtests.test(kind):
+            with pytest.raises(bp.BertpruneError) as caught:
+                read(here / name)
+            assert caught.value.code == "files.not_regular"
+            assert str(caught.value) == f"{name} is {words}: expected a regular file"
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("suffix", [".safetensors", ".bin", ".pt"])
-def test_a_weight_file_that_is_a_pipe_is_refused(suffix: str, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / f"model{suffix}")
-    with pytest.raises(bp.BertpruneError, match="is a named pipe"):
-        bp.Checkpoint.open(tmp_path / f"model{suffix}")
-    with pytest.raises(bp.BertpruneError, match="zero is a device"):
-        bp.Checkpoint.open("/dev/zero")
+def test_what_is_no_regular_file_is_not_written_to(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for number, kind in enumerate(KINDS):
+        with subtests.test(kind):
+            (here := tmp_path / str(number)).mkdir()
+            make, words = KINDS[kind]
+            make(here / "recipe.yaml")
+            with pytest.raises(bp.BertpruneError, match=f"^recipe.yaml is {words}: expected a regular file$"):
+                bp.Recipe().save(here / "recipe.yaml")
+            if kind != "folder":
+                with pytest.raises(bp.BertpruneError, match=r"recipe\.yaml"):
+                    check_target(here / "recipe.yaml", overwrite=True)
+
+
+@pytest.mark.timeout(20)
+def test_a_weight_file_that_is_a_pipe_is_refused(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for suffix in [".safetensors", ".bin", ".pt"]:
+        with subtests.test(suffix):
+            os.mkfifo(tmp_path / f"model{suffix}")
+            with pytest.raises(bp.BertpruneError, match="is a named pipe"):
+                bp.Checkpoint.open(tmp_path / f"model{suffix}")
+            with pytest.raises(bp.BertpruneError, match="zero is a device"):
+                bp.Checkpoint.open("/dev/zero")
 
 
 @pytest.mark.timeout(20)
@@ -97,20 +105,21 @@ def test_a_pipe_is_not_the_report_of_an_export(tmp_path: Path) -> None:
         check_target(tmp_path / "out", overwrite=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("a\nb.csv", r"a\nb.csv"),
-        ("\x1b[31m.csv", r"\x1b[31m.csv"),
-        ("a\0.csv", r"a\x00.csv"),
-        ("\ud800.csv", r"\ud800.csv"),
-    ],
-)
-def test_a_name_that_cannot_be_printed_stays_one_line(name: str, shown: str, tmp_path: Path) -> None:
-    for read in (read_table, lambda path: bp.Recipe.load(path.with_suffix(".yaml"))):
-        with pytest.raises(bp.BertpruneError) as caught:
-            read(tmp_path / name)
-        assert str(caught.value).startswith(shown.removesuffix("csv"))
+UNPRINTABLE = [
+    ("a\nb.csv", r"a\nb.csv"),
+    ("\x1b[31m.csv", r"\x1b[31m.csv"),
+    ("a\0.csv", r"a\x00.csv"),
+    ("\ud800.csv", r"\ud800.csv"),
+]
+
+
+def test_a_name_that_cannot_be_printed_stays_one_line(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name, shown in UNPRINTABLE:
+        with subtests.test(shown):
+            for read in (read_table, lambda path: bp.Recipe.load(path.with_suffix(".yaml"))):
+                with pytest.raises(bp.BertpruneError) as caught:
+                    read(tmp_path / name)
+                assert str(caught.value).startswith(shown.removesuffix("csv"))
 
 
 def test_a_folder_without_a_name_is_named() -> None:

@@ -86,13 +86,12 @@ def imports(folder: str) -> Iterator[str]:
                 yield node.module.partition(".")[0]
 
 
-@pytest.mark.parametrize(
-    ("folder", "allowed"), [("bertprune", {**DECLARED, **FOR_ONNX}), ("app", {**DECLARED, **FOR_THE_APP})]
-)
-def test_every_import_is_declared(folder: str, allowed: dict[str, Requirement]) -> None:
-    ours = {"bertprune", "app"} if folder == "app" else {"bertprune"}
-    known = {IMPORTED_AS.get(name, name) for name in allowed} | ours | sys.stdlib_module_names
-    assert set(imports(folder)) <= known
+def test_every_import_is_declared(subtests: pytest.Subtests) -> None:
+    for folder, allowed in [("bertprune", {**DECLARED, **FOR_ONNX}), ("app", {**DECLARED, **FOR_THE_APP})]:
+        with subtests.test(folder):
+            ours = {"bertprune", "app"} if folder == "app" else {"bertprune"}
+            known = {IMPORTED_AS.get(name, name) for name in allowed} | ours | sys.stdlib_module_names
+            assert set(imports(folder)) <= known
 
 
 def test_every_declared_dependency_is_used() -> None:
@@ -172,9 +171,10 @@ def targets() -> set[str]:
     return set(re.findall(r"^([a-z]+):", read("Makefile"), re.M))
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_make_command_in_a_page_exists(page: str) -> None:
-    assert set(re.findall(r"(?:^|`)make ([a-z]+)", read(page), re.M)) <= targets()
+def test_every_make_command_in_a_page_exists(subtests: pytest.Subtests) -> None:
+    for page in PAGES:
+        with subtests.test(page):
+            assert set(re.findall(r"(?:^|`)make ([a-z]+)", read(page), re.M)) <= targets()
 
 
 def links(page: str) -> list[str]:
@@ -182,9 +182,10 @@ def links(page: str) -> list[str]:
     return re.findall(r"\]\((?!https?://|#)([^)#\s]+)", read(page))
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_linked_file_exists(page: str) -> None:
-    assert [link for link in links(page) if not ((ROOT / page).parent / link).exists()] == []
+def test_every_linked_file_exists(subtests: pytest.Subtests) -> None:
+    for page in PAGES:
+        with subtests.test(page):
+            assert [link for link in links(page) if not ((ROOT / page).parent / link).exists()] == []
 
 
 def test_contributing_names_every_room() -> None:
@@ -202,15 +203,17 @@ def outline(page: str) -> list[str]:
     return [re.sub(r"^!\[.*?\]|  # .*$", "", part, flags=re.M) for part in kept]
 
 
-@pytest.mark.parametrize(("english", "korean"), PAIRS)
-def test_the_korean_page_has_the_same_outline(english: str, korean: str) -> None:
-    assert outline(korean) == outline(english)
+def test_the_korean_page_has_the_same_outline(subtests: pytest.Subtests) -> None:
+    for english, korean in PAIRS:
+        with subtests.test(korean):
+            assert outline(korean) == outline(english)
 
 
-@pytest.mark.parametrize("korean", [korean for _, korean in PAIRS])
-def test_the_korean_page_is_korean(korean: str) -> None:
-    prose = re.sub(r"```.*?```|`[^`]*`|\(.*?\)", "", read(korean), flags=re.S)
-    assert len(re.findall("[가-힣]", prose)) > 2 * len(re.findall("[a-z]", prose))
+def test_the_korean_page_is_korean(subtests: pytest.Subtests) -> None:
+    for korean in [korean for _, korean in PAIRS]:
+        with subtests.test(korean):
+            prose = re.sub(r"```.*?```|`[^`]*`|\(.*?\)", "", read(korean), flags=re.S)
+            assert len(re.findall("[가-힣]", prose)) > 2 * len(re.findall("[a-z]", prose))
 
 
 def test_the_licence_is_whole() -> None:
@@ -218,7 +221,8 @@ def test_the_licence_is_whole() -> None:
     assert "Apache License" in text and "END OF TERMS AND CONDITIONS" in text
 
 
-@pytest.mark.parametrize("page", MEASURED)
-def test_pages_show_what_was_measured(page: str) -> None:
-    assert read(page).count("<!-- measured: ") == (1 if page == "benchmarks/README.md" else 5)
-    assert with_measured(read(page)) == read(page)
+def test_pages_show_what_was_measured(subtests: pytest.Subtests) -> None:
+    for page in MEASURED:
+        with subtests.test(page):
+            assert read(page).count("<!-- measured: ") == (1 if page == "benchmarks/README.md" else 5)
+            assert with_measured(read(page)) == read(page)

@@ -3,7 +3,6 @@
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -60,13 +59,14 @@ def test_a_recipe_survives_json_yaml_and_python(recipe: Recipe) -> None:
         ]
 
 
-@pytest.mark.parametrize("name", ["recipe.json", "recipe.yaml", "recipe.yml"])
-def test_a_recipe_survives_a_file(tmp_path: Path, name: str) -> None:
-    recipe = Recipe(
-        steps=[Step(method="ln_structured", count=8, options={"n": math.inf, "dim": 1}, select="encoder.*")]
-    )
-    recipe.save(tmp_path / name)
-    assert Recipe.load(tmp_path / name) == recipe
+def test_a_recipe_survives_a_file(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in ["recipe.json", "recipe.yaml", "recipe.yml"]:
+        with subtests.test(name):
+            recipe = Recipe(
+                steps=[Step(method="ln_structured", count=8, options={"n": math.inf, "dim": 1}, select="encoder.*")]
+            )
+            recipe.save(tmp_path / name)
+            assert Recipe.load(tmp_path / name) == recipe
 
 
 def test_infinity_is_written_as_valid_json() -> None:
@@ -99,56 +99,58 @@ def test_recipes_are_frozen() -> None:
         step.count = 2  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"method": "x"}, "give either fraction"),
-        ({"method": "x", "fraction": 0.5, "count": 5}, "not both"),
-        ({"method": "x", "fraction": 0.0}, "fraction"),
-        ({"method": "x", "fraction": 1.5}, r"fraction.*less than or equal to 1.*got 1\.5"),
-        ({"method": "x", "fraction": math.nan}, "fraction"),
-        ({"method": "x", "fraction": True}, "fraction.*got True"),
-        ({"method": "x", "fraction": "0.5"}, r"fraction.*got '0\.5'"),
-        ({"method": "x", "count": 0}, "count"),
-        ({"method": "x", "count": True}, "count.*got True"),
-        ({"method": "x", "count": "50"}, "count.*got '50'"),
-        ({"method": "x", "count": 1.0}, r"count.*got 1\.0"),
-        ({"method": "", "count": 1}, "method"),
-        ({"method": 3, "count": 1}, "method"),
-        ({"count": 1}, "method.*is missing"),
-        ({"method": "x", "count": 1, "scope": "all"}, "scope.*'local', 'row' or 'global'"),
-        ({"method": "x", "count": 1, "amount": 3}, "amount.*is not a field"),
-        ({"method": "x", "count": 1, "options": {"n": math.nan}}, "must not be NaN"),
-        ({"method": "x", "count": 1, "options": {"n": [1]}}, r"options\.n: should be a number, a text, true, [^;]*$"),
-        ({"method": "x", "count": 1, "options": ["n"]}, "options: should be a mapping of names to values"),
-        ({"method": "x", "count": 1, "select": {"roles": ["attention.qurey"]}}, r"roles.*attention\.query"),
-        ({"method": "x", "count": 1, "select": {"layers": [-1]}}, "layers"),
-        ({"method": "x", "count": 1, "select": {"layers": [True]}}, "layers"),
-        ({"method": "x", "count": 1, "select": {"layers": "0,2-4"}}, r"layers.* write \[0, 2, 3, 4\] for '0,2-4'"),
-        ({"method": "x", "count": 1, "select": {"layers": True}}, "layers: should be a valid integer"),
-        ({"method": "x", "count": 1, "select": {"types": int}}, "types: should be a name such as 'int', not a class"),
-        ({"method": "x", "count": 1, "select": {"types": [int]}}, "types: should be a name such as 'int', not a class"),
-        ({"method": "x", "count": 1, "select": {"tensor": ""}}, "tensor: should not be empty"),
-        ({"method": "x", "count": 1, "select": 3}, "select"),
-    ],
-)
-def test_invalid_fields_get_one_clear_line(fields: dict[str, Any], message: str) -> None:
-    for build in (lambda: Step(**fields), lambda: Recipe.of({"steps": [fields]})):
-        with pytest.raises(RecipeError, match=message) as caught:
-            build()
-        assert "\n" not in str(caught.value)
+INVALID = [
+    ({"method": "x"}, "give either fraction"),
+    ({"method": "x", "fraction": 0.5, "count": 5}, "not both"),
+    ({"method": "x", "fraction": 0.0}, "fraction"),
+    ({"method": "x", "fraction": 1.5}, r"fraction.*less than or equal to 1.*got 1\.5"),
+    ({"method": "x", "fraction": math.nan}, "fraction"),
+    ({"method": "x", "fraction": True}, "fraction.*got True"),
+    ({"method": "x", "fraction": "0.5"}, r"fraction.*got '0\.5'"),
+    ({"method": "x", "count": 0}, "count"),
+    ({"method": "x", "count": True}, "count.*got True"),
+    ({"method": "x", "count": "50"}, "count.*got '50'"),
+    ({"method": "x", "count": 1.0}, r"count.*got 1\.0"),
+    ({"method": "", "count": 1}, "method"),
+    ({"method": 3, "count": 1}, "method"),
+    ({"count": 1}, "method.*is missing"),
+    ({"method": "x", "count": 1, "scope": "all"}, "scope.*'local', 'row' or 'global'"),
+    ({"method": "x", "count": 1, "amount": 3}, "amount.*is not a field"),
+    ({"method": "x", "count": 1, "options": {"n": math.nan}}, "must not be NaN"),
+    ({"method": "x", "count": 1, "options": {"n": [1]}}, r"options\.n: should be a number, a text, true, [^;]*$"),
+    ({"method": "x", "count": 1, "options": ["n"]}, "options: should be a mapping of names to values"),
+    ({"method": "x", "count": 1, "select": {"roles": ["attention.qurey"]}}, r"roles.*attention\.query"),
+    ({"method": "x", "count": 1, "select": {"layers": [-1]}}, "layers"),
+    ({"method": "x", "count": 1, "select": {"layers": [True]}}, "layers"),
+    ({"method": "x", "count": 1, "select": {"layers": "0,2-4"}}, r"layers.* write \[0, 2, 3, 4\] for '0,2-4'"),
+    ({"method": "x", "count": 1, "select": {"layers": True}}, "layers: should be a valid integer"),
+    ({"method": "x", "count": 1, "select": {"types": int}}, "types: should be a name such as 'int', not a class"),
+    ({"method": "x", "count": 1, "select": {"types": [int]}}, "types: should be a name such as 'int', not a class"),
+    ({"method": "x", "count": 1, "select": {"tensor": ""}}, "tensor: should not be empty"),
+    ({"method": "x", "count": 1, "select": 3}, "select"),
+]
 
 
-@pytest.mark.parametrize("layers", [np.arange(2), [np.int64(0), 1], range(2), (0, np.int8(1)), np.array([0, 1], "u1")])
-def test_layers_may_be_any_whole_numbers(layers: Any) -> None:
-    assert Selection(layers=layers) == Selection(layers=[0, 1])
-    assert Selection(layers=layers[1]).layers == (1,)
+def test_invalid_fields_get_one_clear_line(subtests: pytest.Subtests) -> None:
+    for fields, message in INVALID:
+        with subtests.test(message):
+            for build in (lambda: Step(**fields), lambda: Recipe.of({"steps": [fields]})):
+                with pytest.raises(RecipeError, match=message) as caught:
+                    build()
+                assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("layers", [np.array([0.5]), np.bool_(True), [np.float64(1)], "first", {0: 1}])
-def test_other_layers_are_refused(layers: Any) -> None:
-    with pytest.raises(RecipeError, match=r"^selection: layers: should be"):
-        Selection(layers=layers)
+def test_layers_may_be_any_whole_numbers(subtests: pytest.Subtests) -> None:
+    for layers in [np.arange(2), [np.int64(0), 1], range(2), (0, np.int8(1)), np.array([0, 1], "u1")]:
+        with subtests.test(repr(layers)):
+            assert Selection(layers=layers) == Selection(layers=[0, 1])
+            assert Selection(layers=layers[1]).layers == (1,)
+
+
+def test_other_layers_are_refused(subtests: pytest.Subtests) -> None:
+    for layers in [np.array([0.5]), np.bool_(True), [np.float64(1)], "first", {0: 1}]:
+        with subtests.test(repr(layers)), pytest.raises(RecipeError, match=r"^selection: layers: should be"):
+            Selection(layers=layers)
 
 
 def test_the_place_of_a_mistake_is_named() -> None:
@@ -180,26 +182,27 @@ def test_many_mistakes_and_strange_names_are_one_short_line() -> None:
         assert len(str(caught.value)) < 2000
 
 
-@pytest.mark.parametrize(
-    ("thing", "message"),
-    [
-        (3, "a recipe is a Recipe, a Step, a list of steps or the path of a file, not int"),
-        (None, "not NoneType"),
-        (Step, "not the class Step"),
-        (b"steps: []", "not bytes"),
-        ("l1_unstructured", r"'l1_unstructured' is not a recipe; bp.Recipe.from_yaml reads YAML, bp.Step"),
-        ("steps: []", "'steps: .*' is not a recipe; bp.Recipe.from_yaml reads YAML"),
-        ("none.yaml", "none.yaml cannot be read"),
-        ([3], "^recipe: step 1: should be a mapping of names to values"),
-        ({"steps": None}, r"steps: should be a list \(got None\)"),
-        ({"steps": {"method": "x"}}, "steps: should be a list"),
-        ({"method": "x"}, "give either fraction"),
-    ],
-)
-def test_what_is_no_recipe_names_the_right_call(thing: Any, message: str) -> None:
-    with pytest.raises(RecipeError, match=message) as caught:
-        Recipe.of(thing)
-    assert "\n" not in str(caught.value)
+NO_RECIPES = [
+    (3, "a recipe is a Recipe, a Step, a list of steps or the path of a file, not int"),
+    (None, "not NoneType"),
+    (Step, "not the class Step"),
+    (b"steps: []", "not bytes"),
+    ("l1_unstructured", r"'l1_unstructured' is not a recipe; bp.Recipe.from_yaml reads YAML, bp.Step"),
+    ("steps: []", "'steps: .*' is not a recipe; bp.Recipe.from_yaml reads YAML"),
+    ("none.yaml", "none.yaml cannot be read"),
+    ([3], "^recipe: step 1: should be a mapping of names to values"),
+    ({"steps": None}, r"steps: should be a list \(got None\)"),
+    ({"steps": {"method": "x"}}, "steps: should be a list"),
+    ({"method": "x"}, "give either fraction"),
+]
+
+
+def test_what_is_no_recipe_names_the_right_call(subtests: pytest.Subtests) -> None:
+    for thing, message in NO_RECIPES:
+        with subtests.test(message):
+            with pytest.raises(RecipeError, match=message) as caught:
+                Recipe.of(thing)
+            assert "\n" not in str(caught.value)
 
 
 def test_lists_of_steps_plain_steps_and_files_are_recipes(tmp_path: Path) -> None:
@@ -213,19 +216,21 @@ def test_lists_of_steps_plain_steps_and_files_are_recipes(tmp_path: Path) -> Non
     assert Recipe.of([]) == Recipe()
 
 
-@pytest.mark.parametrize("model", [Recipe, Step, Selection])
-def test_fields_are_given_by_name(model: Any) -> None:
-    with pytest.raises(RecipeError, match=f"^{model.__name__} takes its fields by name: "):
-        model([])
+def test_fields_are_given_by_name(subtests: pytest.Subtests) -> None:
+    for model in [Recipe, Step, Selection]:
+        said = f"^{model.__name__} takes its fields by name: "
+        with subtests.test(model.__name__), pytest.raises(RecipeError, match=said):
+            model([])
 
 
-@pytest.mark.parametrize("path", ["a\0b", "x" * 5000, "\ud800", "no/such/folder.yaml", None, 3, b"recipe.yaml"])
-def test_a_path_that_cannot_be_is_one_line(path: Any) -> None:
-    for use in (Recipe.load, Recipe().save):
-        with pytest.raises(RecipeError, match=r"cannot be (read|written)|given as a path, not") as caught:
-            use(path)
-        assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
-        str(caught.value).encode()
+def test_a_path_that_cannot_be_is_one_line(subtests: pytest.Subtests) -> None:
+    for path in ["a\0b", "x" * 5000, "\ud800", "no/such/folder.yaml", None, 3, b"recipe.yaml"]:
+        with subtests.test(repr(path)[:20]):
+            for use in (Recipe.load, Recipe().save):
+                with pytest.raises(RecipeError, match=r"cannot be (read|written)|given as a path, not") as caught:
+                    use(path)
+                assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
+                str(caught.value).encode()
 
 
 def test_the_json_schema_describes_every_field() -> None:

@@ -1,5 +1,7 @@
 """Every public function given the wrong kind of thing does the obvious, or names what is wrong in one line."""
 
+import copy
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,7 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "mask": next(iter(run.masks.values())),
         "masks": run.masks,
         "figure": bp.figures.mask(torch.ones(2, 2)),
+        "heatmap": bp.figures.heatmap(run),
         "object": object(),
         "frame": pd.DataFrame({"text": ["a", "b"]}),
         "array": np.ones((2, 2)),
@@ -87,7 +90,7 @@ CALLS = {
     "apply, seed": lambda thing, some: bp.apply(some["checkpoint"].load(), STEP, thing),
     "apply, missing": lambda thing, some: bp.apply(some["checkpoint"].load(), STEP, missing=thing),
     "bake, model": lambda thing, some: bp.bake(thing),
-    "bake, select": lambda thing, some: bp.bake(some["run"].model, thing),
+    "bake, select": lambda thing, some: bp.bake(copy.deepcopy(some["run"].model), thing),
     "tree, model": lambda thing, some: bp.tree(thing),
     "tree, path": lambda thing, some: bp.tree(some["model"], thing),
     "snapshot": lambda thing, some: bp.snapshot(thing),
@@ -126,7 +129,7 @@ CALLS = {
     "figures.heatmap": lambda thing, some: bp.figures.heatmap(thing),
     "figures.difference": lambda thing, some: bp.figures.difference(thing),
     "figures.cells, figure": lambda thing, some: bp.figures.cells(thing, some["report"]),
-    "figures.cells, of": lambda thing, some: bp.figures.cells(bp.figures.heatmap(some["run"]), thing),
+    "figures.cells, of": lambda thing, some: bp.figures.cells(some["heatmap"], thing),
     "figures.histogram": lambda thing, some: bp.figures.histogram(thing),
     "figures.histogram, mask": lambda thing, some: bp.figures.histogram(torch.ones(2, 2), thing),
     "figures.mask": lambda thing, some: bp.figures.mask(thing),
@@ -137,9 +140,9 @@ CALLS = {
     "report.to_text, labels": lambda thing, some: some["report"].to_text(thing),
     "SparsityReport": lambda thing, some: bp.SparsityReport(thing),
     "Step.amount_of": lambda thing, some: STEP.amount_of(thing),
-    "evaluate, limit": lambda thing, some: bp.evaluate(some["folder"], ["good"], limit=thing),
-    "evaluate, text": lambda thing, some: bp.evaluate(some["folder"], ["good"], text=thing),
-    "evaluate, a text": lambda thing, some: bp.evaluate(some["folder"], [{"text": thing}]),
+    "evaluate, limit": lambda thing, some: bp.evaluate(some["checkpoint"], ["good"], limit=thing),
+    "evaluate, text": lambda thing, some: bp.evaluate(some["checkpoint"], ["good"], text=thing),
+    "evaluate, a text": lambda thing, some: bp.evaluate(some["checkpoint"], [{"text": thing}]),
     "try_text, max_length": lambda thing, some: bp.try_text(some["run"], "good", tokenizer="demo", max_length=thing),
 }
 
@@ -153,31 +156,35 @@ REPORTING = {
 }
 
 
-@pytest.mark.parametrize("call", REPORTING)
-def test_a_progress_that_is_no_function_is_refused_alike_everywhere(call: str, things: dict[str, Any]) -> None:
-    for progress in (None, True, "bar", [], bp.Recipe, lambda: None):
-        with pytest.raises(bp.BertpruneError, match=r"^progress takes a function of the share") as caught:
-            REPORTING[call](things, progress)
-        assert caught.value.code == "progress.kind"
-    assert not (things["folder"].parent / "none").exists()
+def test_a_progress_that_is_no_function_is_refused_alike_everywhere(
+    things: dict[str, Any], subtests: pytest.Subtests
+) -> None:
+    for call in REPORTING:
+        with subtests.test(call):
+            for progress in (None, True, "bar", [], bp.Recipe, lambda: None):
+                with pytest.raises(bp.BertpruneError, match=r"^progress takes a function of the share") as caught:
+                    REPORTING[call](things, progress)
+                assert caught.value.code == "progress.kind"
+            assert not (things["folder"].parent / "none").exists()
 
 
 @pytest.mark.filterwarnings("ignore::bertprune.errors.BertpruneWarning")
 @pytest.mark.usefixtures("temporary_methods")
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("function", dict.fromkeys(call.partition(",")[0] for call in CALLS))
 def test_the_wrong_kind_of_thing_is_one_line(
-    call: str, things: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    function: str, things: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    calls = {name: call for name, call in CALLS.items() if name.partition(",")[0] == function}
     leaks = []
-    for kind, thing in things.items():
+    for (name, call), (kind, thing) in product(calls.items(), things.items()):
         try:
-            CALLS[call](thing, things)
+            call(thing, things)
         except bp.BertpruneError as error:
-            assert error.code != "other" and "\n" not in str(error) and len(str(error)) < 2000
+            assert error.code != "other" and "\n" not in str(error) and len(str(error)) < 2000, (name, kind)
         except Exception as error:
-            leaks.append(f"{kind}: {type(error).__name__}: {error}")
-        things["run"].release()
+            leaks.append(f"{name}, {kind}: {type(error).__name__}: {error}")
+    things["run"].release()
     assert not leaks
 
 
@@ -193,9 +200,10 @@ OBVIOUS = {
 }
 
 
-@pytest.mark.parametrize("case", OBVIOUS)
-def test_the_obvious_is_done(case: str, things: dict[str, Any]) -> None:
-    assert OBVIOUS[case](things)
+def test_the_obvious_is_done(things: dict[str, Any], subtests: pytest.Subtests) -> None:
+    for case in OBVIOUS:
+        with subtests.test(case):
+            assert OBVIOUS[case](things)
 
 
 NAMED = {
@@ -221,8 +229,9 @@ NAMED = {
 }
 
 
-@pytest.mark.parametrize("case", NAMED)
-def test_the_right_call_is_named(case: str, things: dict[str, Any]) -> None:
-    call, words = NAMED[case]
-    with pytest.raises(bp.BertpruneError, match=words):
-        call(things)
+def test_the_right_call_is_named(things: dict[str, Any], subtests: pytest.Subtests) -> None:
+    for case in NAMED:
+        with subtests.test(case):
+            call, words = NAMED[case]
+            with pytest.raises(bp.BertpruneError, match=words):
+                call(things)

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.app import quick_gradio  # noqa: F401
+
+# isort: split
 import bertprune as bp
 from app.handlers import results
 from app.plan import Plan

@@ -25,10 +25,12 @@ def taken(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("prefix", ["", "my-bert/", "deep/er/"])
-def test_a_zip_of_one_folder_is_unpacked_flat(tmp_path: Path, prefix: str) -> None:
-    archive = zipped(tmp_path, {prefix + name: content for name, content in GOOD.items()})
-    assert taken(take_upload([archive], tmp_path / "in", Settings())) == GOOD
+def test_a_zip_of_one_folder_is_unpacked_flat(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for number, prefix in enumerate(["", "my-bert/", "deep/er/"]):
+        with subtests.test(prefix):
+            (here := tmp_path / str(number)).mkdir()
+            archive = zipped(here, {prefix + name: content for name, content in GOOD.items()})
+            assert taken(take_upload([archive], here / "in", Settings())) == GOOD
 
 
 def test_readmes_and_hidden_files_are_left_out(tmp_path: Path) -> None:
@@ -36,33 +38,55 @@ def test_readmes_and_hidden_files_are_left_out(tmp_path: Path) -> None:
     assert taken(take_upload([zipped(tmp_path, GOOD | extra)], tmp_path / "in", Settings())) == GOOD
 
 
-@pytest.mark.parametrize("prefix", ["", "my-bert/"])
-def test_files_of_other_software_beside_a_checkpoint_are_left_out(tmp_path: Path, prefix: str) -> None:
-    names = ("data_config.json", "training_args.bin", "optimizer.pt", "tf_model.h5", "onnx/model.onnx")
-    names += ("tokenization_kobert.py", "tokenizer_78b3253a26.model", "eval_results.txt", "loss.png", "train.log")
-    files = {prefix + name: content for name, content in (GOOD | dict.fromkeys(names, b"x")).items()}
-    assert taken(take_upload([zipped(tmp_path, files)], tmp_path / "in", Settings())) == GOOD
+def test_files_of_other_software_beside_a_checkpoint_are_left_out(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for number, prefix in enumerate(["", "my-bert/"]):
+        with subtests.test(prefix):
+            (here := tmp_path / str(number)).mkdir()
+            names = ("data_config.json", "training_args.bin", "optimizer.pt", "tf_model.h5", "onnx/model.onnx")
+            names += (
+                "tokenization_kobert.py",
+                "tokenizer_78b3253a26.model",
+                "eval_results.txt",
+                "loss.png",
+                "train.log",
+            )
+            files = {prefix + name: content for name, content in (GOOD | dict.fromkeys(names, b"x")).items()}
+            assert taken(take_upload([zipped(here, files)], here / "in", Settings())) == GOOD
 
 
-@pytest.mark.parametrize("prefix", ["", "my-bert/"])
 @pytest.mark.parametrize("inside", ["", "0_Transformer/"])
-def test_a_folder_of_sentence_transformers_keeps_its_modules(tmp_path: Path, prefix: str, inside: str) -> None:
-    modules = ("modules.json", "config_sentence_transformers.json", "1_Pooling/config.json", "2_Dense/config.json")
-    modules += ("2_Dense/model.safetensors", f"{inside}sentence_xlm-roberta_config.json")
-    files = {inside + name: content for name, content in GOOD.items()} | dict.fromkeys(modules, b"x")
-    left_out = {"1_Pooling/pool.py": b"x", "onnx/model.onnx": b"x", "2_Normalize/": b""}
-    archive = zipped(tmp_path, {prefix + name: content for name, content in (files | left_out).items()})
-    into = take_upload([archive], tmp_path / "in", Settings())
-    assert {str(path.relative_to(into)): path.read_bytes() for path in into.rglob("*") if path.is_file()} == files
+def test_a_folder_of_sentence_transformers_keeps_its_modules(
+    tmp_path: Path, inside: str, subtests: pytest.Subtests
+) -> None:
+    for number, prefix in enumerate(["", "my-bert/"]):
+        with subtests.test(f"{prefix}{inside}"):
+            (here := tmp_path / str(number)).mkdir()
+            modules = (
+                "modules.json",
+                "config_sentence_transformers.json",
+                "1_Pooling/config.json",
+                "2_Dense/config.json",
+            )
+            modules += ("2_Dense/model.safetensors", f"{inside}sentence_xlm-roberta_config.json")
+            files = {inside + name: content for name, content in GOOD.items()} | dict.fromkeys(modules, b"x")
+            left_out = {"1_Pooling/pool.py": b"x", "onnx/model.onnx": b"x", "2_Normalize/": b""}
+            archive = zipped(here, {prefix + name: content for name, content in (files | left_out).items()})
+            into = take_upload([archive], here / "in", Settings())
+            assert {
+                str(path.relative_to(into)): path.read_bytes() for path in into.rglob("*") if path.is_file()
+            } == files
 
 
-@pytest.mark.parametrize(
-    "other",
-    ["1_Pooling/deep/er/config.json", "1_A/2_B/3_C/config.json", "a/config.json", "_1/config.json", "1_/vocab.txt"],
-)
-def test_other_folders_within_a_checkpoint_are_refused(tmp_path: Path, other: str) -> None:
-    with pytest.raises(UploadError, match="several folders"):
-        take_upload([zipped(tmp_path, GOOD | {other: b"x"})], tmp_path / "in", Settings())
+def test_other_folders_within_a_checkpoint_are_refused(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for other in [
+        "1_Pooling/deep/er/config.json",
+        "1_A/2_B/3_C/config.json",
+        "a/config.json",
+        "_1/config.json",
+        "1_/vocab.txt",
+    ]:
+        with subtests.test(other), pytest.raises(UploadError, match="several folders"):
+            take_upload([zipped(tmp_path, GOOD | {other: b"x"})], tmp_path / "in", Settings())
 
 
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
@@ -96,14 +120,13 @@ def test_count_and_size_are_limited(tmp_path: Path) -> None:
         take_upload([tmp_path / name for name in GOOD], tmp_path / "in", Settings(max_unpacked=10))
 
 
-@pytest.mark.parametrize(
-    ("left_out", "said"), [("config.json", "config.json is missing"), ("model.safetensors", "contains no weights")]
-)
-def test_an_incomplete_checkpoint_is_refused(tmp_path: Path, left_out: str, said: str) -> None:
-    files = {name: content for name, content in GOOD.items() if name != left_out}
-    with pytest.raises(UploadError, match=said):
-        take_upload([zipped(tmp_path, files)], tmp_path / "in", Settings())
-    assert not (tmp_path / "in").exists()
+def test_an_incomplete_checkpoint_is_refused(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for left_out, said in [("config.json", "config.json is missing"), ("model.safetensors", "contains no weights")]:
+        with subtests.test(left_out):
+            files = {name: content for name, content in GOOD.items() if name != left_out}
+            with pytest.raises(UploadError, match=said):
+                take_upload([zipped(tmp_path, files)], tmp_path / "in", Settings())
+            assert not (tmp_path / "in").exists()
 
 
 def test_a_broken_zip_is_refused_without_a_path(tmp_path: Path) -> None:

@@ -50,23 +50,25 @@ def test_other_cells_become_patterns_of_module_names(there: dict[Cell, list[str]
     assert "bert.embeddings.word_embeddings" in to_selection([(QUERY, 0), ("embeddings.word", None)], there)["include"]
 
 
-@pytest.mark.parametrize(
-    "cells",
-    [
-        [(QUERY, 0), (QUERY, 1), (KEY, 1)],
-        [(QUERY, 0), ("embeddings.word", None), ("head", None)],
-        [(KEY, 0), ("ffn.output", 1), ("ffn.intermediate", 0)],
-    ],
-)
-def test_the_patterns_match_exactly_the_cells(
-    checkpoint: bp.Checkpoint, there: dict[Cell, list[str]], cells: list[Cell]
-) -> None:
-    def targets(**given: Any) -> set[str]:
-        step = bp.Step(method="l1_unstructured", fraction=0.5, select=bp.Selection(**given))
-        return set(bp.preview(checkpoint, step).steps[0].targets)
+CELLS = [
+    [(QUERY, 0), (QUERY, 1), (KEY, 1)],
+    [(QUERY, 0), ("embeddings.word", None), ("head", None)],
+    [(KEY, 0), ("ffn.output", 1), ("ffn.intermediate", 0)],
+]
 
-    by_role = [targets(roles=[role], **({} if layer is None else {"layers": [layer]})) for role, layer in cells]
-    assert targets(**to_selection(cells, there)) == set().union(*by_role)
+
+def test_the_patterns_match_exactly_the_cells(
+    checkpoint: bp.Checkpoint, there: dict[Cell, list[str]], subtests: pytest.Subtests
+) -> None:
+    for cells in CELLS:
+        with subtests.test(str(cells)):
+
+            def targets(**given: Any) -> set[str]:
+                step = bp.Step(method="l1_unstructured", fraction=0.5, select=bp.Selection(**given))
+                return set(bp.preview(checkpoint, step).steps[0].targets)
+
+            by_role = [targets(roles=[role], **({} if layer is None else {"layers": [layer]})) for role, layer in cells]
+            assert targets(**to_selection(cells, there)) == set().union(*by_role)
 
 
 def test_anything_else_than_cells_from_the_browser_is_ignored() -> None:

@@ -76,15 +76,19 @@ def test_each_code_has_a_korean_sentence_and_no_sentence_is_left_over() -> None:
     assert {code: text for code, text in texts.items() if re.search(r"\w", text) and not HANGUL.search(text)} == {}
 
 
-@pytest.mark.parametrize("language", ["en", "ko"])
-def test_the_pages_sentences_fill_in_no_other_values(language: str) -> None:
-    known = {code: set().union(*map(places, found)) for code, found in library_sentences().items()} | field_places()
-    assert {code: text for code, text in sentences(language).items() if not places(text) <= known[code]} == {}
+def test_the_pages_sentences_fill_in_no_other_values(subtests: pytest.Subtests) -> None:
+    for language in ["en", "ko"]:
+        with subtests.test(language):
+            known = {
+                code: set().union(*map(places, found)) for code, found in library_sentences().items()
+            } | field_places()
+            assert {code: text for code, text in sentences(language).items() if not places(text) <= known[code]} == {}
 
 
-@pytest.mark.parametrize("language", ["en", "ko"])
-def test_sentences_are_sorted_by_their_codes(language: str) -> None:
-    assert list(sentences(language)) == sorted(sentences(language))
+def test_sentences_are_sorted_by_their_codes(subtests: pytest.Subtests) -> None:
+    for language in ["en", "ko"]:
+        with subtests.test(language):
+            assert list(sentences(language)) == sorted(sentences(language))
 
 
 def test_the_page_never_advises_a_flag_of_the_shell() -> None:
@@ -127,30 +131,33 @@ def test_an_unknown_code_is_in_english() -> None:
 
 
 @pytest.mark.usefixtures("known")
-@pytest.mark.parametrize("language", ["en", "ko"])
-def test_values_are_never_templates_and_the_line_stays_short(language: str) -> None:
-    def line(name: Any) -> str:
-        return translate_error(language, bp.BertpruneError("{name} is wrong", code="a", name=name))
+def test_values_are_never_templates_and_the_line_stays_short(subtests: pytest.Subtests) -> None:
+    for language in ["en", "ko"]:
+        with subtests.test(language):
 
-    assert "{number} {0.__class__}" in line("{number} {0.__class__}")
-    assert line("a\n\n# b").startswith("a # b")
-    assert len(line("x" * 200_000)) <= 600
+            def line(name: Any) -> str:
+                return translate_error(language, bp.BertpruneError("{name} is wrong", code="a", name=name))
+
+            assert "{number} {0.__class__}" in line("{number} {0.__class__}")
+            assert line("a\n\n# b").startswith("a # b")
+            assert len(line("x" * 200_000)) <= 600
 
 
-@pytest.mark.parametrize(
-    ("written", "meant"),
-    [
-        ("dim 5을(를)", "dim 5를"),
-        ("레이어 99이(가)", "레이어 99가"),
-        ("10은(는) 3와(과)", "10은 3과"),
-        ("'평점'이(가) '점수'을(를)", "'평점'이 '점수'를"),
-        ("서울(으)로, 부산(으)로, 1(으)로, 6(으)로", "서울로, 부산으로, 1로, 6으로"),
-        ("[0, 1](이)라고 2(이)라고", "[0, 1](이)라고 2라고"),
-        ("weight이(가)", "weight이(가)"),
-    ],
-)
-def test_particles_fit_the_word_before_them(written: str, meant: str) -> None:
-    assert with_particles(written) == meant
+PARTICLES = [
+    ("dim 5을(를)", "dim 5를"),
+    ("레이어 99이(가)", "레이어 99가"),
+    ("10은(는) 3와(과)", "10은 3과"),
+    ("'평점'이(가) '점수'을(를)", "'평점'이 '점수'를"),
+    ("서울(으)로, 부산(으)로, 1(으)로, 6(으)로", "서울로, 부산으로, 1로, 6으로"),
+    ("[0, 1](이)라고 2(이)라고", "[0, 1](이)라고 2라고"),
+    ("weight이(가)", "weight이(가)"),
+]
+
+
+def test_particles_fit_the_word_before_them(subtests: pytest.Subtests) -> None:
+    for written, meant in PARTICLES:
+        with subtests.test(written):
+            assert with_particles(written) == meant
 
 
 def test_particles_are_chosen_in_errors() -> None:
@@ -194,9 +201,10 @@ WRONG: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_a_mistake_in_the_second_step_is_in_korean_throughout(name: str) -> None:
-    step, said = WRONG[name]
-    with pytest.raises(bp.BertpruneError) as caught:
-        bp.preview("demo", {"steps": [{**GOOD, "select": "*.query"}, step]})
-    assert translate_error("ko", caught.value).startswith(said)
+def test_a_mistake_in_the_second_step_is_in_korean_throughout(subtests: pytest.Subtests) -> None:
+    for name in WRONG:
+        with subtests.test(name):
+            step, said = WRONG[name]
+            with pytest.raises(bp.BertpruneError) as caught:
+                bp.preview("demo", {"steps": [{**GOOD, "select": "*.query"}, step]})
+            assert translate_error("ko", caught.value).startswith(said)

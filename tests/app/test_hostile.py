@@ -157,15 +157,17 @@ def refused(act: Callable[[], Any]) -> str:
     return said
 
 
-@pytest.mark.parametrize("case", ARCHIVES)
-def test_hostile_archives_are_refused(tmp_path: Path, case: str) -> None:
-    make, words = ARCHIVES[case]
-    archive, into = tmp_path / "up.zip", tmp_path / "in"
-    archive.write_bytes(make())
-    said = refused(lambda: take_upload([archive], into, HOSTED))
-    assert any(word in said for word in words.split("|")), said
-    assert str(tmp_path) not in said
-    assert [path.name for path in tmp_path.iterdir()] == ["up.zip"]
+def test_hostile_archives_are_refused(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for number, case in enumerate(ARCHIVES):
+        with subtests.test(case):
+            (here := tmp_path / str(number)).mkdir()
+            make, words = ARCHIVES[case]
+            archive, into = here / "up.zip", here / "in"
+            archive.write_bytes(make())
+            said = refused(lambda: take_upload([archive], into, HOSTED))
+            assert any(word in said for word in words.split("|")), said
+            assert str(here) not in said
+            assert [path.name for path in here.iterdir()] == ["up.zip"]
 
 
 def test_an_honest_zip_written_by_hand_is_accepted(tmp_path: Path) -> None:
@@ -206,11 +208,12 @@ def test_weights_with_a_broken_header_are_refused_by_their_name(tiny_folder: Cal
     assert "model.safetensors" in refused(lambda: model.open_source(Shelf(HOSTED), wanted, Source()))
 
 
-@pytest.mark.parametrize("form", ["\0", "../../../etc/x", "/etc/x", "x" * 200_000])
-def test_a_form_is_never_used_as_a_path(shelf: Shelf, done: Done, form: str) -> None:
-    said = refused(lambda: take.build("en", shelf, done, form))
-    assert "choose baked or masked" in said or "form '" in said
-    assert tempfile.gettempdir() not in said
+def test_a_form_is_never_used_as_a_path(shelf: Shelf, done: Done, subtests: pytest.Subtests) -> None:
+    for form in ["\0", "../../../etc/x", "/etc/x", "x" * 200_000]:
+        with subtests.test(repr(form)[:20]):
+            said = refused(lambda: take.build("en", shelf, done, form))
+            assert "choose baked or masked" in said or "form '" in said
+            assert tempfile.gettempdir() not in said
 
 
 def test_a_long_name_of_an_upload_fits_in_a_file_name(shelf: Shelf, tiny_folder: Callable[..., Path]) -> None:
@@ -218,13 +221,17 @@ def test_a_long_name_of_an_upload_fits_in_a_file_name(shelf: Shelf, tiny_folder:
     assert take.build("en", shelf, named, "masked").zip.is_file()
 
 
-@pytest.mark.parametrize("given", [None, 3, {"path": "/etc/passwd"}, "\0", "x" * 200_000])
-def test_calls_with_values_of_another_kind_are_refused_by_the_library(shelf: Shelf, given: Any) -> None:
-    api, recipe = Api(shelf), preset("random").to_yaml()
-    assert "module" in refused(lambda: api.inspect("demo", given, recipe, 0))
-    assert refused(lambda: api.preview(given, recipe))
+def test_calls_with_values_of_another_kind_are_refused_by_the_library(shelf: Shelf, subtests: pytest.Subtests) -> None:
+    for given in [None, 3, {"path": "/etc/passwd"}, "\0", "x" * 200_000]:
+        with subtests.test(repr(given)[:20]):
+            api, recipe = Api(shelf), preset("random").to_yaml()
+            assert "module" in refused(lambda: api.inspect("demo", given, recipe, 0))
+            assert refused(lambda: api.preview(given, recipe))
 
 
-@pytest.mark.parametrize("seed", [-1, 1.5, True, 2**64, [0]])
-def test_a_seed_is_a_whole_number(shelf: Shelf, seed: Any) -> None:
-    assert "seed must be a whole number" in refused(lambda: Api(shelf).report("demo", preset("random").to_yaml(), seed))
+def test_a_seed_is_a_whole_number(shelf: Shelf, subtests: pytest.Subtests) -> None:
+    for seed in [-1, 1.5, True, 2**64, [0]]:
+        with subtests.test(str(seed)):
+            assert "seed must be a whole number" in refused(
+                lambda: Api(shelf).report("demo", preset("random").to_yaml(), seed)
+            )

@@ -71,11 +71,13 @@ def test_keys_are_prefixed_so_that_gradio_has_no_texts_of_the_same_names() -> No
     assert label("prune").key in handed["ko"]
 
 
-@pytest.mark.parametrize(
-    ("tag", "language"), [("ko", "ko"), ("ko-KR", "ko"), ("en-US", "en"), ("fr", "en"), (None, "en"), ("", "en")]
-)
-def test_the_browsers_language_is_the_default(tag: str | None, language: str) -> None:
-    assert language_of(tag) == language
+TAGS = [("ko", "ko"), ("ko-KR", "ko"), ("en-US", "en"), ("fr", "en"), (None, "en"), ("", "en")]
+
+
+def test_the_browsers_language_is_the_default(subtests: pytest.Subtests) -> None:
+    for tag, language in TAGS:
+        with subtests.test(str(tag)):
+            assert language_of(tag) == language
 
 
 def test_values_are_filled_in() -> None:

@@ -21,13 +21,14 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("key", LIMITS)
-def test_an_error_names_the_limit_and_on_a_hosted_page_how_to_do_without_it(key: str) -> None:
-    said = error_text("ko", LimitError(key, Settings.for_strangers("org/page"), **LIMITS[key]))
-    assert "40" in said
-    assert "`git clone https://huggingface.co/spaces/org/page`" in said
-    assert "`make -C page app`" in said
-    assert "git clone" not in str(LimitError(key, Settings(), **LIMITS[key]))
+def test_an_error_names_the_limit_and_on_a_hosted_page_how_to_do_without_it(subtests: pytest.Subtests) -> None:
+    for key in LIMITS:
+        with subtests.test(key):
+            said = error_text("ko", LimitError(key, Settings.for_strangers("org/page"), **LIMITS[key]))
+            assert "40" in said
+            assert "`git clone https://huggingface.co/spaces/org/page`" in said
+            assert "`make -C page app`" in said
+            assert "git clone" not in str(LimitError(key, Settings(), **LIMITS[key]))
 
 
 def test_the_upload_says_beforehand_what_is_accepted() -> None:

@@ -27,10 +27,10 @@ def test_a_folder_of_this_machine_is_opened_locally_and_never_when_hosted(source
         opened(Shelf(Settings.for_strangers()), kind="folder", path=source.given)
 
 
-@pytest.mark.parametrize("given", ["/etc", "../x", "a/b/c", "~/x", "org/na me", "org/.."])
-def test_a_hub_id_is_never_a_path(shelf: Shelf, given: str) -> None:
-    with pytest.raises(bp.BertpruneError, match=r"is not a Hub id|is no id of the Hub"):
-        opened(shelf, kind="hub", hub_id=given)
+def test_a_hub_id_is_never_a_path(shelf: Shelf, subtests: pytest.Subtests) -> None:
+    for given in ["/etc", "../x", "a/b/c", "~/x", "org/na me", "org/.."]:
+        with subtests.test(given), pytest.raises(bp.BertpruneError, match=r"is not a Hub id"):
+            opened(shelf, kind="hub", hub_id=given)
 
 
 def test_a_folder_beside_the_server_is_not_a_hub_id(

@@ -176,13 +176,14 @@ def test_other_heads_show_one_side_before_they_are_pruned(
     assert "of the model as it was opened" in shown and words in shown
 
 
-@pytest.mark.parametrize("language", ["en", "ko"])
 def test_figures_of_an_earlier_run_are_marked_above_every_tab(
-    shelf: Shelf, source: Source, done: Done, language: str
+    shelf: Shelf, source: Source, done: Done, subtests: pytest.Subtests
 ) -> None:
-    said = {"en": "an earlier run", "ko": "이전 실행"}[language]
-    steps = Plan(preset("random"))
-    for part in (Scenes(shelf).overview, Scenes(shelf).plan):
-        assert said not in "".join(map(str, part(view(source, done, steps, language))))
-        for other in (Plan(preset("global")), steps.clear()):
-            assert said in "".join(map(str, part(view(source, done, other, language))))
+    for language in ["en", "ko"]:
+        with subtests.test(language):
+            said = {"en": "an earlier run", "ko": "이전 실행"}[language]
+            steps = Plan(preset("random"))
+            for part in (Scenes(shelf).overview, Scenes(shelf).plan):
+                assert said not in "".join(map(str, part(view(source, done, steps, language))))
+                for other in (Plan(preset("global")), steps.clear()):
+                    assert said in "".join(map(str, part(view(source, done, other, language))))

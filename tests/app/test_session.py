@@ -183,10 +183,10 @@ def test_free_memory_is_plausible() -> None:
     assert free is None or 10_000_000 < free < 2**50
 
 
-@pytest.mark.parametrize("given", ["/etc", "./tests", "demo/../demo"])
-def test_strangers_cannot_open_a_path(given: str) -> None:
-    with pytest.raises(bp.BertpruneError, match="paths are not accepted here"):
-        Shelf(Settings.for_strangers()).checkpoint(Source(given))
+def test_strangers_cannot_open_a_path(subtests: pytest.Subtests) -> None:
+    for given in ["/etc", "./tests", "demo/../demo"]:
+        with subtests.test(given), pytest.raises(bp.BertpruneError, match="paths are not accepted here"):
+            Shelf(Settings.for_strangers()).checkpoint(Source(given))
 
 
 HEAPS = """
@@ -207,11 +207,14 @@ libc.fflush(None)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc")
-@pytest.mark.parametrize("shared", [True, False])
-def test_threads_share_two_heaps(shared: bool) -> None:
-    command = [sys.executable, "-c", HEAPS, *(["share"] if shared else [])]
-    printed = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True).stdout
-    assert (printed.count("<heap nr=") <= 2) == shared
+def test_threads_share_two_heaps(subtests: pytest.Subtests) -> None:
+    for shared in [True, False]:
+        with subtests.test(f"shared: {shared}"):
+            command = [sys.executable, "-c", HEAPS, *(["share"] if shared else [])]
+            printed = subprocess.run(
+                command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+            ).stdout
+            assert (printed.count("<heap nr=") <= 2) == shared
 
 
 def test_models_are_released_after_they_were_looked_at(tiny_folder: Any) -> None:

@@ -138,25 +138,24 @@ def test_a_method_offers_what_it_can_do(shelf: Shelf, source: Source) -> None:
     assert [offers.can_reconstruct(everything, one) for one in ("element", "row", "2:4")] == [True, False, True]
 
 
-@pytest.mark.parametrize(
-    ("form", "scopes", "amount", "reconstruct"),
-    [
-        ({"method": "random_unstructured"}, ["local"], [True, True, False], False),
-        ({"method": "wanda"}, ["local", "row", "global"], [True, True, False], True),
-        ({"method": "wanda", "granularity": "1:4"}, ["local"], [False, False, False], True),
-        ({"method": "wanda", "granularity": "head", "amount": "count"}, ["local", "global"], [True, False, True], True),
-        ({"method": "wanda", "granularity": "row"}, ["local", "global"], [True, True, False], False),
-    ],
-)
-def test_the_form_shows_only_what_has_a_meaning(
-    shelf: Shelf, source: Source, form: dict[str, Any], scopes: list[str], amount: list[bool], reconstruct: bool
-) -> None:
-    view = View("en", source, Plan(), None, "", None, None, "baked", False, "changed", Form(**form), Given())
-    _, _, together, scope, *amounts, adjust = Scenes(shelf).method(view)
-    assert together["visible"] == (form["method"] == "wanda")
-    assert [name for _, name in scope["choices"]] == scopes
-    assert [field["visible"] for field in amounts] == amount
-    assert adjust["visible"] == reconstruct
+FORMS = [
+    ({"method": "random_unstructured"}, ["local"], [True, True, False], False),
+    ({"method": "wanda"}, ["local", "row", "global"], [True, True, False], True),
+    ({"method": "wanda", "granularity": "1:4"}, ["local"], [False, False, False], True),
+    ({"method": "wanda", "granularity": "head", "amount": "count"}, ["local", "global"], [True, False, True], True),
+    ({"method": "wanda", "granularity": "row"}, ["local", "global"], [True, True, False], False),
+]
+
+
+def test_the_form_shows_only_what_has_a_meaning(shelf: Shelf, source: Source, subtests: pytest.Subtests) -> None:
+    for form, scopes, amount, reconstruct in FORMS:
+        with subtests.test(str(form)):
+            view = View("en", source, Plan(), None, "", None, None, "baked", False, "changed", Form(**form), Given())
+            _, _, together, scope, *amounts, adjust = Scenes(shelf).method(view)
+            assert together["visible"] == (form["method"] == "wanda")
+            assert [name for _, name in scope["choices"]] == scopes
+            assert [field["visible"] for field in amounts] == amount
+            assert adjust["visible"] == reconstruct
 
 
 ENCODER = bp.Selection(roles=["attention.query", "ffn.intermediate", "ffn.output", "attention.output"])

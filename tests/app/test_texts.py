@@ -87,21 +87,26 @@ def test_the_demo_brings_its_own(shelf: Shelf) -> None:
     assert "texts that come with demo" in results.show_summary("en", shelf, done)
 
 
-@pytest.mark.parametrize(("count", "length"), [(None, 16), (0, 16), (1.5, 16), (8, 2), (float("nan"), 16)])
+NOT_WHOLE = r"^Calibration texts: .*expected an integer"
+
+
 def test_numbers_that_cannot_be_are_refused(
-    shelf: Shelf, source: Source, given: Given, count: float | None, length: float
+    shelf: Shelf, source: Source, given: Given, subtests: pytest.Subtests
 ) -> None:
-    with pytest.raises(bp.BertpruneError, match=r"^Calibration texts: .*expected an integer"):
-        results.prune(shelf, source, Plan(WANDA), 0, given=Given(given.file, "own", count, length))
+    for count, length in [(None, 16), (0, 16), (1.5, 16), (8, 2), (float("nan"), 16)]:
+        wrong = Given(given.file, "own", count, length)
+        with subtests.test(f"{count}, {length}"), pytest.raises(bp.BertpruneError, match=NOT_WHOLE):
+            results.prune(shelf, source, Plan(WANDA), 0, given=wrong)
 
 
-@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"\x00\xff\xfe\x00"])
-def test_a_file_without_texts_is_refused_and_not_kept(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "bad.csv"
-    path.write_bytes(content)
-    with pytest.raises(bp.BertpruneError, match=r"^Calibration texts: ") as refused:
-        texts.take(str(path))
-    assert str(tmp_path) not in str(refused.value)
+def test_a_file_without_texts_is_refused_and_not_kept(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for content in [b"", b"a,b\n1,2\n", b"\x00\xff\xfe\x00"]:
+        with subtests.test(repr(content)):
+            path = tmp_path / "bad.csv"
+            path.write_bytes(content)
+            with pytest.raises(bp.BertpruneError, match=r"^Calibration texts: ") as refused:
+                texts.take(str(path))
+            assert str(tmp_path) not in str(refused.value)
 
 
 def test_the_fields_appear_where_a_step_needs_texts(shelf: Shelf, source: Source, given: Given) -> None:

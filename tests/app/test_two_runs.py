@@ -57,12 +57,12 @@ def test_two_seeds_mask_equally_many_but_other_weights(shelf: Shelf, runs: Runs)
     assert "서로 다른 텐서(1개)" in shown
 
 
-@pytest.mark.parametrize("pair", [(1, 1), (None, 1), (1, 9)])
 def test_only_two_different_runs_of_the_session_are_compared(
-    shelf: Shelf, runs: Runs, pair: tuple[int | None, int]
+    shelf: Shelf, runs: Runs, subtests: pytest.Subtests
 ) -> None:
-    with pytest.raises(bp.BertpruneError, match="two different runs"):
-        compare.compare("en", shelf, runs, *pair)
+    for pair in [(1, 1), (None, 1), (1, 9)]:
+        with subtests.test(str(pair)), pytest.raises(bp.BertpruneError, match="two different runs"):
+            compare.compare("en", shelf, runs, *pair)
 
 
 def test_a_run_is_compared_with_its_checkpoint_as_it_was_opened(shelf: Shelf, runs: Runs) -> None:

@@ -79,50 +79,59 @@ def done(tiny_folder: Callable[..., Path]) -> Done:
     return Done(Source(str(tiny_folder())), preset("global"))
 
 
-@pytest.mark.parametrize("case", HUB)
-def test_hub_id_and_revision(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    check(tmp_path, lambda: model.open_source(SHELF, Wanted("hub", **HUB[case]), Source()))
+def test_hub_id_and_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests) -> None:
+    for case in HUB:
+        with subtests.test(case):
+            monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+            check(tmp_path, lambda: model.open_source(SHELF, Wanted("hub", **HUB[case]), Source()))
 
 
-@pytest.mark.parametrize("given", ["", "no/such/folder", "."])
-def test_folder(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    check(tmp_path, lambda: model.open_source(SHELF, Wanted("folder", path=given), Source()))
+def test_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests) -> None:
+    for given in ["", "no/such/folder", "."]:
+        with subtests.test(given):
+            monkeypatch.chdir(tmp_path)
+            check(tmp_path, lambda: model.open_source(SHELF, Wanted("folder", path=given), Source()))
 
 
-@pytest.mark.parametrize("name", [None, "broken.zip", "model.safetensors", "words.txt"])
-def test_upload(name: str | None, tmp_path: Path) -> None:
-    files = []
-    if name:
-        (tmp_path / name).write_text("words")
-        files = [str(tmp_path / name)]
-    check(tmp_path, lambda: model.open_source(SHELF, Wanted("upload", files=files), Source()))
+def test_upload(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in [None, "broken.zip", "model.safetensors", "words.txt"]:
+        with subtests.test(str(name)):
+            files = []
+            if name:
+                (tmp_path / name).write_text("words")
+                files = [str(tmp_path / name)]
+            check(tmp_path, lambda: model.open_source(SHELF, Wanted("upload", files=files), Source()))
 
 
-@pytest.mark.parametrize("case", STEPS)
-def test_the_fields_of_a_step(case: str, done: Done, tmp_path: Path) -> None:
-    form = Form(**{**EVERYWHERE, **STEPS[case]})
-    check(tmp_path, lambda: recipe.add_step(SHELF, done.source, Plan(), form))
-    assert "bp-refused" in recipe.look_ahead("ko", SHELF, done.source, Plan(), form)
+def test_the_fields_of_a_step(done: Done, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for case in STEPS:
+        with subtests.test(case):
+            form = Form(**{**EVERYWHERE, **STEPS[case]})
+            check(tmp_path, lambda: recipe.add_step(SHELF, done.source, Plan(), form))
+            assert "bp-refused" in recipe.look_ahead("ko", SHELF, done.source, Plan(), form)
 
 
-@pytest.mark.parametrize(("typed", "wrong"), [("½", True), ("-", True), ("inf", False), ("1e999", False)])
-def test_an_option_keeps_what_was_typed_and_the_preview_says_what_is_wrong(typed: str, wrong: bool, done: Done) -> None:
-    (n,) = [field for field in option_fields(bp.methods()["ln_structured"]) if field.name == "n"]
-    options = put("ln_structured", n)({"ln_structured": {"dim": 0}}, typed)
-    form = Form(**EVERYWHERE, tensor="weight", method="ln_structured", options=options)
-    assert ("bp-refused" in recipe.look_ahead("ko", SHELF, done.source, Plan(), form)) == wrong
+def test_an_option_keeps_what_was_typed_and_the_preview_says_what_is_wrong(
+    done: Done, subtests: pytest.Subtests
+) -> None:
+    for typed, wrong in [("½", True), ("-", True), ("inf", False), ("1e999", False)]:
+        with subtests.test(typed):
+            (n,) = [field for field in option_fields(bp.methods()["ln_structured"]) if field.name == "n"]
+            options = put("ln_structured", n)({"ln_structured": {"dim": 0}}, typed)
+            form = Form(**EVERYWHERE, tensor="weight", method="ln_structured", options=options)
+            assert ("bp-refused" in recipe.look_ahead("ko", SHELF, done.source, Plan(), form)) == wrong
 
 
-@pytest.mark.parametrize("seed", [None, -1, 0.5, 2.0**63, float("nan")])
-def test_seed(seed: float | None, done: Done, tmp_path: Path) -> None:
-    check(tmp_path, lambda: results.prune(SHELF, done.source, Plan(done.recipe), seed))
+def test_seed(done: Done, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for seed in [None, -1, 0.5, 2.0**63, float("nan")]:
+        with subtests.test(str(seed)):
+            check(tmp_path, lambda: results.prune(SHELF, done.source, Plan(done.recipe), seed))
 
 
-@pytest.mark.parametrize("case", YAML)
-def test_yaml(case: str, tmp_path: Path) -> None:
-    check(tmp_path, lambda: recipe.read_yaml(SHELF, Plan(), YAML[case]))
+def test_yaml(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for case in YAML:
+        with subtests.test(case):
+            check(tmp_path, lambda: recipe.read_yaml(SHELF, Plan(), YAML[case]))
 
 
 def test_yaml_from_a_file(tmp_path: Path) -> None:
@@ -130,20 +139,23 @@ def test_yaml_from_a_file(tmp_path: Path) -> None:
     check(tmp_path, lambda: recipe.open_yaml(SHELF, Plan(), str(tmp_path / "recipe.yaml")))
 
 
-@pytest.mark.parametrize("name", [None, *FILES])
-def test_evaluation_file(name: str | None, done: Done, tmp_path: Path) -> None:
-    if name:
-        (tmp_path / name).write_text(FILES[name])
-    file = str(tmp_path / name) if name else None
-    check(tmp_path, lambda: cost.measure(SHELF, done, "file", file))
+def test_evaluation_file(done: Done, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in [None, *FILES]:
+        with subtests.test(str(name)):
+            if name:
+                (tmp_path / name).write_text(FILES[name])
+            file = str(tmp_path / name) if name else None
+            check(tmp_path, lambda: cost.measure(SHELF, done, "file", file))
 
 
-@pytest.mark.parametrize("sentence", [" ", "\ud800", "아" * 2_000_000], ids=["none", "half a character", "long"])
-def test_sentence(sentence: str, done: Done, tmp_path: Path) -> None:
-    check(tmp_path, lambda: cost.ask(SHELF, done, sentence, "", ""))
+def test_sentence(done: Done, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for sentence in [" ", "\ud800", "아" * 2_000_000]:
+        with subtests.test(repr(sentence)[:20]):
+            check(tmp_path, lambda: cost.ask(SHELF, done, sentence, "", ""))
 
 
-@pytest.mark.parametrize("given", ["../x", "no-such-tokenizer"])
-def test_tokenizer(given: str, done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    check(tmp_path, lambda: cost.ask(SHELF, done, "good", "", given))
+def test_tokenizer(done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests) -> None:
+    for given in ["../x", "no-such-tokenizer"]:
+        with subtests.test(given):
+            monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+            check(tmp_path, lambda: cost.ask(SHELF, done, "good", "", given))

@@ -61,39 +61,40 @@ def test_a_transformer_in_a_folder_of_its_own_and_nested_modules(sentence_folder
     assert opened.folder() == folder and len(opened.tokenizer()) == 97
 
 
-@pytest.mark.parametrize(
-    ("modules", "code"),
-    [
-        ({}, "checkpoint.not_a_list"),
-        ([], "checkpoint.module_count"),
-        ([{}] * 65, "checkpoint.module_count"),
-        (["Transformer"], "checkpoint.module_entry"),
-        ([{"type": "Transformer", "path": 3}], "checkpoint.module_entry"),
-        *(
-            ([{"type": "Transformer", "path": path}], "checkpoint.module_path")
-            for path in (
-                "/etc",
-                "..",
-                "../other",
-                "a/../b",
-                "~",
-                "C:\\a",
-                "a\\b",
-                "./a",
-                "a//b",
-                "a/",
-                "x" * 200,
-                "a\n",
-            )
-        ),
-    ],
-)
+WRONG_MODULES = [
+    ({}, "checkpoint.not_a_list"),
+    ([], "checkpoint.module_count"),
+    ([{}] * 65, "checkpoint.module_count"),
+    (["Transformer"], "checkpoint.module_entry"),
+    ([{"type": "Transformer", "path": 3}], "checkpoint.module_entry"),
+    *(
+        ([{"type": "Transformer", "path": path}], "checkpoint.module_path")
+        for path in (
+            "/etc",
+            "..",
+            "../other",
+            "a/../b",
+            "~",
+            "C:\\a",
+            "a\\b",
+            "./a",
+            "a//b",
+            "a/",
+            "x" * 200,
+            "a\n",
+        )
+    ),
+]
+
+
 def test_modules_that_leave_the_folder_or_are_none_are_refused(
-    modules: Any, code: str, sentence_folder: Callable[..., Path], refused: Callable[..., Any]
+    sentence_folder: Callable[..., Path], refused: Callable[..., Any], subtests: pytest.Subtests
 ) -> None:
-    folder = sentence_folder()
-    (folder / "modules.json").write_text(json.dumps(modules))
-    assert refused(folder).code == code
+    for modules, code in WRONG_MODULES:
+        with subtests.test(f"{code}: {modules}"[:60]):
+            folder = sentence_folder()
+            (folder / "modules.json").write_text(json.dumps(modules))
+            assert refused(folder).code == code
 
 
 def test_links_that_leave_the_folder_are_refused(sentence_folder: Callable[..., Path], tmp_path: Path) -> None:
@@ -143,18 +144,19 @@ def test_what_is_large_many_or_code_is_refused(sentence_folder: Callable[..., Pa
         companion_files(folder, "tiny")
 
 
-@pytest.mark.parametrize("kind", ["custom_st.Transformer", "org/name--custom_st.Transformer"])
 def test_a_folder_whose_modules_are_code_of_its_own_is_not_copied(
-    sentence_folder: Callable[..., Path], refused: Any, tmp_path: Path, kind: str
+    sentence_folder: Callable[..., Path], refused: Any, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    folder = sentence_folder()
-    modules = json.loads((folder / "modules.json").read_text())
-    modules[0]["type"] = kind
-    (folder / "modules.json").write_text(json.dumps(modules))
-    run = bp.prune(folder, bp.Step(method="l1_unstructured", fraction=0.5, select="*.query"))
-    error = refused(lambda: bp.export(run, tmp_path / "out"))
-    assert error.code == "checkpoint.module_of_code" and kind in str(error)
-    assert not (tmp_path / "out").exists()
+    for kind in ["custom_st.Transformer", "org/name--custom_st.Transformer"]:
+        with subtests.test(kind):
+            folder = sentence_folder()
+            modules = json.loads((folder / "modules.json").read_text())
+            modules[0]["type"] = kind
+            (folder / "modules.json").write_text(json.dumps(modules))
+            run = bp.prune(folder, bp.Step(method="l1_unstructured", fraction=0.5, select="*.query"))
+            error = refused(lambda: bp.export(run, tmp_path / "out"))
+            assert error.code == "checkpoint.module_of_code" and kind in str(error)
+            assert not (tmp_path / "out").exists()
 
 
 def test_of_a_router_the_transformers_inside_are_named(
@@ -166,21 +168,23 @@ def test_of_a_router_the_transformers_inside_are_named(
     assert error.code == "checkpoint.transformer_inside" and router.name in str(error)
 
 
-@pytest.mark.parametrize(
-    ("module", "file"),
-    [
-        ({"path": "0_WordEmbeddings", "type": "sentence_transformers.models.WordEmbeddings"}, "0_WordEmbeddings/"),
-        ({"path": "", "type": "sentence_transformers.models.Router"}, ""),
-        ({"path": "0_Own", "type": "code.of.mine.Transformer"}, "0_Own/"),
-    ],
-)
+OTHER_FIRST = [
+    ({"path": "0_WordEmbeddings", "type": "sentence_transformers.models.WordEmbeddings"}, "0_WordEmbeddings/"),
+    ({"path": "", "type": "sentence_transformers.models.Router"}, ""),
+    ({"path": "0_Own", "type": "code.of.mine.Transformer"}, "0_Own/"),
+]
+
+
 def test_a_folder_that_begins_with_another_module_is_refused_by_name(
-    refused: Any, tmp_path: Path, module: dict[str, str], file: str
+    refused: Any, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "modules.json").write_text(json.dumps([module]))
-    kind = module["type"].removeprefix("sentence_transformers.models.")
-    error = refused(tmp_path / "own")
-    assert str(error) == (
-        f"own begins with {kind} (modules.json), which is not a transformer: {file}config.json is not there"
-    )
+    for number, (module, file) in enumerate(OTHER_FIRST):
+        with subtests.test(module["type"]):
+            (here := tmp_path / str(number)).mkdir()
+            (here / "own").mkdir()
+            (here / "own" / "modules.json").write_text(json.dumps([module]))
+            kind = module["type"].removeprefix("sentence_transformers.models.")
+            error = refused(here / "own")
+            assert str(error) == (
+                f"own begins with {kind} (modules.json), which is not a transformer: {file}config.json is not there"
+            )

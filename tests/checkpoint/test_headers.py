@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from checkpoint_files import ENTRY, configure, raw_safetensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,33 +9,32 @@ from hypothesis import strategies as st
 from bertprune.checkpoint.headers import TensorFact, main_dtype, safetensors_header
 from bertprune.errors import CheckpointError
 
-
-@pytest.mark.parametrize(
-    ("header", "data", "expected"),
-    [
-        ("{" + ENTRY + "}", b"\0" * 4, "not_safetensors"),  # the data ends early
-        ("{" + ENTRY.replace("[0,8]", "[0,800]") + "}", b"\0" * 8, "not_safetensors"),  # an offset past the end
-        ("{" + ENTRY.replace("[2]", "[1000000]") + "}", b"\0" * 8, "not_safetensors"),  # a shape without room
-        ("{" + ENTRY.replace("[2]", "[4294967296,4294967296,4294967296]") + "}", b"\0" * 8, "not_safetensors"),
-        ("{" + ENTRY + "," + ENTRY.replace('"a"', '"b"') + "}", b"\0" * 8, "not_safetensors"),  # overlapping
-        ("{" + ENTRY + "," + ENTRY + "}", b"\0" * 8, "repeated_key"),
-        ("{" + ENTRY.replace("F32", "Q4") + "}", b"\0" * 8, "unknown_dtype"),
-        ("{" + ENTRY.replace("[2]", "[-2]") + "}", b"\0" * 8, "no_shape"),
-        ("[1,2]", b"", "not_an_object"),
-        ("{not json", b"", "not_json"),
-    ],
-)
-def test_false_headers_are_refused(folder, refused, header, data, expected):
-    raw_safetensors(folder / "model.safetensors", header, data)
-    assert refused(folder).code == f"checkpoint.{expected}"
+FALSE_HEADERS = [
+    ("{" + ENTRY + "}", b"\0" * 4, "not_safetensors"),  # the data ends early
+    ("{" + ENTRY.replace("[0,8]", "[0,800]") + "}", b"\0" * 8, "not_safetensors"),  # an offset past the end
+    ("{" + ENTRY.replace("[2]", "[1000000]") + "}", b"\0" * 8, "not_safetensors"),  # a shape without room
+    ("{" + ENTRY.replace("[2]", "[4294967296,4294967296,4294967296]") + "}", b"\0" * 8, "not_safetensors"),
+    ("{" + ENTRY + "," + ENTRY.replace('"a"', '"b"') + "}", b"\0" * 8, "not_safetensors"),  # overlapping
+    ("{" + ENTRY + "," + ENTRY + "}", b"\0" * 8, "repeated_key"),
+    ("{" + ENTRY.replace("F32", "Q4") + "}", b"\0" * 8, "unknown_dtype"),
+    ("{" + ENTRY.replace("[2]", "[-2]") + "}", b"\0" * 8, "no_shape"),
+    ("[1,2]", b"", "not_an_object"),
+    ("{not json", b"", "not_json"),
+]
 
 
-@pytest.mark.parametrize(
-    ("length", "expected"), [(0, "not_json"), (2**64 - 1, "header_cut_off")], ids=["nothing", "everything"]
-)
-def test_false_header_lengths_are_refused(folder, refused, length, expected):
-    raw_safetensors(folder / "model.safetensors", "{" + ENTRY + "}", b"\0" * 8, length)
-    assert refused(folder).code == f"checkpoint.{expected}"
+def test_false_headers_are_refused(folder, refused, subtests):
+    for header, data, expected in FALSE_HEADERS:
+        with subtests.test(expected):
+            raw_safetensors(folder / "model.safetensors", header, data)
+            assert refused(folder).code == f"checkpoint.{expected}"
+
+
+def test_false_header_lengths_are_refused(folder, refused, subtests):
+    for length, expected in [(0, "not_json"), (2**64 - 1, "header_cut_off")]:
+        with subtests.test(expected):
+            raw_safetensors(folder / "model.safetensors", "{" + ENTRY + "}", b"\0" * 8, length)
+            assert refused(folder).code == f"checkpoint.{expected}"
 
 
 def test_headers_that_take_long_to_read_are_refused(folder, refused):
@@ -50,11 +48,12 @@ def test_headers_that_take_long_to_read_are_refused(folder, refused):
     assert refused(folder).code == "checkpoint.too_many_dimensions"
 
 
-@pytest.mark.parametrize("header", ["{}", "{" + ENTRY + "}"], ids=["empty", "of another model"])
-def test_a_file_that_holds_nothing_of_the_model_is_refused(folder, refused, header):
-    configure(folder, num_hidden_layers=1)
-    raw_safetensors(folder / "model.safetensors", header, b"\0" * 8 if ENTRY in header else b"")
-    assert str(refused(folder)).startswith("suspect holds none of the tensors that BertModel expects, but ")
+def test_a_file_that_holds_nothing_of_the_model_is_refused(folder, refused, subtests):
+    for header in ["{}", "{" + ENTRY + "}"]:
+        with subtests.test(header):
+            configure(folder, num_hidden_layers=1)
+            raw_safetensors(folder / "model.safetensors", header, b"\0" * 8 if ENTRY in header else b"")
+            assert str(refused(folder)).startswith("suspect holds none of the tensors that BertModel expects, but ")
 
 
 def test_the_main_dtype_holds_most_values():

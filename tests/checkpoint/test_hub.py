@@ -58,12 +58,14 @@ def test_torch_files_are_downloaded_at_once(hub, tiny_folder):
     assert alike(checkpoint.load(), bp.Checkpoint.open(folder).load())
 
 
-@pytest.mark.parametrize(("given", "revision"), [("org/tiny@v1", None), ("org/tiny", "v1"), ("org/tiny@v1", "v1")])
-def test_a_revision_is_requested_and_recorded(hub, tiny_folder, given, revision):
-    hub.models["org/tiny"] = tiny_folder("BertModel")
-    checkpoint = bp.Checkpoint.open(given, revision=revision)
-    assert (checkpoint.name, checkpoint.revision) == ("org/tiny", "v1")
-    assert any("/revision/v1" in asked for asked in hub.asked)
+def test_a_revision_is_requested_and_recorded(hub, tiny_folder, subtests):
+    folder = tiny_folder("BertModel")
+    for name, given, revision in [("org/one", "@v1", None), ("org/two", "", "v1"), ("org/three", "@v1", "v1")]:
+        with subtests.test(name):
+            hub.models[name] = folder
+            checkpoint = bp.Checkpoint.open(name + given, revision=revision)
+            assert (checkpoint.name, checkpoint.revision) == (name, "v1")
+            assert any(f"{name}/revision/v1" in asked for asked in hub.asked)
 
 
 def test_a_script_names_the_revision_that_was_pruned(hub, tiny_folder):
@@ -144,16 +146,18 @@ def test_names_and_ids_are_accepted_where_paths_are_not(hub, tiny_folder):
     assert bp.Checkpoint.open("kobert-shape", local=False).facts.model_type == "bert"
 
 
-@pytest.mark.parametrize(("pickled", "sharded"), [(False, False), (False, True), (True, False), (True, True)])
-def test_weights_too_large_are_refused_before_they_are_downloaded(hub, tiny_folder, pickled, sharded):
-    folder = hub.models["org/tiny"] = tiny_folder("BertModel", pickle=pickled, sharded=sharded)
-    with pytest.raises(TooLargeError) as caught:
-        bp.Checkpoint.open("org/tiny", largest=9000)
-    assert caught.value.values["size"] > caught.value.values["most"] == 9000
-    assert not [asked for asked in hub.asked if asked.endswith((".bin", ".safetensors"))]
-    with pytest.raises(TooLargeError, match=r"holds [\d,]+ bytes of weights; at most 9,000 are accepted"):
-        bp.Checkpoint.open(folder, largest=9000)
-    assert bp.Checkpoint.open(folder, largest=10**9)
+def test_weights_too_large_are_refused_before_they_are_downloaded(hub, tiny_folder, subtests):
+    for pickled, sharded in [(False, False), (False, True), (True, False), (True, True)]:
+        with subtests.test(f"pickled: {pickled}, sharded: {sharded}"):
+            name = f"org/{pickled}-{sharded}"  # what was downloaded of one is not taken for another
+            folder = hub.models[name] = tiny_folder("BertModel", pickle=pickled, sharded=sharded)
+            with pytest.raises(TooLargeError) as caught:
+                bp.Checkpoint.open(name, largest=9000)
+            assert caught.value.values["size"] > caught.value.values["most"] == 9000
+            assert not [asked for asked in hub.asked if asked.endswith((".bin", ".safetensors"))]
+            with pytest.raises(TooLargeError, match=r"holds [\d,]+ bytes of weights; at most 9,000 are accepted"):
+                bp.Checkpoint.open(folder, largest=9000)
+            assert bp.Checkpoint.open(folder, largest=10**9)
 
 
 def test_a_config_that_is_too_large_is_not_downloaded(hub, tiny_folder, refused):

@@ -15,6 +15,12 @@ from bertprune.errors import BertpruneWarning
 KEYS = bp.Step(method="l1_unstructured", fraction=0.5, select="*.key")
 OURS = {"README.md", "recipe.yaml", "report.json"}
 PLACES = pytest.mark.parametrize("inside", ["", "0_Transformer"])
+STORED = {
+    "org/plain": {},
+    "org/sharded": {"sharded": True},
+    "org/pickled": {"pickle": True},
+    "org/pickled-in-parts": {"pickle": True, "sharded": True},
+}
 
 
 def files_of(folder: Path) -> set[str]:
@@ -22,17 +28,18 @@ def files_of(folder: Path) -> set[str]:
 
 
 @PLACES
-@pytest.mark.parametrize("stored", [{}, {"sharded": True}, {"pickle": True}, {"pickle": True, "sharded": True}])
 def test_a_transformer_opens_wherever_it_lies(
-    hub: Any, sentence_folder: Callable[..., Path], cache: Path, inside: str, stored: dict[str, bool]
+    hub: Any, sentence_folder: Callable[..., Path], cache: Path, inside: str, subtests: pytest.Subtests
 ) -> None:
-    folder = hub.models["org/tiny"] = sentence_folder(inside=inside, **stored)
-    checkpoint, local = bp.Checkpoint.open("org/tiny"), bp.Checkpoint.open(folder)
-    assert (checkpoint.subfolder, checkpoint.facts.files) == (inside, local.facts.files)
-    assert checkpoint.facts.bytes == local.facts.bytes
-    assert not list(cache.rglob("*.safetensors"))
-    assert alike(checkpoint.load(), local.load())
-    assert len(checkpoint.tokenizer()) == 97
+    for name, stored in STORED.items():
+        with subtests.test(name):
+            folder = hub.models[name] = sentence_folder(inside=inside, **stored)
+            checkpoint, local = bp.Checkpoint.open(name), bp.Checkpoint.open(folder)
+            assert (checkpoint.subfolder, checkpoint.facts.files) == (inside, local.facts.files)
+            assert checkpoint.facts.bytes == local.facts.bytes
+            assert not list(cache.rglob(f"*{name.partition('/')[2]}/**/*.safetensors"))
+            assert alike(checkpoint.load(), local.load())
+            assert len(checkpoint.tokenizer()) == 97
 
 
 @PLACES

@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import pytest
 import torch
 
 import bertprune as bp
@@ -86,21 +85,21 @@ EXPENSIVE = {
 }
 
 
-@pytest.mark.parametrize("case", EXPENSIVE)
-def test_a_pickle_that_is_expensive_to_read_is_refused(folder, refused, case):
-    pickled, expected = EXPENSIVE[case]
-    zipped(folder / "pytorch_model.bin", b"\x80\x02" + pickled)
-    assert reason(refused(folder)) == f"checkpoint.pickle_of_{expected}"
-    old_format(folder / "pytorch_model.bin", b"\x80\x02" + pickled)
-    assert reason(refused(folder)) == f"checkpoint.pickle_of_{expected}"
+def test_a_pickle_that_is_expensive_to_read_is_refused(folder, refused, subtests):
+    for case in EXPENSIVE:
+        with subtests.test(case):
+            pickled, expected = EXPENSIVE[case]
+            zipped(folder / "pytorch_model.bin", b"\x80\x02" + pickled)
+            assert reason(refused(folder)) == f"checkpoint.pickle_of_{expected}"
+            old_format(folder / "pytorch_model.bin", b"\x80\x02" + pickled)
+            assert reason(refused(folder)) == f"checkpoint.pickle_of_{expected}"
 
 
-@pytest.mark.parametrize(
-    "long", [b"X\xff\xff\xff\x7f" + b"x" * 2_000_000, b"c" + b"x" * 2_000_000], ids=["name", "line"]
-)
-def test_a_name_of_gigabytes_or_a_line_without_end_is_not_read(folder, refused, long):
-    old_format(folder / "pytorch_model.bin", b"\x80\x02" + long)
-    assert refused(folder).code == "checkpoint.not_plain_tensors"
+def test_a_name_of_gigabytes_or_a_line_without_end_is_not_read(folder, refused, subtests):
+    for long in [b"X\xff\xff\xff\x7f" + b"x" * 2_000_000, b"c" + b"x" * 2_000_000]:
+        with subtests.test(repr(long[:1])):
+            old_format(folder / "pytorch_model.bin", b"\x80\x02" + long)
+            assert refused(folder).code == "checkpoint.not_plain_tensors"
 
 
 def test_a_method_hidden_by_an_attribute_is_not_called(folder, refused):
@@ -118,14 +117,15 @@ class Harm:
         return os.mkdir, (str(self.path),)
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-def test_a_pickle_with_code_is_refused_and_not_run(folder, refused, legacy):
-    harm = folder / "harmed"
-    torch.save({"a": Harm(harm)}, folder / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
-    error = refused(folder)
-    assert reason(error) == "checkpoint.pickle_of_code"
-    assert str(error).endswith("(weights_only=True): it is damaged or holds code, which is never run")
-    assert not harm.exists()
+def test_a_pickle_with_code_is_refused_and_not_run(folder, refused, subtests):
+    for legacy in [False, True]:
+        with subtests.test(f"legacy: {legacy}"):
+            harm = folder / "harmed"
+            torch.save({"a": Harm(harm)}, folder / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
+            error = refused(folder)
+            assert reason(error) == "checkpoint.pickle_of_code"
+            assert str(error).endswith("(weights_only=True): it is damaged or holds code, which is never run")
+            assert not harm.exists()
 
 
 def test_a_bare_pickle_with_code_is_refused_and_not_run(folder, refused):
@@ -135,38 +135,40 @@ def test_a_bare_pickle_with_code_is_refused_and_not_run(folder, refused):
     assert not harm.exists()
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ([torch.zeros(2)], "not_a_dict"),
-        ({}, "no_tensors"),
-        ({"a": 3}, "not_a_tensor"),
-        ({1: torch.zeros(2)}, "not_a_tensor"),
-        ({"state_dict": {"model.a": torch.zeros(2)}, "epoch": 1}, "nested_tensors"),
-        ({"a": {"b": 1}}, "not_a_tensor"),
-    ],
-)
-def test_torch_files_hold_tensors_by_name(folder, refused, value, expected):
-    torch.save(value, folder / "pytorch_model.bin")
-    assert refused(folder).code == f"checkpoint.{expected}"
+NO_TENSORS = [
+    ([torch.zeros(2)], "not_a_dict"),
+    ({}, "no_tensors"),
+    ({"a": 3}, "not_a_tensor"),
+    ({1: torch.zeros(2)}, "not_a_tensor"),
+    ({"state_dict": {"model.a": torch.zeros(2)}, "epoch": 1}, "nested_tensors"),
+    ({"a": {"b": 1}}, "not_a_tensor"),
+]
+
+
+def test_torch_files_hold_tensors_by_name(folder, refused, subtests):
+    for value, expected in NO_TENSORS:
+        with subtests.test(expected):
+            torch.save(value, folder / "pytorch_model.bin")
+            assert refused(folder).code == f"checkpoint.{expected}"
 
 
 ONE, TWO = {"a": torch.zeros(2)}, {"a": torch.zeros(2), "b": torch.zeros(2)}
 
 
-@pytest.mark.parametrize(
-    ("value", "key"),
-    [
-        ({"state_dict": {"model.a": torch.zeros(2)}, "epoch": 1}, "['state_dict']"),
-        ({"epoch": 1, "student_weights": ONE}, "['student_weights']"),
-        ({"checkpoint": {"epoch": 1, "state": {"model": TWO}}, "ema": ONE}, "['checkpoint']['state']['model']"),
-        ({"step": torch.zeros(1), "net": TWO, "optimizer": {"state": {0: TWO}, "lr": 0.1}}, "['net']"),
-    ],
-)
-def test_tensors_below_other_keys_are_found_and_named(folder, refused, value, key):
-    torch.save(value, folder / "pytorch_model.bin")
-    error = refused(folder)
-    assert (error.code, error.values["key"]) == ("checkpoint.nested_tensors", key)
+BELOW = [
+    ({"state_dict": {"model.a": torch.zeros(2)}, "epoch": 1}, "['state_dict']"),
+    ({"epoch": 1, "student_weights": ONE}, "['student_weights']"),
+    ({"checkpoint": {"epoch": 1, "state": {"model": TWO}}, "ema": ONE}, "['checkpoint']['state']['model']"),
+    ({"step": torch.zeros(1), "net": TWO, "optimizer": {"state": {0: TWO}, "lr": 0.1}}, "['net']"),
+]
+
+
+def test_tensors_below_other_keys_are_found_and_named(folder, refused, subtests):
+    for value, key in BELOW:
+        with subtests.test(key):
+            torch.save(value, folder / "pytorch_model.bin")
+            error = refused(folder)
+            assert (error.code, error.values["key"]) == ("checkpoint.nested_tensors", key)
 
 
 def test_dicts_that_hold_each_other_are_looked_into_once(folder, refused):
@@ -197,33 +199,35 @@ def test_the_old_torch_format_is_read(tiny_folder):
     assert all(torch.equal(value, tensors[name]) for name, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-def test_every_plain_tensor_that_torch_writes_is_read(folder, legacy):
-    kinds = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool complex64".split()
-    kinds += [] if legacy else ["float8_e4m3fn", "uint16"]
-    layer = torch.nn.utils.skip_init(torch.nn.Linear, 600, 600)
-    torch.nn.init.ones_(layer.weight)
-    saved = layer.state_dict(keep_vars=True)  # parameters, and what torch notes of a module
-    saved.update({kind: torch.zeros(2, 3, dtype=getattr(torch, kind)) for kind in kinds})
-    saved.update({"tied": saved["weight"], "view": saved["weight"].detach().t()[1:], "one": torch.tensor(1.0)})
-    torch.save(saved, folder / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
-    read = load_tensors(folder / "pytorch_model.bin")
-    assert {name: (one.shape, one.dtype) for name, one in read.items()} == {
-        name: (one.shape, one.dtype) for name, one in saved.items()
-    }
-    assert torch.equal(read["weight"], saved["weight"])
-    assert torch.equal(read["view"], saved["view"])
+def test_every_plain_tensor_that_torch_writes_is_read(folder, subtests):
+    for legacy in [False, True]:
+        with subtests.test(f"legacy: {legacy}"):
+            kinds = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool complex64".split()
+            kinds += [] if legacy else ["float8_e4m3fn", "uint16"]
+            layer = torch.nn.utils.skip_init(torch.nn.Linear, 600, 600)
+            torch.nn.init.ones_(layer.weight)
+            saved = layer.state_dict(keep_vars=True)  # parameters, and what torch notes of a module
+            saved.update({kind: torch.zeros(2, 3, dtype=getattr(torch, kind)) for kind in kinds})
+            saved.update({"tied": saved["weight"], "view": saved["weight"].detach().t()[1:], "one": torch.tensor(1.0)})
+            torch.save(saved, folder / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
+            read = load_tensors(folder / "pytorch_model.bin")
+            assert {name: (one.shape, one.dtype) for name, one in read.items()} == {
+                name: (one.shape, one.dtype) for name, one in saved.items()
+            }
+            assert torch.equal(read["weight"], saved["weight"])
+            assert torch.equal(read["view"], saved["view"])
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-def test_tensors_that_share_their_values_are_stored_once_and_stay_tied(tiny_mlm, tmp_path, legacy):
-    tiny_mlm.config.architectures = ["BertForMaskedLM"]
-    tiny_mlm.config.save_pretrained(tmp_path)
-    saved = tiny_mlm.state_dict()
-    assert "cls.predictions.decoder.weight" in saved  # as the files of most language models on the Hub
-    torch.save(saved, tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
-    checkpoint = bp.Checkpoint.open(tmp_path)
-    loaded = checkpoint.load()
-    assert loaded.cls.predictions.decoder.weight is loaded.bert.embeddings.word_embeddings.weight
-    assert all(torch.equal(value, saved[name]) for name, value in loaded.state_dict().items())
-    assert checkpoint.facts.parameters == sum(one.numel() for one in tiny_mlm.parameters())
+def test_tensors_that_share_their_values_are_stored_once_and_stay_tied(tiny_mlm, tmp_path, subtests):
+    for legacy in [False, True]:
+        with subtests.test(f"legacy: {legacy}"):
+            tiny_mlm.config.architectures = ["BertForMaskedLM"]
+            tiny_mlm.config.save_pretrained(tmp_path)
+            saved = tiny_mlm.state_dict()
+            assert "cls.predictions.decoder.weight" in saved  # as the files of most language models on the Hub
+            torch.save(saved, tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
+            checkpoint = bp.Checkpoint.open(tmp_path)
+            loaded = checkpoint.load()
+            assert loaded.cls.predictions.decoder.weight is loaded.bert.embeddings.word_embeddings.weight
+            assert all(torch.equal(value, saved[name]) for name, value in loaded.state_dict().items())
+            assert checkpoint.facts.parameters == sum(one.numel() for one in tiny_mlm.parameters())

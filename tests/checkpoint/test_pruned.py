@@ -166,38 +166,42 @@ def _put(name: str, value: torch.Tensor) -> Callable[[dict[str, Any]], Any]:
     return lambda tensors: tensors.update({f"{KEY}.{name}": value})
 
 
-@pytest.mark.parametrize(
-    ("damage", "code"),
-    [
-        (_drop("weight_mask"), "checkpoint.no_mask"),
-        (_drop("weight_orig"), "checkpoint.mask_alone"),
-        (_put("weight", torch.ones(32, 32)), "checkpoint.masked_twice"),
-        (_put("weight_mask", torch.ones(32)), "checkpoint.mask_does_not_fit"),
-        (_put("weight_mask", torch.full((32, 32), 0.5)), "checkpoint.mask_values"),
-        (_put("weight_mask", torch.full((32, 32), torch.nan)), "checkpoint.mask_values"),
-        (lambda t: t.update({"x.weight_orig": torch.ones(2), "x.weight_mask": torch.ones(2)}), None),
-        (_put("mask_scores", torch.ones(32, 32)), "checkpoint.mask_scores"),
-    ],
-)
-def test_what_is_unclear_is_refused(tmp_path: Path, refused: Any, damage: Any, code: str | None) -> None:
-    folder = saved(tmp_path / "source", pruned_model())
-    tensors = stored(folder)
-    damage(tensors)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    assert refused(lambda: bp.load(folder)).code == (code or "checkpoint.mask_of_nothing")
+UNCLEAR = [
+    (_drop("weight_mask"), "checkpoint.no_mask"),
+    (_drop("weight_orig"), "checkpoint.mask_alone"),
+    (_put("weight", torch.ones(32, 32)), "checkpoint.masked_twice"),
+    (_put("weight_mask", torch.ones(32)), "checkpoint.mask_does_not_fit"),
+    (_put("weight_mask", torch.full((32, 32), 0.5)), "checkpoint.mask_values"),
+    (_put("weight_mask", torch.full((32, 32), torch.nan)), "checkpoint.mask_values"),
+    (lambda t: t.update({"x.weight_orig": torch.ones(2), "x.weight_mask": torch.ones(2)}), None),
+    (_put("mask_scores", torch.ones(32, 32)), "checkpoint.mask_scores"),
+]
 
 
-@pytest.mark.parametrize("file", ["adapter_model.safetensors", "pytorch_adapter.bin", "adapter.safetensors"])
+def test_what_is_unclear_is_refused(tmp_path: Path, refused: Any, subtests: pytest.Subtests) -> None:
+    for number, (damage, code) in enumerate(UNCLEAR):
+        with subtests.test(str(code)):
+            (here := tmp_path / str(number)).mkdir()
+            folder = saved(here / "source", pruned_model())
+            tensors = stored(folder)
+            damage(tensors)
+            save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+            assert refused(lambda: bp.load(folder)).code == (code or "checkpoint.mask_of_nothing")
+
+
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside its base"])
-def test_an_adapter_is_named(tmp_path: Path, refused: Any, beside: bool, file: str) -> None:
-    folder = tmp_path / "adapter"
-    folder.mkdir()
-    if beside:
-        saved(folder, make_model("BertModel"))
-    save_file({"lora_A.weight": torch.ones(2)}, folder / file)
-    for source in (folder, folder / file, *folder.glob("model.safetensors")):
-        error = refused(source)
-        assert error.code == "checkpoint.adapter" and "merge_and_unload" in str(error)
+def test_an_adapter_is_named(tmp_path: Path, refused: Any, beside: bool, subtests: pytest.Subtests) -> None:
+    for number, file in enumerate(["adapter_model.safetensors", "pytorch_adapter.bin", "adapter.safetensors"]):
+        with subtests.test(file):
+            (here := tmp_path / str(number)).mkdir()
+            folder = here / "adapter"
+            folder.mkdir()
+            if beside:
+                saved(folder, make_model("BertModel"))
+            save_file({"lora_A.weight": torch.ones(2)}, folder / file)
+            for source in (folder, folder / file, *folder.glob("model.safetensors")):
+                error = refused(source)
+                assert error.code == "checkpoint.adapter" and "merge_and_unload" in str(error)
 
 
 def test_masks_of_one_owner_of_a_tied_tensor_are_refused(tmp_path: Path, refused: Any) -> None:

@@ -10,26 +10,26 @@ import bertprune as bp
 from bertprune.checkpoint import DEFAULT, EMBEDDED
 from bertprune.checkpoint import source as sources
 
+NOTHING = [
+    ("", "not_a_name"),
+    ("a\0b", "not_a_name"),
+    (None, "wrong_type"),
+    ("./nowhere", "not_found"),
+    ("a/b/c", "not_found"),
+    ("org/weights.bin", "not_found"),
+    ("~/nowhere", "not_found"),
+    ("C:\\models\\bert", "not_found"),
+    (Path("nowhere"), "not_found"),
+    ("x" * 5000, "not_found"),
+    ("two words", "not_a_hub_id"),
+    ("org/na--me", "not_a_hub_id"),
+]
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ("", "not_a_name"),
-        ("a\0b", "not_a_name"),
-        (None, "wrong_type"),
-        ("./nowhere", "not_found"),
-        ("a/b/c", "not_found"),
-        ("org/weights.bin", "not_found"),
-        ("~/nowhere", "not_found"),
-        ("C:\\models\\bert", "not_found"),
-        (Path("nowhere"), "not_found"),
-        ("x" * 5000, "not_found"),
-        ("two words", "not_a_hub_id"),
-        ("org/na--me", "not_a_hub_id"),
-    ],
-)
-def test_names_that_name_nothing_are_refused(refused, given, expected):
-    assert refused(given).code == f"checkpoint.{expected}"
+
+def test_names_that_name_nothing_are_refused(refused, subtests):
+    for given, expected in NOTHING:
+        with subtests.test(repr(given)[:40]):
+            assert refused(given).code == f"checkpoint.{expected}"
 
 
 def test_the_home_folder_of_nobody_is_refused(refused):
@@ -100,14 +100,15 @@ def test_a_tokenizer_can_be_named_by_itself(demo, tiny_folder, refused):
 PATHS = ["/etc/passwd", "..", "~", "a/b/c", "x\\y", "C:x", "m.safetensors", Path("tiny")]
 
 
-@pytest.mark.parametrize("given", PATHS)
-def test_where_paths_are_not_accepted_the_disk_is_not_looked_at(given, refused, monkeypatch, kobert):
-    looked: list[Path] = []
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "exists", lambda self: looked.append(self) or True)
-        assert refused(given, local=False).code == "checkpoint.paths_not_accepted"
-        assert refused(lambda: kobert.tokenizer(given, local=False)).code == "checkpoint.paths_not_accepted"
-    assert not looked
+def test_where_paths_are_not_accepted_the_disk_is_not_looked_at(refused, monkeypatch, kobert, subtests):
+    for given in PATHS:
+        with subtests.test(str(given)):
+            looked: list[Path] = []
+            with monkeypatch.context() as patch:
+                patch.setattr(Path, "exists", lambda self: looked.append(self) or True)
+                assert refused(given, local=False).code == "checkpoint.paths_not_accepted"
+                assert refused(lambda: kobert.tokenizer(given, local=False)).code == "checkpoint.paths_not_accepted"
+            assert not looked
 
 
 @pytest.mark.parametrize("given", ["tiny", "org/tiny"])

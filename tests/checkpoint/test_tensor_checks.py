@@ -41,53 +41,58 @@ ANOTHER_FORM: dict[str, Rename] = {
 
 
 @pytest.mark.parametrize("model", ["BertModel", "BertForSequenceClassification", "BertForMaskedLM"])
-@pytest.mark.parametrize("how", ANOTHER_FORM.values(), ids=list(ANOTHER_FORM))
 def test_an_encoder_in_an_unknown_form_is_not_filled_up_at_random(
-    tiny_folder: Any, refused: Any, how: Rename, model: str
+    tiny_folder: Any, refused: Any, model: str, subtests: pytest.Subtests
 ) -> None:
-    folder = tiny_folder(model)
-    renamed = sorted({how(name) for name in stored(folder)} - set(stored(folder)))
-    error = refused(rename(folder, how))
-    assert error.code == "checkpoint.encoder_not_understood"
-    assert renamed[0] in str(error) and "save_pretrained" in str(error)
+    for form, how in ANOTHER_FORM.items():
+        with subtests.test(form):
+            folder = tiny_folder(model)
+            renamed = sorted({how(name) for name in stored(folder)} - set(stored(folder)))
+            error = refused(rename(folder, how))
+            assert error.code == "checkpoint.encoder_not_understood"
+            assert renamed[0] in str(error) and "save_pretrained" in str(error)
 
 
-@pytest.mark.parametrize(
-    ("stored_model", "opened"),
-    [
-        ("BertModel", "BertForSequenceClassification"),
-        ("BertForMaskedLM", "BertForSequenceClassification"),
-        ("BertForMaskedLM", "BertModel"),
-        ("RobertaForMaskedLM", "RobertaForSequenceClassification"),
-    ],
-)
-def test_another_head_is_only_warned_about(tiny_folder: Any, stored_model: str, opened: str) -> None:
-    folder = tiny_folder(stored_model)
-    config = (folder / "config.json").read_text()
-    (folder / "config.json").write_text(config.replace(f'"{stored_model}"', f'"{opened}"'))
-    add(folder, "embeddings.position_ids")
-    with pytest.warns(MissingTensorsWarning):
-        assert type(bp.load(folder)).__name__ == opened
+OTHER_HEADS = [
+    ("BertModel", "BertForSequenceClassification"),
+    ("BertForMaskedLM", "BertForSequenceClassification"),
+    ("BertForMaskedLM", "BertModel"),
+    ("RobertaForMaskedLM", "RobertaForSequenceClassification"),
+]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        f"{QUERY}.lora_A",
-        f"{QUERY}.mask_module.context.0.scores",
-        f"{QUERY}.mask",
-        f"{QUERY}.weight_mask_score",
-        f"{QUERY}.SCB",
-        "encoder.layer.1.output.adapters.mine.adapter_down.weight",
-        "embeddings.word_embeddings.lora_embedding_A",
-        "pooler.dense.lora_A",
-    ],
-)
-def test_what_would_change_a_module_is_refused_and_not_left_out(tiny_folder: Any, refused: Any, name: str) -> None:
-    for model, stored_as in (("BertModel", name), ("BertForSequenceClassification", f"bert.{name}")):
-        error = refused(add(tiny_folder(model), stored_as))
-        assert error.code == "checkpoint.extra_tensor"
-        assert name in str(error) and "merge" in str(error)
+def test_another_head_is_only_warned_about(tiny_folder: Any, subtests: pytest.Subtests) -> None:
+    for stored_model, opened in OTHER_HEADS:
+        with subtests.test(f"{stored_model} as {opened}"):
+            folder = tiny_folder(stored_model)
+            config = (folder / "config.json").read_text()
+            (folder / "config.json").write_text(config.replace(f'"{stored_model}"', f'"{opened}"'))
+            add(folder, "embeddings.position_ids")
+            with pytest.warns(MissingTensorsWarning):
+                assert type(bp.load(folder)).__name__ == opened
+
+
+CHANGES_A_MODULE = [
+    f"{QUERY}.lora_A",
+    f"{QUERY}.mask_module.context.0.scores",
+    f"{QUERY}.mask",
+    f"{QUERY}.weight_mask_score",
+    f"{QUERY}.SCB",
+    "encoder.layer.1.output.adapters.mine.adapter_down.weight",
+    "embeddings.word_embeddings.lora_embedding_A",
+    "pooler.dense.lora_A",
+]
+
+
+def test_what_would_change_a_module_is_refused_and_not_left_out(
+    tiny_folder: Any, refused: Any, subtests: pytest.Subtests
+) -> None:
+    for name in CHANGES_A_MODULE:
+        with subtests.test(name):
+            for model, stored_as in (("BertModel", name), ("BertForSequenceClassification", f"bert.{name}")):
+                error = refused(add(tiny_folder(model), stored_as))
+                assert error.code == "checkpoint.extra_tensor"
+                assert name in str(error) and "merge" in str(error)
 
 
 def test_what_transformers_renames_is_looked_at_by_its_new_name(tiny_folder: Any, refused: Any) -> None:
@@ -96,11 +101,12 @@ def test_what_transformers_renames_is_looked_at_by_its_new_name(tiny_folder: Any
     assert (error.code == "checkpoint.extra_tensor" and "q_proj.lora_A" in str(error)) or "k_proj.lora_A" in str(error)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "base_model.model."])
-def test_a_wrapped_model_is_refused_with_the_way_out(tiny_folder: Any, refused: Any, prefix: str) -> None:
-    error = refused(rename(tiny_folder("BertModel"), lambda name: f"{prefix}bert.{name}"))
-    assert error.code == "checkpoint.wrapped_model"
-    assert f"{prefix}bert." in str(error) and "model.module of" in str(error)
+def test_a_wrapped_model_is_refused_with_the_way_out(tiny_folder: Any, refused: Any, subtests: pytest.Subtests) -> None:
+    for prefix in ["module.", "_orig_mod.", "base_model.model."]:
+        with subtests.test(prefix):
+            error = refused(rename(tiny_folder("BertModel"), lambda name: f"{prefix}bert.{name}"))
+            assert error.code == "checkpoint.wrapped_model"
+            assert f"{prefix}bert." in str(error) and "model.module of" in str(error)
 
 
 def test_a_file_of_another_model_says_what_it_holds(tiny_folder: Any, refused: Any) -> None:

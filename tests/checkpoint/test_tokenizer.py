@@ -26,19 +26,20 @@ def test_a_tokenizer_that_is_a_pipe_is_refused_as_one(tiny_folder, refused):
     assert "is a named pipe" in str(refused(bp.Checkpoint.open(folder).tokenizer))
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_a_tokenizer_that_is_code_is_named_and_never_run(tiny_folder, refused, named):
-    folder = tiny_folder("BertModel")
-    harm = folder / "harmed"
-    (folder / "tokenization_kobert.py").write_text(f"open({str(harm)!r}, 'w')\nclass KoBertTokenizer: pass\n")
-    auto_map = {"AutoTokenizer": ["tokenization_kobert.KoBertTokenizer", None]}
-    set_tokenizer(folder, tokenizer_class="KoBertTokenizer" if named else None, auto_map=auto_map)
-    checkpoint = bp.Checkpoint.open(folder)
-    text = str(refused(checkpoint.tokenizer))
-    assert "KoBertTokenizer" in text and "is never run; pass another tokenizer" in text
-    assert not harm.exists()
-    assert checkpoint.load() is not None
-    assert len(checkpoint.tokenizer(tiny_folder("BertModel"))) == 97
+def test_a_tokenizer_that_is_code_is_named_and_never_run(tiny_folder, refused, subtests):
+    for named in [True, False]:
+        with subtests.test(f"named: {named}"):
+            folder = tiny_folder("BertModel")
+            harm = folder / "harmed"
+            (folder / "tokenization_kobert.py").write_text(f"open({str(harm)!r}, 'w')\nclass KoBertTokenizer: pass\n")
+            auto_map = {"AutoTokenizer": ["tokenization_kobert.KoBertTokenizer", None]}
+            set_tokenizer(folder, tokenizer_class="KoBertTokenizer" if named else None, auto_map=auto_map)
+            checkpoint = bp.Checkpoint.open(folder)
+            text = str(refused(checkpoint.tokenizer))
+            assert "KoBertTokenizer" in text and "is never run; pass another tokenizer" in text
+            assert not harm.exists()
+            assert checkpoint.load() is not None
+            assert len(checkpoint.tokenizer(tiny_folder("BertModel"))) == 97
 
 
 def test_a_bare_vocabulary_with_code_beside_it_needs_that_code(tiny_folder, refused):
@@ -50,18 +51,19 @@ def test_a_bare_vocabulary_with_code_beside_it_needs_that_code(tiny_folder, refu
     assert refused(bp.Checkpoint.open(folder).tokenizer).code == "checkpoint.tokenizer_is_code"
 
 
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({"model_max_length": "x"}, "tokenizer_max_length"),
-        ({"model_max_length": True}, "tokenizer_max_length"),
-        ({"tokenizer_class": "AutoTokenizer"}, "tokenizer_needs_code"),
-    ],
-)
-def test_impossible_settings_of_a_tokenizer_are_refused(tiny_folder, refused, settings, expected):
-    folder = tiny_folder("BertModel")
-    set_tokenizer(folder, **settings)
-    assert refused(bp.Checkpoint.open(folder).tokenizer).code == f"checkpoint.{expected}"
+IMPOSSIBLE = [
+    ({"model_max_length": "x"}, "tokenizer_max_length"),
+    ({"model_max_length": True}, "tokenizer_max_length"),
+    ({"tokenizer_class": "AutoTokenizer"}, "tokenizer_needs_code"),
+]
+
+
+def test_impossible_settings_of_a_tokenizer_are_refused(tiny_folder, refused, subtests):
+    for settings, expected in IMPOSSIBLE:
+        with subtests.test(str(settings)):
+            folder = tiny_folder("BertModel")
+            set_tokenizer(folder, **settings)
+            assert refused(bp.Checkpoint.open(folder).tokenizer).code == f"checkpoint.{expected}"
 
 
 def test_settings_that_are_not_an_object_are_refused(tiny_folder, refused):
@@ -70,11 +72,12 @@ def test_settings_that_are_not_an_object_are_refused(tiny_folder, refused):
     assert refused(bp.Checkpoint.open(folder).tokenizer).code == "checkpoint.not_an_object"
 
 
-@pytest.mark.parametrize("key", ["vocab", "merges", "gguf_file", "tokenizer_object"])
-def test_a_tokenizer_that_names_another_file_is_refused(tiny_folder, tmp_path, refused, key):
-    folder = tiny_folder("BertModel")
-    set_tokenizer(folder, **{key: str(tmp_path / "secret.txt")})
-    assert refused(bp.Checkpoint.open(folder).tokenizer).values["key"] == key
+def test_a_tokenizer_that_names_another_file_is_refused(tiny_folder, tmp_path, refused, subtests):
+    for key in ["vocab", "merges", "gguf_file", "tokenizer_object"]:
+        with subtests.test(key):
+            folder = tiny_folder("BertModel")
+            set_tokenizer(folder, **{key: str(tmp_path / "secret.txt")})
+            assert refused(bp.Checkpoint.open(folder).tokenizer).values["key"] == key
 
 
 def test_files_that_transformers_looks_for_are_only_those_of_the_folder(tiny_folder, tmp_path):
@@ -96,23 +99,24 @@ def test_a_tokenizer_of_gigabytes_is_not_read(tiny_folder, refused):
     assert refused(bp.Checkpoint.open(folder).tokenizer).code == "checkpoint.tokenizer_too_large"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "[]",
-        "[" * 100_000,
-        '{"version": 3',
-        '{"version":"1.0","model":{"type":"WordPiece","vocab":{"a":99999999999999},"unk_token":"a"}}',
-        '{"version":"1.0","model":{"type":"BPE","vocab":{},"merges":["a b"]}}',
-        '{"version":"1.0","normalizer":{"type":"Replace","pattern":{"Regex":"("},"content":""},"model":{"type":"BPE"}}',
-        '{"version":"1.0","normalizer":{"type":"Precompiled","precompiled_charsmap":"////"},"model":{"type":"BPE"}}',
-    ],
-)
-def test_a_broken_tokenizer_is_one_clear_error(tiny_folder, refused, text):
-    folder = tiny_folder("BertModel")
-    (folder / "tokenizer.json").write_text(text)
-    assert refused(bp.Checkpoint.open(folder).tokenizer).code == "checkpoint.tokenizer_unreadable"
+BROKEN = [
+    "",
+    "[]",
+    "[" * 100_000,
+    '{"version": 3',
+    '{"version":"1.0","model":{"type":"WordPiece","vocab":{"a":99999999999999},"unk_token":"a"}}',
+    '{"version":"1.0","model":{"type":"BPE","vocab":{},"merges":["a b"]}}',
+    '{"version":"1.0","normalizer":{"type":"Replace","pattern":{"Regex":"("},"content":""},"model":{"type":"BPE"}}',
+    '{"version":"1.0","normalizer":{"type":"Precompiled","precompiled_charsmap":"////"},"model":{"type":"BPE"}}',
+]
+
+
+def test_a_broken_tokenizer_is_one_clear_error(tiny_folder, refused, subtests):
+    for text in BROKEN:
+        with subtests.test(text[:40]):
+            folder = tiny_folder("BertModel")
+            (folder / "tokenizer.json").write_text(text)
+            assert refused(bp.Checkpoint.open(folder).tokenizer).code == "checkpoint.tokenizer_unreadable"
 
 
 def test_kobert_shape_has_no_tokenizer(kobert, refused):
@@ -125,11 +129,12 @@ def test_a_single_file_uses_the_tokenizer_beside_it(tiny_folder):
     assert len(bp.Checkpoint.open(folder / "model.safetensors").tokenizer()) == 97
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "x" * 5000, "no/such/" + "x" * 300, "/" + "x" * 300, "a\0b", "./a\0b", 3])
-def test_a_name_that_no_tokenizer_can_have_is_one_clear_error(kobert, name):
-    with pytest.raises(bp.BertpruneError) as caught:
-        kobert.tokenizer(name)
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+def test_a_name_that_no_tokenizer_can_have_is_one_clear_error(kobert, subtests):
+    for name in ["x" * 300, "x" * 5000, "no/such/" + "x" * 300, "/" + "x" * 300, "a\0b", "./a\0b", 3]:
+        with subtests.test(repr(name)[:20]):
+            with pytest.raises(bp.BertpruneError) as caught:
+                kobert.tokenizer(name)
+            assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
 
 
 def test_a_tokenizer_that_changed_since_it_was_opened_is_refused(tiny_folder, refused):

@@ -39,12 +39,13 @@ def test_a_single_file_uses_the_config_beside_it(tiny_folder):
 
 
 @pytest.mark.parametrize("pickled", [False, True])
-@pytest.mark.parametrize("size", [5, 3000])
-def test_truncated_files_are_refused(tiny_folder, refused, size, pickled):
-    folder = tiny_folder("BertModel", pickle=pickled)
-    file = folder / ("pytorch_model.bin" if pickled else "model.safetensors")
-    file.write_bytes(file.read_bytes()[:size])
-    assert refused(folder).values["file"] == file.name
+def test_truncated_files_are_refused(tiny_folder, refused, pickled, subtests):
+    for size in [5, 3000]:
+        with subtests.test(f"{size} bytes"):
+            folder = tiny_folder("BertModel", pickle=pickled)
+            file = folder / ("pytorch_model.bin" if pickled else "model.safetensors")
+            file.write_bytes(file.read_bytes()[:size])
+            assert refused(folder).values["file"] == file.name
 
 
 def test_folders_without_weights_or_config_are_refused(tiny_folder, refused, tmp_path):
@@ -72,10 +73,11 @@ def test_a_file_of_another_kind_is_refused(tiny_folder, refused):
     assert refused(tiny_folder("BertModel") / "config.json").code == "checkpoint.not_a_weight_file"
 
 
-@pytest.mark.parametrize("name", ["../x.safetensors", "/etc/passwd", "", 3, "a\0.bin", "x" * 5000 + ".bin"])
-def test_an_index_cannot_point_elsewhere(folder, refused, name):
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
-    assert refused(folder).code == "checkpoint.bad_shard_name"
+def test_an_index_cannot_point_elsewhere(folder, refused, subtests):
+    for name in ["../x.safetensors", "/etc/passwd", "", 3, "a\0.bin", "x" * 5000 + ".bin"]:
+        with subtests.test(repr(name)[:20]):
+            (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+            assert refused(folder).code == "checkpoint.bad_shard_name"
 
 
 @pytest.mark.parametrize("pickled", [False, True])

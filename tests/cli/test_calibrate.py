@@ -32,14 +32,15 @@ def test_every_flag_reaches_the_run(cli: Callable[..., Any], texts: Path) -> Non
     assert cli(line + " --overwrite --json").json["notes"] == list(run.notes)
 
 
-@pytest.mark.parametrize("granularity", ["row", "column", "2:4", "block:4x4", "head"])
-def test_a_pattern_is_its_own_amount(cli: Callable[..., Any], texts: Path, granularity: str) -> None:
-    amount = "" if granularity == "2:4" else "--fraction 0.5"
-    line = f"--method magnitude --granularity {granularity} {amount} --role attention.query"
-    assert cli(f"prune tiny-0 {line} --out out").code == 0
-    (step,) = Recipe.load(texts / "out" / "recipe.yaml").steps
-    assert (step.granularity, step.fraction) == (granularity, 0.5 if amount else None)
-    assert cli(f"preview tiny-0 {line}").code == 0
+def test_a_pattern_is_its_own_amount(cli: Callable[..., Any], texts: Path, subtests: pytest.Subtests) -> None:
+    for granularity in ["row", "column", "2:4", "block:4x4", "head"]:
+        with subtests.test(granularity):
+            amount = "" if granularity == "2:4" else "--fraction 0.5"
+            line = f"--method magnitude --granularity {granularity} {amount} --role attention.query"
+            assert cli(f"prune tiny-0 {line} --out out --overwrite").code == 0
+            (step,) = Recipe.load(texts / "out" / "recipe.yaml").steps
+            assert (step.granularity, step.fraction) == (granularity, 0.5 if amount else None)
+            assert cli(f"preview tiny-0 {line}").code == 0
 
 
 def test_a_recipe_is_replayed_on_its_texts_and_on_others(cli: Callable[..., Any], texts: Path) -> None:
@@ -82,9 +83,10 @@ LINES = {
 }
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_what_has_no_meaning_is_one_clear_line(cli: Callable[..., Any], texts: Path, line: str) -> None:
-    result = cli(line)
-    assert (result.code, result.out) == (2, "") and result.err.count("\n") == 1
-    assert all(words in result.err for words in LINES[line].split(" … "))
-    assert not (texts / "out").exists()
+def test_what_has_no_meaning_is_one_clear_line(cli: Callable[..., Any], texts: Path, subtests: pytest.Subtests) -> None:
+    for line in LINES:
+        with subtests.test(line):
+            result = cli(line)
+            assert (result.code, result.out) == (2, "") and result.err.count("\n") == 1
+            assert all(words in result.err for words in LINES[line].split(" … "))
+            assert not (texts / "out").exists()

@@ -25,25 +25,26 @@ def busy() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        ("--port {busy}", "this machine, port {busy}: Address already in use"),
-        ("--host 127.0.0.1 --port {busy}", "127.0.0.1, port {busy}: Address already in use"),
-        ("--host 203.0.113.1", "203.0.113.1, port any: Cannot assign requested address"),  # nobody's own address
-        ("--host 203.0.113.1 --port 7861", "203.0.113.1, port 7861: Cannot assign requested address"),
-        ("--host 224.0.0.1", "224.0.0.1, port any: "),  # an address of many cannot be reached as one
-        ("--host a..b", "a..b, port any: "),
-        ("--host {long}", "{long}, port any: "),
-    ],
-)
+PLACES = [
+    ("--port {busy}", "this machine, port {busy}: Address already in use"),
+    ("--host 127.0.0.1 --port {busy}", "127.0.0.1, port {busy}: Address already in use"),
+    ("--host 203.0.113.1", "203.0.113.1, port any: Cannot assign requested address"),  # nobody's own address
+    ("--host 203.0.113.1 --port 7861", "203.0.113.1, port 7861: Cannot assign requested address"),
+    ("--host 224.0.0.1", "224.0.0.1, port any: "),  # an address of many cannot be reached as one
+    ("--host a..b", "a..b, port any: "),
+    ("--host {long}", "{long}, port any: "),
+]
+
+
 def test_a_page_that_cannot_listen_is_one_line_at_once(
-    cli: Callable[..., Any], busy: int, flags: str, said: str
+    cli: Callable[..., Any], busy: int, subtests: pytest.Subtests
 ) -> None:
-    known = {"busy": busy, "long": "a" * 70}
-    result = cli("app " + flags.format(**known))
-    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
-    assert result.err.startswith(f"error: the page cannot listen on {said.format(**known)}")
+    for flags, said in PLACES:
+        with subtests.test(flags):
+            known = {"busy": busy, "long": "a" * 70}
+            result = cli("app " + flags.format(**known))
+            assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+            assert result.err.startswith(f"error: the page cannot listen on {said.format(**known)}")
 
 
 def test_without_the_page_or_gradio_the_error_names_the_remedy(

@@ -15,7 +15,7 @@ import sys
 from bertprune.cli import main
 codes = [main([word, "--help"][bool(not word):]) for word in ("", "prune", "app")]
 codes.append(main(["prune", "x", "--method", "m", "--layer", "x"]))
-heavy = {"torch", "transformers", "numpy", "pandas", "gradio", "matplotlib"} & set(sys.modules)
+heavy = {"torch", "transformers", "numpy", "pandas", "gradio", "matplotlib", "huggingface_hub"} & set(sys.modules)
 print(codes, heavy, file=sys.stderr)
 """
 

@@ -112,22 +112,32 @@ WRITTEN = {
 }
 
 
-@pytest.mark.parametrize("encoding", WRITTEN)
-def test_letters_that_an_encoding_lacks_are_written_in_ascii(printed: Callable[..., bytes], encoding: str) -> None:
-    def show() -> None:
-        with safe_streams():
-            print(TEXT)
+def test_letters_that_an_encoding_lacks_are_written_in_ascii(
+    printed: Callable[..., bytes], subtests: pytest.Subtests
+) -> None:
+    for encoding in WRITTEN:
+        with subtests.test(encoding):
 
-    assert printed(encoding, show).decode(encoding) == WRITTEN[encoding] + "\n"
+            def show() -> None:
+                with safe_streams():
+                    print(TEXT)
+
+            assert printed(encoding, show).decode(encoding) == WRITTEN[encoding] + "\n"
 
 
-@pytest.mark.parametrize("encoding", WRITTEN)
-def test_json_and_scripts_mean_the_same_in_every_encoding(printed: Callable[..., bytes], encoding: str) -> None:
-    document = printed(encoding, lambda: print_json({"text": TEXT})).decode(encoding)
-    assert json.loads(document) == {"text": TEXT}
-    script, known = printed(encoding, lambda: print_script(f"text = {TEXT!r}  # {TEXT}\n")), {}
-    exec(compile(script.decode(encoding).encode("ascii" if encoding != "utf-8" else encoding), "script", "exec"), known)
-    assert known["text"] == TEXT
+def test_json_and_scripts_mean_the_same_in_every_encoding(
+    printed: Callable[..., bytes], subtests: pytest.Subtests
+) -> None:
+    for encoding in WRITTEN:
+        with subtests.test(encoding):
+            document = printed(encoding, lambda: print_json({"text": TEXT})).decode(encoding)
+            assert json.loads(document) == {"text": TEXT}
+            script, known = printed(encoding, lambda: print_script(f"text = {TEXT!r}  # {TEXT}\n")), {}
+            exec(
+                compile(script.decode(encoding).encode("ascii" if encoding != "utf-8" else encoding), "script", "exec"),
+                known,
+            )
+            assert known["text"] == TEXT
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp949"])

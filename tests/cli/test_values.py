@@ -7,75 +7,80 @@ import pytest
 from bertprune.cli.values import parse_count, parse_fraction, parse_layers, parse_names, parse_options, parse_value
 from bertprune.errors import RecipeError
 
-
-@pytest.mark.parametrize(
-    ("given", "layers"),
-    [
-        (["0,2-4"], (0, 2, 3, 4)),
-        (["3", "1"], (1, 3)),
-        (["1-1", "1"], (1,)),
-        ([" 2 , 0 ,"], (0, 2)),
-        ([], ()),
-    ],
-)
-def test_layers(given: list[str], layers: tuple[int, ...]) -> None:
-    assert parse_layers(given) == layers
+LAYERS = [
+    (["0,2-4"], (0, 2, 3, 4)),
+    (["3", "1"], (1, 3)),
+    (["1-1", "1"], (1,)),
+    ([" 2 , 0 ,"], (0, 2)),
+    ([], ()),
+]
 
 
-@pytest.mark.parametrize("given", ["x", "-1", "1.0", "1-2-3", "٣", "3-1", "0-1000", "9" * 20])
-def test_wrong_layers_are_named(given: str) -> None:
-    with pytest.raises(RecipeError, match=f"^--layer '{given}': "):
-        parse_layers([given])
+def test_layers(subtests: pytest.Subtests) -> None:
+    for given, layers in LAYERS:
+        with subtests.test(str(given)):
+            assert parse_layers(given) == layers
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("-2", -2),
-        ("2.0", 2.0),
-        (".5", 0.5),
-        ("1E-3", 1e-3),
-        ("-Infinity", -math.inf),
-        ("False", False),
-        ("null", None),
-        ("fro", "fro"),
-        ("", ""),
-        ('"2"', "2"),
-        ("5e-1", 0.5),
-        ("+3", 3),
-        ('"010"', "010"),
-        ("nan", "nan"),
-        ("0x_", "0x_"),
-        ("0b", "0b"),
-    ],
-)
-def test_values(text: str, value: object) -> None:
-    parsed = parse_value(text, "n")
-    assert (parsed, type(parsed)) == (value, type(value))
+def test_wrong_layers_are_named(subtests: pytest.Subtests) -> None:
+    for given in ["x", "-1", "1.0", "1-2-3", "٣", "3-1", "0-1000", "9" * 20]:
+        with subtests.test(given), pytest.raises(RecipeError, match=f"^--layer '{given}': "):
+            parse_layers([given])
 
 
-@pytest.mark.parametrize(
-    ("text", "instead"),
-    [
-        ("010", "10"),
-        ("0x10", "16"),
-        ("1:30", "a plain decimal number"),
-        ("yes", "true"),
-        ("~", "null"),
-        ("1_0", "10"),
-        ("1_e5", "1e5"),
-    ],
-)
-def test_values_with_several_meanings_are_refused(text: str, instead: str) -> None:
-    with pytest.raises(RecipeError, match=f"^--option 'n={text}': can be read in several ways; write {instead}, or"):
-        parse_value(text, "n")
+VALUES = [
+    ("-2", -2),
+    ("2.0", 2.0),
+    (".5", 0.5),
+    ("1E-3", 1e-3),
+    ("-Infinity", -math.inf),
+    ("False", False),
+    ("null", None),
+    ("fro", "fro"),
+    ("", ""),
+    ('"2"', "2"),
+    ("5e-1", 0.5),
+    ("+3", 3),
+    ('"010"', "010"),
+    ("nan", "nan"),
+    ("0x_", "0x_"),
+    ("0b", "0b"),
+]
 
 
-@pytest.mark.parametrize("given", ["n", "=2", "n=[1]", 'n="x', "n=1e400"])
-def test_wrong_options_are_named(given: str) -> None:
-    with pytest.raises(RecipeError) as caught:
-        parse_options([given])
-    assert str(caught.value).startswith(f"--option {given!r}: ")
+def test_values(subtests: pytest.Subtests) -> None:
+    for text, value in VALUES:
+        with subtests.test(repr(text)):
+            parsed = parse_value(text, "n")
+            assert (parsed, type(parsed)) == (value, type(value))
+
+
+UNCLEAR = [
+    ("010", "10"),
+    ("0x10", "16"),
+    ("1:30", "a plain decimal number"),
+    ("yes", "true"),
+    ("~", "null"),
+    ("1_0", "10"),
+    ("1_e5", "1e5"),
+]
+
+
+def test_values_with_several_meanings_are_refused(subtests: pytest.Subtests) -> None:
+    for text, instead in UNCLEAR:
+        with (
+            subtests.test(text),
+            pytest.raises(RecipeError, match=f"^--option 'n={text}': can be read in several ways; write {instead}, or"),
+        ):
+            parse_value(text, "n")
+
+
+def test_wrong_options_are_named(subtests: pytest.Subtests) -> None:
+    for given in ["n", "=2", "n=[1]", 'n="x', "n=1e400"]:
+        with subtests.test(given):
+            with pytest.raises(RecipeError) as caught:
+                parse_options([given])
+            assert str(caught.value).startswith(f"--option {given!r}: ")
 
 
 def test_an_option_given_twice_is_refused() -> None:

@@ -66,12 +66,13 @@ def messy(here: Path) -> Path:
     return here
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_wrong_input_is_one_clear_line(messy: Path, cli: Callable[..., Any], line: str) -> None:
-    before = sorted(messy.rglob("*"))
-    result = cli(line)
-    assert (result.code, result.out) == (2, "")
-    assert result.err.startswith("error: ") and result.err.count("\n") == 1
-    assert all(words in result.err for words in LINES[line].split(" … "))
-    assert str(messy) not in result.err
-    assert sorted(messy.rglob("*")) == before
+def test_wrong_input_is_one_clear_line(messy: Path, cli: Callable[..., Any], subtests: pytest.Subtests) -> None:
+    for line in LINES:
+        with subtests.test(line):
+            before = sorted(messy.rglob("*"))
+            result = cli(line)
+            assert (result.code, result.out) == (2, "")
+            assert result.err.startswith("error: ") and result.err.count("\n") == 1
+            assert all(words in result.err for words in LINES[line].split(" … "))
+            assert str(messy) not in result.err
+            assert sorted(messy.rglob("*")) == before

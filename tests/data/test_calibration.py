@@ -87,21 +87,22 @@ def test_batches_that_are_given_are_split_text_by_text():
     assert batches.texts == 12
 
 
-@pytest.mark.parametrize(
-    ("make", "code"),
-    [
-        (lambda: bp.Calibration([]), "data.empty"),
-        (lambda: bp.Calibration(TEXTS, count=0), "calibration.not_whole"),
-        (lambda: bp.Calibration(TEXTS, max_length=True), "calibration.not_whole"),
-        (lambda: bp.Calibration.of(3), "calibration.kind"),
-        (lambda: bp.Calibration.of({"text": TEXTS}), "calibration.kind"),
-        (lambda: given_batches([]), "calibration.no_batches"),
-        (lambda: given_batches(TEXTS), "calibration.batch"),
-        (lambda: bp.Calibration(TEXTS, label="grade"), "data.unknown_column"),
-    ],
-)
-def test_what_is_no_calibration_is_refused_in_one_line(make, code):
-    with pytest.raises(DataError) as caught:
-        make()
-    assert caught.value.code == code
-    assert "\n" not in str(caught.value)
+NO_CALIBRATION = [
+    (lambda: bp.Calibration([]), "data.empty"),
+    (lambda: bp.Calibration(TEXTS, count=0), "calibration.not_whole"),
+    (lambda: bp.Calibration(TEXTS, max_length=True), "calibration.not_whole"),
+    (lambda: bp.Calibration.of(3), "calibration.kind"),
+    (lambda: bp.Calibration.of({"text": TEXTS}), "calibration.kind"),
+    (lambda: given_batches([]), "calibration.no_batches"),
+    (lambda: given_batches(TEXTS), "calibration.batch"),
+    (lambda: bp.Calibration(TEXTS, label="grade"), "data.unknown_column"),
+]
+
+
+def test_what_is_no_calibration_is_refused_in_one_line(subtests):
+    for make, code in NO_CALIBRATION:
+        with subtests.test(code):
+            with pytest.raises(DataError) as caught:
+                make()
+            assert caught.value.code == code
+            assert "\n" not in str(caught.value)

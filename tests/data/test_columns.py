@@ -19,25 +19,28 @@ def found(frame: dict[str, Any], scores: bool = False, **named: str) -> Any:
     return examples.texts, examples.pairs, examples.labels
 
 
-@pytest.mark.parametrize(
-    ("header", "scores", "expected"),
-    [
-        ("id document label", False, (["document"], None, ["label"])),  # NSMC
-        ("sentence label idx", False, (["sentence"], None, ["label"])),  # SST-2
-        ("guid title label date", False, None),  # KLUE-TC calls its text "title"
-        ("genre year score sentence1 sentence2", True, (["sentence1"], ["sentence2"], ["score"])),  # KorSTS
-        ("premise hypothesis gold_label", False, (["premise"], ["hypothesis"], ["gold_label"])),  # KLUE-NLI
-        ("번호 문장 레이블", False, (["문장"], None, ["레이블"])),
-        ("id question1 question2 is_duplicate", False, (["question1"], ["question2"], None)),  # QQP
-    ],
-)
-def test_headers_of_public_data_sets(header: str, scores: bool, expected: Any) -> None:
-    frame = {name: [name] for name in header.split()}
-    if expected is None:
-        with pytest.raises(DataError, match=r"no text column: expected one of text, .*; it has 'guid', 'title'"):
-            found(frame)
-    else:
-        assert found(frame, scores) == expected
+HEADERS = [
+    ("id document label", False, (["document"], None, ["label"])),  # NSMC
+    ("sentence label idx", False, (["sentence"], None, ["label"])),  # SST-2
+    ("guid title label date", False, None),  # KLUE-TC calls its text "title"
+    ("genre year score sentence1 sentence2", True, (["sentence1"], ["sentence2"], ["score"])),  # KorSTS
+    ("premise hypothesis gold_label", False, (["premise"], ["hypothesis"], ["gold_label"])),  # KLUE-NLI
+    ("번호 문장 레이블", False, (["문장"], None, ["레이블"])),
+    ("id question1 question2 is_duplicate", False, (["question1"], ["question2"], None)),  # QQP
+]
+
+
+def test_headers_of_public_data_sets(subtests: pytest.Subtests) -> None:
+    for header, scores, expected in HEADERS:
+        with subtests.test(header):
+            frame = {name: [name] for name in header.split()}
+            if expected is None:
+                with pytest.raises(
+                    DataError, match=r"no text column: expected one of text, .*; it has 'guid', 'title'"
+                ):
+                    found(frame)
+            else:
+                assert found(frame, scores) == expected
 
 
 def test_a_file_without_a_header_is_not_read_as_if_it_had_one(tmp_path: Path) -> None:
@@ -75,35 +78,37 @@ def test_columns_that_may_hold_the_labels_are_named_where_none_is_found() -> Non
     assert find_examples(read_table(frame), scores=False, label="평점").unused == ()
 
 
-@pytest.mark.parametrize("option", ["text", "text_pair", "label"])
-def test_a_missing_column_is_named_with_those_that_exist(option: str) -> None:
-    with pytest.raises(DataError, match=rf"has no column 'body' \(given as {option}\): it has 'text', 'label'"):
-        found({"text": ["x"], "label": [1]}, **{option: "body"})
+def test_a_missing_column_is_named_with_those_that_exist(subtests: pytest.Subtests) -> None:
+    for option in ["text", "text_pair", "label"]:
+        said = rf"has no column 'body' \(given as {option}\): it has 'text', 'label'"
+        with subtests.test(option), pytest.raises(DataError, match=said):
+            found({"text": ["x"], "label": [1]}, **{option: "body"})
 
 
-@pytest.mark.parametrize("blank", ["  \u3000", None, np.nan, pd.NA])
-def test_rows_without_a_text_are_left_out_and_counted(blank: Any) -> None:
-    frame = {"text": ["x", blank, "y", blank], "label": [0, 1, 1, blank]}
-    examples = find_examples(read_table(pd.DataFrame(frame)), scores=False)
-    assert (examples.texts, examples.labels, examples.table.numbers) == (["x", "y"], [0, 1], [1, 3])
-    assert examples.notes == ("rows without text left out: 2 of 4, the first at the data frame, row 2",)
-    pairs = find_examples(read_table(pd.DataFrame({"text1": ["x", "y"], "text2": ["z", blank]})), scores=False)
-    assert (pairs.texts, pairs.pairs, pairs.labels) == (["x"], ["z"], None)
-    assert pairs.notes == ("rows without text1 or text2 left out: 1 of 2, the first at the data frame, row 2",)
+def test_rows_without_a_text_are_left_out_and_counted(subtests: pytest.Subtests) -> None:
+    for blank in ["  \u3000", None, np.nan, pd.NA]:
+        with subtests.test(repr(blank)):
+            frame = {"text": ["x", blank, "y", blank], "label": [0, 1, 1, blank]}
+            examples = find_examples(read_table(pd.DataFrame(frame)), scores=False)
+            assert (examples.texts, examples.labels, examples.table.numbers) == (["x", "y"], [0, 1], [1, 3])
+            assert examples.notes == ("rows without text left out: 2 of 4, the first at the data frame, row 2",)
+            pairs = find_examples(read_table(pd.DataFrame({"text1": ["x", "y"], "text2": ["z", blank]})), scores=False)
+            assert (pairs.texts, pairs.pairs, pairs.labels) == (["x"], ["z"], None)
+            assert pairs.notes == ("rows without text1 or text2 left out: 1 of 2, the first at the data frame, row 2",)
 
 
-@pytest.mark.parametrize(
-    ("frame", "message"),
-    [
-        ({"text": ["", None], "label": [0, 1]}, "the data frame has no texts: text is blank in every row"),
-        ({"text": ["x", "y"], "label": [1, " "]}, "the data frame, row 2 has no label"),
-        ({"text": ["x", "y"], "label": [1, np.nan]}, "the data frame, row 2 has no label"),
-        ({"text": [3]}, "row 1: text is 3, expected a text"),
-    ],
-)
-def test_unusable_cells_are_named_by_row(frame: dict[str, Any], message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        found(frame)
+UNUSABLE = [
+    ({"text": ["", None], "label": [0, 1]}, "the data frame has no texts: text is blank in every row"),
+    ({"text": ["x", "y"], "label": [1, " "]}, "the data frame, row 2 has no label"),
+    ({"text": ["x", "y"], "label": [1, np.nan]}, "the data frame, row 2 has no label"),
+    ({"text": [3]}, "row 1: text is 3, expected a text"),
+]
+
+
+def test_unusable_cells_are_named_by_row(subtests: pytest.Subtests) -> None:
+    for frame, message in UNUSABLE:
+        with subtests.test(message), pytest.raises(DataError, match=message):
+            found(frame)
 
 
 def test_only_the_first_rows_leave_a_note() -> None:

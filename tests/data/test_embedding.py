@@ -36,26 +36,35 @@ def theirs(folder: Path, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("pooling", [*POOLINGS, ["cls", "max", "mean"]])
-@pytest.mark.parametrize("more", [{}, {"dense": True, "normalize": True}])
-def test_poolings_and_layers(pooling: Any, more: dict[str, bool], sentence_folder: Callable[..., Path]) -> None:
-    folder = sentence_folder(pooling, **more)
-    np.testing.assert_allclose(ours(folder), theirs(folder), atol=2e-6)
+def test_poolings_and_layers(pooling: Any, sentence_folder: Callable[..., Path], subtests: pytest.Subtests) -> None:
+    for more in [{}, {"dense": True, "normalize": True}]:
+        with subtests.test(str(more)):
+            folder = sentence_folder(pooling, **more)
+            np.testing.assert_allclose(ours(folder), theirs(folder), atol=2e-6)
 
 
-@pytest.mark.parametrize("key", ["cls_token", "max_tokens", "mean_sqrt_len_tokens", "lasttoken"])
-def test_the_older_form_of_a_pooling(key: str, sentence_folder: Callable[..., Path]) -> None:
-    folder = sentence_folder()
-    old = {"word_embedding_dimension": 32, f"pooling_mode_{key}": True, "pooling_mode_weightedmean_tokens": False}
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps(old))
-    np.testing.assert_allclose(ours(folder), theirs(folder), atol=2e-6)
+def test_the_older_form_of_a_pooling(sentence_folder: Callable[..., Path], subtests: pytest.Subtests) -> None:
+    for key in ["cls_token", "max_tokens", "mean_sqrt_len_tokens", "lasttoken"]:
+        with subtests.test(key):
+            folder = sentence_folder()
+            old = {
+                "word_embedding_dimension": 32,
+                f"pooling_mode_{key}": True,
+                "pooling_mode_weightedmean_tokens": False,
+            }
+            (folder / "1_Pooling" / "config.json").write_text(json.dumps(old))
+            np.testing.assert_allclose(ours(folder), theirs(folder), atol=2e-6)
 
 
-@pytest.mark.parametrize("include", [True, False])
 @pytest.mark.parametrize("pooling", ["mean", "cls", "weightedmean"])
-def test_a_prompt_and_whether_it_is_pooled(include: bool, pooling: str, sentence_folder: Callable[..., Path]) -> None:
-    prompts = {"prompts": {"query": "very good : ", "other": "bad"}, "default_prompt_name": "query"}
-    folder = sentence_folder(pooling, settings=prompts, pool={"include_prompt": include})
-    np.testing.assert_allclose(ours(folder, prompt_tokens=4), theirs(folder), atol=2e-6)
+def test_a_prompt_and_whether_it_is_pooled(
+    pooling: str, sentence_folder: Callable[..., Path], subtests: pytest.Subtests
+) -> None:
+    for include in [True, False]:
+        with subtests.test(f"prompt pooled: {include}"):
+            prompts = {"prompts": {"query": "very good : ", "other": "bad"}, "default_prompt_name": "query"}
+            folder = sentence_folder(pooling, settings=prompts, pool={"include_prompt": include})
+            np.testing.assert_allclose(ours(folder, prompt_tokens=4), theirs(folder), atol=2e-6)
 
 
 def test_without_a_default_prompt_that_of_queries_is_taken(sentence_folder: Callable[..., Path]) -> None:
@@ -144,49 +153,50 @@ def with_module(folder: Path, kind: str, at: int) -> None:
     (folder / "modules.json").write_text(json.dumps(modules))
 
 
-@pytest.mark.parametrize(
-    ("break_it", "message"),
-    [
-        (lambda folder: with_module(folder, "SpladePooling", 1), "modules.json has SpladePooling, which is not"),
-        (lambda folder: with_module(folder, "WordWeights", 2), "modules.json has WordWeights"),
-        (lambda folder: with_module(folder, "LSTM", 1), "modules.json has LSTM"),
-        (lambda folder: with_module(folder, "WeightedLayerPooling", 1), "modules.json has WeightedLayerPooling"),
-        (lambda folder: with_module(folder, "mine.Transformer", 0), r"modules.json has mine\.Transformer"),
-        (
-            lambda folder: with_module(folder, "code.of.mine.Normalize", 2),
-            r"modules.json has code\.of\.mine\.Normalize",
-        ),
-        (lambda folder: change(folder, "1_Pooling/config.json", pooling_mode="newest"), "has Pooling by newest,"),
-        (lambda folder: change(folder, "1_Pooling/config.json", pooling_mode=[]), r"has Pooling by \[\]"),
-        (lambda folder: change(folder, "2_Dense/config.json", activation_function="os.system"), "has Dense"),
-        (lambda folder: change(folder, "2_Dense/config.json", module_input_name="token_embeddings"), "has Dense"),
-        (lambda folder: change(folder, "2_Dense/config.json", in_features=33), "takes 33 numbers and gives 8, but"),
-        (lambda folder: change(folder, "2_Dense/config.json", out_features=10**9), "gives 1000000000"),
-        (lambda folder: change(folder, "2_Dense/config.json", bias=False), "which do not fit its config.json"),
-        *(
-            (partial(change, file=file, **setting), rf"tiny: {file} sets {next(iter(setting))} to .*: expected {words}")
-            for file, setting, words in (
-                ("sentence_bert_config.json", {"max_seq_length": "12"}, "a positive integer"),
-                ("sentence_bert_config.json", {"max_seq_length": 0}, "a positive integer"),
-                ("sentence_bert_config.json", {"do_lower_case": "no"}, "true or false"),
-                ("config_sentence_transformers.json", {"prompts": ["query: "]}, "texts by name"),
-                ("config_sentence_transformers.json", {"prompts": {"query": 3}}, "texts by name"),
-                (
-                    "config_sentence_transformers.json",
-                    {"default_prompt_name": "qury", "prompts": {"query": "q"}},
-                    "query",
-                ),
-                ("config_sentence_transformers.json", {"truncate_dim": 8.5}, "a positive integer"),
-            )
-        ),
-        (lambda folder: (folder / "2_Dense/model.safetensors").unlink(), "2_Dense has no weights"),
-        (lambda folder: (folder / "1_Pooling/config.json").unlink(), "names Pooling, but 1_Pooling/config.json is not"),
-    ],
-)
+NOT_UNDERSTOOD = [
+    (lambda folder: with_module(folder, "SpladePooling", 1), "modules.json has SpladePooling, which is not"),
+    (lambda folder: with_module(folder, "WordWeights", 2), "modules.json has WordWeights"),
+    (lambda folder: with_module(folder, "LSTM", 1), "modules.json has LSTM"),
+    (lambda folder: with_module(folder, "WeightedLayerPooling", 1), "modules.json has WeightedLayerPooling"),
+    (lambda folder: with_module(folder, "mine.Transformer", 0), r"modules.json has mine\.Transformer"),
+    (
+        lambda folder: with_module(folder, "code.of.mine.Normalize", 2),
+        r"modules.json has code\.of\.mine\.Normalize",
+    ),
+    (lambda folder: change(folder, "1_Pooling/config.json", pooling_mode="newest"), "has Pooling by newest,"),
+    (lambda folder: change(folder, "1_Pooling/config.json", pooling_mode=[]), r"has Pooling by \[\]"),
+    (lambda folder: change(folder, "2_Dense/config.json", activation_function="os.system"), "has Dense"),
+    (lambda folder: change(folder, "2_Dense/config.json", module_input_name="token_embeddings"), "has Dense"),
+    (lambda folder: change(folder, "2_Dense/config.json", in_features=33), "takes 33 numbers and gives 8, but"),
+    (lambda folder: change(folder, "2_Dense/config.json", out_features=10**9), "gives 1000000000"),
+    (lambda folder: change(folder, "2_Dense/config.json", bias=False), "which do not fit its config.json"),
+    *(
+        (partial(change, file=file, **setting), rf"tiny: {file} sets {next(iter(setting))} to .*: expected {words}")
+        for file, setting, words in (
+            ("sentence_bert_config.json", {"max_seq_length": "12"}, "a positive integer"),
+            ("sentence_bert_config.json", {"max_seq_length": 0}, "a positive integer"),
+            ("sentence_bert_config.json", {"do_lower_case": "no"}, "true or false"),
+            ("config_sentence_transformers.json", {"prompts": ["query: "]}, "texts by name"),
+            ("config_sentence_transformers.json", {"prompts": {"query": 3}}, "texts by name"),
+            (
+                "config_sentence_transformers.json",
+                {"default_prompt_name": "qury", "prompts": {"query": "q"}},
+                "query",
+            ),
+            ("config_sentence_transformers.json", {"truncate_dim": 8.5}, "a positive integer"),
+        )
+    ),
+    (lambda folder: (folder / "2_Dense/model.safetensors").unlink(), "2_Dense has no weights"),
+    (lambda folder: (folder / "1_Pooling/config.json").unlink(), "names Pooling, but 1_Pooling/config.json is not"),
+]
+
+
 def test_what_is_not_understood_is_refused_by_name(
-    break_it: Callable[[Path], None], message: str, sentence_folder: Callable[..., Path]
+    sentence_folder: Callable[..., Path], subtests: pytest.Subtests
 ) -> None:
-    folder = sentence_folder(dense=True)
-    break_it(folder)
-    with pytest.raises(DataError, match=message):
-        read_embedding(folder, "tiny", 32)
+    for break_it, message in NOT_UNDERSTOOD:
+        with subtests.test(message):
+            folder = sentence_folder(dense=True)
+            break_it(folder)
+            with pytest.raises(DataError, match=message):
+                read_embedding(folder, "tiny", 32)

@@ -3,7 +3,6 @@
 import io
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -33,11 +32,12 @@ READ = {
 }
 
 
-@pytest.mark.parametrize("name", READ)
-def test_odd_files_are_read_as_meant(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(READ[name])
-    table = read_table(tmp_path / name)
-    assert (table.columns, table.rows) == (("text", "label"), MEANT)
+def test_odd_files_are_read_as_meant(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in READ:
+        with subtests.test(name):
+            (tmp_path / name).write_bytes(READ[name])
+            table = read_table(tmp_path / name)
+            assert (table.columns, table.rows) == (("text", "label"), MEANT)
 
 
 @pytest.mark.parametrize(
@@ -90,16 +90,22 @@ def test_lines_above_the_header_are_counted(tmp_path: Path) -> None:
     assert read_table(tmp_path / "a.csv", 1).numbers == [4]
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [("a.json", "data.unknown_suffix"), ("a.xlsx", "data.unknown_suffix"), ("a\0.csv", "data.unreadable"),
-     ("\ud800.csv", "data.unreadable"), ("x" * 5000 + ".csv", "data.unreadable")],
-)  # fmt: skip
-def test_names_of_files_that_are_not_read_are_one_short_line(tmp_path: Path, name: str, code: str) -> None:
-    with pytest.raises(DataError) as caught:
-        read_table(tmp_path / name)
-    assert caught.value.code == code and len(str(caught.value)) < 250
-    str(caught.value).encode()
+UNREADABLE = [
+    ("a.json", "data.unknown_suffix"),
+    ("a.xlsx", "data.unknown_suffix"),
+    ("a\0.csv", "data.unreadable"),
+    ("\ud800.csv", "data.unreadable"),
+    ("x" * 5000 + ".csv", "data.unreadable"),
+]
+
+
+def test_names_of_files_that_are_not_read_are_one_short_line(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name, code in UNREADABLE:
+        with subtests.test(repr(name[:20])):
+            with pytest.raises(DataError) as caught:
+                read_table(tmp_path / name)
+            assert caught.value.code == code and len(str(caught.value)) < 250
+            str(caught.value).encode()
 
 
 def test_a_header_that_is_too_long_for_a_field_is_one_line(tmp_path: Path) -> None:
@@ -108,29 +114,39 @@ def test_a_header_that_is_too_long_for_a_field_is_one_line(tmp_path: Path) -> No
         read_table(tmp_path / "a.csv")
 
 
-@pytest.mark.parametrize("opened", [io.StringIO("text\na\n"), io.BytesIO(b"a"), io.TextIOWrapper(io.BytesIO())])
-def test_an_open_file_is_not_a_list_of_texts(opened: Any) -> None:
-    with opened, pytest.raises(DataError, match=rf"^data is an open file \({type(opened).__name__}\).*pass its path$"):
-        read_table(opened)
+OPENED = [io.StringIO("text\na\n"), io.BytesIO(b"a"), io.TextIOWrapper(io.BytesIO())]
 
 
-@pytest.mark.parametrize(
-    ("name", "row", "line"),
-    [
-        ("a.csv", "a,1", "text,label"),
-        ("a.csv", "a;1", "text;label"),
-        ("a.tsv", "a\t1", "text<tab>label"),
-        ("a.txt", "a", "text"),
-        ("a.csv", "0|a|1", "text|label|column3"),
-    ],
-)
-def test_the_advice_for_a_file_without_a_header_can_be_followed(tmp_path: Path, name: str, row: str, line: str) -> None:
-    rows = f"{row}\n{row}\n"
-    (tmp_path / name).write_text(rows)
-    with pytest.raises(DataError, match=rf", or put a line such as {re.escape(line)} on top if there is no header$"):
-        find_examples(read_table(tmp_path / name), scores=False)
-    (tmp_path / name).write_text(line.replace("<tab>", "\t") + "\n" + rows)
-    assert len(find_examples(read_table(tmp_path / name), scores=False)) == 2
+def test_an_open_file_is_not_a_list_of_texts(subtests: pytest.Subtests) -> None:
+    for opened in OPENED:
+        with (
+            subtests.test(type(opened).__name__),
+            opened,
+            pytest.raises(DataError, match=rf"^data is an open file \({type(opened).__name__}\).*pass its path$"),
+        ):
+            read_table(opened)
+
+
+WITHOUT_HEADER = [
+    ("a.csv", "a,1", "text,label"),
+    ("a.csv", "a;1", "text;label"),
+    ("a.tsv", "a\t1", "text<tab>label"),
+    ("a.txt", "a", "text"),
+    ("a.csv", "0|a|1", "text|label|column3"),
+]
+
+
+def test_the_advice_for_a_file_without_a_header_can_be_followed(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name, row, line in WITHOUT_HEADER:
+        with subtests.test(line):
+            rows = f"{row}\n{row}\n"
+            (tmp_path / name).write_text(rows)
+            with pytest.raises(
+                DataError, match=rf", or put a line such as {re.escape(line)} on top if there is no header$"
+            ):
+                find_examples(read_table(tmp_path / name), scores=False)
+            (tmp_path / name).write_text(line.replace("<tab>", "\t") + "\n" + rows)
+            assert len(find_examples(read_table(tmp_path / name), scores=False)) == 2
 
 
 def test_what_is_no_file_gets_no_advice_about_its_header() -> None:
@@ -151,10 +167,11 @@ def test_what_cannot_be_iterated_is_no_data() -> None:
         read_table(torch.tensor(1))
 
 
-@pytest.mark.parametrize("option", ["text", "text_pair", "label"])
-def test_a_column_is_named_by_a_text(option: str) -> None:
-    for column in (0, 3, ["text"], b"text", True, ""):
-        with pytest.raises(DataError) as caught:
-            find_examples(read_table(["a"]), scores=False, **{option: column})
-        assert caught.value.code == ("data.unknown_column" if column == "" else "data.column_name")
-        assert caught.value.values["option"] == option
+def test_a_column_is_named_by_a_text(subtests: pytest.Subtests) -> None:
+    for option in ["text", "text_pair", "label"]:
+        with subtests.test(option):
+            for column in (0, 3, ["text"], b"text", True, ""):
+                with pytest.raises(DataError) as caught:
+                    find_examples(read_table(["a"]), scores=False, **{option: column})
+                assert caught.value.code == ("data.unknown_column" if column == "" else "data.column_name")
+                assert caught.value.values["option"] == option

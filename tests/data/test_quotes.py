@@ -30,23 +30,22 @@ def test_a_table_that_pandas_wrote_comes_back(tmp_path: Path, columns: list[str]
     assert texts_and_notes(tmp_path / "a.tsv")[0] == texts
 
 
-@pytest.mark.parametrize(
-    ("rows", "texts", "notes"),
-    [
-        (['"그가 ""와"" 했다"\t1', "좋다\t0"], ['그가 "와" 했다', "좋다"], (ENCLOSED,)),
-        (['"좋다"\t1', '5" 화면\t0'], ['"좋다"', '5" 화면'], (LETTERS,)),
-        (['"좋다\t1', '나쁘다"\t0'], ['"좋다', '나쁘다"'], (LETTERS,)),
-        (['"좋다" 했다\t1'], ['"좋다" 했다'], (LETTERS,)),
-        (['"열린 채\t1', "좋다\t0"], ['"열린 채', "좋다"], (LETTERS,)),
-        (['그는 "와" 했다\t1'], ['그는 "와" 했다'], ()),
-        (["좋다\t1"], ["좋다"], ()),
-    ],
-)
-def test_quotes_enclose_fields_where_all_of_them_do(
-    tmp_path: Path, rows: list[str], texts: list[str], notes: tuple[str, ...]
-) -> None:
-    (tmp_path / "a.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
-    assert texts_and_notes(tmp_path / "a.tsv") == (texts, notes)
+QUOTED = [
+    (['"그가 ""와"" 했다"\t1', "좋다\t0"], ['그가 "와" 했다', "좋다"], (ENCLOSED,)),
+    (['"좋다"\t1', '5" 화면\t0'], ['"좋다"', '5" 화면'], (LETTERS,)),
+    (['"좋다\t1', '나쁘다"\t0'], ['"좋다', '나쁘다"'], (LETTERS,)),
+    (['"좋다" 했다\t1'], ['"좋다" 했다'], (LETTERS,)),
+    (['"열린 채\t1', "좋다\t0"], ['"열린 채', "좋다"], (LETTERS,)),
+    (['그는 "와" 했다\t1'], ['그는 "와" 했다'], ()),
+    (["좋다\t1"], ["좋다"], ()),
+]
+
+
+def test_quotes_enclose_fields_where_all_of_them_do(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for rows, texts, notes in QUOTED:
+        with subtests.test(repr(rows[0])):
+            (tmp_path / "a.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
+            assert texts_and_notes(tmp_path / "a.tsv") == (texts, notes)
 
 
 def test_only_the_rows_that_are_read_are_looked_at(tmp_path: Path) -> None:

@@ -91,17 +91,18 @@ def test_a_frame_keeps_its_columns_whatever_its_index() -> None:
     assert table.place(1).values["name"].code == "data.data_frame"
 
 
-@pytest.mark.parametrize(
-    ("items", "columns"),
-    [
-        (["a", "b"], ("text",)),
-        ([("a", 1), ["b", 0]], ("text", "label")),
-        ([("a", "b", 2.5)], ("sentence1", "sentence2", "score")),
-        (({"text": word} for word in "ab"), ("text",)),
-    ],
-)
-def test_columns_of_lists_follow_from_the_form_of_their_items(items: Any, columns: tuple[str, ...]) -> None:
-    assert read_table(items).columns == columns
+LISTS = [
+    (["a", "b"], ("text",)),
+    ([("a", 1), ["b", 0]], ("text", "label")),
+    ([("a", "b", 2.5)], ("sentence1", "sentence2", "score")),
+    (({"text": word} for word in "ab"), ("text",)),
+]
+
+
+def test_columns_of_lists_follow_from_the_form_of_their_items(subtests: pytest.Subtests) -> None:
+    for items, columns in LISTS:
+        with subtests.test(", ".join(columns)):
+            assert read_table(items).columns == columns
 
 
 def test_limit_reads_the_first_rows_and_looks_at_one_more(tmp_path: Path) -> None:
@@ -123,61 +124,66 @@ def test_a_huge_source_needs_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(read_table(["a"] * 9, limit=5).rows) == 5
 
 
-@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl.gz"])
-def test_an_endless_line_is_refused(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_files, "MAX_LINE", 10)
-    content = ("{}\n" if name == "a.jsonl.gz" else "text\n").encode() + b"a" * 11
-    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    with pytest.raises(DataError, match="line 2 has more than 10 characters"):
-        read_table(tmp_path / name)
+def test_an_endless_line_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests) -> None:
+    for name in ["a.tsv", "a.csv", "a.jsonl.gz"]:
+        with subtests.test(name):
+            monkeypatch.setattr(text_files, "MAX_LINE", 10)
+            content = ("{}\n" if name == "a.jsonl.gz" else "text\n").encode() + b"a" * 11
+            (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+            with pytest.raises(DataError, match="line 2 has more than 10 characters"):
+                read_table(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "code", "message"),
-    [
-        ("a.tsv", b"", "data.empty", "a.tsv has no examples"),
-        ("a.csv", b"text,label\n", "data.empty", "a.csv"),
-        ("a.jsonl", b"\n\n", "data.empty", "a.jsonl"),
-        ("a.tsv", "document\n좋아요\n".encode("cp949"), "data.not_utf8", "a.tsv is not UTF-8 text: save it as UTF-8"),
-        ("a.csv", "text\nx\n".encode("utf-16-le"), "data.not_utf8", "a.csv"),
-        ("a.csv", "document,label\n좋아요,1\n".encode("cp949"), "data.not_utf8", "(CSV UTF-8 in Excel)"),
-        ("a.tsv", b"a\tb\nx\n", "data.field_count", "a.tsv, line 2 has 1 fields: expected 2, as in the header, line 1"),
-        ("a.csv", b"a,b\nx,y\nx,y,z\n", "data.field_count", "a.csv, line 3 has 3 fields"),
-        ("a.csv", b"text,label\n\"x,1\n" + b"x,1\n" * 9, "data.csv_syntax", "a.csv, line 11: "),
-        ("a.csv", b"text,\n" + b"text," * 100_000 + b"\n", "data.field_count", "has 100001 fields"),
-        ("a.csv", b"a,a\nx,y\n", "data.duplicate_column", "a.csv has the column 'a' more than once"),
-        ("a.jsonl", b'{"text": "x"}\n{oops}\n', "data.not_json", "a.jsonl, line 2 is not JSON"),
-        ("a.jsonl", b"[" * 100_000, "data.not_json", "line 1"),
-        ("a.jsonl", b'{"text": ' + b"9" * 100_000 + b"}\n", "data.not_json", "line 1"),
-        ("a.jsonl", b'{"a": 1}\n{"a": {"b": 1, "b": 2}}\n', "data.repeated_key", "a.jsonl, line 2 gives 'b' twice"),
-        ("a.jsonl", b'"x"\n', "data.not_object", "a.jsonl, line 1 is 'x': expected an object with named fields"),
-        ("a.tsv.gz", b"no gzip", "data.not_gzip", "a.tsv.gz is not a complete gzip file"),
-        ("a.tsv.gz", gzip.compress(b"text\n" + b"x\n" * 999, mtime=0)[:-9], "data.not_gzip", "a.tsv.gz"),
-        ("a.xlsx", b"PK\x03\x04", "data.unknown_suffix", "a.xlsx: expected a file name that ends in .csv"),
-        ("none.csv", None, "data.no_file", "none.csv: no such file"),
-    ],
-)  # fmt: skip
-def test_wrong_files_get_one_line_without_their_folder(
-    tmp_path: Path, name: str, content: bytes | None, code: str, message: str
-) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError) as caught:
-        read_table(tmp_path / name)
-    text = str(caught.value)
-    assert caught.value.code == code and message in text
-    assert str(tmp_path) not in text and "\n" not in text and len(text) < 400
+WRONG_FILES = [
+    ("a.tsv", b"", "data.empty", "a.tsv has no examples"),
+    ("a.csv", b"text,label\n", "data.empty", "a.csv"),
+    ("a.jsonl", b"\n\n", "data.empty", "a.jsonl"),
+    ("a.tsv", "document\n좋아요\n".encode("cp949"), "data.not_utf8", "a.tsv is not UTF-8 text: save it as UTF-8"),
+    ("a.csv", "text\nx\n".encode("utf-16-le"), "data.not_utf8", "a.csv"),
+    ("a.csv", "document,label\n좋아요,1\n".encode("cp949"), "data.not_utf8", "(CSV UTF-8 in Excel)"),
+    ("a.tsv", b"a\tb\nx\n", "data.field_count", "a.tsv, line 2 has 1 fields: expected 2, as in the header, line 1"),
+    ("a.csv", b"a,b\nx,y\nx,y,z\n", "data.field_count", "a.csv, line 3 has 3 fields"),
+    ("a.csv", b'text,label\n"x,1\n' + b"x,1\n" * 9, "data.csv_syntax", "a.csv, line 11: "),
+    ("a.csv", b"text,\n" + b"text," * 100_000 + b"\n", "data.field_count", "has 100001 fields"),
+    ("a.csv", b"a,a\nx,y\n", "data.duplicate_column", "a.csv has the column 'a' more than once"),
+    ("a.jsonl", b'{"text": "x"}\n{oops}\n', "data.not_json", "a.jsonl, line 2 is not JSON"),
+    ("a.jsonl", b"[" * 100_000, "data.not_json", "line 1"),
+    ("a.jsonl", b'{"text": ' + b"9" * 100_000 + b"}\n", "data.not_json", "line 1"),
+    ("a.jsonl", b'{"a": 1}\n{"a": {"b": 1, "b": 2}}\n', "data.repeated_key", "a.jsonl, line 2 gives 'b' twice"),
+    ("a.jsonl", b'"x"\n', "data.not_object", "a.jsonl, line 1 is 'x': expected an object with named fields"),
+    ("a.tsv.gz", b"no gzip", "data.not_gzip", "a.tsv.gz is not a complete gzip file"),
+    ("a.tsv.gz", gzip.compress(b"text\n" + b"x\n" * 999, mtime=0)[:-9], "data.not_gzip", "a.tsv.gz"),
+    ("a.xlsx", b"PK\x03\x04", "data.unknown_suffix", "a.xlsx: expected a file name that ends in .csv"),
+    ("none.csv", None, "data.no_file", "none.csv: no such file"),
+]
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt.gz", "a.jsonl"])
-def test_encodings_with_a_mark_and_both_line_ends_are_read(tmp_path: Path, name: str) -> None:
-    separator = "," if name == "a.csv" else "\t"
-    lines = ['{"text": "좋아요", "label": "1"}'] if "json" in name else [f"text{separator}label", f"좋아요{separator}1"]
-    for encoding, end in product(("utf-8", "utf-8-sig", "utf-16"), ("\n", "\r\n")):
-        content = "".join(line + end for line in lines).encode(encoding)
-        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-        table = read_table(tmp_path / name)
-        assert (table.columns, table.rows) == (("text", "label"), [("좋아요", "1")]), (encoding, end)
+def test_wrong_files_get_one_line_without_their_folder(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name, content, code, message in WRONG_FILES:
+        with subtests.test(f"{name}: {message}"):
+            if content is not None:
+                (tmp_path / name).write_bytes(content)
+            with pytest.raises(DataError) as caught:
+                read_table(tmp_path / name)
+            text = str(caught.value)
+            assert caught.value.code == code and message in text
+            assert str(tmp_path) not in text and "\n" not in text and len(text) < 400
+
+
+def test_encodings_with_a_mark_and_both_line_ends_are_read(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in ["a.csv", "a.tsv", "a.txt.gz", "a.jsonl"]:
+        with subtests.test(name):
+            separator = "," if name == "a.csv" else "\t"
+            lines = (
+                ['{"text": "좋아요", "label": "1"}']
+                if "json" in name
+                else [f"text{separator}label", f"좋아요{separator}1"]
+            )
+            for encoding, end in product(("utf-8", "utf-8-sig", "utf-16"), ("\n", "\r\n")):
+                content = "".join(line + end for line in lines).encode(encoding)
+                (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+                table = read_table(tmp_path / name)
+                assert (table.columns, table.rows) == (("text", "label"), [("좋아요", "1")]), (encoding, end)
 
 
 @given(
@@ -200,30 +206,30 @@ def test_null_bytes_in_a_csv_are_part_of_the_text(tmp_path: Path) -> None:
     assert read_table(write(tmp_path, "a.csv", "text,label\na\0b,1\n")).rows == [("a\0b", "1")]
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        ([], "the list has no examples"),
-        (pd.DataFrame({"text": []}), "the data frame has no examples"),
-        (["a", 3], "the list, item 2 is 3: expected the same form as item 1"),
-        ([("a", 1), ("b",)], "the list, item 2"),
-        ([{"text": "a"}, "b"], "the list, item 2 is 'b': expected an object"),
-        ([3], r"item 1 is 3: expected a text, \(text, label\)"),
-        ({"text": ["a"]}, "data is of type dict"),
-        (b"text", "data is of type bytes"),
-        (7, "data is of type int"),
-        (pd.DataFrame([["a", "b"]], columns=["text", "text"]), "the column 'text' more than once"),
-    ],
-)
-def test_wrong_lists_and_frames_get_one_line(data: Any, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        read_table(data)
+WRONG_LISTS = [
+    ([], "the list has no examples"),
+    (pd.DataFrame({"text": []}), "the data frame has no examples"),
+    (["a", 3], "the list, item 2 is 3: expected the same form as item 1"),
+    ([("a", 1), ("b",)], "the list, item 2"),
+    ([{"text": "a"}, "b"], "the list, item 2 is 'b': expected an object"),
+    ([3], r"item 1 is 3: expected a text, \(text, label\)"),
+    ({"text": ["a"]}, "data is of type dict"),
+    (b"text", "data is of type bytes"),
+    (7, "data is of type int"),
+    (pd.DataFrame([["a", "b"]], columns=["text", "text"]), "the column 'text' more than once"),
+]
 
 
-@pytest.mark.parametrize("limit", [0, True, 1.5])
-def test_a_limit_is_a_whole_number(limit: Any) -> None:
-    with pytest.raises(DataError, match=f"limit={limit}"):
-        read_table(["a"], limit)
+def test_wrong_lists_and_frames_get_one_line(subtests: pytest.Subtests) -> None:
+    for data, message in WRONG_LISTS:
+        with subtests.test(message), pytest.raises(DataError, match=message):
+            read_table(data)
+
+
+def test_a_limit_is_a_whole_number(subtests: pytest.Subtests) -> None:
+    for limit in [0, True, 1.5]:
+        with subtests.test(str(limit)), pytest.raises(DataError, match=f"limit={limit}"):
+            read_table(["a"], limit)
 
 
 plain = st.text(st.characters(exclude_characters="\t\r\n", exclude_categories=["Cs"]), min_size=1)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.tiny_models import make_model, make_tokenizer
+
 WORDS = "the film was is good bad very not and it plot acting music boring great awful fine".split()
 
 
@@ -29,7 +31,7 @@ def make_tiny(tiny_folder: Callable[..., Any]) -> Callable[..., Any]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def prune_half() -> Callable[[Any], Any]:
     """Give a function that copies a model and prunes the copy's Linear weights by torch's own hooks."""
 
@@ -46,21 +48,22 @@ def prune_half() -> Callable[[Any], Any]:
     return pruned
 
 
-@pytest.fixture
-def classifier(tiny_classifier: Any, tiny_tokenizer: Any, texts: list[str]) -> Any:
-    """Give a classifier that puts half of the texts into each class, some with high probability."""
+@pytest.fixture(scope="session")
+def classifier(texts: list[str]) -> Any:
+    """Give a classifier that puts half of the texts into each class, some with high probability; do not change it."""
     import torch
 
+    model = make_model("BertForSequenceClassification")
     with torch.no_grad():
-        tiny_classifier.classifier.weight.mul_(30)
-        batch = tiny_tokenizer(texts, padding=True, return_tensors="pt")
-        first, second = tiny_classifier(**batch).logits.T
+        model.classifier.weight.mul_(30)
+        batch = make_tokenizer()(texts, padding=True, return_tensors="pt")
+        first, second = model(**batch).logits.T
         middle = (second - first).sort().values[59:61]  # between two texts, as the median itself would be a tie
-        tiny_classifier.classifier.bias[0] += middle.mean()
-    return tiny_classifier
+        model.classifier.bias[0] += middle.mean()
+    return model
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pruned(classifier: Any, prune_half: Callable[[Any], Any]) -> Any:
-    """Give the same classifier, pruned so much that some predictions change."""
+    """Give the same classifier, pruned so much that some predictions change; do not change it."""
     return prune_half(classifier)

@@ -17,6 +17,7 @@ from torch.nn.functional import cosine_similarity
 import bertprune as bp
 from bertprune.data.batches import encode
 from bertprune.evaluation.masked_lm import mask_tokens
+from tests.tiny_models import make_tokenizer
 
 
 def plain_logits(model: Any, tokenizer: Any, texts: list[str]) -> torch.Tensor:
@@ -32,18 +33,18 @@ def plain_embeddings(model: Any, tokenizer: Any, texts: list[str]) -> torch.Tens
         return torch.stack([model.base_model(one.input_ids).last_hidden_state[0].mean(dim=0) for one in inputs])
 
 
-@pytest.fixture
-def labels(classifier: Any, tiny_tokenizer: Any, texts: list[str]) -> list[int]:
+@pytest.fixture(scope="module")
+def labels(classifier: Any, texts: list[str]) -> list[int]:
     """Give labels that the classifier gets right in nine cases of ten."""
-    right = plain_logits(classifier, tiny_tokenizer, texts).argmax(dim=1).tolist()
+    right = plain_logits(classifier, make_tokenizer(), texts).argmax(dim=1).tolist()
     return [1 - label if row % 10 == 0 else label for row, label in enumerate(right)]
 
 
-@pytest.fixture
-def report(classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str], labels: list[int]) -> Any:
+@pytest.fixture(scope="module")
+def report(classifier: Any, pruned: Any, texts: list[str], labels: list[int]) -> Any:
     """Give the report on the labelled texts."""
     data = list(zip(texts, labels, strict=True))
-    return bp.evaluate(pruned, data, baseline=classifier, tokenizer=tiny_tokenizer, batch_size=16)
+    return bp.evaluate(pruned, data, baseline=classifier, tokenizer=make_tokenizer(), batch_size=16)
 
 
 def test_classification_scores_equal_those_of_scikit_learn(
@@ -249,7 +250,7 @@ def test_labels_that_a_model_cannot_use_are_noted(tiny_mlm: Any, tiny_tokenizer:
     assert report.notes[0] in str(report)
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(order=st.permutations(range(12)), size=st.integers(1, 20))
 def test_neither_order_nor_batches_change_the_figures(
     order: list[int], size: int, classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str]
@@ -263,7 +264,7 @@ def test_neither_order_nor_batches_change_the_figures(
     assert sorted(one.text for one in moved.changed) == sorted(one.text for one in plain.changed)
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(labels=st.lists(st.integers(0, 1), min_size=1, max_size=20), seed=st.integers(0, 2**32))
 def test_a_model_agrees_with_itself(
     labels: list[int], seed: int, classifier: Any, tiny_tokenizer: Any, texts: list[str]

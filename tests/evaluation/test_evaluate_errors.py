@@ -28,29 +28,30 @@ def test_outputs_that_are_not_finite_are_refused(tiny_classifier: Any, tiny_toke
         bp.evaluate(broken, DATA, baseline=tiny_classifier, tokenizer=tiny_tokenizer)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"batch_size": 0}, r"batch_size=0: expected an integer, 1 or more"),
-        ({"batch_size": True}, "batch_size=True"),
-        ({"max_length": 2}, r"max_length=2: expected an integer from 3 to 32"),
-        ({"max_length": 33}, r"max_length=33"),
-        ({"seed": -1}, "seed=-1: expected an integer, 0 or more"),
-        ({"seed": 1.5}, "seed=1.5"),
-    ],
-)
-def test_options_out_of_range_are_named(
-    tiny_classifier: Any, tiny_tokenizer: Any, options: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(DataError, match=message):
-        bp.evaluate(tiny_classifier, DATA, tokenizer=tiny_tokenizer, **options)
+OUT_OF_RANGE = [
+    ({"batch_size": 0}, r"batch_size=0: expected an integer, 1 or more"),
+    ({"batch_size": True}, "batch_size=True"),
+    ({"max_length": 2}, r"max_length=2: expected an integer from 3 to 32"),
+    ({"max_length": 33}, r"max_length=33"),
+    ({"seed": -1}, "seed=-1: expected an integer, 0 or more"),
+    ({"seed": 1.5}, "seed=1.5"),
+]
 
 
-@pytest.mark.parametrize("scores", [[1.0, 1.0, 1.0], [1.0, 2.0]])
-def test_a_correlation_needs_scores_that_differ(tiny_bert: Any, tiny_tokenizer: Any, scores: list[float]) -> None:
-    data = [("good", "bad", score) for score in scores]
-    with pytest.raises(DataError, match=r"a correlation needs at least 3 examples whose scores are not all equal"):
-        bp.evaluate(tiny_bert, data, tokenizer=tiny_tokenizer)
+def test_options_out_of_range_are_named(tiny_classifier: Any, tiny_tokenizer: Any, subtests: pytest.Subtests) -> None:
+    for options, message in OUT_OF_RANGE:
+        with subtests.test(str(options)), pytest.raises(DataError, match=message):
+            bp.evaluate(tiny_classifier, DATA, tokenizer=tiny_tokenizer, **options)
+
+
+def test_a_correlation_needs_scores_that_differ(tiny_bert: Any, tiny_tokenizer: Any, subtests: pytest.Subtests) -> None:
+    for scores in [[1.0, 1.0, 1.0], [1.0, 2.0]]:
+        with subtests.test(str(scores)):
+            data = [("good", "bad", score) for score in scores]
+            with pytest.raises(
+                DataError, match=r"a correlation needs at least 3 examples whose scores are not all equal"
+            ):
+                bp.evaluate(tiny_bert, data, tokenizer=tiny_tokenizer)
 
 
 def test_constant_outputs_have_no_correlation(tiny_bert: Any, tiny_tokenizer: Any) -> None:

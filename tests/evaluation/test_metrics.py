@@ -48,13 +48,14 @@ def test_weighted_correlations_equal_those_of_scipy(rows: list[tuple[int, int, i
         assert plain == pytest.approx(stats.pearsonr(drawn_x, drawn_y).statistic, abs=1e-9)
 
 
-@pytest.mark.parametrize(("scale", "offset"), [(1e-6, 0.0), (1.0, 1e3), (1e6, 1e3)])
-def test_correlations_keep_their_digits_at_any_scale(scale: float, offset: float) -> None:
-    generator = np.random.default_rng(0)
-    x, y = generator.normal(size=(2, 500))
-    x = (x + offset) * scale
-    figures = metrics.weighted_correlations(x, y)(np.ones((1, 500)))[0]
-    assert figures == pytest.approx([stats.spearmanr(x, y).statistic, stats.pearsonr(x, y).statistic], abs=1e-9)
+def test_correlations_keep_their_digits_at_any_scale(subtests: pytest.Subtests) -> None:
+    for scale, offset in [(1e-6, 0.0), (1.0, 1e3), (1e6, 1e3)]:
+        with subtests.test(f"{scale}, {offset}"):
+            generator = np.random.default_rng(0)
+            x, y = generator.normal(size=(2, 500))
+            x = (x + offset) * scale
+            figures = metrics.weighted_correlations(x, y)(np.ones((1, 500)))[0]
+            assert figures == pytest.approx([stats.spearmanr(x, y).statistic, stats.pearsonr(x, y).statistic], abs=1e-9)
 
 
 def test_the_bootstrap_agrees_with_that_of_scipy() -> None:
@@ -110,9 +111,10 @@ def test_intervals_of_proportions_keep_a_width_at_zero_and_one() -> None:
     assert proportion(0, 10).low == pytest.approx(0.0, abs=1e-12)
 
 
-@pytest.mark.parametrize(("lost", "won", "p_value"), [(0, 0, 1.0), (0, 6, 2 / 64), (10, 2, 0.03857421875)])
-def test_mcnemar_is_exact(lost: int, won: int, p_value: float) -> None:
-    assert mcnemar(lost, won) == pytest.approx(p_value)
+def test_mcnemar_is_exact(subtests: pytest.Subtests) -> None:
+    for lost, won, p_value in [(0, 0, 1.0), (0, 6, 2 / 64), (10, 2, 0.03857421875)]:
+        with subtests.test(f"{lost}, {won}"):
+            assert mcnemar(lost, won) == pytest.approx(p_value)
 
 
 def test_an_undefined_figure_has_an_undefined_interval() -> None:

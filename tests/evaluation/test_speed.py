@@ -10,8 +10,7 @@ import torch
 
 import bertprune as bp
 from bertprune.model.macs import encoder_macs
-from tests.conftest import make_tokenizer
-from tests.tiny_models import make_model
+from tests.tiny_models import make_model, make_tokenizer
 
 HALF = bp.Step(method="magnitude", granularity="neuron", fraction=0.5)
 

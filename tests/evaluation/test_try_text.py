@@ -114,23 +114,21 @@ def test_every_family_compares_two_texts(family: Any, tiny_tokenizer: Any) -> No
     assert [figure.name for figure in report.figures] == ["similarity"]
 
 
-@pytest.mark.parametrize(
-    ("text", "more", "message"),
-    [
-        (" \n\t ", {}, "text is empty"),
-        (7, {}, "text is of type int: expected a text"),
-        ("x" * 1_000_001, {}, "1,000,001 characters"),
-        ("\ud800", {}, "broken character"),
-        ("good", {"text_pair": " "}, "text_pair is empty"),
-        ("good", {"top": 0}, "top=0"),
-        ("good", {"top": True}, "top=True"),
-    ],
-)
-def test_wrong_texts_and_options_are_named(
-    classifier: Any, tiny_tokenizer: Any, text: Any, more: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(DataError, match=message):
-        bp.try_text(classifier, text, tokenizer=tiny_tokenizer, **more)
+WRONG = [
+    (" \n\t ", {}, "text is empty"),
+    (7, {}, "text is of type int: expected a text"),
+    ("x" * 1_000_001, {}, "1,000,001 characters"),
+    ("\ud800", {}, "broken character"),
+    ("good", {"text_pair": " "}, "text_pair is empty"),
+    ("good", {"top": 0}, "top=0"),
+    ("good", {"top": True}, "top=True"),
+]
+
+
+def test_wrong_texts_and_options_are_named(classifier: Any, tiny_tokenizer: Any, subtests: pytest.Subtests) -> None:
+    for text, more, message in WRONG:
+        with subtests.test(message), pytest.raises(DataError, match=message):
+            bp.try_text(classifier, text, tokenizer=tiny_tokenizer, **more)
 
 
 def test_a_masked_language_model_needs_a_blank(tiny_mlm: Any, tiny_tokenizer: Any) -> None:

@@ -108,10 +108,11 @@ def test_methods_from_elsewhere_are_named_with_their_place(tmp_path: Path) -> No
     assert (recorded["defined_in"], recorded["replaces"]) == (__name__, "bertprune.scores.torch_methods")
 
 
-@pytest.mark.parametrize("methods", [None, [], {"x": 3}, {"x": {"defined_in": 3}}, {"x": {"defined_in": "a`b\nc"}}])
-def test_a_strange_record_of_methods_does_no_harm(contents: Contents, methods: Any) -> None:
-    text = card(replace(contents, record={"methods": methods}), "baked", 1)
-    assert "\nc" not in text and front_matter(text)
+def test_a_strange_record_of_methods_does_no_harm(contents: Contents, subtests: pytest.Subtests) -> None:
+    for methods in [None, [], {"x": 3}, {"x": {"defined_in": 3}}, {"x": {"defined_in": "a`b\nc"}}]:
+        with subtests.test(str(methods)):
+            text = card(replace(contents, record={"methods": methods}), "baked", 1)
+            assert "\nc" not in text and front_matter(text)
 
 
 def test_torchs_own_methods_need_no_place(contents: Contents) -> None:

@@ -186,13 +186,16 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_written_is_refused(tmp_path: Path, tiny_folder: Callable[..., Path], case: str) -> None:
-    change, code = REFUSED[case]
-    model = change(make_model("BertForSequenceClassification"))
-    with pytest.raises(bp.BertpruneError) as caught:
-        bp.export(model, tmp_path / "out", like=tiny_folder())
-    assert caught.value.code == code and not (tmp_path / "out").exists()
+def test_what_cannot_be_written_is_refused(
+    tmp_path: Path, tiny_folder: Callable[..., Path], subtests: pytest.Subtests
+) -> None:
+    for case in REFUSED:
+        with subtests.test(case):
+            change, code = REFUSED[case]
+            model = change(make_model("BertForSequenceClassification"))
+            with pytest.raises(bp.BertpruneError) as caught:
+                bp.export(model, tmp_path / "out", like=tiny_folder())
+            assert caught.value.code == code and not (tmp_path / "out").exists()
 
 
 def test_wrong_things_are_named(tmp_path: Path, pruned: Callable[..., Any]) -> None:

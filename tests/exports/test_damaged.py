@@ -97,33 +97,37 @@ def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "masked"
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_a_damaged_folder_is_refused_in_one_line(masked: Path, tmp_path: Path, case: str) -> None:
-    damage, code = WRONG[case]
-    shutil.copytree(masked, tmp_path / "damaged")
-    damage(tmp_path / "damaged")
-    with pytest.raises(bp.BertpruneError) as caught:
-        bp.load(tmp_path / "damaged")
-    assert caught.value.code == code
-    assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+def test_a_damaged_folder_is_refused_in_one_line(masked: Path, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for number, case in enumerate(WRONG):
+        with subtests.test(case):
+            (here := tmp_path / str(number)).mkdir()
+            damage, code = WRONG[case]
+            shutil.copytree(masked, here / "damaged")
+            damage(here / "damaged")
+            with pytest.raises(bp.BertpruneError) as caught:
+                bp.load(here / "damaged")
+            assert caught.value.code == code
+            assert "\n" not in str(caught.value) and str(here) not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        (lambda r: {**r, "seed": "0"}, "exports.no_seed"),
-        (lambda r: {**r, "source": 3}, "exports.no_source"),
-        (lambda r: {**r, "source": {**r["source"], "more": 1}}, "exports.no_source"),
-        (lambda r: {**r, "source": {**r["source"], "name": 1}}, "exports.source_not_text"),
-    ],
-)
-def test_a_damaged_report_is_not_exported_again(masked: Path, tmp_path: Path, change: Any, code: str) -> None:
-    shutil.copytree(masked, tmp_path / "damaged")
-    _edit("report.json", change)(tmp_path / "damaged")
-    with pytest.raises(bp.BertpruneError) as caught:
-        bp.export(tmp_path / "damaged", tmp_path / "out")
-    assert caught.value.code == code
-    assert not (tmp_path / "out").exists()
+REPORTS = [
+    (lambda r: {**r, "seed": "0"}, "exports.no_seed"),
+    (lambda r: {**r, "source": 3}, "exports.no_source"),
+    (lambda r: {**r, "source": {**r["source"], "more": 1}}, "exports.no_source"),
+    (lambda r: {**r, "source": {**r["source"], "name": 1}}, "exports.source_not_text"),
+]
+
+
+def test_a_damaged_report_is_not_exported_again(masked: Path, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for number, (change, code) in enumerate(REPORTS):
+        with subtests.test(code):
+            (here := tmp_path / str(number)).mkdir()
+            shutil.copytree(masked, here / "damaged")
+            _edit("report.json", change)(here / "damaged")
+            with pytest.raises(bp.BertpruneError) as caught:
+                bp.export(here / "damaged", here / "out")
+            assert caught.value.code == code
+            assert not (here / "out").exists()
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:

@@ -41,23 +41,26 @@ def test_the_name_is_unused_while_it_is_written(tmp_path: Path) -> None:
         assert folder.parent == tmp_path and folder.name.startswith(".bertprune-")
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), ExportError("no")])
-def test_any_failure_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
-    with pytest.raises(type(error)), atomic_folder(tmp_path / "a" / "out", False) as folder:
-        (folder / "x").write_text("half")
-        raise error
-    assert names(tmp_path) == []
+def test_any_failure_leaves_nothing(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for error in [KeyboardInterrupt(), ExportError("no")]:
+        with subtests.test(type(error).__name__):
+            with pytest.raises(type(error)), atomic_folder(tmp_path / "a" / "out", False) as folder:
+                (folder / "x").write_text("half")
+                raise error
+            assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    ("number", "reason"), [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "permission denied")]
-)
-def test_a_system_error_is_one_line(tmp_path: Path, number: int, reason: str) -> None:
-    out = tmp_path / "out"
-    with pytest.raises(ExportError) as caught, atomic_folder(out, False):
-        raise OSError(number, os.strerror(number), "somewhere")
-    assert str(caught.value) == f"{out}: cannot be written ({reason})"
-    assert names(tmp_path) == []
+SYSTEM = [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "permission denied")]
+
+
+def test_a_system_error_is_one_line(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for number, reason in SYSTEM:
+        with subtests.test(reason):
+            out = tmp_path / "out"
+            with pytest.raises(ExportError) as caught, atomic_folder(out, False):
+                raise OSError(number, os.strerror(number), "somewhere")
+            assert str(caught.value) == f"{out}: cannot be written ({reason})"
+            assert names(tmp_path) == []
 
 
 def test_an_existing_target_is_refused_even_where_empty(tmp_path: Path) -> None:
@@ -138,15 +141,17 @@ TARGETS: dict[str, tuple[Callable[[Path], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_only_an_earlier_export_is_overwritten(tmp_path: Path, target: str) -> None:
-    make, sentence = TARGETS[target]
-    out = tmp_path / "out"
-    make(out)
-    before = sorted(str(path) for path in tmp_path.rglob("*"))
-    with pytest.raises(ExportError, match=f"{sentence}.*; choose"):
-        write(out, overwrite=True)
-    assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+def test_only_an_earlier_export_is_overwritten(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for number, target in enumerate(TARGETS):
+        with subtests.test(target):
+            (here := tmp_path / str(number)).mkdir()
+            make, sentence = TARGETS[target]
+            out = here / "out"
+            make(out)
+            before = sorted(str(path) for path in here.rglob("*"))
+            with pytest.raises(ExportError, match=f"{sentence}.*; choose"):
+                write(out, overwrite=True)
+            assert sorted(str(path) for path in here.rglob("*")) == before
 
 
 def test_neither_the_source_nor_a_folder_around_it_is_overwritten(tmp_path: Path) -> None:

@@ -140,10 +140,9 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], torch.Tensor]] = {
 }
 
 
-@pytest.fixture(params=MODELS)
-def pruned(request: pytest.FixtureRequest) -> tuple[Any, torch.Tensor]:
-    """Return each model in turn, pruned everywhere and trained for two steps, and its inputs."""
-    make, inputs = MODELS[request.param]
+def trained(name: str) -> tuple[Any, torch.Tensor]:
+    """Make a model that is pruned everywhere and trained for two steps, and its inputs."""
+    make, inputs = MODELS[name]
     model = make().eval()
     bp.apply(model, HALF)
     for number in range(2):
@@ -171,27 +170,23 @@ def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: grad.clone() for name, grad in found.items() if grad is not None}
 
 
-def test_outputs_and_gradients_are_those_of_the_masked_values_as_they_are_now(pruned: tuple[Any, torch.Tensor]) -> None:
-    model, inputs = pruned
+@pytest.mark.parametrize("name", MODELS)
+def test_outputs_and_gradients_are_those_of_the_masked_values_as_they_are_now(name: str) -> None:
+    model, inputs = trained(name)
     found = output(model, inputs)
     found.square().sum().backward()
-    trained, masks = gradients(model), {name.removesuffix("_mask"): mask for name, mask in model.named_buffers()}
+    ours, masks = gradients(model), {name.removesuffix("_mask"): mask for name, mask in model.named_buffers()}
     bp.bake(model).zero_grad()
     expected = output(model, inputs)
     expected.square().sum().backward()
     assert torch.equal(found, expected)
     plain = gradients(model)
-    assert trained.keys() == plain.keys()
-    for name, gradient in plain.items():
-        torch.testing.assert_close(trained[name], gradient * masks.get(name, 1))
-
-
-def test_without_gradients_too(pruned: tuple[Any, torch.Tensor]) -> None:
-    """Where torch may take a shorter way, as in its own encoder layers."""
-    model, inputs = pruned
-    with torch.no_grad():
-        found = output(model, inputs)
-        assert torch.equal(found, output(bp.bake(model), inputs))
+    assert ours.keys() == plain.keys()
+    for path, gradient in plain.items():
+        torch.testing.assert_close(ours[path], gradient * masks.get(path, 1))
+    model, _ = trained(name)
+    with torch.no_grad():  # where torch may take a shorter way, as in its own encoder layers
+        assert torch.equal(output(model, inputs), output(bp.bake(model), inputs))
 
 
 def hooked(model: nn.Module) -> set[str]:
@@ -209,11 +204,12 @@ def test_only_the_module_around_has_a_hook_for_it_until_the_last_such_weight_is_
     assert hooked(model) == set()
 
 
-@pytest.mark.parametrize("name", sorted(KNOWN))
-def test_nothing_is_derived_twice_where_modules_are_called(name: str) -> None:
-    model = build(*KNOWN[name])
-    bp.apply(model, HALF)
-    assert bool(hooked(model)) == name.startswith(("deberta", "t5"))
+def test_nothing_is_derived_twice_where_modules_are_called(subtests: pytest.Subtests) -> None:
+    for name in sorted(KNOWN):
+        with subtests.test(name):
+            model = build(*KNOWN[name])
+            bp.apply(model, HALF)
+            assert bool(hooked(model)) == name.startswith(("deberta", "t5"))
 
 
 def test_a_copy_derives_its_own() -> None:

@@ -1,4 +1,4 @@
-"""Each known family, built tiny: roles, pruning, both exports, a plain reload, further training."""
+"""Each known family, built tiny: roles, pruning, both exports, a plain reload; test_direct_reads trains them."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,6 @@ import pytest
 import torch
 import transformers
 from torch import nn
-from torch.nn.utils import prune
 
 import bertprune as bp
 from bertprune.errors import SelectionError
@@ -76,24 +75,6 @@ def test_pruned_and_exported_it_gives_the_same_outputs_wherever_it_loads(model: 
     plain = getattr(transformers, type(model).__name__).from_pretrained(tmp_path / "baked").eval()
     assert torch.equal(outputs(plain), expected)
     assert torch.equal(outputs(bp.load(tmp_path / "masked")), expected)
-
-
-def test_a_pruned_model_trains(model: Any) -> None:
-    """Every pruned weight is derived again before it is read, whoever reads it."""
-    bp.apply(model, EVERYTHING)
-    model.train(False)
-    for _ in range(2):
-        model(input_ids=torch.tensor([[2, 7, 11, 13]]))[0].sum().backward()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.linspace(0, 0.1, parameter.numel()).view(parameter.shape))
-    trained = outputs(model)
-    for module in list(model.modules()):
-        for name in [key.removesuffix("_orig") for key in list(module._parameters) if key.endswith("_orig")]:
-            dense, mask = module._parameters[f"{name}_orig"], module._buffers[f"{name}_mask"]
-            prune.remove(module, name)
-            module._parameters[name] = nn.Parameter(dense.detach() * mask)
-    assert torch.equal(outputs(model), trained)
 
 
 @pytest.mark.parametrize(

@@ -24,54 +24,57 @@ def with_role(model: nn.Module) -> dict[str, Place]:
     return {path: place for path, place in places(model).items() if place.role not in (None, "head")}
 
 
-@pytest.mark.parametrize("name", ["Bert", "Roberta", "DistilBert", "Electra", "Camembert", "XLMRoberta"])
-def test_every_layer_has_each_role_once_on_a_matrix_of_the_right_shape(tiny, name):
-    model = tiny(f"{name}Model")
-    known = with_role(model)
-    for layer in (0, 1):
-        assert sorted(place.role for place in known.values() if place.layer == layer) == IN_A_LAYER
-    shapes = {"ffn.intermediate": (64, 32), "ffn.output": (32, 64)}
-    for path, place in known.items():
-        part = place.role.partition(".")[2]
-        if place.layer is not None:
-            assert tuple(model.get_submodule(path).weight.shape) == shapes.get(place.role, (32, 32))
-        if part in ("query", "key", "value"):
-            assert path.rpartition(".")[2][0] == part[0]  # `query` in most families, `q_lin` in DistilBERT
-    assert (base_prefix(model), "" in places(model)) == ("", False)
+def test_every_layer_has_each_role_once_on_a_matrix_of_the_right_shape(tiny, subtests):
+    for name in ["Bert", "Roberta", "DistilBert", "Electra", "Camembert", "XLMRoberta"]:
+        with subtests.test(name):
+            model = tiny(f"{name}Model")
+            known = with_role(model)
+            for layer in (0, 1):
+                assert sorted(place.role for place in known.values() if place.layer == layer) == IN_A_LAYER
+            shapes = {"ffn.intermediate": (64, 32), "ffn.output": (32, 64)}
+            for path, place in known.items():
+                part = place.role.partition(".")[2]
+                if place.layer is not None:
+                    assert tuple(model.get_submodule(path).weight.shape) == shapes.get(place.role, (32, 32))
+                if part in ("query", "key", "value"):
+                    assert path.rpartition(".")[2][0] == part[0]  # `query` in most families, `q_lin` in DistilBERT
+            assert (base_prefix(model), "" in places(model)) == ("", False)
 
 
-@pytest.mark.parametrize("name", ["Bert", "DistilBert", "Electra"])
-def test_every_embedding_has_its_role(tiny, name):
-    model = tiny(f"{name}Model")
-    rows = {
-        place.role: model.get_submodule(path).num_embeddings
-        for path, place in with_role(model).items()
-        if place.role.startswith("embeddings.")
-    }
-    token_types = {} if name == "DistilBert" else {"embeddings.token_type": 2}
-    assert rows == {"embeddings.word": 97, "embeddings.position": 32} | token_types
+def test_every_embedding_has_its_role(tiny, subtests):
+    for name in ["Bert", "DistilBert", "Electra"]:
+        with subtests.test(name):
+            model = tiny(f"{name}Model")
+            rows = {
+                place.role: model.get_submodule(path).num_embeddings
+                for path, place in with_role(model).items()
+                if place.role.startswith("embeddings.")
+            }
+            token_types = {} if name == "DistilBert" else {"embeddings.token_type": 2}
+            assert rows == {"embeddings.word": 97, "embeddings.position": 32} | token_types
 
 
-@pytest.mark.parametrize(
-    ("name", "prefix", "heads"),
-    [
-        ("BertForSequenceClassification", "bert.", {"classifier"}),
-        ("BertForMaskedLM", "bert.", {"cls.predictions.transform.dense", "cls.predictions.decoder"}),
-        ("XLMRobertaForTokenClassification", "roberta.", {"classifier"}),
-        ("DistilBertForSequenceClassification", "distilbert.", {"pre_classifier", "classifier"}),
-        ("ElectraForMaskedLM", "electra.", {"generator_lm_head", "generator_predictions.dense"}),
-    ],
-)
-def test_task_models_have_the_same_roles_behind_a_prefix_and_a_head(tiny, name, prefix, heads):
-    model, base = tiny(name), tiny(f"{name.partition('For')[0]}Model")
-    inside = {path.removeprefix(prefix): place for path, place in with_role(model).items()}
-    assert {path: place for path, place in with_role(base).items() if place.role != "pooler"} == {
-        path: place for path, place in inside.items() if place.role != "pooler"
-    }
-    assert ("pooler.dense" in inside) == (name == "BertForSequenceClassification")
-    assert base_prefix(model) == prefix
-    outside = {path for path, _ in model.named_modules() if path and not f"{path}.".startswith(prefix)}
-    assert {path for path, place in places(model).items() if place.role == "head"} == outside >= heads
+TASKS = [
+    ("BertForSequenceClassification", "bert.", {"classifier"}),
+    ("BertForMaskedLM", "bert.", {"cls.predictions.transform.dense", "cls.predictions.decoder"}),
+    ("XLMRobertaForTokenClassification", "roberta.", {"classifier"}),
+    ("DistilBertForSequenceClassification", "distilbert.", {"pre_classifier", "classifier"}),
+    ("ElectraForMaskedLM", "electra.", {"generator_lm_head", "generator_predictions.dense"}),
+]
+
+
+def test_task_models_have_the_same_roles_behind_a_prefix_and_a_head(tiny, subtests):
+    for name, prefix, heads in TASKS:
+        with subtests.test(name):
+            model, base = tiny(name), tiny(f"{name.partition('For')[0]}Model")
+            inside = {path.removeprefix(prefix): place for path, place in with_role(model).items()}
+            assert {path: place for path, place in with_role(base).items() if place.role != "pooler"} == {
+                path: place for path, place in inside.items() if place.role != "pooler"
+            }
+            assert ("pooler.dense" in inside) == (name == "BertForSequenceClassification")
+            assert base_prefix(model) == prefix
+            outside = {path for path, _ in model.named_modules() if path and not f"{path}.".startswith(prefix)}
+            assert {path for path, place in places(model).items() if place.role == "head"} == outside >= heads
 
 
 def test_containers_and_layer_norms_keep_their_layer_without_a_role(tiny):
@@ -158,6 +161,7 @@ def test_an_adapter_has_to_be_merged_first(tiny):
         bp.apply(model, bp.Step(method="l1_unstructured", fraction=0.5))
 
 
-@pytest.mark.parametrize("name", ["T5Model", "T5ForConditionalGeneration"])
-def test_a_model_with_a_decoder_has_no_places(name):
-    assert places(build(name, "T5Config", T5)) == {}
+def test_a_model_with_a_decoder_has_no_places(subtests):
+    for name in ["T5Model", "T5ForConditionalGeneration"]:
+        with subtests.test(name):
+            assert places(build(name, "T5Config", T5)) == {}

@@ -1,5 +1,6 @@
 """A fused projection answers to query, key and value; a step that names one of them touches its rows only."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +37,21 @@ def fused(request: pytest.FixtureRequest) -> Any:
     return request.param, model, model.get_submodule(FUSED[request.param])
 
 
-@pytest.mark.parametrize("part", [0, 1, 2])
-def test_only_the_rows_of_the_role_are_pruned_and_as_torch_would_by_themselves(fused: Any, part: int) -> None:
-    name, model, module = fused
-    rows = rows_by_hand(name, part)
-    alone = torch.nn.Linear(32, 32, bias=False)
-    alone.weight.data = module.weight.data[rows].clone()
-    torch.nn.utils.prune.l1_unstructured(alone, "weight", amount=0.3)
-    (outcome,) = bp.apply(model, bp.Step(method="l1_unstructured", fraction=0.3, select=select(name, QKV[part])))
-    assert (outcome.alive_before, outcome.removed) == (1024, round(0.3 * 1024))
-    assert torch.equal(module.weight_mask[rows], alone.weight_mask.bool())
-    others = [row for row in range(96) if row not in rows]
-    assert module.weight_mask[others].all()
+@pytest.mark.parametrize("name", FUSED)
+def test_only_the_rows_of_the_role_are_pruned_and_as_torch_would_by_themselves(
+    name: str, subtests: pytest.Subtests
+) -> None:
+    for part, role in enumerate(QKV):
+        model = build(*KNOWN[name])
+        module = model.get_submodule(FUSED[name])
+        rows, alone = rows_by_hand(name, part), torch.nn.Linear(32, 32, bias=False)
+        alone.weight.data = module.weight.data[rows].clone()
+        torch.nn.utils.prune.l1_unstructured(alone, "weight", amount=0.3)
+        (outcome,) = bp.apply(model, bp.Step(method="l1_unstructured", fraction=0.3, select=select(name, role)))
+        with subtests.test(role):
+            assert (outcome.alive_before, outcome.removed) == (1024, round(0.3 * 1024))
+            assert torch.equal(module.weight_mask[rows], alone.weight_mask.bool())
+            assert module.weight_mask[[row for row in range(96) if row not in rows]].all()
 
 
 def test_without_roles_it_is_one_tensor_and_with_all_of_them_three(fused: Any) -> None:
@@ -60,16 +64,17 @@ def test_without_roles_it_is_one_tensor_and_with_all_of_them_three(fused: Any) -
     assert int((~module.weight_mask).sum()) == 120
 
 
-@pytest.mark.parametrize("dim", [0, 1])
-@pytest.mark.parametrize("method", ["ln_structured", "random_structured"])
-def test_rows_and_columns_are_those_of_the_part(fused: Any, method: str, dim: int) -> None:
-    name, model, module = fused
-    chosen = bp.Step(method=method, count=4, options={"dim": dim}, select=select(name, "attention.key"))
-    (outcome,) = bp.apply(model, chosen)
-    assert [(one.size, one.slices_before, one.slices_removed) for one in outcome.tensors] == [(1024, 32, 4)]
-    part = module.weight_mask[rows_by_hand(name, 1)]
-    assert int((~part).all(dim=1 - dim).sum()) == 4
-    assert int((~module.weight_mask).sum()) == 4 * 32
+@pytest.mark.parametrize("name", FUSED)
+def test_rows_and_columns_are_those_of_the_part(name: str, subtests: pytest.Subtests) -> None:
+    for method, dim in product(["ln_structured", "random_structured"], [0, 1]):
+        model = build(*KNOWN[name])
+        chosen = bp.Step(method=method, count=4, options={"dim": dim}, select=select(name, "attention.key"))
+        (outcome,) = bp.apply(model, chosen)
+        with subtests.test(f"{method}, dim {dim}"):
+            assert [(one.size, one.slices_before, one.slices_removed) for one in outcome.tensors] == [(1024, 32, 4)]
+            mask = model.get_submodule(FUSED[name]).weight_mask
+            assert int((~mask[rows_by_hand(name, 1)]).all(dim=1 - dim).sum()) == 4
+            assert int((~mask).sum()) == 4 * 32
 
 
 def test_reports_count_the_parts_by_role(fused: Any) -> None:

@@ -1,6 +1,5 @@
 """MACs of the encoder's layers, worked out by hand, and what masks save of them."""
 
-import pytest
 import torch
 
 import bertprune as bp
@@ -17,23 +16,24 @@ def attention(length):
     return 4 * PROJECTION + 2 * length * 32
 
 
-@pytest.mark.parametrize(
-    ("name", "of_a_layer", "layers"),
-    [
-        ("bert", lambda length: attention(length) + 48 * NEURON, 2),
-        ("distilbert", lambda length: attention(length) + 48 * NEURON, 2),
-        ("albert", lambda length: attention(length) + 48 * NEURON, 3),  # one layer, used three times
-        ("albert-groups", lambda length: attention(length) + 48 * NEURON, 5),
-        ("modernbert", lambda length: attention(length) + 48 * 3 * 32, 2),  # two inputs of a gate
-        ("nomicbert", lambda length: attention(length) + 48 * 3 * 32, 2),
-        ("eurobert", lambda length: attention(length) - PROJECTION + 48 * 3 * 32, 2),  # half as many keys and values
-        ("t5", lambda length: attention(length) + 48 * NEURON, 2),
-    ],
-)
-def test_macs_are_those_worked_out_by_hand(name, of_a_layer, layers):
-    model = build(*KNOWN[name])
-    for length in (1, 10):
-        assert encoder_macs(model, length) == length * layers * of_a_layer(length)
+BY_HAND = [
+    ("bert", lambda length: attention(length) + 48 * NEURON, 2),
+    ("distilbert", lambda length: attention(length) + 48 * NEURON, 2),
+    ("albert", lambda length: attention(length) + 48 * NEURON, 3),  # one layer, used three times
+    ("albert-groups", lambda length: attention(length) + 48 * NEURON, 5),
+    ("modernbert", lambda length: attention(length) + 48 * 3 * 32, 2),  # two inputs of a gate
+    ("nomicbert", lambda length: attention(length) + 48 * 3 * 32, 2),
+    ("eurobert", lambda length: attention(length) - PROJECTION + 48 * 3 * 32, 2),  # half as many keys and values
+    ("t5", lambda length: attention(length) + 48 * NEURON, 2),
+]
+
+
+def test_macs_are_those_worked_out_by_hand(subtests):
+    for name, of_a_layer, layers in BY_HAND:
+        with subtests.test(name):
+            model = build(*KNOWN[name])
+            for length in (1, 10):
+                assert encoder_macs(model, length) == length * layers * of_a_layer(length)
 
 
 def test_macs_are_those_that_a_pass_multiplies():

@@ -123,32 +123,34 @@ def test_buffers_that_are_not_saved_are_marked(tiny):
     assert "not saved" in snapshot(tiny("BertModel")).module("embeddings").render()
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        torch.tensor([1.5, -2.0, 3.0], dtype=torch.bfloat16),
-        torch.tensor([1, -2, 3], dtype=torch.int64),
-        torch.tensor([True, False, True]),
-    ],
-)
-def test_values_of_any_dtype_are_shown(values):
-    holder = nn.Module()
-    holder.register_buffer("some", values)
-    assert list(snapshot(holder).buffers[0].corner) == values.tolist()
+VALUES = [
+    torch.tensor([1.5, -2.0, 3.0], dtype=torch.bfloat16),
+    torch.tensor([1, -2, 3], dtype=torch.int64),
+    torch.tensor([True, False, True]),
+]
 
 
-@pytest.mark.parametrize("shape", [(), (0,), (4,), (5,), (2, 2, 3), (9, 1)])
-def test_the_first_and_last_two_values_are_kept_once_each(shape):
-    holder = nn.Module()
-    values = torch.arange(math.prod(shape), dtype=torch.float32).reshape(shape)
-    holder.register_buffer("some", values)
-    holder.register_buffer("across", values.movedim(0, -1) if values.dim() else values)
-    flat = values.flatten().tolist()
-    expected = flat if len(flat) <= 4 else flat[:2] + flat[-2:]
-    seen = snapshot(holder).buffers
-    assert list(seen[0].corner) == expected
-    across = holder.across.flatten().tolist()
-    assert list(seen[1].corner) == (across if len(flat) <= 4 else across[:2] + across[-2:])
+def test_values_of_any_dtype_are_shown(subtests):
+    for values in VALUES:
+        with subtests.test(str(values.dtype)):
+            holder = nn.Module()
+            holder.register_buffer("some", values)
+            assert list(snapshot(holder).buffers[0].corner) == values.tolist()
+
+
+def test_the_first_and_last_two_values_are_kept_once_each(subtests):
+    for shape in [(), (0,), (4,), (5,), (2, 2, 3), (9, 1)]:
+        with subtests.test(str(shape)):
+            holder = nn.Module()
+            values = torch.arange(math.prod(shape), dtype=torch.float32).reshape(shape)
+            holder.register_buffer("some", values)
+            holder.register_buffer("across", values.movedim(0, -1) if values.dim() else values)
+            flat = values.flatten().tolist()
+            expected = flat if len(flat) <= 4 else flat[:2] + flat[-2:]
+            seen = snapshot(holder).buffers
+            assert list(seen[0].corner) == expected
+            across = holder.across.flatten().tolist()
+            assert list(seen[1].corner) == (across if len(flat) <= 4 else across[:2] + across[-2:])
 
 
 def test_meta_tensors_have_no_values_and_complex_ones_are_not_read(tiny):
@@ -222,14 +224,21 @@ def test_the_same_hook_twice_is_counted_twice():
     assert [hook.name for hook in diff(once, snapshot(layer)).hooks_added] == ["print"]
 
 
-@pytest.mark.parametrize("name", ["BertModel", "RobertaForMaskedLM"])
-def test_nothing_differs_from_itself(tiny, name):
-    model = tiny(name)
-    next(model.parameters()).data.view(-1)[0] = math.nan
-    found = diff(snapshot(model), snapshot(model))
-    assert not found
-    assert (found.added, found.removed, found.changed, found.hooks_added, found.hooks_removed) == ((), (), (), (), ())
-    assert found.render() == "no difference"
+def test_nothing_differs_from_itself(tiny, subtests):
+    for name in ["BertModel", "RobertaForMaskedLM"]:
+        with subtests.test(name):
+            model = tiny(name)
+            next(model.parameters()).data.view(-1)[0] = math.nan
+            found = diff(snapshot(model), snapshot(model))
+            assert not found
+            assert (found.added, found.removed, found.changed, found.hooks_added, found.hooks_removed) == (
+                (),
+                (),
+                (),
+                (),
+                (),
+            )
+            assert found.render() == "no difference"
 
 
 def test_both_are_json_and_deterministic(tiny):

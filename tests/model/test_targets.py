@@ -34,11 +34,12 @@ def test_all_conditions_must_hold(tiny_bert):
     ]
 
 
-@pytest.mark.parametrize("glob", ["encoder.layer.0.attention.self.*", "bert.encoder.layer.0.attention.self.*"])
-def test_the_base_prefix_is_optional(tiny_classifier, glob):
-    assert names(tiny_classifier, include=glob) == [
-        f"bert.encoder.layer.0.attention.self.{part}.weight" for part in ("query", "key", "value")
-    ]
+def test_the_base_prefix_is_optional(tiny_classifier, subtests):
+    for glob in ["encoder.layer.0.attention.self.*", "bert.encoder.layer.0.attention.self.*"]:
+        with subtests.test(glob):
+            assert names(tiny_classifier, include=glob) == [
+                f"bert.encoder.layer.0.attention.self.{part}.weight" for part in ("query", "key", "value")
+            ]
 
 
 def test_braces_list_alternatives_and_stars_match_dots(tiny_bert):
@@ -49,38 +50,44 @@ def test_braces_list_alternatives_and_stars_match_dots(tiny_bert):
     assert count_globs(Selection(include="{0..1}.{a,b}", exclude="*")) == 5
 
 
-@pytest.mark.parametrize(
-    ("glob", "alternative"),
-    [
-        ("encoder.*.{query,qury}", "encoder.*.qury"),
-        ("{*.query,*.qury}", "*.qury"),
-        ("encoder.layer.{0..9}.*", "encoder.layer.2.*"),
-        ("encoder.layer.{1,0,7}.*.{query,key}", "encoder.layer.7.*.query"),
-        ("*.{self.{query,kye},dense}", "*.self.kye"),
-        ("*.{self.{query,key},dese}", "*.dese"),
-    ],
-)
-@pytest.mark.parametrize("field", ["include", "exclude"])
-def test_an_alternative_that_matches_nothing_is_named(tiny_bert, field, glob, alternative):
-    with pytest.raises(SelectionError) as caught:
-        names(tiny_bert, **{field: glob})
-    assert caught.value.code == "selection.alternative"
-    assert str(caught.value) == f"{glob!r}: {alternative!r}, one of its alternatives, matches no module with a weight"
+ALTERNATIVES = [
+    ("encoder.*.{query,qury}", "encoder.*.qury"),
+    ("{*.query,*.qury}", "*.qury"),
+    ("encoder.layer.{0..9}.*", "encoder.layer.2.*"),
+    ("encoder.layer.{1,0,7}.*.{query,key}", "encoder.layer.7.*.query"),
+    ("*.{self.{query,kye},dense}", "*.self.kye"),
+    ("*.{self.{query,key},dese}", "*.dese"),
+]
 
 
-@pytest.mark.parametrize(
-    "glob",
-    [
-        "*.{self,output}.{query,dense}",  # not every pair is there, but each alternative is
-        "*.{self.{query,key},dense}",
-        "*.{query,query}",
-        "encoder.layer.{0..1..1}.*.query",
-        "*.{q..q}uery",
-        "*.{output.dense,output.de*}",
-    ],
-)
-def test_alternatives_that_are_all_needed_are_taken(tiny_bert, glob):
-    assert names(tiny_bert, include=glob)
+def test_an_alternative_that_matches_nothing_is_named(tiny_bert, subtests):
+    for field in ["include", "exclude"]:
+        with subtests.test(field):
+            for glob, alternative in ALTERNATIVES:
+                with subtests.test(glob):
+                    with pytest.raises(SelectionError) as caught:
+                        names(tiny_bert, **{field: glob})
+                    assert caught.value.code == "selection.alternative"
+                    assert (
+                        str(caught.value)
+                        == f"{glob!r}: {alternative!r}, one of its alternatives, matches no module with a weight"
+                    )
+
+
+NEEDED = [
+    "*.{self,output}.{query,dense}",  # not every pair is there, but each alternative is
+    "*.{self.{query,key},dense}",
+    "*.{query,query}",
+    "encoder.layer.{0..1..1}.*.query",
+    "*.{q..q}uery",
+    "*.{output.dense,output.de*}",
+]
+
+
+def test_alternatives_that_are_all_needed_are_taken(tiny_bert, subtests):
+    for glob in NEEDED:
+        with subtests.test(glob):
+            assert names(tiny_bert, include=glob)
 
 
 def test_layer_norms_only_when_named(tiny_bert):
@@ -141,36 +148,37 @@ def test_meta_tensors_can_be_selected():
         assert names(nn.Linear(2, 2)) == ["weight"]
 
 
-@pytest.mark.parametrize(
-    ("conditions", "code", "words"),
-    [
-        ({"layers": [7]}, "selection.unknown_layer", r"no layer 7; it has 0, 1$"),
-        ({"roles": "head"}, "selection.unknown_role", r"the role 'head'; it has attention\.key, .* and 2 more$"),
-        ({"types": "Conv2d"}, "selection.unknown_type", r"'Conv2d' with a weight; it has Embedding, LayerNorm, Linear"),
-        ({"tensor": "wieght"}, "selection.unknown_tensor", r"'wieght'; the model has weight, bias"),
-        ({"include": "encoder.layer.0"}, "selection.container", r"select them by 'encoder\.layer\.0\.\*'"),
-        ({"include": "encoder.layer.0.attention.self.kye"}, "selection.unmatched_glob_near", r"nearest are .*\.key"),
-        (
-            {"include": "encoder.layer.0.output.dropout"},
-            "selection.unmatched_glob_near",
-            r"nearest are .*output\.dense",
-        ),
-        ({"include": ["pooler.dense", "9.*"]}, "selection.unmatched_glob", r"'9\.\*' matches no module with a weight"),
-        (
-            {"exclude": "poolr.*"},
-            "selection.unmatched_glob_near",
-            r"^'poolr\.\*' matches .* nearest are pooler",
-        ),
-        ({"exclude": "encoder.layer.0"}, "selection.container", r"select them by 'encoder\.layer\.0\.\*'"),
-        ({"include": "pooler.dense", "exclude": ["*", "9.*"]}, "selection.unmatched_glob", r"^'9\.\*' matches no"),
-        ({"roles": "pooler", "layers": [0]}, "selection.empty", r"all conditions of the selection \(roles pooler; lay"),
-        ({"exclude": "*"}, "selection.empty", r"\(exclude \*\)"),
-    ],
-)
-def test_what_matches_nothing_says_what_there_is(tiny_bert, conditions, code, words):
-    with pytest.raises(SelectionError, match=words) as caught:
-        names(tiny_bert, **conditions)
-    assert caught.value.code == code
+MATCHES_NOTHING = [
+    ({"layers": [7]}, "selection.unknown_layer", r"no layer 7; it has 0, 1$"),
+    ({"roles": "head"}, "selection.unknown_role", r"the role 'head'; it has attention\.key, .* and 2 more$"),
+    ({"types": "Conv2d"}, "selection.unknown_type", r"'Conv2d' with a weight; it has Embedding, LayerNorm, Linear"),
+    ({"tensor": "wieght"}, "selection.unknown_tensor", r"'wieght'; the model has weight, bias"),
+    ({"include": "encoder.layer.0"}, "selection.container", r"select them by 'encoder\.layer\.0\.\*'"),
+    ({"include": "encoder.layer.0.attention.self.kye"}, "selection.unmatched_glob_near", r"nearest are .*\.key"),
+    (
+        {"include": "encoder.layer.0.output.dropout"},
+        "selection.unmatched_glob_near",
+        r"nearest are .*output\.dense",
+    ),
+    ({"include": ["pooler.dense", "9.*"]}, "selection.unmatched_glob", r"'9\.\*' matches no module with a weight"),
+    (
+        {"exclude": "poolr.*"},
+        "selection.unmatched_glob_near",
+        r"^'poolr\.\*' matches .* nearest are pooler",
+    ),
+    ({"exclude": "encoder.layer.0"}, "selection.container", r"select them by 'encoder\.layer\.0\.\*'"),
+    ({"include": "pooler.dense", "exclude": ["*", "9.*"]}, "selection.unmatched_glob", r"^'9\.\*' matches no"),
+    ({"roles": "pooler", "layers": [0]}, "selection.empty", r"all conditions of the selection \(roles pooler; lay"),
+    ({"exclude": "*"}, "selection.empty", r"\(exclude \*\)"),
+]
+
+
+def test_what_matches_nothing_says_what_there_is(tiny_bert, subtests):
+    for conditions, code, words in MATCHES_NOTHING:
+        with subtests.test(f"{code}: {conditions}"):
+            with pytest.raises(SelectionError, match=words) as caught:
+                names(tiny_bert, **conditions)
+            assert caught.value.code == code
 
 
 COSTLY = {
@@ -185,14 +193,15 @@ COSTLY = {
 }
 
 
-@pytest.mark.parametrize("case", COSTLY)
-def test_a_selection_that_would_take_hours_is_refused_in_one_short_line(tiny_bert, case):
-    conditions, code = COSTLY[case]
-    with pytest.raises(SelectionError) as caught:
-        find_targets(tiny_bert, Selection(**conditions))
-    assert caught.value.code == code
-    assert len(str(caught.value)) < 1000
-    assert "\n" not in str(caught.value)
+def test_a_selection_that_would_take_hours_is_refused_in_one_short_line(tiny_bert, subtests):
+    for case in COSTLY:
+        with subtests.test(case):
+            conditions, code = COSTLY[case]
+            with pytest.raises(SelectionError) as caught:
+                find_targets(tiny_bert, Selection(**conditions))
+            assert caught.value.code == code
+            assert len(str(caught.value)) < 1000
+            assert "\n" not in str(caught.value)
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")

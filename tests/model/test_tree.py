@@ -12,18 +12,19 @@ def unique(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-@pytest.mark.parametrize("name", ["BertForMaskedLM", "DistilBertModel"])
-def test_every_module_is_there_with_its_parameters(tiny, name):
-    model = tiny(name)
-    root = tree(model)
-    modules = dict(model.named_modules())
-    assert [node.path for node in root.walk()] == list(modules)
-    for node in root.walk():
-        module = modules[node.path]
-        assert node.parameters == unique(module)
-        assert node.own_parameters == sum(p.numel() for p in module.parameters(recurse=False))
-        assert node.share == pytest.approx(unique(module) / unique(model))
-        assert (node.type, node.extra) == (type(module).__name__, module.extra_repr())
+def test_every_module_is_there_with_its_parameters(tiny, subtests):
+    for name in ["BertForMaskedLM", "DistilBertModel"]:
+        with subtests.test(name):
+            model = tiny(name)
+            root = tree(model)
+            modules = dict(model.named_modules())
+            assert [node.path for node in root.walk()] == list(modules)
+            for node in root.walk():
+                module = modules[node.path]
+                assert node.parameters == unique(module)
+                assert node.own_parameters == sum(p.numel() for p in module.parameters(recurse=False))
+                assert node.share == pytest.approx(unique(module) / unique(model))
+                assert (node.type, node.extra) == (type(module).__name__, module.extra_repr())
 
 
 def test_tied_tensors_are_counted_once(tiny):
@@ -48,19 +49,17 @@ def test_the_original_of_a_pruned_tensor_is_the_parameter(tiny):
     assert tree(model) == before
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["encoder.layer.1.attention.self", "bert.encoder.layer.1", "cls"],
-)
-def test_a_path_works_with_and_without_the_base_prefix(tiny, path):
-    model = tiny("BertForMaskedLM")
-    full = path if path.startswith(("bert", "cls")) else f"bert.{path}"
-    node = tree(model, path)
-    assert node.path == full
-    assert node.parameters == unique(model.get_submodule(full))
-    assert node.share == pytest.approx(unique(model.get_submodule(full)) / unique(model))
-    assert node == tree(model).find(path)
-    assert tree(model).find(full) == node
+def test_a_path_works_with_and_without_the_base_prefix(tiny, subtests):
+    for path in ["encoder.layer.1.attention.self", "bert.encoder.layer.1", "cls"]:
+        with subtests.test(path):
+            model = tiny("BertForMaskedLM")
+            full = path if path.startswith(("bert", "cls")) else f"bert.{path}"
+            node = tree(model, path)
+            assert node.path == full
+            assert node.parameters == unique(model.get_submodule(full))
+            assert node.share == pytest.approx(unique(model.get_submodule(full)) / unique(model))
+            assert node == tree(model).find(path)
+            assert tree(model).find(full) == node
 
 
 def test_places_are_those_of_the_whole_model(tiny):

@@ -62,15 +62,16 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("given", WRONG)
-def test_what_is_no_batch_is_refused_and_the_model_stays(given, tiny_bert):
-    calibration, code = WRONG[given]
-    before = {name: value.clone() for name, value in tiny_bert.state_dict().items()}
-    with pytest.raises(BertpruneError) as caught:
-        bp.apply(tiny_bert, NEURONS, calibration=calibration)
-    assert caught.value.code == code and "\n" not in str(caught.value)
-    assert list(before) == list(tiny_bert.state_dict())
-    assert all(torch.equal(value, before[name]) for name, value in tiny_bert.state_dict().items())
+def test_what_is_no_batch_is_refused_and_the_model_stays(tiny_bert, subtests):
+    for given in WRONG:
+        with subtests.test(given):
+            calibration, code = WRONG[given]
+            before = {name: value.clone() for name, value in tiny_bert.state_dict().items()}
+            with pytest.raises(BertpruneError) as caught:
+                bp.apply(tiny_bert, NEURONS, calibration=calibration)
+            assert caught.value.code == code and "\n" not in str(caught.value)
+            assert list(before) == list(tiny_bert.state_dict())
+            assert all(torch.equal(value, before[name]) for name, value in tiny_bert.state_dict().items())
 
 
 def test_a_bp_calibration_is_for_checkpoints(tiny_bert):

@@ -89,45 +89,47 @@ def test_a_layer_that_is_called_in_pieces_is_read_to_the_end():
 
 
 @EACH_FAMILY
-@pytest.mark.parametrize("granularity", ["neuron", "head"])
-def test_groups_go_with_all_their_parts_and_what_stays_is_adjusted(name, granularity):
-    model = build(*KNOWN[name])
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    state = torch.get_rng_state(), np.random.get_state()[1].tolist()
-    step = bp.Step(method="obs", granularity=granularity, count=1, reconstruct=True)
-    decision = decided(model, step)
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    assert torch.equal(torch.get_rng_state(), state[0]) and np.random.get_state()[1].tolist() == state[1]
-    (outcome,) = decision.outcomes
-    assert {(tensor.slices_before or 0) - (tensor.slices_removed or 0) for tensor in outcome.tensors} == {
-        (outcome.tensors[0].slices_before or 0) - 1
-    }
-    assert len(outcome.reconstructions) == len(layers(model))
-    for one in outcome.reconstructions:
-        assert one.kept == (one.drift_with < one.drift_without)
-    changed = [name for name, value in decision.values.items() if not torch.equal(value, before[name])]
-    assert bool(changed) == any(one.kept for one in outcome.reconstructions)
+def test_groups_go_with_all_their_parts_and_what_stays_is_adjusted(name, subtests):
+    for granularity in ["neuron", "head"]:
+        with subtests.test(granularity):
+            model = build(*KNOWN[name])
+            before = {key: value.clone() for key, value in model.state_dict().items()}
+            state = torch.get_rng_state(), np.random.get_state()[1].tolist()
+            step = bp.Step(method="obs", granularity=granularity, count=1, reconstruct=True)
+            decision = decided(model, step)
+            assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+            assert torch.equal(torch.get_rng_state(), state[0]) and np.random.get_state()[1].tolist() == state[1]
+            (outcome,) = decision.outcomes
+            assert {(tensor.slices_before or 0) - (tensor.slices_removed or 0) for tensor in outcome.tensors} == {
+                (outcome.tensors[0].slices_before or 0) - 1
+            }
+            assert len(outcome.reconstructions) == len(layers(model))
+            for one in outcome.reconstructions:
+                assert one.kept == (one.drift_with < one.drift_without)
+            changed = [name for name, value in decision.values.items() if not torch.equal(value, before[name])]
+            assert bool(changed) == any(one.kept for one in outcome.reconstructions)
 
 
 @EACH_FAMILY
-@pytest.mark.parametrize("granularity", ["neuron", "head"])
-def test_the_rows_of_a_group_say_nothing_once_its_columns_are_gone(name, granularity):
-    pruned, columns_only = build(*KNOWN[name]), build(*KNOWN[name])
-    step = bp.Step(method="magnitude", granularity=granularity, count=1)
-    bp.apply(pruned, step)
-    outputs = {
-        path: module.weight_mask
-        for path, module in pruned.named_modules()
-        if hasattr(module, "weight_mask")
-        and not module.weight_mask.all(0).all()
-        and module.weight_mask.all(1).sum() == 0
-    }
-    assert outputs
-    for path, mask in outputs.items():
-        columns_only.get_submodule(path).weight.data *= mask
-    ids = texts()[0]
-    with torch.no_grad():
-        assert torch.allclose(pruned(**ids)[0], columns_only(**ids)[0], atol=1e-5)
+def test_the_rows_of_a_group_say_nothing_once_its_columns_are_gone(name, subtests):
+    for granularity in ["neuron", "head"]:
+        with subtests.test(granularity):
+            pruned, columns_only = build(*KNOWN[name]), build(*KNOWN[name])
+            step = bp.Step(method="magnitude", granularity=granularity, count=1)
+            bp.apply(pruned, step)
+            outputs = {
+                path: module.weight_mask
+                for path, module in pruned.named_modules()
+                if hasattr(module, "weight_mask")
+                and not module.weight_mask.all(0).all()
+                and module.weight_mask.all(1).sum() == 0
+            }
+            assert outputs
+            for path, mask in outputs.items():
+                columns_only.get_submodule(path).weight.data *= mask
+            ids = texts()[0]
+            with torch.no_grad():
+                assert torch.allclose(pruned(**ids)[0], columns_only(**ids)[0], atol=1e-5)
 
 
 SCORED = [
@@ -143,15 +145,16 @@ SCORED = [
 
 
 @pytest.mark.parametrize("name", ["bert", "distilbert", "albert", "modernbert", "deberta-v3"])
-@pytest.mark.parametrize("step", SCORED, ids=str)
-def test_the_same_texts_and_seed_choose_the_same_and_exactly_as_much(name, step):
-    one, other = (decided(build(*KNOWN[name]), step, seed=3) for _ in range(2))
-    assert all(torch.equal(mask, other.masks[key]) for key, mask in one.masks.items())
-    assert all(torch.equal(value, other.values[key]) for key, value in one.values.items())
-    outcome = one.outcomes[0]
-    if step.fraction and step.granularity is None and step.scope == "global":
-        assert outcome.removed == round(step.fraction * outcome.alive_before)
-    assert outcome.removed == sum(int((~mask).sum()) for mask in one.masks.values())
+def test_the_same_texts_and_seed_choose_the_same_and_exactly_as_much(name, subtests):
+    for step in SCORED:
+        with subtests.test(str(step)):
+            one, other = (decided(build(*KNOWN[name]), step, seed=3) for _ in range(2))
+            assert all(torch.equal(mask, other.masks[key]) for key, mask in one.masks.items())
+            assert all(torch.equal(value, other.values[key]) for key, value in one.values.items())
+            outcome = one.outcomes[0]
+            if step.fraction and step.granularity is None and step.scope == "global":
+                assert outcome.removed == round(step.fraction * outcome.alive_before)
+            assert outcome.removed == sum(int((~mask).sum()) for mask in one.masks.values())
 
 
 def test_steps_in_the_order_of_the_layers_cost_one_walk():
@@ -173,11 +176,12 @@ def test_a_pattern_that_does_not_divide_the_columns_chosen_together_is_exact():
         assert (mask.view(-1, 6).sum(1) == 3).all()
 
 
-@pytest.mark.parametrize("method", ["wanda", "obs", "fisher"])
-def test_without_texts_it_says_what_it_needs(method, tiny_folder):
-    with pytest.raises(BertpruneError, match="needs calibration texts: a few hundred") as caught:
-        bp.prune(tiny_folder(), bp.Step(method=method, fraction=0.5, select="encoder.*"))
-    assert caught.value.code == "calibration.needed"
+def test_without_texts_it_says_what_it_needs(tiny_folder, subtests):
+    for method in ["wanda", "obs", "fisher"]:
+        with subtests.test(method):
+            with pytest.raises(BertpruneError, match="needs calibration texts: a few hundred") as caught:
+                bp.prune(tiny_folder(), bp.Step(method=method, fraction=0.5, select="encoder.*"))
+            assert caught.value.code == "calibration.needed"
 
 
 def test_too_few_texts_to_hold_one_back():

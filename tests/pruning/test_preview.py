@@ -59,28 +59,29 @@ def test_what_is_pruned_lies_within_the_preview(steps, seed):
     assert seen.steps[0].removed[0] == seen.steps[0].removed[1] or steps[0].scope == "global"
 
 
-@pytest.mark.parametrize(
-    ("recipe", "removed"),
-    [
-        ([("l1_unstructured", 0.3, "global", {}, "*")], [(24, 24)]),
-        ([("l1_unstructured", 0.3, "global", {}, "*")] * 2, [(24, 24), (16, 16)]),
-        ([("ln_structured", 0.5, "local", {"dim": 1}, "0")] * 2, [(12, 12), (8, 8)]),
-        (
-            [("ln_structured", 0.5, "local", {"dim": 0}, "0"), ("ln_structured", 0.5, "local", {"dim": 1}, "0")],
-            [(12, 12), (6, 6)],
-        ),
-        (
-            [("l1_unstructured", 0.5, "global", {}, "*"), ("l1_unstructured", 0.5, "local", {}, "0")],
-            [(40, 40), (0, 12)],
-        ),
-    ],
-)
-def test_certain_where_counts_decide_and_a_range_where_steps_overlap(recipe, removed):
-    steps = [
-        bp.Step(method=method, fraction=fraction, scope=scope, options=options, select=select)
-        for method, fraction, scope, options, select in recipe
-    ]
-    assert [step.removed for step in preview_recipe(model("meta"), bp.Recipe(steps=steps)).steps] == removed
+CERTAIN = [
+    ([("l1_unstructured", 0.3, "global", {}, "*")], [(24, 24)]),
+    ([("l1_unstructured", 0.3, "global", {}, "*")] * 2, [(24, 24), (16, 16)]),
+    ([("ln_structured", 0.5, "local", {"dim": 1}, "0")] * 2, [(12, 12), (8, 8)]),
+    (
+        [("ln_structured", 0.5, "local", {"dim": 0}, "0"), ("ln_structured", 0.5, "local", {"dim": 1}, "0")],
+        [(12, 12), (6, 6)],
+    ),
+    (
+        [("l1_unstructured", 0.5, "global", {}, "*"), ("l1_unstructured", 0.5, "local", {}, "0")],
+        [(40, 40), (0, 12)],
+    ),
+]
+
+
+def test_certain_where_counts_decide_and_a_range_where_steps_overlap(subtests):
+    for recipe, removed in CERTAIN:
+        with subtests.test(str(removed)):
+            steps = [
+                bp.Step(method=method, fraction=fraction, scope=scope, options=options, select=select)
+                for method, fraction, scope, options, select in recipe
+            ]
+            assert [step.removed for step in preview_recipe(model("meta"), bp.Recipe(steps=steps)).steps] == removed
 
 
 def test_asking_for_too_much_is_refused():

@@ -79,44 +79,47 @@ def test_masks_are_nested(problem):
     assert all(bool((small | ~large).all()) for small, large in zip(fewer, more, strict=True))
 
 
-@pytest.mark.parametrize("share", [1e-5, 0.001, 0.3, 0.5, 0.999])
-def test_a_small_sample_leads_to_the_exact_cut_among_many(share):
-    generator = torch.Generator().manual_seed(1)
-    sources = [scores(str(n), torch.randn(200_003, generator=generator), None, np.abs) for n in range(3)]
-    k = round(share * 600_009)
-    masks = drop_lowest(sources, k)
-    magnitudes = torch.cat([source.values.abs() for source in sources])
-    kept = torch.cat(masks)
-    assert int((~kept).sum()) == k
-    assert magnitudes[~kept].max() <= magnitudes[kept].min()
+def test_a_small_sample_leads_to_the_exact_cut_among_many(subtests):
+    for share in [1e-5, 0.001, 0.3, 0.5, 0.999]:
+        with subtests.test(str(share)):
+            generator = torch.Generator().manual_seed(1)
+            sources = [scores(str(n), torch.randn(200_003, generator=generator), None, np.abs) for n in range(3)]
+            k = round(share * 600_009)
+            masks = drop_lowest(sources, k)
+            magnitudes = torch.cat([source.values.abs() for source in sources])
+            kept = torch.cat(masks)
+            assert int((~kept).sum()) == k
+            assert magnitudes[~kept].max() <= magnitudes[kept].min()
 
 
-@pytest.mark.parametrize("name", ["few", "equal", "minus zero", "half zero", "outlier"])
-def test_many_ties_leave_the_sample_nothing_to_bracket(name):
+def test_many_ties_leave_the_sample_nothing_to_bracket(subtests):
     """The bracket's ends are one score, so that nothing can lie between them."""
-    generator = torch.Generator().manual_seed(1)
-    values = {
-        **VALUES,
-        "half zero": lambda n, g: torch.randn(n, generator=g) * (torch.rand(n, generator=g) > 0.5),
-        "outlier": lambda n, g: torch.full((n,), 1e-3).index_fill_(0, torch.tensor([n // 2]), 3e38),
-    }[name](150_001, generator)
-    empty = scores("empty", torch.empty(0))  # all of its slices are pruned already
-    sources = [scores("a", values, None, np.abs), empty, scores("b", values, values < 0.7, np.abs)]
-    everything = torch.cat([values, torch.where(values < 0.7, values.abs(), torch.inf)]).abs()
-    order = everything.argsort(stable=True)
-    for share in (1e-5, 0.2, 0.5, 0.999):
-        k = round(share * sum(source.count for source in sources))
-        kept = (everything < torch.inf).index_fill(0, order[:k], False)
-        assert torch.equal(torch.cat(drop_lowest(sources, k)), kept), share
+    for name in ["few", "equal", "minus zero", "half zero", "outlier"]:
+        with subtests.test(name):
+            generator = torch.Generator().manual_seed(1)
+            values = {
+                **VALUES,
+                "half zero": lambda n, g: torch.randn(n, generator=g) * (torch.rand(n, generator=g) > 0.5),
+                "outlier": lambda n, g: torch.full((n,), 1e-3).index_fill_(0, torch.tensor([n // 2]), 3e38),
+            }[name](150_001, generator)
+            empty = scores("empty", torch.empty(0))  # all of its slices are pruned already
+            sources = [scores("a", values, None, np.abs), empty, scores("b", values, values < 0.7, np.abs)]
+            everything = torch.cat([values, torch.where(values < 0.7, values.abs(), torch.inf)]).abs()
+            order = everything.argsort(stable=True)
+            for share in (1e-5, 0.2, 0.5, 0.999):
+                k = round(share * sum(source.count for source in sources))
+                kept = (everything < torch.inf).index_fill(0, order[:k], False)
+                assert torch.equal(torch.cat(drop_lowest(sources, k)), kept), share
 
 
-@pytest.mark.parametrize("sigmas", [0.0, -3.0, -100.0])
-def test_a_bracket_that_misses_the_cut_is_slower_but_exact(monkeypatch, sigmas):
-    monkeypatch.setattr(rank, "SAMPLE", 10)
-    monkeypatch.setattr(rank, "SIGMAS", sigmas)
-    values = torch.randperm(1000, generator=torch.Generator().manual_seed(0)).float()
-    for k in (1, 499, 500, 999):
-        assert torch.equal(drop_lowest([scores("x", values)], k)[0], values >= k)
+def test_a_bracket_that_misses_the_cut_is_slower_but_exact(monkeypatch, subtests):
+    for sigmas in [0.0, -3.0, -100.0]:
+        with subtests.test(str(sigmas)):
+            monkeypatch.setattr(rank, "SAMPLE", 10)
+            monkeypatch.setattr(rank, "SIGMAS", sigmas)
+            values = torch.randperm(1000, generator=torch.Generator().manual_seed(0)).float()
+            for k in (1, 499, 500, 999):
+                assert torch.equal(drop_lowest([scores("x", values)], k)[0], values >= k)
 
 
 def test_infinite_scores_are_ranked_and_nan_is_refused_by_name():

@@ -36,27 +36,29 @@ def least_squares(weight, hessian, mask):
     return torch.from_numpy(found)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_whole_columns_are_made_up_for_exactly(seed):
-    weight, _, hessian = problem(seed)
-    mask = torch.ones(OUT, IN, dtype=torch.bool)
-    mask[:, [1, 4, 5]] = False
-    assert torch.allclose(solve(weight, hessian, mask), least_squares(weight, hessian, mask))
+def test_whole_columns_are_made_up_for_exactly(subtests):
+    for seed in range(3):
+        with subtests.test(f"seed {seed}"):
+            weight, _, hessian = problem(seed)
+            mask = torch.ones(OUT, IN, dtype=torch.bool)
+            mask[:, [1, 4, 5]] = False
+            assert torch.allclose(solve(weight, hessian, mask), least_squares(weight, hessian, mask))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_loss_of_a_group_is_what_least_squares_misses(seed):
-    weight, _, hessian = problem(seed)
-    grid = Grid(torch.arange(OUT) // 3, torch.arange(IN) // 2)
-    found = losses(weight, inverse(hessian), grid)
-    assert found.shape == (2, 4)
-    for down in range(2):
-        for across in range(4):
-            rows = slice(3 * down, 3 * down + 3)
-            mask = torch.ones(3, IN, dtype=torch.bool)
-            mask[:, 2 * across : 2 * across + 2] = False
-            best = least_squares(weight[rows], hessian, mask)
-            assert found[down, across].item() == pytest.approx(cost(weight[rows] - best, hessian))
+def test_the_loss_of_a_group_is_what_least_squares_misses(subtests):
+    for seed in range(3):
+        with subtests.test(f"seed {seed}"):
+            weight, _, hessian = problem(seed)
+            grid = Grid(torch.arange(OUT) // 3, torch.arange(IN) // 2)
+            found = losses(weight, inverse(hessian), grid)
+            assert found.shape == (2, 4)
+            for down in range(2):
+                for across in range(4):
+                    rows = slice(3 * down, 3 * down + 3)
+                    mask = torch.ones(3, IN, dtype=torch.bool)
+                    mask[:, 2 * across : 2 * across + 2] = False
+                    best = least_squares(weight[rows], hessian, mask)
+                    assert found[down, across].item() == pytest.approx(cost(weight[rows] - best, hessian))
 
 
 def eliminated(weight, hessian, mask):
@@ -74,33 +76,36 @@ def some_mask(seed):
     return torch.rand(OUT, IN, generator=torch.Generator().manual_seed(seed)) > 0.5
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_sweep_is_one_elimination_after_the_other(seed):
-    weight, _, hessian = problem(seed)
-    mask = some_mask(seed)
-    swept, kept = sweep(weight, hessian, lambda scores, columns: mask[:, columns])
-    assert torch.equal(kept, mask)
-    assert torch.allclose(swept, eliminated(weight, hessian, mask))
+def test_a_sweep_is_one_elimination_after_the_other(subtests):
+    for seed in range(3):
+        with subtests.test(f"seed {seed}"):
+            weight, _, hessian = problem(seed)
+            mask = some_mask(seed)
+            swept, kept = sweep(weight, hessian, lambda scores, columns: mask[:, columns])
+            assert torch.equal(kept, mask)
+            assert torch.allclose(swept, eliminated(weight, hessian, mask))
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_any_mask_of_a_small_matrix_is_made_up_for_exactly(seed):
-    weight, _, hessian = problem(seed)
-    mask = some_mask(seed)
-    found, best = solve(weight, hessian, mask), least_squares(weight, hessian, mask)
-    assert torch.allclose(found, best, atol=1e-6)
-    assert cost(weight - found, hessian) <= cost(weight - weight * mask, hessian)
+def test_any_mask_of_a_small_matrix_is_made_up_for_exactly(subtests):
+    for seed in range(5):
+        with subtests.test(f"seed {seed}"):
+            weight, _, hessian = problem(seed)
+            mask = some_mask(seed)
+            found, best = solve(weight, hessian, mask), least_squares(weight, hessian, mask)
+            assert torch.allclose(found, best, atol=1e-6)
+            assert cost(weight - found, hessian) <= cost(weight - weight * mask, hessian)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_solution_for_some_of_the_inputs_is_brought_nearer_to_that_for_all(seed):
-    weight, inputs, hessian = problem(seed)
-    mask = some_mask(seed)
-    start = solve(weight, damped(inputs[:-8].T @ inputs[:-8]), mask)
-    found, best = solve(weight, hessian, mask, start), least_squares(weight, hessian, mask)
-    missed = cost(weight - best, hessian)
-    assert cost(weight - found, hessian) - missed < 0.1 * (cost(weight - start, hessian) - missed)
-    assert not found[~mask].any()
+def test_a_solution_for_some_of_the_inputs_is_brought_nearer_to_that_for_all(subtests):
+    for seed in range(3):
+        with subtests.test(f"seed {seed}"):
+            weight, inputs, hessian = problem(seed)
+            mask = some_mask(seed)
+            start = solve(weight, damped(inputs[:-8].T @ inputs[:-8]), mask)
+            found, best = solve(weight, hessian, mask, start), least_squares(weight, hessian, mask)
+            missed = cost(weight - best, hessian)
+            assert cost(weight - found, hessian) - missed < 0.1 * (cost(weight - start, hessian) - missed)
+            assert not found[~mask].any()
 
 
 def test_the_last_of_the_columns_is_chosen_as_exhaustive_search_does():
@@ -122,26 +127,27 @@ def test_the_last_of_the_columns_is_chosen_as_exhaustive_search_does():
         assert cost((weight - found)[row : row + 1], hessian) >= exact
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_columns_go_one_after_the_other_each_the_cheapest(seed):
-    weight, _, hessian = problem(seed)
-    grid, alive = columns(weight), torch.ones(IN, dtype=torch.bool)
-    gone: list[int] = []
-    for _ in range(3):
-        options = {}
-        for one in set(range(IN)) - set(gone):
-            mask = torch.ones(OUT, IN, dtype=torch.bool)
-            mask[:, [*gone, one]] = False
-            options[one] = cost(weight - least_squares(weight, hessian, mask), hessian)
-        gone.append(min(options, key=options.__getitem__))
-    kept = remove_columns(weight, hessian, grid, alive, 3)
-    assert sorted((~kept).nonzero().flatten().tolist()) == sorted(gone)
-    best = min(
-        cost(weight - least_squares(weight, hessian, _without(chosen)), hessian)
-        for chosen in combinations(range(IN), 3)
-    )
-    reached = cost(weight - least_squares(weight, hessian, _without(gone)), hessian)
-    assert best <= reached <= 1.3 * best
+def test_columns_go_one_after_the_other_each_the_cheapest(subtests):
+    for seed in range(4):
+        with subtests.test(f"seed {seed}"):
+            weight, _, hessian = problem(seed)
+            grid, alive = columns(weight), torch.ones(IN, dtype=torch.bool)
+            gone: list[int] = []
+            for _ in range(3):
+                options = {}
+                for one in set(range(IN)) - set(gone):
+                    mask = torch.ones(OUT, IN, dtype=torch.bool)
+                    mask[:, [*gone, one]] = False
+                    options[one] = cost(weight - least_squares(weight, hessian, mask), hessian)
+                gone.append(min(options, key=options.__getitem__))
+            kept = remove_columns(weight, hessian, grid, alive, 3)
+            assert sorted((~kept).nonzero().flatten().tolist()) == sorted(gone)
+            best = min(
+                cost(weight - least_squares(weight, hessian, _without(chosen)), hessian)
+                for chosen in combinations(range(IN), 3)
+            )
+            reached = cost(weight - least_squares(weight, hessian, _without(gone)), hessian)
+            assert best <= reached <= 1.3 * best
 
 
 def _without(chosen):

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from itertools import product
 
 import numpy as np
 import pytest
@@ -94,26 +95,32 @@ def test_all_words_can_be_other_ones(pruned):
     assert "50.00% 제거됨" in " ".join(words(figures.mask(torch.tensor([1, 0]), KOREAN)))
 
 
-@pytest.mark.parametrize("form", ["png", "svg", "pdf"])
-def test_korean_is_drawn_without_a_missing_letter(tiny, pruned, form):
-    # matplotlib warns of a letter that no font has, and a warning fails a test
-    weight = torch.randn(50)
-    words = {**KOREAN, "kept": "남음", "values": "개수", "cut": "자르는 값", "zero": "0인 값"}
-    histogram = figures.histogram(weight, weight.abs() > 0.5, words, "가중치")
-    baked = tiny("BertModel")
+def test_korean_is_drawn_without_a_missing_letter(tiny, pruned, subtests):
+    weight, baked = torch.randn(50), tiny("BertModel")
     nn.init.zeros_(baked.encoder.layer[0].attention.self.key.weight)
-    for figure in (figures.heatmap(pruned, words), histogram, figures.heatmap(sparsity(baked), words)):
-        figure.savefig(io.BytesIO(), format=form)
+    words = {**KOREAN, "kept": "남음", "values": "개수", "cut": "자르는 값", "zero": "0인 값"}
+    drawn = {
+        "heatmap": figures.heatmap(pruned, words),
+        "zeros": figures.heatmap(sparsity(baked), words),
+        "histogram": figures.histogram(weight, weight.abs() > 0.5, words, "가중치"),
+    }
+    for (name, figure), form in product(drawn.items(), ("png", "svg", "pdf")):
+        with subtests.test(f"{name}, {form}"):
+            figure.savefig(io.BytesIO(), format=form)  # a letter that no font has gives a warning, which fails a test
 
 
-@pytest.mark.parametrize("page", ["white", "#0b0f19"])
-def test_grey_text_is_readable_on_light_and_dark_pages(page):
-    def luminance(colour):
-        parts = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour))
-        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True)) + 0.05
+def test_grey_text_is_readable_on_light_and_dark_pages(subtests):
+    for page in ["white", "#0b0f19"]:
+        with subtests.test(page):
 
-    one, other = luminance(page), luminance(figures.GREY)
-    assert max(one, other) / min(one, other) > 3.5
+            def luminance(colour):
+                parts = (
+                    part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)
+                )
+                return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True)) + 0.05
+
+            one, other = luminance(page), luminance(figures.GREY)
+            assert max(one, other) / min(one, other) > 3.5
 
 
 def test_text_is_black_on_light_cells_and_white_on_dark_ones():
@@ -161,9 +168,10 @@ def test_a_histogram_colours_and_counts_what_is_removed_and_marks_the_cut():
     assert not any(a and b for a, b in zip(kept, gone, strict=True))
 
 
-@pytest.mark.parametrize("kept", [1.0, 0.0])
-def test_no_cut_is_marked_where_all_or_nothing_is_removed(kept):
-    assert not figures.histogram(torch.randn(99), torch.full((99,), kept)).axes[0].lines
+def test_no_cut_is_marked_where_all_or_nothing_is_removed(subtests):
+    for kept in [1.0, 0.0]:
+        with subtests.test(str(kept)):
+            assert not figures.histogram(torch.randn(99), torch.full((99,), kept)).axes[0].lines
 
 
 def test_no_cut_is_marked_where_magnitude_did_not_decide():
@@ -180,10 +188,11 @@ def test_a_tiny_cut_does_not_make_a_million_bars():
     assert len(heights(axes)[0]) <= 1200
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
-def test_any_dtype_and_values_that_are_not_finite(dtype):
-    weight = torch.tensor([1.0, float("nan"), float("inf"), -1.0], dtype=dtype, requires_grad=True)
-    assert bars(figures.histogram(weight, torch.tensor([1, 1, 1, 0])).axes[0]) == [1, 1]
+def test_any_dtype_and_values_that_are_not_finite(subtests):
+    for dtype in [torch.float64, torch.float16, torch.bfloat16]:
+        with subtests.test(str(dtype)):
+            weight = torch.tensor([1.0, float("nan"), float("inf"), -1.0], dtype=dtype, requires_grad=True)
+            assert bars(figures.histogram(weight, torch.tensor([1, 1, 1, 0])).axes[0]) == [1, 1]
 
 
 def test_histograms_of_nothing_are_refused():

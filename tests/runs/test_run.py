@@ -188,13 +188,14 @@ LOOKS = {
 }
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_whoever_is_given_a_run_looks_at_its_model_as_it_is_now(checkpoint, look):
-    run = bp.prune(checkpoint, bp.Step(method="l1_unstructured", fraction=0.5, select="encoder.layer.0.*"))
-    layers = run.model.bert.encoder.layer
-    torch_prune.random_unstructured(layers[1].attention.self.query, "weight", 0.5)
-    bp.bake(run.model, "encoder.layer.0.attention.self.query")
-    assert LOOKS[look](run) == LOOKS[look](run.model)
+def test_whoever_is_given_a_run_looks_at_its_model_as_it_is_now(checkpoint, subtests):
+    for look in LOOKS:
+        with subtests.test(look):
+            run = bp.prune(checkpoint, bp.Step(method="l1_unstructured", fraction=0.5, select="encoder.layer.0.*"))
+            layers = run.model.bert.encoder.layer
+            torch_prune.random_unstructured(layers[1].attention.self.query, "weight", 0.5)
+            bp.bake(run.model, "encoder.layer.0.attention.self.query")
+            assert LOOKS[look](run) == LOOKS[look](run.model)
 
 
 def test_runs_and_checkpoints_go_to_other_processes(tiny_folder, monkeypatch, tmp_path):
@@ -232,9 +233,10 @@ RESULTS = {
 }
 
 
-@pytest.mark.parametrize("result", RESULTS)
-def test_every_result_can_be_copied_and_sent(checkpoint, result):
-    found = RESULTS[result](bp.prune(checkpoint, HALF))
-    for other in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
-        assert type(other) is type(found)
-        assert result == "run" or other == found
+def test_every_result_can_be_copied_and_sent(checkpoint, subtests):
+    for result in RESULTS:
+        with subtests.test(result):
+            found = RESULTS[result](bp.prune(checkpoint, HALF))
+            for other in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+                assert type(other) is type(found)
+                assert result == "run" or other == found

@@ -13,15 +13,9 @@ from torch import nn
 
 import bertprune as bp
 from bertprune.errors import RecipeError
+from tests.scores.own_methods import matrix
 
 pytestmark = pytest.mark.usefixtures("temporary_methods")
-
-
-def matrix():
-    """Make a model of one weight; the global random state stays."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return nn.Sequential(nn.Linear(6, 4, bias=False))
 
 
 def step(name, **options):
@@ -44,20 +38,22 @@ DRAWS = {
 }
 
 
-@pytest.mark.parametrize("source", DRAWS)
 @pytest.mark.parametrize("elementwise", [False, True])
-def test_a_rule_that_draws_globally_is_refused_and_the_state_stays(source, elementwise):
-    @bp.method("draws", elementwise=elementwise)
-    def draws(weight):
-        """Draw."""
-        found = DRAWS[source](torch.as_tensor(np.array(weight)))
-        return found.numpy() if elementwise else found
+def test_a_rule_that_draws_globally_is_refused_and_the_state_stays(elementwise, subtests):
+    for source in DRAWS:
+        with subtests.test(f"{source}, {elementwise}"):
 
-    model, before = matrix(), states()
-    with pytest.raises(RecipeError, match="ask for `generator`") as caught:
-        bp.apply(model, step("draws"))
-    assert caught.value.code == "method.global_random"
-    assert states() == before
+            @bp.method("draws", elementwise=elementwise)
+            def draws(weight):
+                """Draw."""
+                found = DRAWS[source](torch.as_tensor(np.array(weight)))
+                return found.numpy() if elementwise else found
+
+            model, before = matrix(), states()
+            with pytest.raises(RecipeError, match="ask for `generator`") as caught:
+                bp.apply(model, step("draws"))
+            assert caught.value.code == "method.global_random"
+            assert states() == before
 
 
 def test_the_default_dtype_changes_no_choice():
@@ -73,15 +69,16 @@ def test_the_default_dtype_changes_no_choice():
     assert torch.equal(*masks)
 
 
-@pytest.mark.parametrize("name", ["method", "tensor", "weight_", "shape", "options", "copy", "json", "model_extra"])
-def test_an_option_may_have_any_name(name):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        scope = {"bp": bp}
-        exec(f"@bp.method('named')\ndef named(x, *, {name}: int = 1):\n    return x.abs() * {name}\n", scope)
-    model = matrix()
-    bp.apply(model, step("named", **{name: 2}))
-    assert int((model[0].weight_mask == 0).sum()) == 5
+def test_an_option_may_have_any_name(subtests):
+    for name in ["method", "tensor", "weight_", "shape", "options", "copy", "json", "model_extra"]:
+        with subtests.test(name):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                scope = {"bp": bp}
+                exec(f"@bp.method('named')\ndef named(x, *, {name}: int = 1):\n    return x.abs() * {name}\n", scope)
+            model = matrix()
+            bp.apply(model, step("named", **{name: 2}))
+            assert int((model[0].weight_mask == 0).sum()) == 5
 
 
 def test_an_option_that_pydantic_would_drop_or_not_live_with_is_refused():
@@ -180,23 +177,25 @@ def test_only_numpys_own_words_are_taken_for_a_write():
     assert caught.value.code == "method.failed_on"
 
 
-@pytest.mark.parametrize(
-    ("found", "words"),
-    [
-        (torch.ones(3), "not a torch tensor of torch.float32"),
-        (np.float32(1), r"not a single number \(float32\)"),
-        (np.ones(3, bool), "not a NumPy array of bool"),
-        ([1.0], "not list"),
-    ],
-)
-def test_a_wrong_result_is_called_what_it_is(found, words):
-    @bp.method("wrong", elementwise=True)
-    def wrong(weight):
-        """Return something else."""
-        return found
+FOUND = [
+    (torch.ones(3), "not a torch tensor of torch.float32"),
+    (np.float32(1), r"not a single number \(float32\)"),
+    (np.ones(3, bool), "not a NumPy array of bool"),
+    ([1.0], "not list"),
+]
 
-    with pytest.raises(RecipeError, match=words):
-        bp.apply(matrix(), step("wrong"))
+
+def test_a_wrong_result_is_called_what_it_is(subtests):
+    for found, words in FOUND:
+        with subtests.test(words):
+
+            @bp.method("wrong", elementwise=True)
+            def wrong(weight):
+                """Return something else."""
+                return found
+
+            with pytest.raises(RecipeError, match=words):
+                bp.apply(matrix(), step("wrong"))
 
 
 def test_the_report_describes_the_method_that_pruned(tmp_path):

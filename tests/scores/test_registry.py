@@ -1,22 +1,17 @@
-"""The register of methods: torch's four, and methods of one's own."""
+"""The register of methods: torch's own, and methods of one's own that are added or refused."""
 
 from typing import Annotated
 
 import pytest
 import torch
 from pydantic import Field
-from torch import nn
 from torch.nn.utils import prune
 
 import bertprune as bp
-from bertprune.errors import BertpruneWarning, RecipeError
-from bertprune.scores import registry
+from bertprune.errors import RecipeError
+from tests.scores.own_methods import matrix
 
 pytestmark = pytest.mark.usefixtures("temporary_methods")
-
-
-def matrix():
-    return nn.Sequential(nn.Linear(6, 4, bias=False))
 
 
 def test_torchs_own_are_there_with_words_and_sources():
@@ -91,30 +86,30 @@ def test_a_subclass_of_torchs_base_class():
         bp.apply(matrix(), bp.Step(method="every_other", fraction=0.5, scope="global"))
 
 
-@pytest.mark.parametrize(
-    ("step", "words"),
-    [
-        (
-            {"method": "l1_unstrctured"},
-            r"unknown method 'l1_unstrctured'; did you mean l1_unstructured\? known: fi",
-        ),
-        ({"method": "l1_unstructured", "options": {"n": 2}}, r"l1_unstructured has no option n; it has no options"),
-        (
-            {"method": "ln_structured", "options": {"n": "two"}},
-            r"option n should be a valid integer or .* or 'fro' or 'nuc', not 'two'",
-        ),
-        ({"method": "ln_structured", "options": {"dim": 1.0}}, r"option dim .*not 1\.0"),
-        ({"method": "ln_structured", "options": {"dim": True}}, r"option dim .*not True"),
-        (
-            {"method": "ln_structured", "options": {"dim": 2}},
-            r"dim 2 is out of range for 0\.weight, which has 2 dim",
-        ),
-        ({"method": "random_unstructured", "scope": "global"}, r"supports scope local only, not global"),
-    ],
-)
-def test_wrong_steps_get_one_clear_line(step, words):
-    with pytest.raises(RecipeError, match=words):
-        bp.apply(matrix(), bp.Step(count=1, **step))
+WRONG = [
+    (
+        {"method": "l1_unstrctured"},
+        r"unknown method 'l1_unstrctured'; did you mean l1_unstructured\? known: fi",
+    ),
+    ({"method": "l1_unstructured", "options": {"n": 2}}, r"l1_unstructured has no option n; it has no options"),
+    (
+        {"method": "ln_structured", "options": {"n": "two"}},
+        r"option n should be a valid integer or .* or 'fro' or 'nuc', not 'two'",
+    ),
+    ({"method": "ln_structured", "options": {"dim": 1.0}}, r"option dim .*not 1\.0"),
+    ({"method": "ln_structured", "options": {"dim": True}}, r"option dim .*not True"),
+    (
+        {"method": "ln_structured", "options": {"dim": 2}},
+        r"dim 2 is out of range for 0\.weight, which has 2 dim",
+    ),
+    ({"method": "random_unstructured", "scope": "global"}, r"supports scope local only, not global"),
+]
+
+
+def test_wrong_steps_get_one_clear_line(subtests):
+    for step, words in WRONG:
+        with subtests.test(words), pytest.raises(RecipeError, match=words):
+            bp.apply(matrix(), bp.Step(count=1, **step))
 
 
 def test_bad_methods_are_refused_when_they_register():
@@ -139,36 +134,6 @@ def test_bad_scores_are_refused_by_name():
         with pytest.raises(RecipeError, match=words):
             bp.apply(model, bp.Step(method=name, count=1))
         assert not prune.is_pruned(model)
-
-
-def test_methods_from_a_file(tmp_path):
-    file = tmp_path / "mine.py"
-    file.write_text(
-        "import bertprune as bp\n\n@bp.method('mine')\ndef mine(weight):\n    'Mine.'\n    return weight.abs()\n"
-    )
-    registry.load_file(file)
-    assert bp.methods()["mine"].summary == "Mine."
-    file.write_text("1 / 0")
-    with pytest.raises(RecipeError, match=r"^mine\.py: ZeroDivisionError: division by zero$"):
-        registry.load_file(file)
-    file.write_text("raise SystemExit(0)")
-    with pytest.raises(RecipeError, match=r"^mine\.py: SystemExit: 0"):
-        registry.load_file(file)
-    file.write_text("import bertprune")
-    with pytest.raises(RecipeError, match=r"^mine\.py registers no method"):
-        registry.load_file(file)
-    with pytest.raises(RecipeError, match=r"^gone\.py: no such file"):
-        registry.load_file(tmp_path / "gone.py")
-
-
-def test_a_broken_plugin_is_left_out_with_a_warning(monkeypatch):
-    from importlib.metadata import EntryPoint
-
-    broken = EntryPoint(name="x", value="no_such_package_anywhere", group="bertprune.methods")
-    monkeypatch.setattr(registry, "entry_points", lambda group: [broken])
-    registry.load_entry_points.cache_clear()
-    with pytest.warns(BertpruneWarning, match="cannot load the methods of no_such_package_anywhere"):
-        assert "l1_unstructured" in bp.methods()
 
 
 def scoring(weight):
@@ -236,17 +201,17 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_a_refused_registration_is_one_line_and_leaves_no_trace(case, temporary_methods):
-    names, settings, rule = REFUSED[case]
+def test_a_refused_registration_is_one_line_and_leaves_no_trace(temporary_methods, subtests):
     before = dict(temporary_methods)
-    with pytest.raises(RecipeError) as caught:
-        bp.method(*names, **settings)(rule)
-    assert "\n" not in str(caught.value)
-    assert temporary_methods == before
-    model = matrix()
-    bp.apply(model, bp.Step(method="l1_unstructured", fraction=0.5))
-    assert [type(hook) for hook in model[0]._forward_pre_hooks.values()] == [prune.L1Unstructured]
+    for case, (names, settings, rule) in REFUSED.items():
+        with subtests.test(case):
+            with pytest.raises(RecipeError) as caught:
+                bp.method(*names, **settings)(rule)
+            assert "\n" not in str(caught.value)
+            assert temporary_methods == before
+            model = matrix()
+            bp.apply(model, bp.Step(method="l1_unstructured", fraction=0.5))
+            assert [type(hook) for hook in model[0]._forward_pre_hooks.values()] == [prune.L1Unstructured]
 
 
 def test_brackets_that_are_forgotten_are_asked_for():
@@ -289,53 +254,3 @@ def test_a_function_in_the_place_of_a_class_does_not_keep_its_hook():
     bp.apply(model, bp.Step(method="whole", count=2))
     (hook,) = model[0]._forward_pre_hooks.values()
     assert not isinstance(hook, Whole)
-
-
-FILE = """
-import bertprune as bp
-
-@bp.method({name!r}{settings})
-def rule(weight):
-    'From a file.'
-    return weight.abs()
-{rest}
-"""
-
-
-def test_a_file_replaces_nothing_unseen_and_leaves_all_or_nothing(temporary_methods, tmp_path):
-    def load(name, settings="", rest="", file="mine.py"):
-        path = tmp_path / file
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(FILE.format(name=name, settings=settings, rest=rest))
-        registry.load_file(path)
-
-    before = dict(temporary_methods)
-    for name, rest in [("l1_unstructured", ""), ("fresh", "1 / 0"), ("fresh", "raise KeyboardInterrupt")]:
-        with pytest.raises((RecipeError, KeyboardInterrupt)):
-            load(name, rest=rest)
-        assert temporary_methods == before
-    load("fresh")
-    load("fresh")  # the same file once more
-    with pytest.raises(RecipeError, match=r"^mine\.py: fresh already is a method, defined in mine\.py"):
-        load("fresh", file="other/mine.py")
-    load("fresh", ", replace=True", file="other/yours.py")
-    found = bp.methods()["fresh"]
-    assert (found.defined_in, found.replaces) == ("yours.py", "mine.py")
-    assert str(tmp_path) not in found.defined_in
-
-
-def test_a_broken_plugin_leaves_none_of_its_methods(temporary_methods, monkeypatch, tmp_path):
-    from importlib.metadata import EntryPoint
-
-    (tmp_path / "half_a_plugin.py").write_text(FILE.format(name="half", settings="", rest="import no_such_package"))
-    (tmp_path / "greedy_plugin.py").write_text(FILE.format(name="l1_unstructured", settings="", rest=""))
-    monkeypatch.syspath_prepend(tmp_path)
-    points = [EntryPoint(name, name, "bertprune.methods") for name in ("half_a_plugin", "greedy_plugin")]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
-    before = dict(temporary_methods)
-    registry.load_entry_points.cache_clear()
-    with pytest.warns(BertpruneWarning) as warned:
-        assert bp.methods() == before
-    assert [str(one.message).partition(":")[0] for one in warned] == [
-        f"cannot load the methods of {name}" for name in ("half_a_plugin", "greedy_plugin")
-    ]

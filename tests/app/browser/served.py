@@ -15,6 +15,9 @@ ROOT = Path(__file__).resolve().parents[3]
 def main(port: int) -> None:
     """Serve until terminated."""
     sys.path.insert(0, str(ROOT))
+    from tests.app import quick_gradio  # noqa: F401
+
+    # isort: split
     from app import main as page
     from app import ui
     from app.session import Shelf

@@ -1,12 +1,14 @@
-"""A hosted page: one queue for heavy work, from which those who left are dropped, and no way to its files."""
+"""A hosted page: built without torch and telemetry, one queue for heavy work, and no way to its files."""
 
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,27 +17,45 @@ from tools.space import answered, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = "steps: [{method: l1_unstructured, fraction: 0.5, select: {roles: [attention.key]}}]"
-SLOW = """
-import sys, time
+STARTED = """
+import json, os, sys, time
 from types import SimpleNamespace
 sys.path.insert(0, {root!r})
 from app import main, warm
-from app.session import Shelf
+from tests.app import quick_gradio
+import gradio as gr
+from app import ui
+from app.i18n import label
+from app.session import Shelf, Source
+from app.settings import Settings
 def run(self, done, progress=None):
     report = progress or self.timed()
     print("began", done.seed, flush=True)
-    for _ in range(10):
-        time.sleep(0.1)
+    while os.path.exists("hold"):
+        time.sleep(0.05)
         report(0.5, "")
     print("ended", done.seed, flush=True)
     return SimpleNamespace(report=SimpleNamespace(to_dict=dict))
+def ways(settings):
+    parts = list(ui.build(settings).blocks.values())
+    (radio,) = [part for part in parts if str(getattr(part, "label", "")) == str(label("source"))]
+    return [value for _, value in radio.choices]
+(source,) = [part for part in ui.build().blocks.values() if isinstance(getattr(part, "value", None), Source)]
+print("built", json.dumps({{
+    "local": ways(Settings()),
+    "hosted": ways(Settings.for_strangers("me/page")),
+    "removes_upload": source.delete_callback.__name__ != gr.State().delete_callback.__name__,
+    "slow": [name for name in ("torch", "transformers") if name in sys.modules],
+    "telemetry": [os.environ["GRADIO_ANALYTICS_ENABLED"], os.environ["HF_HUB_DISABLE_TELEMETRY"]],
+}}), flush=True)
 Shelf.run, warm.start, warm.wait = run, lambda: None, lambda: None  # what is slow to import is not needed
 main.main("127.0.0.1", {port}, open_browser=False)
 """
+"""While there is a file `hold` in its folder, no run goes on."""
 
 
 class Page:
-    """A hosted page whose every run takes a second, and a log of what it did."""
+    """A hosted page whose runs can be held, and a log of what it did."""
 
     def __init__(self, address: str, log: Path) -> None:
         self.address, self.log = address, log
@@ -57,25 +77,28 @@ class Page:
         return self.client.get(stream).text
 
     def leave(self, stream: str) -> None:
-        """Open a run's stream, and close the connection while the run waits."""
+        """Open a run's stream, close the connection while the run waits, and see that nobody waits any more."""
         with httpx.Client(base_url=self.address) as gone, gone.stream("GET", stream, timeout=0.3) as lines:
             try:
                 for _ in lines.iter_raw():
                     break
             except httpx.ReadTimeout:
                 pass
+        while self.client.get("gradio_api/queue/status").json()["queue_size"]:
+            time.sleep(0.05)
 
-    def did(self) -> list[str]:
-        """List which seeds' runs began and ended, in that order."""
-        return [line for line in self.log.read_text().splitlines() if line.startswith(("began ", "ended "))]
+    def said(self, *words: str) -> list[str]:
+        """List the lines of the log that begin with one of these words."""
+        return [line for line in self.log.read_text().splitlines() if line.startswith(words)]
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     where, port = tmp_path_factory.mktemp("queue"), free_port()
-    environ = {**os.environ, "SYSTEM": "spaces", "SPACE_ID": "me/page", "TMPDIR": str(where)}
+    given = {key: value for key, value in os.environ.items() if not key.startswith(("GRADIO", "HF_"))}
+    environ = {**given, "SYSTEM": "spaces", "SPACE_ID": "me/page", "TMPDIR": str(where)}
     log = where / "log.txt"
-    code = SLOW.format(root=str(ROOT), port=port)
+    code = STARTED.format(root=str(ROOT), port=port)
     with log.open("w") as sink:
         served = subprocess.Popen([sys.executable, "-c", code], cwd=where, env=environ, stdout=sink, stderr=sink)
     running = Page(answered(f"http://127.0.0.1:{port}/", served, log), log)
@@ -85,20 +108,44 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     finally:
         running.client.close()
         served.terminate()
-        served.wait(30)
+        served.wait(120)
     assert not list(where.glob("bertprune-*"))
 
 
+@pytest.fixture(scope="module")
+def built(page: Page) -> dict[str, Any]:
+    """Give what the page looked like when it was built."""
+    (line,) = page.said("built")
+    return dict(json.loads(line.removeprefix("built ")))
+
+
+def test_the_page_is_built_without_torch_and_without_telemetry(built: dict[str, Any]) -> None:
+    assert built["slow"] == []
+    assert built["telemetry"] in (["False", "1"], ["False", "True"])
+
+
+def test_only_a_page_on_ones_own_machine_has_a_field_for_a_path(built: dict[str, Any]) -> None:
+    assert "folder" in built["local"]
+    assert "folder" not in built["hosted"]
+
+
+def test_an_upload_outlives_the_session_that_brought_it(built: dict[str, Any]) -> None:
+    assert not built["removes_upload"]  # a reloaded page finds its upload again
+
+
 def test_runs_are_made_one_by_one_and_those_of_visitors_who_left_are_dropped(page: Page) -> None:
+    hold = page.log.with_name("hold")
+    hold.touch()
     first, left = page.prune(1), page.prune(2)
     page.leave(left)
+    hold.unlink()
     streams = [first, page.prune(3), page.prune(4)]
     threads = [threading.Thread(target=page.wait, args=(stream,)) for stream in streams]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert page.did()[2:] == ["began 1", "ended 1", "began 3", "ended 3", "began 4", "ended 4"]
+    assert page.said("began", "ended")[2:] == ["began 1", "ended 1", "began 3", "ended 3", "began 4", "ended 4"]
 
 
 def test_no_file_of_the_server_can_be_downloaded(page: Page, tmp_path: Path) -> None:
