@@ -83,6 +83,7 @@ def irregular_config(kind: str) -> "type[PreTrainedConfig]":
 def irregular_class(dense: "type[PreTrainedModel]") -> "type[PreTrainedModel]":
     """Return the class of irregular models beside one of transformers' classes."""
     with _making:
+        irregular_config(dense.config_class.model_type)  # which makes the classes for all tasks, perhaps this one
         if dense not in _classes:
             _classes[dense] = _make_class(dense)
         return _classes[dense]

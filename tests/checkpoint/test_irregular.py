@@ -135,3 +135,14 @@ def test_without_bertprune_it_fails_loudly(tmp_path: Path) -> None:
     code = "import sys, transformers; transformers.AutoModel.from_pretrained(sys.argv[1])"
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=200)
     assert done.returncode and "`bertprune-bert`" in done.stderr
+
+
+def test_a_class_is_made_once_even_where_it_is_asked_for_before_its_config() -> None:
+    code = (
+        "from transformers import AutoModel, BertModel\n"
+        "from bertprune.checkpoint.irregular import irregular_class\n"
+        "made = irregular_class(BertModel)\n"
+        "config = made.config_class(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)\n"
+        "assert type(AutoModel.from_config(config)) is made\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
