@@ -33,7 +33,9 @@ def can_reconstruct(method: Any, granularity: str) -> bool:
     return len(granularities(method)) > 1 and bool(method.reconstructs(kind_of(granularity)))
 
 
-def reads_texts(method: str, reconstruct: bool) -> bool:
-    """Return whether a step by the method of that name reads calibration texts."""
+def reads_texts(method: str, reconstruct: bool, everything: bool = False) -> bool:
+    """Return whether a step by the method of that name reads calibration texts; none for layers that all go."""
     found = bp.methods().get(method)
+    if found is not None and everything and found.removes == "layer":
+        return False
     return found is not None and (found.needs_texts or reconstruct)

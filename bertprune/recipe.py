@@ -77,7 +77,8 @@ class Recipe(FrozenModel):
         if isinstance(recipe, Step | list | tuple):
             return cls(steps=recipe)
         if isinstance(recipe, Mapping):
-            return cls.model_validate({"steps": [dict(recipe)]} if "method" in recipe else dict(recipe))
+            is_step = "steps" not in recipe and not {"method", "granularity"}.isdisjoint(recipe)
+            return cls.model_validate({"steps": [dict(recipe)]} if is_step else dict(recipe))
         if isinstance(recipe, Path) or (isinstance(recipe, str) and recipe.endswith(_SUFFIXES)):
             return cls.load(recipe)
         if isinstance(recipe, str):

@@ -38,7 +38,7 @@ class Given:
 
     def chosen(self, source: Source, recipe: bp.Recipe) -> Texts | None:
         """Return what a run is calibrated on; None where it reads no texts, or those that the checkpoint brings."""
-        asked = any(reads_texts(step.method, step.reconstruct) for step in recipe.steps)
+        asked = any(reads_texts(step.method, step.reconstruct, step.fraction == 1) for step in recipe.steps)
         return Texts(self.file, self.count, self.max_length) if asked and not self.are_own(source) else None
 
 

@@ -31,7 +31,8 @@ def inspector(
 
     With the names of the tensors whose values `changed`, those that are the same at all moments are only named.
     """
-    parts = {key: moment.module(node.path) for key, moment in moments.items()}
+    gone = bp.Snapshot((), (), (), (node.path,))  # of a module in a layer that a run takes out
+    parts = {key: moment.module(node.path) if node.path in moment.modules else gone for key, moment in moments.items()}
     same = frozenset() if changed is None else _same(parts.values(), changed)
     columns = [_moment(language, key, part, same) for key, part in parts.items()]
     children = _children(language, node) if node.children else ""

@@ -104,7 +104,9 @@ def build_recipe(
     ] = None,
     granularity: Annotated[
         str | None,
-        _flag("--granularity", "What goes together: element, row, column, 2:4, block:4x4, neuron, head.", "NAME"),
+        _flag(
+            "--granularity", "What goes together: element, row, column, 2:4, block:4x4, neuron, head, layer.", "NAME"
+        ),
     ] = None,
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Adjust what stays on the calibration texts.", rich_help_panel=_PANEL)
@@ -178,7 +180,7 @@ def _load_recipe(file: Path) -> Recipe:
 
 
 def _build_step(given: dict[str, Any]) -> Step:
-    if "--method" not in given:
+    if "--method" not in given and given.get("--granularity") != "layer":
         sentence = "{flag}: a step needs --method NAME; `bertprune methods` lists them"
         raise RecipeError(sentence, code="cli.no_method", flag=next(iter(given)))
     pattern = parse_granularity(given.get("--granularity", "")) or ("element", ())

@@ -1,7 +1,7 @@
 """The model card: what the folder is, how it was made, and how to load it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from huggingface_hub import ModelCardData
@@ -40,11 +40,27 @@ def _front_matter(origin: Origin, library: str) -> str:
 def _summary(contents: Contents) -> str:
     origin, total = contents.origin, contents.sparsity.total
     source = _code(origin.hub_id or origin.name) + (f" at revision {_code(origin.revision)}" if origin.revision else "")
-    return (
-        f"A {_code(origin.architecture)} made from {source} with bertprune. {total.masked:,} of {total.size:,} weights "
-        f"({total.sparsity:.2%}) in the pruned tensors were pruned; that is {total.masked:,} of the model's "
-        f"{contents.sparsity.model.size:,} parameters."
-    )
+    removed = _removed_layers(contents.record)
+    said = [
+        f"A {_code(origin.architecture)} made from {source} with bertprune.",
+        *([f"{removed}."] if removed else []),
+        f"{total.masked:,} of {total.size:,} weights ({total.sparsity:.2%}) in the pruned tensors were pruned; that is"
+        f" {total.masked:,} of the model's {contents.sparsity.model.size:,} parameters."
+        if total.size or not removed
+        else f"The model has {contents.sparsity.model.size:,} parameters.",
+    ]
+    return " ".join(said)
+
+
+def _removed_layers(record: Mapping[str, Any]) -> str:
+    """Say which of the source's layers the folder lacks; the record of a folder may hold anything."""
+    removed = record.get("removed")
+    layers = removed.get("layers") if isinstance(removed, dict) else None
+    listed = [str(layer) for layer in layers if type(layer) is int] if isinstance(layers, list) else []
+    if not listed:
+        return ""
+    names = f"layers {', '.join(listed)}" if len(listed) > 1 else f"layer {listed[0]}"
+    return f"The source's {names} {'were' if len(listed) > 1 else 'was'} taken out, and the others are numbered anew"
 
 
 def _making(contents: Contents) -> str:
@@ -193,8 +209,8 @@ def _size(contents: Contents, form: Form, size: int) -> str:
     stored = "zeros" if form == "baked" else "pruned weights and masks"
     return (
         f"`{WEIGHT_FILES[form]}` has {size:,} bytes. A dense file stores {stored} like any other numbers: "
-        "pruning by masks does not make it smaller."
-    )
+        "pruning by masks does not make it smaller"
+    ) + (", taking out layers does." if _removed_layers(contents.record) else ".")
 
 
 def _smaller(contents: Contents, smaller: Smaller, size: int) -> str:

@@ -1,19 +1,20 @@
 """What an export consists of: values, masks, how they came about, and the tensors of the weight file."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
 from ..checkpoint.irregular import Loads, is_irregular
 from ..checkpoint.loading import WIDENED
 from ..checkpoint.weight_files import MASKED_FILE
 from ..errors import ExportError
+from ..model.cuts import Cut, cut_config, without
 from ..model.hooks import MaskDtype
 from ..recipe import Recipe
 from ..reports.sparsity import SparsityReport
@@ -34,21 +35,18 @@ class Entry:
     """One entry of the pruned model's state dict."""
 
     name: str
-    """Such as `weight`; `weight_orig` and `weight_mask` where the form keeps masks."""
+    """The name in the file, such as `weight`; `weight_orig` and `weight_mask` where the form keeps masks."""
     dense_name: str
     """The name in the model without hooks."""
     dense_value: Tensor
     mask: Tensor | None = None
+    is_mask: bool = False
+    """Whether the entry is a mask, whose dtype on the model is not that in the file."""
 
     @property
     def value(self) -> Tensor:
         """Compute the value, float32 for weights; a masked value of a baked tensor is zero, with torch's sign."""
         return self.dense_value if self.mask is None else self.dense_value * self.mask
-
-    @property
-    def is_mask(self) -> bool:
-        """Return whether the entry is a mask, whose dtype on the model is not that in the file."""
-        return self.name == f"{self.dense_name}_mask"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +90,10 @@ class Contents:
     """Values of config.json that are other than the checkpoint's: the names of labels."""
     smaller: Smaller | None = None
     """None for the model as it was built."""
+    cut: Cut = Cut()
+    """The layers that the folder lacks, by the numbers that they have in the checkpoint."""
+    stored: Callable[[str], str] = str
+    """Gives the name of a tensor in a file, where layers are numbered anew."""
 
     @property
     def model_class(self) -> "type[PreTrainedModel]":
@@ -123,9 +125,18 @@ class Contents:
         half = (name for name in self._other if self.checkpoint.source_dtype(name) in ("float16", "bfloat16"))
         return any(self._dtype(name) == torch.float32 for name in half)
 
-    @property
+    @cached_property
+    def skeleton(self) -> nn.Module:
+        """The checkpoint's model without values, and without what is taken out."""
+        return without(self.checkpoint.skeleton(), self.cut)
+
+    @cached_property
     def _shape(self) -> "PreTrainedConfig":
-        return self.smaller.config if self.smaller else self.checkpoint.config
+        if self.smaller or not self.cut:
+            return self.smaller.config if self.smaller else self.checkpoint.config
+        config = copy.deepcopy(self.checkpoint.config)
+        cut_config(config, self.cut)
+        return config
 
     @property
     def _other(self) -> tuple[str, ...]:
@@ -139,12 +150,12 @@ class Contents:
     def entries(self, form: Form) -> Iterator[Entry]:
         """Yield every entry of the pruned model's state dict."""
         for name, value in self.dense.items():
-            mask = self.masks.get(name)
+            mask, stored = self.masks.get(name), self.stored(name)
             if mask is None or form != "masked":
-                yield Entry(name, name, value, mask)
+                yield Entry(stored, name, value, mask)
             else:
-                yield Entry(f"{name}_orig", name, value)
-                yield Entry(f"{name}_mask", name, mask)
+                yield Entry(f"{stored}_orig", name, value)
+                yield Entry(f"{stored}_mask", name, mask, is_mask=True)
 
     def tensors(self, form: Form) -> dict[str, Tensor]:
         """Compute what the weight file holds: tied tensors once, everything in the dtype of the source.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..checkpoint import Checkpoint
 from ..checkpoint.masked import Pruning
 from ..errors import CheckpointError, ExportError
+from ..model.cuts import found_cut, stored_names, without
 from ..model.hooks import MaskDtype
 from ..model.state import State, as_bool, state_of
 from ..model.targets import every_target
@@ -21,6 +22,7 @@ from ..reports.sparsity import sparsity
 from ..runs.run import PruningRun
 from .contents import Contents, Form, same_bits, same_mask
 from .likeness import changed_config, check_like
+from .numbering import as_stored
 from .origin import Origin
 from .record import Listed, history_now, record_of_hooks, record_of_run
 
@@ -61,8 +63,10 @@ def checkpoint_of(source: Exportable, like: Checkpoint | str | Path | None) -> C
 def gather(source: Exportable, checkpoint: Checkpoint, form: Form = "baked") -> Contents:
     """Gather the contents of an export. Raises ExportError and CheckpointError."""
     if isinstance(source, PruningRun):
-        return _of_run(source)
-    return _of_model(source, checkpoint) if isinstance(source, nn.Module) else _of_checkpoint(checkpoint, form)
+        return as_stored(_of_run(source))
+    return (
+        as_stored(_of_model(source, checkpoint)) if isinstance(source, nn.Module) else _of_checkpoint(checkpoint, form)
+    )
 
 
 def _of_run(run: PruningRun) -> Contents:
@@ -70,17 +74,20 @@ def _of_run(run: PruningRun) -> Contents:
 
     Raises ExportError where the changed model cannot be written.
     """
-    dense, masks = state_of(run.checkpoint.model(run.seed)).dense | _run_values(run), _run_masks(run)
+    source = without(run.checkpoint.model(run.seed), run.cut)
+    dense, masks = state_of(source).dense | _run_values(run, source), _run_masks(run, source)
     computed = Contents(
         checkpoint=run.checkpoint,
         dense=dense,
         masks=masks,
-        ties=_ties(run.checkpoint.model(run.seed)),
+        ties=_ties(source),
         origin=Origin.of(run.checkpoint),
         sparsity=run.report,
         record=record_of_run(run),
         recipe=run.recipe,
         seed=run.seed,
+        cut=run.cut,
+        stored=stored_names(source),
     )
     model = run.built()
     return computed if model is None else _as_it_is_now(computed, model)
@@ -88,7 +95,8 @@ def _of_run(run: PruningRun) -> Contents:
 
 def _of_model(model: nn.Module, like: Checkpoint) -> Contents:
     """Gather the contents of a model that the user holds. Raises ExportError where it is not like the checkpoint."""
-    original = like.model()
+    cut = found_cut(model, like.model())
+    original = without(like.model(), cut)
     now, counted = _state_now(model, original, like.name), sparsity(model)
     source = state_of(original)
     mask_dtype: MaskDtype = "float" if any(m.dtype != torch.bool for m in state_of(model).masks.values()) else "bool"
@@ -103,6 +111,8 @@ def _of_model(model: nn.Module, like: Checkpoint) -> Contents:
         record={**record, "history": _by_stored_name(record["history"], model, now.masks)},
         changed=_changed(source.dense, _as_bool(source.masks, like.name), now),
         config=changed_config(model, original, like.name),
+        cut=cut,
+        stored=stored_names(model),
     )
 
 
@@ -155,7 +165,7 @@ def _changed_before(listed: Any, known: Mapping[str, Tensor]) -> tuple[str, ...]
 def _as_it_is_now(computed: Contents, model: nn.Module) -> Contents:
     """Return what was computed, or what the model holds now where that is something else."""
     checkpoint = computed.checkpoint
-    original = checkpoint.model(computed.seed or 0)
+    original = without(checkpoint.model(computed.seed or 0), computed.cut)
     now = _state_now(model, original, checkpoint.name)
     computed = replace(computed, config=changed_config(model, original, checkpoint.name))
     changed = _changed(computed.dense, computed.masks, now)
@@ -175,19 +185,19 @@ def _as_it_is_now(computed: Contents, model: nn.Module) -> Contents:
     )
 
 
-def _run_values(run: PruningRun) -> dict[str, Tensor]:
+def _run_values(run: PruningRun, source: nn.Module) -> dict[str, Tensor]:
     """Return the values of the tensors that were reconstructed, by every name of theirs."""
     values: dict[str, Tensor] = {}
-    for target in every_target(run.checkpoint.model(run.seed), shared_modules=True):
+    for target in every_target(source, shared_modules=True):
         if target.name in run.values:
             values |= dict.fromkeys((target.name, *target.aliases), run.values[target.name])
     return values
 
 
-def _run_masks(run: PruningRun) -> dict[str, Tensor]:
+def _run_masks(run: PruningRun, source: nn.Module) -> dict[str, Tensor]:
     """Return the masks by every name of their tensors, those that the checkpoint came with too."""
     masks: dict[str, Tensor] = {}
-    for target in every_target(run.checkpoint.model(run.seed), shared_modules=True):
+    for target in every_target(source, shared_modules=True):
         mask = run.masks.get(target.name, target.mask)
         if mask is not None:
             kept = mask if mask.dtype == torch.bool else mask != 0

@@ -30,7 +30,8 @@ def record_of_run(run: "PruningRun") -> dict[str, Any]:
     history = _earlier(run.checkpoint)
     for number, outcome in enumerate(run.steps):
         for name in dict.fromkeys(tensor.name for tensor in outcome.tensors):  # a fused projection has several parts
-            history.setdefault(name, []).append(number)
+            if outcome.method.removes != "layer":
+                history.setdefault(name, []).append(number)
     used = {outcome.step.method: outcome.method for outcome in run.steps}
     return {
         **_versions(),
@@ -39,6 +40,7 @@ def record_of_run(run: "PruningRun") -> dict[str, Any]:
             {"step": str(outcome.step), "removed": outcome.removed, "alive_before": outcome.alive_before}
             | {"tensors": [asdict(tensor) for tensor in outcome.tensors]}
             | ({"reconstructions": [asdict(one) for one in outcome.reconstructions]} if outcome.reconstructions else {})
+            | ({"layers": list(outcome.layers)} if outcome.layers else {})
             for outcome in run.steps
         ],
         "history": history,

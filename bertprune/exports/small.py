@@ -51,7 +51,7 @@ def shrink(contents: Contents) -> Contents:
     A layer that would lose all its neurons or heads keeps one, which gives nothing. Raises ExportError where it is not
     known what goes together.
     """
-    model = contents.checkpoint.skeleton()
+    model = contents.skeleton
     staying: dict[str, dict[int, list[int]]] = {"neuron": {}, "head": {}}
     cuts: dict[str, _Cut] = {}
     for one in _coupled(model, contents.checkpoint.name):
@@ -61,7 +61,7 @@ def shrink(contents: Contents) -> Contents:
             cuts |= _cuts(one, model, stay, add)
         if len(stay) < one.number and one.kind == "head":
             _check_heads(model, contents.checkpoint.name)
-    if not cuts:
+    if not cuts and not contents.cut:
         raise ExportError(
             "no neuron and no head is wholly masked, so nothing can be taken out: prune some (granularity neuron or"
             " head), or export it baked",
@@ -130,7 +130,7 @@ def _cuts(one: Coupled, model: nn.Module, stay: list[int], add: Tensor | None) -
 
 def _check_heads(model: nn.Module, name: str) -> None:
     """Refuse to take heads out where a module works on all of them at once. Raises ExportError."""
-    base, (layer, _) = encoder(model), layers(model)[0]
+    base, (layer, _) = encoder(model), next(iter(layers(model).values()))
     mixing = f"{layer}.{base.family.mixed_by}" if base else ""
     if mixing in dict(model.named_modules()):
         raise ExportError(

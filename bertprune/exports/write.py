@@ -173,7 +173,7 @@ def _report(contents: Contents, form: Form, files: list[str]) -> str:
     if small := contents.smaller:
         data["small"] = {"neurons": small.neurons, "heads": small.heads, "parameters": small.parameters}
     if contents.changed:
-        data["changed"] = list(contents.changed)
+        data["changed"] = [contents.stored(name) for name in contents.changed]
     if contents.config:
         data["config"] = list(contents.config)
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"

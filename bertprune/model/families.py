@@ -4,7 +4,7 @@ The family comes from the model's config (`config.model_type`), never from modul
 have similar names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,18 +88,25 @@ def places(model: nn.Module) -> dict[str, Place]:
     if base is None:
         return {}
     paths = [path for path, _ in model.named_modules(remove_duplicate=False) if path]
-    layers = [path for path in paths if _is_layer(path.removeprefix(base.prefix), base.family)]
-    numbers = {path: number for number, path in enumerate(layers)}
+    numbers = _numbers(paths, base)
     return {path: _place(path, base, numbers) for path in paths}
 
 
-def layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Return the encoder's layers, each once, with their paths; none for a model of an unknown family."""
+def layers(model: nn.Module) -> dict[int, tuple[str, nn.Module]]:
+    """Return the encoder's layers by number, each once, with their paths; none for a model of an unknown family."""
     base = encoder(model)
     if base is None:
-        return []
-    named = model.named_modules()
-    return [(path, module) for path, module in named if _is_layer(path.removeprefix(base.prefix), base.family)]
+        return {}
+    named = dict(model.named_modules())
+    return {number: (path, named[path]) for path, number in _numbers(named, base).items()}
+
+
+def _numbers(paths: Iterable[str], base: Encoder) -> dict[str, int]:
+    """Number the layers as their paths do, so that one keeps its number where others were removed; groups by order."""
+    found = [path for path in paths if _is_layer(path.removeprefix(base.prefix), base.family)]
+    if base.family.layers.count("{}") > 1:
+        return {path: number for number, path in enumerate(found)}
+    return {path: int(path.rpartition(".")[2]) for path in found}
 
 
 def base_prefix(model: nn.Module) -> str:

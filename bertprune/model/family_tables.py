@@ -47,6 +47,8 @@ class Family:
     """Whether a bias of positions, by head, is worked out once and added in all layers."""
     mixed_by: str | None = None
     """The path within a layer of a module that works on all heads at once, so that none can be taken out."""
+    first_differs: bool = False
+    """Whether the first layer is built otherwise than the others, so that none of these can take its place."""
 
 
 _QKV = ("attention.query", "attention.key", "attention.value")
@@ -181,6 +183,7 @@ FAMILIES = (
             "mlp.Wo": "ffn.output",
         },
         {"embeddings.tok_embeddings": "embeddings.word"},
+        first_differs=True,  # it has no norm before its attention
     ),
     Family("NomicBERT", "nomic_bert", ("nomic_bert",), "layers.{}", _GATED_LAYER, _BERT, head_size="head_dim"),
     Family(
@@ -220,6 +223,7 @@ FAMILIES = (
         width="d_ff",
         head_size="d_kv",
         shared_bias=True,
+        first_differs=True,  # it holds the position bias of all layers
     ),
 )
 

@@ -1,6 +1,6 @@
 """Make the matrices of a model's layers smaller: each layer has its own number of neurons and heads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -68,9 +68,9 @@ def _recount(module: nn.Module, share: tuple[int, int]) -> None:
             setattr(module, name, number * kept // full)
 
 
-def _cut_vectors(found: list[tuple[str, nn.Module]], base: Encoder, shares: Sequence[tuple[int, int]]) -> None:
+def _cut_vectors(found: Mapping[int, tuple[str, nn.Module]], base: Encoder, shares: Sequence[tuple[int, int]]) -> None:
     """Shorten the vectors that are added to a projection, and are no bias of its module."""
-    for (_, layer), share in zip(found, shares, strict=True):
+    for (_, layer), share in zip(found.values(), shares, strict=True):
         for inner in base.family.biases:
             path, _, local = inner.rpartition(".")
             owner = layer.get_submodule(path)

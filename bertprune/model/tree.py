@@ -84,7 +84,7 @@ class ModuleNode:
         """
         runs: list[list[ModuleNode]] = []
         for child in self.children:
-            if runs and child.name.isdecimal() and _shape(runs[-1][0]) == _shape(child):
+            if runs and _is_next(runs[-1][-1].name, child.name) and _shape(runs[-1][0]) == _shape(child):
                 runs[-1].append(child)
             else:
                 runs.append([child])
@@ -169,6 +169,11 @@ class _Reader:
 def _count(module: nn.Module, recurse: bool = True) -> int:
     """Count parameter values; `parameters` yields a tied tensor once."""
     return sum(parameter.numel() for parameter in module.parameters(recurse) if not is_lazy(parameter))
+
+
+def _is_next(one: str, other: str) -> bool:
+    """Return whether two names are numbers that follow one another; between others a layer was removed."""
+    return one.isdecimal() and other.isdecimal() and int(other) == int(one) + 1
 
 
 def _shape(node: ModuleNode) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import SelectionError, shortened, shown
+from ..model.cuts import cut_model
 from ..model.given import given_model
 from ..model.hooks import MaskDtype, attach
 from ..model.targets import every_target
@@ -31,7 +32,8 @@ def apply(
     """Prune a model that you hold, in place, as `torch.nn.utils.prune` would leave it.
 
     Each pruned module then has `weight_orig` (parameter), `weight_mask` (buffer), `weight` (derived) and a forward
-    pre-hook. All steps are decided before the first change, so a refused recipe leaves the model as it was.
+    pre-hook. Layers that a step removes leave the model, and its config says so. All steps are decided before the first
+    change, so a refused recipe leaves the model as it was.
 
     Args:
         model: Any module with values (not on the meta device); already pruned tensors are pruned further.
@@ -76,6 +78,7 @@ def apply(
     decision = decide(model, Recipe.of(recipe), seed, _protected(model, missing), progress, batches)
     with _new_values(decision):
         attach(model, decision.masks, decision.history, mask_dtype, makers=hook_makers(decision.outcomes))
+    cut_model(model, decision.cut)
     return tuple(decision.outcomes)
 
 

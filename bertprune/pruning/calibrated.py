@@ -12,10 +12,12 @@ from ..data.outputs import Output
 from ..errors import RecipeError
 from ..model.bake import bake
 from ..model.copies import copied, twin
+from ..model.cuts import Cut, cut_model
 from ..model.families import places
 from ..model.names import pruned_names
 from ..model.targets import Target
 from ..parallel import Progress
+from ..scores import score
 from ..scores.obs import damped
 from ..scores.statistics import Inputs
 from .choose import Decision, Statistics, groups_of, keep_by_scores
@@ -82,6 +84,20 @@ class Calibrator:
         ]
         slices = [count for unit, count in zip(units, counts, strict=True) for _ in unit.targets]
         return useful, slices, tuple(reconstructions)
+
+    def means(self, matched: MatchedStep, generator: torch.Generator, progress: Progress) -> dict[int, float]:
+        """Score every layer by what it makes of the hidden states."""
+
+        def score_tokens(layer: int, before: Tensor, after: Tensor) -> Tensor:
+            offered = {"after": after, "generator": generator}
+            return score(matched.method, f"layer {layer}", before, (len(before),), matched.options, **offered)
+
+        return self._walk.means(score_tokens, progress)
+
+    def remove(self, cut: Cut) -> None:
+        """Take layers out of the copy; how far its answers drift is still measured from those at first."""
+        cut_model(self._model, cut)
+        self._walk.begin()
 
     def follow(self, matched: MatchedStep, decision: Decision) -> None:
         """Prune the copy as a step without texts has pruned the model."""

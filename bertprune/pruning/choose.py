@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..model.cuts import Cut
 from ..model.targets import Target
 from ..parallel import choose_map
 from ..scores import make_mask
@@ -38,6 +39,24 @@ class Decision:
     """New values of those that were reconstructed, the masked ones included."""
     history: dict[str, list[Step]] = field(default_factory=dict)
     """The steps that touched each, in order."""
+    cut: Cut = Cut()
+    """The layers that are taken out."""
+
+    def begin(self, matched: MatchedStep) -> None:
+        """Know the tensors of a step that makes masks, and put it into their history."""
+        for name in dict.fromkeys(target.name for target in matched.targets):
+            self.history.setdefault(name, []).append(matched.step)
+        for target in matched.targets:
+            self.targets[target.name] = target
+            if target.mask is not None and target.name not in self.masks:
+                self.masks[target.name] = target.mask != 0
+
+    def take_out(self, cut: Cut, targets: Iterable[Target]) -> None:
+        """Take out layers, and forget what is known of their tensors."""
+        self.cut |= cut
+        for target in targets:
+            for known in (self.targets, self.masks, self.values, self.history):
+                known.pop(target.name, None)
 
     def now(self, unit: AnyUnit) -> AnyUnit:
         """Return a unit with the values that its tensors have by now."""

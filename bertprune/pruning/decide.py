@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..errors import NoEffectWarning, RecipeError
+from ..errors import RecipeError
+from ..model.cuts import Cut, without
 from ..parallel import Progress, silent
 from ..recipe import Recipe
 from ..step import step_in_words
 from .choose import Decision, groups_of, keep_by_scores, mask_by_torch_class
 from .finite import refuse_unprunable
-from .outcomes import Reconstruction, StepOutcome, TensorOutcome
+from .outcomes import Reconstruction, StepOutcome, TensorOutcome, no_effect
 from .rank import count_true
+from .remove import remove_layers
 from .steps import MatchedStep, check_seed, match_steps, naming_step
 
 if TYPE_CHECKING:
@@ -43,23 +45,22 @@ def decide(
     generator = torch.Generator().manual_seed(seed)
     steps = match_steps(model, recipe, missing)
     check_texts(recipe, steps, batches)
-    refuse_unprunable({target.name: target.parameter for step in steps for target in step.targets})
+    masking = [step for step in steps if not step.removes_layers]
+    refuse_unprunable({target.name: target.parameter for step in masking for target in step.targets})
     decision, calibrator = Decision(), _calibrator(model, steps, batches, output)
-    for number, matched in enumerate(steps):
-        share = number / len(steps)
+    for number in range(len(steps)):
+        matched, share = steps[number], number / len(steps)
         progress(share, str(matched.step))
-        for name in dict.fromkeys(target.name for target in matched.targets):
-            decision.history.setdefault(name, []).append(matched.step)
-        for target in matched.targets:
-            decision.targets[target.name] = target
-            if target.mask is not None and target.name not in decision.masks:
-                decision.masks[target.name] = target.mask != 0
 
         def within(done: float, words: str, share: float = share) -> None:
             progress(share + done / len(steps), words)
 
         with naming_step(recipe, number + 1):
-            decision.outcomes.append(_run(matched, decision, generator, calibrator, within))
+            run = remove_layers if matched.removes_layers else _run
+            decision.outcomes.append(run(matched, decision, generator, calibrator, within))
+        if gone := decision.outcomes[-1].layers:
+            model = without(model, Cut(gone))
+            steps[number + 1 :] = match_steps(model, recipe, missing, done=number + 1)
     progress(1.0, "masks computed")
     return decision
 
@@ -99,6 +100,7 @@ def _run(
     progress: Progress,
 ) -> StepOutcome:
     """Run one step, score × granularity × scope, and put its targets' masks into the decision."""
+    decision.begin(matched)
     before = decision.count_alive(matched.targets)
     slices: Sequence[tuple[int, int] | tuple[()]] = [()] * len(before)
     reconstructions: tuple[Reconstruction, ...] = ()
@@ -122,17 +124,8 @@ def _run(
         reconstructions,
     )
     if not useful:
-        warnings.warn(_no_effect(outcome), stacklevel=2)
+        warnings.warn(no_effect(outcome), stacklevel=2)
     return outcome
-
-
-def _no_effect(outcome: StepOutcome) -> NoEffectWarning:
-    """Return the warning for a step that changes no output: it removes nothing, or only what is zero already."""
-    if outcome.removed == 0:
-        return NoEffectWarning("{step} pruned nothing", code="prune.no_effect", step=step_in_words(outcome.step))
-    return NoEffectWarning(
-        "{step} pruned only values that are zero already", code="prune.only_zeros", step=step_in_words(outcome.step)
-    )
 
 
 def _mask_by_scores(

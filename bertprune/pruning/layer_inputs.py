@@ -78,10 +78,7 @@ class LayerInputs:
             self._first.append((given, module))
         if self._leader[module] is not module:
             return
-        x = given.detach().reshape(-1, given.shape[-1])
-        if mask is not None and given.shape[:-1] == mask.shape and not mask.all():
-            x = x[mask.to(x.device).reshape(-1) != 0]
-        x = x.float()
+        x = without_padding(given.detach(), mask).float()
         width = x.shape[1]
         if module not in self._tokens:
             self._tokens[module] = 0
@@ -104,3 +101,11 @@ class LayerInputs:
         gram = self._gram[leader].double().triu_() if self.products else squares.new_empty(0, 0)
         gram += gram.triu(1).T
         return Inputs(squares.sqrt(), self._tokens[leader], gram)
+
+
+def without_padding(states: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the states of all tokens of a batch, (tokens × width)."""
+    rows = states.reshape(-1, states.shape[-1])
+    if mask is None or states.shape[:-1] != mask.shape or mask.all():
+        return rows
+    return rows[mask.to(rows.device).reshape(-1) != 0]

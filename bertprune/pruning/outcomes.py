@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..errors import Note
+from ..errors import NoEffectWarning, Note
 from ..model.hooks import Maker
 from ..scores import Method
-from ..step import Step
+from ..step import Step, step_in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class StepOutcome:
     """The method as it was when the step ran: another one may be registered under its name since."""
     reconstructions: tuple[Reconstruction, ...] = ()
     """By layer, where the step reconstructs."""
+    layers: tuple[int, ...] = ()
+    """The layers that the step removed, by the numbers that they have in the checkpoint."""
 
     @property
     def alive_before(self) -> int:
@@ -60,6 +62,26 @@ class StepOutcome:
 def hook_makers(outcomes: Iterable[StepOutcome]) -> dict[str, Maker | None]:
     """Return what made the hooks of the steps, by method: those of then, whatever has been registered since."""
     return {outcome.step.method: outcome.method.hook_maker for outcome in outcomes}
+
+
+def no_effect(outcome: StepOutcome) -> NoEffectWarning:
+    """Return the warning for a step that changes no output: it removes nothing, or only what is zero already."""
+    if outcome.removed == 0:
+        return NoEffectWarning("{step} pruned nothing", code="prune.no_effect", step=step_in_words(outcome.step))
+    return NoEffectWarning(
+        "{step} pruned only values that are zero already", code="prune.only_zeros", step=step_in_words(outcome.step)
+    )
+
+
+def removal_notes(outcomes: Iterable[StepOutcome]) -> Iterator[Note]:
+    """Say which layers were removed."""
+    for outcome in outcomes:
+        if outcome.layers:
+            yield Note(
+                "removed {count} of the encoder's layers: {layers} ({removed:,} parameters)",
+                code="prune.layers_removed", count=len(outcome.layers), layers=", ".join(map(str, outcome.layers)),
+                removed=outcome.removed,
+            )  # fmt: skip
 
 
 def reconstruction_notes(outcomes: Iterable[StepOutcome]) -> Iterator[Note]:

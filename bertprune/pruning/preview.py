@@ -1,17 +1,21 @@
 """How much a recipe would prune: exact where counts decide it, a range where steps overlap. Reads no weight."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import nn
 
 from ..checkpoint.irregular import Loads
+from ..model.cuts import without
 from ..recipe import Recipe
 from ..step import Step
 from .bounds import Bounds, Ledger, Range
+from .granularity import Unit
+from .preview_cuts import OpenCuts
 from .shapes import small_loads
-from .steps import match_steps, naming_step
+from .steps import MatchedStep, match_steps, naming_step
 
 
 @dataclass(frozen=True)
@@ -53,28 +57,49 @@ def preview_recipe(model: nn.Module, recipe: Recipe, missing: frozenset[str] = f
 
     Pure; reads no weight, only the masks of a model that is pruned already. Raises RecipeError.
     """
-    bounds = Ledger()
-    totals: dict[frozenset[tuple[str, str | None]], Range] = {}
-    """Entries alive in the tensors of a step together: tighter bounds than the sum of the tensors' own."""
-    previews = []
-    all_matched = match_steps(model, recipe, missing)
-    for number, matched in enumerate(all_matched, start=1):
+    bounds, previews, open_cuts = _Known(), list[StepPreview](), OpenCuts()
+    steps = match_steps(model, recipe, missing)
+    for number in range(len(steps)):
+        matched = steps[number]
+        units, is_certain = open_cuts.units(matched, bounds.ledger)
+        with naming_step(recipe, number + 1):
+            removed = bounds.remove(matched, units)
+            if matched.removes_layers:
+                gone = open_cuts.add(matched)
+                model = without(model, gone)
+                steps[number + 1 :] = (
+                    match_steps(model, recipe, missing, done=number + 1) if gone else steps[number + 1 :]
+                )
         names = tuple(target.label for target in matched.targets)
-        units = [[bounds.of(target) for target in unit.targets] for unit in matched.units]
+        weights = sum(math.prod(target.shape) for unit in units for target in unit.targets)
+        removed = removed if is_certain else (0, removed[1])
+        previews.append(StepPreview(matched.step, names, weights, removed, matched.needs_texts))
+    return Preview(tuple(previews), small_loads(model, steps))
+
+
+class _Known:
+    """What is known of every tensor from step to step."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self._totals: dict[frozenset[tuple[str, str | None]], Range] = {}
+        """Entries alive in the tensors of a step together: tighter bounds than the sum of the tensors' own."""
+
+    def remove(self, matched: MatchedStep, chosen: Sequence[Unit]) -> Range:
+        """Return the least and the most entries that a step removes of units, and take them from the bounds."""
+        units = [[self.ledger.of(target) for target in unit.targets] for unit in chosen]
+        targets = [target for unit in chosen for target in unit.targets]
         tensors = [tensor for unit in units for tensor in unit]
-        together = frozenset((target.name, target.role) for target in matched.targets)
-        alive = totals.get(together) or (sum(b.alive[0] for b in tensors), sum(b.alive[1] for b in tensors))
+        together = frozenset((target.name, target.role) for target in targets)
+        alive = self._totals.get(together) or (sum(b.alive[0] for b in tensors), sum(b.alive[1] for b in tensors))
         if matched.method.makes_masks:
             removed = _anything(tensors)
         else:
-            with naming_step(recipe, number):
-                removed = matched.scope.preview(matched.step, matched.granularity, matched.units, units, alive)
-        touched = {target.name for target in matched.targets}
-        totals = {others: total for others, total in totals.items() if touched.isdisjoint(name for name, _ in others)}
-        totals[together] = (alive[0] - removed[1], alive[1] - removed[0])
-        weights = sum(math.prod(target.shape) for target in matched.targets)
-        previews.append(StepPreview(matched.step, names, weights, removed, matched.needs_texts))
-    return Preview(tuple(previews), small_loads(model, all_matched))
+            removed = matched.scope.preview(matched.step, matched.granularity, chosen, units, alive)
+        touched = {target.name for target in targets}
+        kept = {others: total for others, total in self._totals.items() if touched.isdisjoint(n for n, _ in others)}
+        self._totals = kept | {together: (alive[0] - removed[1], alive[1] - removed[0])}
+        return removed
 
 
 def _anything(tensors: list[Bounds]) -> Range:

@@ -27,7 +27,8 @@ def small_loads(model: nn.Module, steps: Iterable[MatchedStep]) -> Loads | None:
         for unit in matched.units:
             if isinstance(unit, CoupledUnit):
                 at = unit.coupled.kind, unit.coupled.layer
-                living[at] = _left(matched, living[at])
+                if at in living:  # its layer is not taken out
+                    living[at] = _left(matched, living[at])
     heads = all(living["head", one.layer] == (one.number,) * 2 for one in found["head"])
     neurons = {living["neuron", one.layer] for one in found["neuron"]}
     return "plain" if heads and len(neurons) == 1 and all(low == high for low, high in neurons) else "bertprune"

@@ -15,7 +15,7 @@ from ..model.targets import Owner, Target
 from ..recipe import Recipe
 from ..scores import Method, find_method, make_hook
 from ..step import Kind, Step, parse_granularity
-from .granularity import GRANULARITIES, Granularity, Unit
+from .granularity import GRANULARITIES, Granularity, LayerUnit, Unit
 from .scope import PATTERN, SCOPES, Scope
 
 
@@ -37,7 +37,15 @@ class MatchedStep:
     @property
     def needs_texts(self) -> bool:
         """Whether the step reads calibration texts."""
+        if self.removes_layers:
+            unit = self.units[0]
+            return isinstance(unit, LayerUnit) and 0 < self.step.amount_of(len(unit.members)) < len(unit.members)
         return self.method.needs_texts or self.step.reconstruct
+
+    @property
+    def removes_layers(self) -> bool:
+        """Whether the step takes whole layers out of the model, which the steps after it no longer see."""
+        return self.kind == "layer"
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -60,14 +68,17 @@ def check_mask_dtype(name: Any) -> None:
         )  # fmt: skip
 
 
-def match_steps(model: nn.Module, recipe: Recipe, missing: frozenset[str] = frozenset()) -> list[MatchedStep]:
-    """Check every step against the model: names, options, selections, shapes. Reads no weight.
+def match_steps(
+    model: nn.Module, recipe: Recipe, missing: frozenset[str] = frozenset(), done: int = 0
+) -> list[MatchedStep]:
+    """Check every step against the model, after those that are `done`: names, options, selections, shapes.
 
-    `missing` names parameters that the checkpoint lacks. Raises RecipeError, naming the step where there are several.
+    `missing` names parameters that the checkpoint lacks. Reads no weight. Raises RecipeError, naming the step where
+    there are several.
     """
     _refuse_many_globs(recipe.steps)
     matched = []
-    for number, step in enumerate(recipe.steps, start=1):
+    for number, step in enumerate(recipe.steps[done:], start=done + 1):
         with naming_step(recipe, number):
             matched.append(_match(model, step, missing))
     return matched
@@ -95,7 +106,10 @@ def _match(model: nn.Module, step: Step, missing: frozenset[str]) -> MatchedStep
     matched = MatchedStep(step, method, options, kind, granularity, scope, units)
     for target in matched.targets:
         _refuse_no_floats(target)
-    if matched.needs_texts:
+    if isinstance(units[0], LayerUnit):
+        (amount,) = scope.amounts(step, [granularity.groups(units[0], [], [])], units)
+        units[0].check(step, int(amount))
+    elif matched.needs_texts:
         for unit in units:
             check_linear(unit.targets[0], method.name)
     if method.makes_masks:

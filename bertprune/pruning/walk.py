@@ -17,8 +17,9 @@ from ..data.calibration import Batches
 from ..data.outputs import Output
 from ..errors import BertpruneError, RecipeError, SelectionError
 from ..model.families import layers
+from ..parallel import Progress
 from ..scores.method import describe_exception
-from .layer_inputs import LayerInputs
+from .layer_inputs import LayerInputs, without_padding
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -40,17 +41,22 @@ class Walk:
     def __init__(self, model: nn.Module, batches: Batches, output: Output) -> None:
         """Run the model once on every batch. Raises SelectionError for a model whose layers cannot be walked."""
         self.model, self.batches, self.output = model, batches, output
-        self.layers = layers(model)
+        self._calls: list[_Calls] = []
+        self._start: list[Tensor] = []
+        self.dense = self.begin()
+        """What the model answered on the batches that are held back, before anything was pruned."""
+
+    def begin(self) -> Tensor:
+        """Run the model with the layers that it has now; return what it answers on the batches that are held back."""
+        self.layers = {number: layer for number, (_, layer) in layers(self.model).items()}
         if not self.layers:
             raise SelectionError(
                 "calibration walks through the layers of an encoder, and knows none in this model",
                 code="calibration.no_layers",
             )
-        self._calls: list[_Calls] = []
-        self._start: list[Tensor] = []
-        self.dense = self._record()
-        """What the model answered on the batches that are held back, before anything was pruned."""
+        answers = self._record()
         self._at, self._states = 0, list(self._start)
+        return answers
 
     def changed(self, layer: int | None) -> None:
         """Forget the states that a change of a layer, or of what is below all of them (None), makes invalid."""
@@ -86,6 +92,23 @@ class Walk:
                 else:
                     self._through(number, self._states[number], self._at, self._end_of(layer))
 
+    def means(self, score: Callable[[int, Tensor, Tensor], Tensor], progress: Progress) -> dict[int, float]:
+        """Score what each layer makes of the hidden states, token by token; return the means over all texts.
+
+        `score` takes the number of a layer, and the states of tokens before and after it; padding is left out.
+        """
+        sums, tokens = dict.fromkeys(self.layers, 0.0), 0
+        for number, batch in enumerate(self.batches.used):
+            progress(number / len(self.batches.used), "what each layer changes")
+            hidden = self._start[number]
+            with torch.no_grad():
+                for at, layer in enumerate(self._order):
+                    before, hidden = hidden, self._through(number, hidden, at, at + 1)
+                    known = [without_padding(states, batch.get("attention_mask")) for states in (before, hidden)]
+                    sums[layer] += float(score(layer, *known).double().sum())
+            tokens += len(known[0])
+        return {layer: total / max(1, tokens) for layer, total in sums.items()}
+
     def drift(self) -> float:
         """Return how far the answers to the texts held back, with the weights as they are, are from those at first."""
         rows = []
@@ -119,7 +142,7 @@ class Walk:
         calls = self._calls[number]
         for at in range(start, end):
             args, kwargs = calls.arguments[at]
-            found = self.layers[calls.order[at]][1](hidden, *args, **kwargs)
+            found = self.layers[calls.order[at]](hidden, *args, **kwargs)
             hidden = found[0] if isinstance(found, tuple) else found
         return hidden
 
@@ -135,7 +158,7 @@ class Walk:
             return states if rest is None else (states, *rest)
 
         with ExitStack() as stack:
-            for _, layer in self.layers:
+            for layer in self.layers.values():
                 stack.enter_context(_replaced(layer, pass_over))
             return self.output.rows(self.model, self.batches.used[number])
 
@@ -149,7 +172,7 @@ class Walk:
             calls, states = _Calls(), list[Tensor]()
             through = back or not self._calls or self._calls[0].rest.count(None) < len(self._order)
             with torch.no_grad(), ExitStack() as stack:
-                for number, (_, layer) in enumerate(self.layers):
+                for number, layer in self.layers.items():
                     stack.enter_context(_recording(layer, number, calls, states, through))
                 rows = self._answers(batch)
             if not states:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+
+from ..model.targets import every_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +49,11 @@ class PackedMasks(Mapping[str, Tensor]):
     def __len__(self) -> int:
         """Count the masks."""
         return len(self._packed)
+
+
+def with_earlier(masks: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Add the masks of the tensors that no step touched: those that the checkpoint came with."""
+    for target in every_target(model):
+        if target.mask is not None and target.name not in masks:
+            masks[target.name] = target.mask != 0
+    return masks

@@ -11,20 +11,20 @@ from torch import Tensor, nn
 from ..checkpoint import Checkpoint
 from ..errors import Note
 from ..model.copies import copied, twin
+from ..model.cuts import Cut, cut_model, without
 from ..model.diff import SnapshotDiff, diff
 from ..model.hooks import MaskDtype, attach
 from ..model.snapshot import Snapshot, snapshot
-from ..model.targets import every_target
 from ..parallel import Progress, check_progress, silent
 from ..pruning.decide import decide
-from ..pruning.outcomes import StepOutcome, hook_makers, reconstruction_notes
+from ..pruning.outcomes import StepOutcome, hook_makers, reconstruction_notes, removal_notes
 from ..pruning.preview import Preview, preview_recipe
 from ..pruning.steps import check_mask_dtype, check_seed
 from ..recipe import Recipe, RecipeLike
 from ..reports.sparsity import SparsityReport, sparsity
 from ..step import Step
 from .calibrate import calibrate
-from .packed import PackedMasks
+from .packed import PackedMasks, with_earlier
 from .script import script
 from .spill import SpilledValues
 
@@ -126,6 +126,7 @@ def prune(
     progress(0.8, "counting")
     counted, values = twin(pristine), _as_stored(decision.values, opened)
     makers = hook_makers(decision.outcomes)
+    cut_model(counted, decision.cut)
     attach(counted, decision.masks, decision.history, mask_dtype, values, makers=makers, derive=False)
     run = PruningRun(
         checkpoint=opened,
@@ -135,21 +136,14 @@ def prune(
         report=sparsity(counted),
         history={name: tuple(steps) for name, steps in decision.history.items()},
         mask_dtype=mask_dtype,
-        masks=PackedMasks(_with_earlier(decision.masks, pristine)),
+        masks=PackedMasks(with_earlier(decision.masks, without(pristine, decision.cut))),
         values=SpilledValues(values),
-        notes=(*texts.notes, *reconstruction_notes(decision.outcomes)),
+        cut=decision.cut,
+        notes=(*texts.notes, *removal_notes(decision.outcomes), *reconstruction_notes(decision.outcomes)),
         _texts_given=texts.given,
     )
     progress(1.0, "done")
     return run
-
-
-def _with_earlier(masks: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """Add the masks of the tensors that no step touched: those that the checkpoint came with."""
-    for target in every_target(model):
-        if target.mask is not None and target.name not in masks:
-            masks[target.name] = target.mask != 0
-    return masks
 
 
 def _as_stored(values: dict[str, Tensor], checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -194,6 +188,8 @@ class PruningRun:
     is asked for."""
     values: SpilledValues = field(repr=False, default_factory=lambda: SpilledValues({}))
     """The new values of the tensors that were reconstructed, by target name, the masked ones included."""
+    cut: Cut = Cut()
+    """The layers that are taken out of the model: `cut.layers`, by the numbers that they have in the checkpoint."""
     notes: tuple[Note, ...] = ()
     """What to know of the calibration texts, and of the layers whose reconstruction is kept."""
     _texts_given: bool = field(default=False, repr=False)
@@ -216,6 +212,7 @@ class PruningRun:
         with self._lock:
             if "after" not in self._snapshots:
                 pruned = twin(self.checkpoint.model(self.seed))
+                cut_model(pruned, self.cut)
                 self._attach(pruned)
                 self._snapshots["after"] = snapshot(pruned)
             return self._snapshots["after"]
@@ -234,6 +231,7 @@ class PruningRun:
         with self._lock:
             if self._model is None:
                 model = self.checkpoint.load(self.seed)
+                cut_model(model, self.cut)
                 self._attach(model)
                 self._model = model
             return self._model

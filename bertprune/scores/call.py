@@ -16,7 +16,7 @@ from .grid import Grid
 from .guard import in_one_line, lent
 from .method import Method
 
-_LENT = ("mask", "inputs", "gradients")
+_LENT = ("mask", "inputs", "gradients", "after")
 """What a rule may ask for and may not change, beside the weight."""
 _PRUNING_TYPES = ("unstructured", "structured", "global")
 

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from ..errors import RecipeError, shortened
 
-FROM_ENGINE = frozenset({"generator", "mask", "amount", "inputs", "gradients"})
+OF_TEXTS = frozenset({"inputs", "gradients", "after"})
+"""Keyword arguments that hold what calibration texts tell."""
+FROM_ENGINE = frozenset({"generator", "mask", "amount"}) | OF_TEXTS
 """Keyword arguments that the engine fills in; every other one is an option of the method."""
 _OF_PYDANTIC = ("model_config", "model_dump", "model_fields", "model_json_schema")
 _VALUES = (bool, int, float, str, type(None))

@@ -42,13 +42,15 @@ def method(
     for `generator` (a `torch.Generator`, the only source of randomness to use) and `mask` (bool, the weight's shape,
     what is alive; masked entries of `weight` are zero); and, of calibration texts, for `inputs`, what the layer reads:
     `norms` (in), `tokens`, and `gram`, the sum of x xᵀ (in × in), and for `gradients`: `squared` (out × in), `columns`
-    (texts × in) and `rows` (texts × out). What it is given is read-only. A subclass of torch's `BasePruningMethod` that
+    (texts × in) and `rows` (texts × out). What it is given is read-only. With `removes="layer"` it is called with the
+    hidden states of tokens before and `after` a layer (tokens × width), and returns one score for each token, whose
+    mean is the layer's. A subclass of torch's `BasePruningMethod` that
     takes `amount` may be decorated instead; it works in local scope.
 
     Args:
         name: The name that steps give, an identifier.
         removes: "element" for one score an entry (the weight's shape), or "slice" for one score for each index along
-            the option `dim`; the weight then comes without the slices that are already pruned.
+            the option `dim`; the weight then comes without the slices that are already pruned; or "layer".
         paper: Where the method comes from; shown in lists and model cards.
         title: The name for people; made from `name` by default.
         scopes: "local", "row", "global" or several; all that the method can do by default.
@@ -102,12 +104,13 @@ def method(
 def _scopes(removes: Removes, rule: Any) -> tuple[ScopeName, ...]:
     if inspect.isclass(rule):
         return ("local",)
-    return ("local", "global") if removes == "slice" else ("local", "row", "global")
+    known: dict[Removes, tuple[ScopeName, ...]] = {"element": ("local", "row", "global"), "slice": ("local", "global")}
+    return known.get(removes, ("local",))
 
 
 def _granularities(removes: Removes, rule: Any) -> tuple[Kind, ...]:
     """Return what a rule can prune together: a class makes masks of single entries or slices as it likes."""
-    if inspect.isclass(rule) or removes == "slice":
+    if inspect.isclass(rule) or removes != "element":
         return (removes,)
     return GROUPED
 

@@ -9,7 +9,7 @@ from torch.nn.utils.prune import BasePruningMethod
 from ..errors import RecipeError, shown
 from ..step import Kind, ScopeName
 from .method import Method, Removes
-from .options import FROM_ENGINE
+from .options import FROM_ENGINE, OF_TEXTS
 
 _NEEDED_OPTIONS: Mapping[str, str] = {"slice": "dim"}
 """The option that a granularity needs of its methods."""
@@ -97,11 +97,12 @@ def check_combination(new: Method) -> None:
             "{method}: a method that removes {removes}s needs a keyword argument `{option}`",
             code="method.needed_option", method=new.name, removes=new.removes, option=needed,
         )  # fmt: skip
+    _check_layers(new)
     if new.needs_texts and (new.makes_masks or new.removes == "slice"):
         raise RecipeError(
             "{method}: only a function that scores entries may ask for {asked}; steps prune rows and columns by it",
             code="method.texts_of_entries", method=new.name,
-            asked=" and ".join(sorted({"inputs", "gradients"} & new.parameters)),
+            asked=" and ".join(sorted(OF_TEXTS & new.parameters)),
         )  # fmt: skip
     if new.makes_masks and new.scopes != ("local",):
         raise RecipeError(
@@ -112,4 +113,20 @@ def check_combination(new: Method) -> None:
         raise RecipeError(
             "{method}: an elementwise method is a function that scores entries from their values and its options alone",
             code="method.elementwise", method=new.name,
+        )  # fmt: skip
+
+
+def _check_layers(new: Method) -> None:
+    """Refuse a method of whole layers that is not one alone, or lacks what they give. Raises RecipeError."""
+    whole = new.removes == "layer"
+    asked = OF_TEXTS & new.parameters
+    if whole != ("layer" in new.granularities) or (whole and (asked != {"after"} or len(new.granularities) > 1)):
+        raise RecipeError(
+            "{method}: a function that removes layers (removes='layer') asks for `after`, and removes nothing else",
+            code="method.layers", method=new.name,
+        )  # fmt: skip
+    if not whole and "after" in asked:
+        raise RecipeError(
+            "{method}: only a function that removes layers (removes='layer') may ask for `after`",
+            code="method.after", method=new.name,
         )  # fmt: skip

@@ -50,7 +50,7 @@ def test_the_walk_gives_what_a_pass_of_the_model_gives(name):
     batches = given_batches(texts())
     walk = Walk(model, batches, output_of(model))
     assert walk.drift() == pytest.approx(0, abs=1e-6)
-    seen, first = {}, layers(model)[-1][1]
+    seen, first = {}, list(layers(model).values())[-1][1]
     linear = next(module for module in first.modules() if isinstance(module, torch.nn.Linear))
     found = walk.inputs(len(layers(model)) - 1, [linear], True)
 
@@ -79,7 +79,7 @@ def test_a_layer_that_is_called_in_pieces_is_read_to_the_end():
     found = []
     for size in (0, 4):
         model = build(*KNOWN["bert"])
-        for _, layer in layers(model):
+        for _, layer in layers(model).values():
             layer.chunk_size_feed_forward = size
         linear = layers(model)[0][1].intermediate.dense
         every, _ = Walk(model, batches, output_of(model)).inputs(0, [linear], False)
@@ -160,7 +160,7 @@ def test_the_same_texts_and_seed_choose_the_same_and_exactly_as_much(name, subte
 def test_steps_in_the_order_of_the_layers_cost_one_walk():
     model = build("BertModel", "BertConfig", KNOWN["bert"][2] | {"num_hidden_layers": 4})
     calls = []
-    for number, (_, layer) in enumerate(layers(model)):
+    for number, (_, layer) in layers(model).items():
         layer.register_forward_pre_hook(lambda module, args, number=number: calls.append(number))
     steps = [bp.Step(method="wanda", fraction=0.5, select=bp.Selection(layers=[number])) for number in range(4)]
     calibrator_batches = given_batches(texts())

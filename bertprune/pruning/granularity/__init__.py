@@ -7,6 +7,7 @@ from .coupled import CoupledGranularity, CoupledUnit
 from .elements import ElementGroups, Elements
 from .grids import Blocks, Lines
 from .groups import Granularity, Groups, Unit
+from .layers import Layers, LayerUnit
 from .patterns import PatternGroups, Patterns
 from .slices import Slices
 
@@ -19,6 +20,7 @@ GRANULARITIES: Mapping[Kind, Callable[..., Granularity]] = {
     "block": lambda options, height, width: Blocks(height, width),
     "neuron": lambda options: CoupledGranularity("neuron"),
     "head": lambda options: CoupledGranularity("head"),
+    "layer": lambda options: Layers(),
 }
 """By kind; each takes the method's options and the numbers that a step gives with it."""
 
@@ -31,6 +33,8 @@ __all__ = [
     "Elements",
     "Granularity",
     "Groups",
+    "LayerUnit",
+    "Layers",
     "Lines",
     "PatternGroups",
     "Patterns",
