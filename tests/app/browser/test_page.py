@@ -27,7 +27,7 @@ import bertprune as bp
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
-def test_upload_prune_inspect_and_export(
+def test_upload_prune_inspect_measure_and_export(
     visit: Callable[..., Any], tiny_zip: Callable[..., Path], tmp_path: Path
 ) -> None:
     from playwright.sync_api import expect
@@ -39,6 +39,10 @@ def test_upload_prune_inspect_and_export(
     expect(page.locator("#inspector h2")).to_have_text("bert.encoder.layer.0.attention.self.key")
     expect(page.locator("#inspector .bp-before")).to_contain_text("_forward_pre_hooks")
     expect(page.locator("#inspector .bp-before .bp-hooks")).to_contain_text("none")
+    tab(page, "4 Cost")
+    page.get_by_role("button", name="Measure before and after").click()
+    expect(toast(page)).to_contain_text("Nothing is pruned yet")
+    dismiss(page)
 
     tab(page, "2 Recipe")
     expect(page.locator("#preview")).to_contain_text("6 tensors")
@@ -69,6 +73,7 @@ def test_upload_prune_inspect_and_export(
     expect(page.locator("#mask img")).to_be_visible()
     page.get_by_label("Also show it baked").check()
     expect(page.locator("#changes .bp-baked")).not_to_contain_text("weight_orig")
+    measure_on_a_file(page, tmp_path / "reviews.csv")
 
     tab(page, "5 Export")
     expect(page.locator("#estimate")).to_contain_text("Zeros do not make a dense file smaller")
@@ -94,23 +99,11 @@ def test_upload_prune_inspect_and_export(
     assert bp.sparsity(again).total == bp.prune(tmp_path / "mine", recipe, seed=0).report.total
 
 
-def test_the_cost_is_measured_on_an_uploaded_file(
-    visit: Callable[..., Any], tiny_zip: Callable[..., Path], tmp_path: Path
-) -> None:
+def measure_on_a_file(page: Any, table: Path) -> None:
     from playwright.sync_api import expect
 
     texts = ["the film was good", "the plot is bad", "great acting and fine music", "boring awful film"] * 5
-    table = tmp_path / "reviews.csv"
     table.write_text("text,label\n" + "\n".join(f"{text},{at % 2}" for at, text in enumerate(texts)))
-    page = visit()
-    upload(page, tiny_zip("priced"))
-    tab(page, "4 Cost")
-    page.get_by_role("button", name="Measure before and after").click()
-    expect(toast(page)).to_contain_text("Nothing is pruned yet")
-    dismiss(page)
-    tab(page, "2 Recipe")
-    page.get_by_role("button", name="Prune", exact=True).click()  # the step in the fields
-    expect(page.locator("#summary")).to_contain_text("Sparsity")
     tab(page, "4 Cost")
     page.get_by_role("radio", name="My own file").check()
     with page.expect_file_chooser() as chooser:
@@ -123,7 +116,9 @@ def test_the_cost_is_measured_on_an_uploaded_file(
     expect(page.locator("#status")).to_contain_text("Accuracy")
 
 
-def test_steps_are_undone_redone_moved_and_kept_as_yaml(visit: Callable[..., Any], tmp_path: Path) -> None:
+def test_steps_are_undone_moved_kept_as_yaml_and_there_when_one_comes_back(
+    visit: Callable[..., Any], tmp_path: Path
+) -> None:
     from playwright.sync_api import expect
 
     page = visit()
@@ -158,11 +153,27 @@ def test_steps_are_undone_redone_moved_and_kept_as_yaml(visit: Callable[..., Any
         page.get_by_role("button", name="Open a file").click()
     chooser.value.set_files(str(saved))
     expect(steps).to_have_count(2)
-    visit.reload(page)  # the recipe and the tab are kept by the browser
+    tab(page, "4 Cost")
+    go(page, page.go_back, "2 Recipe")
+    go(page, page.go_back, "1 Model")
+    go(page, page.go_forward, "2 Recipe")
+    with visit.loading(page):
+        page.goto("data:text/html,elsewhere")
+    with visit.loading(page):
+        page.go_back()
+    expect(page.locator("#inspector h2")).to_be_attached()  # the recipe and the panel are kept by the browser
+    expect(page.get_by_role("tab", name="2 Recipe")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#status")).to_contain_text("demo")
-    tab(page, "2 Recipe")
     expect(steps).to_have_count(2)
     expect(steps.first).to_contain_text("Embedding")
+
+
+def go(page: Any, where: Callable[[], Any], panel: str) -> None:
+    """Go back or forward in the browser's history to a panel."""
+    from playwright.sync_api import expect
+
+    where()
+    expect(page.get_by_role("tab", name=panel)).to_have_attribute("aria-selected", "true")
 
 
 def test_the_tree_is_searched_and_walked_by_keys(visit: Callable[..., Any]) -> None:
@@ -214,7 +225,14 @@ def test_korean_from_the_browser_and_by_choice(visit: Callable[..., Any]) -> Non
     for name in TABS_KO:
         tab(page, name)
         assert not raw_texts(page), name
+    tab(page, "2 레시피")
+    expect(page.get_by_role("slider", name="슬라이더: 비율(%)")).to_be_visible()  # these are Gradio's own labels
+    expect(page.get_by_role("button", name="처음 값으로")).to_have_count(1)
+    page.get_by_role("button", name="YAML 레시피").click()
+    expect(page.get_by_title("복사", exact=True).first).to_be_visible()
     choose(page, "언어", "English")
+    expect(page.get_by_role("slider", name="range slider for Fraction in %")).to_be_visible()
+    expect(page.get_by_title("Copy", exact=True).first).to_be_visible()
     expect(page.get_by_role("tab", name="5 Export", exact=True)).to_be_visible()
     expect(page.locator("#status")).to_contain_text("Sparsity")
     expect(page.locator("#summary")).to_contain_text("Sparsity of the model")

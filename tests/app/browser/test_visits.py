@@ -64,29 +64,6 @@ def test_a_reload_brings_everything_back(visit: Callable[..., Any], tiny_zip: Ca
     expect(page.get_by_role("radio", name="Upload")).to_be_checked()
 
 
-def test_back_and_forward_move_between_panels(visit: Callable[..., Any]) -> None:
-    from playwright.sync_api import expect
-
-    page = visit()
-    tab(page, "2 Recipe")
-    page.get_by_role("button", name="Add this step").click()
-    expect(page.locator("#steps li")).to_have_count(1)
-    tab(page, "4 Cost")
-    page.go_back()
-    expect(page.get_by_role("tab", name="2 Recipe")).to_have_attribute("aria-selected", "true")
-    page.go_back()
-    expect(page.get_by_role("tab", name="1 Model")).to_have_attribute("aria-selected", "true")
-    page.go_forward()
-    expect(page.get_by_role("tab", name="2 Recipe")).to_have_attribute("aria-selected", "true")
-    with visit.loading(page):
-        page.goto("data:text/html,elsewhere")
-    with visit.loading(page):
-        page.go_back()
-    expect(page.locator("#inspector h2")).to_be_attached()
-    expect(page.get_by_role("tab", name="2 Recipe")).to_have_attribute("aria-selected", "true")
-    expect(page.locator("#steps li")).to_have_count(1)
-
-
 def test_two_tabs_of_one_browser_are_independent(visit: Callable[..., Any], tiny_zip: Callable[..., Path]) -> None:
     from playwright.sync_api import expect
 
@@ -116,10 +93,10 @@ def choose_preset(page: Any, name: str) -> None:
     choose(page, "Recipes from the tutorial", name)
 
 
-def test_a_double_click_prunes_once(visit: Callable[..., Any]) -> None:
+def prune_by_double_click(page: Any) -> None:
+    """See that it asks for nothing twice."""
     from playwright.sync_api import expect
 
-    page = visit()
     tab(page, "2 Recipe")
     page.get_by_role("button", name="Add this step").click()
     expect(page.locator("#steps li")).to_have_count(1)
@@ -132,43 +109,46 @@ def test_a_double_click_prunes_once(visit: Callable[..., Any]) -> None:
     expect(page.locator("#steps li")).to_have_count(1)
 
 
-def test_cancelled_work_leaves_the_previous_result(visit: Callable[..., Any], hold: Path) -> None:
+def cancel(page: Any) -> None:
+    from playwright.sync_api import expect
+
+    page.get_by_role("button", name="Cancel").first.click()
+    expect(toast(page)).to_contain_text("Nothing has changed")
+
+
+def start(page: Any, said: Any) -> None:
+    from playwright.sync_api import expect
+
+    tab(page, "2 Recipe")
+    page.get_by_role("button", name="Prune", exact=True).click()
+    expect(page.locator("#prune-progress")).to_contain_text(said)
+
+
+def test_a_double_click_prunes_once_and_cancelled_and_waiting_work_changes_nothing(
+    visit: Callable[..., Any], hold: Path
+) -> None:
     from playwright.sync_api import expect
 
     page = visit()
-    prune(page)
+    prune_by_double_click(page)
     summary = figures(page).text_content()
     use_yaml(page, OTHER)
-    go, cancel = (page.get_by_role("button", name=name, exact=True) for name in ("Prune", "Cancel"))
-    expect(cancel).to_have_count(0)  # nothing is running
+    buttons = page.get_by_role("button", name="Cancel", exact=True)
+    expect(buttons).to_have_count(0)  # nothing is running
     hold.touch()
-    go.click()
-    expect(page.locator("#prune-progress")).to_contain_text("Pruning")
-    cancel.first.click()
-    expect(toast(page)).to_contain_text("Nothing has changed")
-    expect(cancel).to_have_count(0)
+    start(page, "Pruning")
+    waiting = visit()
+    start(waiting, re.compile(r"queue: 1/1", re.IGNORECASE))
+    cancel(waiting)
+    cancel(page)
+    expect(buttons).to_have_count(0)
     dismiss(page)
     expect(page.locator("#prune-progress")).not_to_contain_text("Pruning")
     hold.unlink()
     expect(figures(page)).to_have_text(summary)
     expect(page.locator("#steps li")).to_have_count(2)
-    go.click()  # the page is free for other work
+    page.get_by_role("button", name="Prune", exact=True).click()  # the page is free for other work
     expect(figures(page)).not_to_have_text(summary)
-
-
-def test_a_waiting_visitor_sees_the_place_in_the_queue_and_may_leave_it(visit: Callable[..., Any], hold: Path) -> None:
-    from playwright.sync_api import expect
-
-    busy, waiting = visit(), visit()
-    hold.touch()
-    for page, said in ((busy, "Pruning"), (waiting, re.compile(r"queue: 1/1", re.IGNORECASE))):
-        tab(page, "2 Recipe")
-        page.get_by_role("button", name="Prune", exact=True).click()
-        expect(page.locator("#prune-progress")).to_contain_text(said)
-    for page in (waiting, busy):
-        page.get_by_role("button", name="Cancel").first.click()
-        expect(toast(page)).to_contain_text("Nothing has changed")
-    hold.unlink()
     tab(waiting, "4 Cost")
     waiting.locator("#ask").click()  # goes through the same queue, after what was cancelled
     expect(toast(waiting).filter(has_text="Nothing is pruned yet")).to_be_visible()

@@ -6,21 +6,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import choose, dismiss, fetched_after, open_tab, raw_texts, tab, toast, upload
+from browsing import choose, dismiss, fetched_after, raw_texts, tab, toast, upload
 
 import bertprune as bp
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
-def test_the_grid_of_roles_and_layers_works_by_mouse_and_keyboard(
+def test_the_grid_works_by_mouse_and_keyboard_and_pruning_right_after_a_change_uses_it(
     visit: Callable[..., Any], tiny_zip: Callable[..., Path]
 ) -> None:
-    from playwright.sync_api import expect
-
     page = visit()
     upload(page, tiny_zip("gridded"))
     tab(page, "2 Recipe")
+    use_the_grid(page)
+    prune_right_after_changes(page)
+
+
+def use_the_grid(page: Any) -> None:
+    from playwright.sync_api import expect
+
     grid, preview = page.get_by_role("grid", name="Roles and layers of this step"), page.locator("#preview")
     expect(preview).to_contain_text("6 tensors")
     expect(preview).to_contain_text("roles attention.query, attention.key, attention.value")
@@ -70,14 +75,9 @@ DELAY = """() => {
 """Have a recipe that is chosen reach the server after what is clicked next."""
 
 
-def test_pruning_right_after_a_change_uses_the_changed_steps(
-    visit: Callable[..., Any], tiny_zip: Callable[..., Path]
-) -> None:
+def prune_right_after_changes(page: Any) -> None:
     from playwright.sync_api import expect
 
-    page = visit()
-    upload(page, tiny_zip("hasty"))
-    tab(page, "2 Recipe")
     expect(page.locator("#preview")).to_contain_text("would be pruned")
     page.evaluate(DELAY)
     for preset, steps in (("1. Key of the first layer", 1), ("4. By type", 2)):
@@ -179,25 +179,6 @@ def test_two_runs_are_compared_and_named_in_the_pages_language(
     tab(page, "2 레시피")
     expect(page.get_by_role("grid", name="이 단계의 역할과 레이어")).to_be_visible()
     assert not raw_texts(page)
-
-
-def test_on_a_phone_the_tree_is_folded_until_it_is_opened(visit: Callable[..., Any]) -> None:
-    from playwright.sync_api import expect
-
-    page = visit(width=390, height=844)
-    tree, show = page.get_by_role("tree"), page.get_by_role("button", name=re.compile("Modules of the model:"))
-    expect(tree).to_have_count(0)
-    expect(show).to_contain_text("attention.self.key")
-    show.click()
-    expect(show).to_have_attribute("aria-expanded", "true")
-    tree.get_by_role("treeitem", name=re.compile("^query")).first.click()
-    expect(page.locator("#inspector h2")).to_contain_text("attention.self.query")
-    expect(show).to_contain_text("attention.self.query")
-    show.click()
-    expect(tree).to_have_count(0)
-    open_tab(page, "2 Recipe")
-    grid = page.get_by_role("grid").bounding_box()
-    assert grid["x"] >= 0 and grid["x"] + grid["width"] <= 390
 
 
 def test_the_recipes_of_the_tutorial_work_in_order(visit: Callable[..., Any], tmp_path: Path) -> None:
