@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..model.family_tables import FAMILIES, IRREGULAR, Family
 
-Loads = Literal["plain", "bertprune"]
-"""What is needed to load a model: transformers alone, or with bertprune installed beside it."""
+Loads = Literal["plain", "bertprune", "anywhere"]
+"""What is needed to load a model: transformers alone, or with bertprune installed beside it, or just onnxruntime."""
 
 if TYPE_CHECKING:
     from torch import nn

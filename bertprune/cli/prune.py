@@ -1,5 +1,6 @@
 """Commands that prune and write: preview, prune, export."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,16 +17,32 @@ from .values import parse_path, parse_source
 if TYPE_CHECKING:
     from ..exports.write import ExportResult
 
-_LOADER = {"plain": "transformers alone", "bertprune": "transformers and bertprune beside it"}
+_LOADER = {
+    "plain": "transformers alone",
+    "bertprune": "transformers and bertprune beside it",
+    "anywhere": "onnxruntime",
+}
 """What a model loads with, in words."""
 
 FormName = Annotated[
     str,
     typer.Option(
         "--form",
-        metavar="baked|masked|small",
-        help="Plain weights that load anywhere, weights with hooks and masks, or smaller matrices.",
+        metavar="baked|masked|small|onnx",
+        help="Plain weights that load anywhere, weights with hooks and masks, smaller matrices, or these as ONNX.",
     ),
+]
+DtypeName = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype",
+        metavar="float32|float16|bfloat16",
+        help="The dtype of the weights; the source's if left out.",
+        show_default=False,
+    ),
+]
+QuantizeName = Annotated[
+    str | None, typer.Option("--quantize", metavar="int8", help="With --form onnx: in 8 bits.", show_default=False)
 ]
 
 
@@ -61,6 +78,8 @@ def prune(
     ] = None,
     seed: Seed = 0,
     form: FormName = "baked",
+    dtype: DtypeName = None,
+    quantize: QuantizeName = None,
     overwrite: Overwrite = False,
     as_python: Annotated[
         bool, typer.Option("--as-python", help="Print a script that does the same; --out is then optional.")
@@ -76,9 +95,11 @@ def prune(
     _check_outputs(out, as_python, ours, json)
     with progress_bar("reading") as progress:
         from ..exports.folder import check_target
+        from ..exports.precision import check_precision
         from ..exports.write import check_form
 
         checkpoint, kind = bp.Checkpoint.open(source, revision=revision), check_form(form)
+        precision = check_precision(kind, dtype, quantize, None)
         if out is not None:
             check_target(out, overwrite, checkpoint.paths)  # before the long work
         half = 0.5 if out else 1.0
@@ -87,7 +108,10 @@ def prune(
         )
         result = None
         if out is not None:
-            result = bp.export(run, out, kind, overwrite, lambda share, text: progress(half + half * share, text))
+            result = bp.export(
+                run, out, kind, overwrite, lambda share, text: progress(half + half * share, text),
+                dtype=precision.dtype, quantize=precision.quantize, texts=calibration if precision.drifts else None,
+            )  # fmt: skip
     print_run_notes(run)
     if as_python:
         print_script(run.as_python(ours))
@@ -137,6 +161,7 @@ def _written(result: "ExportResult") -> dict[str, Any]:
         "files": result.files,
         "checked": result.checked,
         "loads": result.loads,
+        "drift": result.drift and asdict(result.drift),
     }
 
 
@@ -149,9 +174,11 @@ def _print_steps(run: "bp.PruningRun") -> None:
 
 
 def _print_export(result: "ExportResult") -> None:
-    size, checked = byte_size(result.bytes), result.checked
-    print(f"wrote {result.path} ({result.form}): {size}; {checked} tensors read back, all equal")
-    if result.form == "small":
+    equal = f"{result.checked} tensors read back, all equal" if result.checked else "run by onnxruntime, and compared"
+    print(f"wrote {result.path} ({result.form}): {byte_size(result.bytes)}; {equal}")
+    if result.drift is not None:
+        print(f"drift of its answers: {result.drift}")
+    if result.form in ("small", "onnx"):
         print(f"loads with {_LOADER[result.loads]}")
     for name, bytes_ in result.files.items():
         print(f"  {name}: {byte_size(bytes_)}")
@@ -161,19 +188,38 @@ def export(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="A pruned model with its masks: a folder in masked form.", parser=parse_source
+            metavar="SOURCE",
+            help="A model with its masks; any for small, onnx and --dtype.",
+            parser=parse_source,
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.", parser=parse_path)],
     form: FormName = "baked",
+    dtype: DtypeName = None,
+    quantize: QuantizeName = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            "--texts",
+            metavar="FILE",
+            help="Texts to tell the drift of int8 or half precision.",
+            show_default=False,
+            parser=parse_path,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
-    """Write a pruned model with masks in another form."""
+    """Write a model in another form or precision."""
     with progress_bar("reading") as progress:
+        from ..exports.precision import check_precision
         from ..exports.write import check_form
 
-        result = bp.export(source, out, check_form(form), overwrite, progress)
+        kind = check_form(form)
+        given = check_precision(kind, dtype, quantize, texts)
+        result = bp.export(
+            source, out, kind, overwrite, progress, dtype=given.dtype, quantize=given.quantize, texts=given.texts
+        )
     if json:
         print_json(_written(result))
     else:

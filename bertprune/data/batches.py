@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checkpoint.tokenizer import ends_the_process
 from ..errors import DataError, shown
+from ..model.family_tables import IRREGULAR
 
 Batch = dict[str, Tensor]
 ModelOutput = Callable[[PreTrainedModel, Batch], Tensor]
@@ -137,7 +138,7 @@ def position_limit(model: PreTrainedModel) -> int:
     """Return how many tokens a model has positions for; a very large number where they are not limited."""
     config = model.config
     most = int(getattr(config, "max_position_embeddings", None) or _NO_LIMIT)
-    if config.model_type in _OFFSET_POSITIONS:
+    if str(config.model_type).removeprefix(IRREGULAR) in _OFFSET_POSITIONS:
         most -= (config.pad_token_id or 0) + 1
     return most
 

@@ -11,22 +11,28 @@ from ..reports.counting import Count
 from ..text import markdown
 from .contents import WEIGHT_FILES, Contents, Form, Smaller
 from .origin import Origin
+from .precision import HALF
+from .told import Told
+
+_SPEED = "How fast it is was not measured here: `bertprune speed path/to/this/folder --against SOURCE` does that."
 
 
-def card(contents: Contents, form: Form, size: int, library_class: str | None = None) -> str:
+def card(contents: Contents, form: Form, size: int, library_class: str | None = None, told: Told | None = None) -> str:
     """Write the model card as Markdown with front matter; `size` is that of the weight file in bytes.
 
-    `library_class` is the class of sentence-transformers that loads the folder, if it is one of that library.
+    `library_class` is the class of sentence-transformers that loads the folder, if it is one of that library; `told`
+    is what is known of the written files.
     """
-    origin = contents.origin
+    origin, told = contents.origin, told or Told()
+    library = "sentence-transformers" if library_class else "transformers"
     parts = [
-        _front_matter(origin, "sentence-transformers" if library_class else "transformers"),
+        _front_matter(origin, "onnx" if form == "onnx" else library),
         f"# {_code(origin.name)}, pruned",
         _summary(contents),
-        f"## How to load it\n\n{_load(contents, form, library_class)}",
+        f"## How to load it\n\n{_load(contents, form, library_class, told)}",
         f"## How it was made\n\n{_making(contents)}",
         f"## Sparsity\n\n{_sparsity(contents)}",
-        f"## Size\n\n{_size(contents, form, size)}",
+        f"## Size and speed\n\n{_size(contents, form, size)}\n\n{_SPEED}",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -126,10 +132,45 @@ def _own_methods(methods: Any) -> list[str]:
     return lines
 
 
-def _load(contents: Contents, form: Form, library_class: str | None) -> str:
+def _load(contents: Contents, form: Form, library_class: str | None, told: Told) -> str:
+    return "\n\n".join([_how(contents, form, library_class, told), *_precision(contents, form, told)])
+
+
+def _precision(contents: Contents, form: Form, told: Told) -> Iterator[str]:
+    """Say in which numbers the weights are, and what that changes."""
+    dtype = contents.dtype
+    if dtype in HALF and form != "masked":
+        yield (
+            f"The weights are stored in {dtype}, and plain `from_pretrained` loads and computes in {dtype}, which many "
+            f'CPUs do more slowly; `from_pretrained("path/to/this/folder", dtype="float32")` computes in float32.'
+        )
+    elif dtype in HALF:
+        yield f"The weights are stored in {dtype}; `bp.load` computes in float32."
+    if told.precision.quantize:
+        yield "Multiplications and embeddings are quantised to 8-bit integers, channel by channel."
+    if told.drift is not None:
+        yield f"Its answers differ from those of the pruned model in float32 by {told.drift}."
+
+
+def _how(contents: Contents, form: Form, library_class: str | None, told: Told) -> str:
     if form == "masked":
         return _load_masked()
+    if form == "onnx":
+        return _load_onnx(told, library_class)
     return _load_baked(contents, library_class) if contents.loads(form) == "plain" else _load_irregular(library_class)
+
+
+def _load_onnx(told: Told, library_class: str | None) -> str:
+    text = (
+        "onnxruntime runs `onnx/model.onnx` anywhere; these lines need transformers for the tokenizer, and no torch. "
+        "The model cannot be pruned further or trained: that takes the checkpoint that it was made from."
+    )
+    if library_class:
+        text += (
+            " They pool the tokens as the modules of this folder do: sentence-transformers' own ONNX backend needs "
+            "optimum-onnx, which cannot be installed beside transformers 5 today."
+        )
+    return f"{text}\n\n{_fenced(told.lines, 'python')}"
 
 
 def _load_irregular(library_class: str | None) -> str:
@@ -150,7 +191,7 @@ def _load_baked(contents: Contents, library_class: str | None) -> str:
         text = "Only sentence-transformers is needed; the pruned weights are plain zeros."
         return f"{text}\n\n{_fenced(code, 'python')}"
     origin = contents.origin
-    half = origin.dtype in ("float16", "bfloat16") and not contents.is_wider
+    half = origin.dtype in HALF and not contents.is_wider and contents.dtype is None
     dtype = ', dtype="float32"' if half else ""
     code = (
         f"from transformers import {origin.architecture}\n\n"
@@ -206,6 +247,8 @@ def _cells(count: Count) -> tuple[str, ...]:
 def _size(contents: Contents, form: Form, size: int) -> str:
     if contents.smaller:
         return _smaller(contents, contents.smaller, size)
+    if form == "onnx":
+        return f"`{WEIGHT_FILES[form]}` has {size:,} bytes. No neuron or head was taken out of the matrices."
     stored = "zeros" if form == "baked" else "pruned weights and masks"
     return (
         f"`{WEIGHT_FILES[form]}` has {size:,} bytes. A dense file stores {stored} like any other numbers: "

@@ -12,19 +12,25 @@ from torch import Tensor, nn
 from ..checkpoint import Checkpoint
 from ..checkpoint.irregular import Loads, is_irregular
 from ..checkpoint.loading import WIDENED
-from ..checkpoint.weight_files import MASKED_FILE
+from ..checkpoint.weight_files import MASKED_FILE, ONNX_FILE
 from ..errors import ExportError
 from ..model.cuts import Cut, cut_config, without
 from ..model.hooks import MaskDtype
 from ..recipe import Recipe
 from ..reports.sparsity import SparsityReport
 from .origin import Origin
+from .precision import Dtype
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
-Form = Literal["baked", "masked", "small"]
-WEIGHT_FILES: dict[Form, str] = {"baked": "model.safetensors", "masked": MASKED_FILE, "small": "model.safetensors"}
+Form = Literal["baked", "masked", "small", "onnx"]
+WEIGHT_FILES: dict[Form, str] = {
+    "baked": "model.safetensors",
+    "masked": MASKED_FILE,
+    "small": "model.safetensors",
+    "onnx": str(ONNX_FILE),
+}
 """The weight file of each form."""
 
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -94,6 +100,8 @@ class Contents:
     """The layers that the folder lacks, by the numbers that they have in the checkpoint."""
     stored: Callable[[str], str] = str
     """Gives the name of a tensor in a file, where layers are numbered anew."""
+    dtype: Dtype | None = None
+    """The dtype to store; None for that of the source."""
 
     @property
     def model_class(self) -> "type[PreTrainedModel]":
@@ -106,12 +114,14 @@ class Contents:
         config = copy.deepcopy(self._shape)
         config.update(dict(self.config))
         config.architectures = [self.model_class.__name__]
-        if self.is_wider:
-            config.dtype = "float32"  # a loader that follows it keeps every digit
+        if self.dtype or self.is_wider:
+            config.dtype = self.dtype or "float32"  # a loader that follows it keeps every digit
         return config
 
     def loads(self, form: Form) -> Loads:
         """Return what is needed to load the export."""
+        if form == "onnx":
+            return "anywhere"
         return "bertprune" if form == "masked" or is_irregular(self._shape) else "plain"
 
     @property
@@ -164,12 +174,22 @@ class Contents:
         """
         left_out = self._duplicates(form)
         return _apart(
-            {
-                entry.name: entry.value if entry.is_mask else entry.value.to(self._dtype(entry.dense_name))
-                for entry in self.entries(form)
-                if entry.dense_name not in left_out
-            }
+            {entry.name: self.as_written(entry) for entry in self.entries(form) if entry.dense_name not in left_out}
         )
+
+    def as_written(self, entry: Entry) -> Tensor:
+        """Compute the value of an entry in the dtype to store. Raises ExportError where that cannot hold it."""
+        value = entry.value
+        if entry.is_mask:
+            return value
+        narrow = value.to(self._dtype(entry.dense_name))
+        if self.dtype is not None and not bool((narrow.isfinite() | ~value.isfinite()).all()):
+            raise ExportError(
+                "{tensor} holds values up to {largest:.3g}, which {dtype} cannot hold: choose bfloat16 or float32",
+                code="exports.too_large_for_dtype", tensor=entry.dense_name, largest=float(value.abs().max()),
+                dtype=self.dtype,
+            )  # fmt: skip
+        return narrow
 
     def _duplicates(self, form: Form) -> frozenset[str]:
         """Name the tied tensors that are left out of a file; baked under another mask, one is no longer tied."""
@@ -196,6 +216,9 @@ class Contents:
     def _dtype(self, name: str) -> torch.dtype:
         """Return the dtype to store: that of the source, where loading widened it and the values fit."""
         value, source = self.dense[name], self.checkpoint.source_dtype(name)
+        if self.dtype is not None and value.is_floating_point():
+            asked: torch.dtype = getattr(torch, self.dtype)
+            return asked
         narrow: torch.dtype = getattr(torch, source)
         widened = value.dtype == torch.float32 and source in WIDENED and name not in self.checkpoint.missing
         fits = name not in self._other or same_bits(value.to(narrow).to(torch.float32), value)

@@ -20,13 +20,26 @@ from ..model.state import State, as_bool, state_of
 from ..model.targets import every_target
 from ..reports.sparsity import sparsity
 from ..runs.run import PruningRun
-from .contents import Contents, Form, same_bits, same_mask
+from .contents import Contents, same_bits, same_mask
 from .likeness import changed_config, check_like
 from .numbering import as_stored
 from .origin import Origin
 from .record import Listed, history_now, record_of_hooks, record_of_run
 
-_NOT_RECORD = ("form", "files", "source", "seed", "sparsity", "changed", "config", "loads", "small")
+_NOT_RECORD = (
+    "form",
+    "files",
+    "source",
+    "seed",
+    "sparsity",
+    "changed",
+    "config",
+    "loads",
+    "small",
+    "onnx",
+    "dtype",
+    "drift",
+)
 """Keys of `report.json` that every export writes again."""
 
 
@@ -60,12 +73,12 @@ def checkpoint_of(source: Exportable, like: Checkpoint | str | Path | None) -> C
     )  # fmt: skip
 
 
-def gather(source: Exportable, checkpoint: Checkpoint, form: Form = "baked") -> Contents:
-    """Gather the contents of an export. Raises ExportError and CheckpointError."""
+def gather(source: Exportable, checkpoint: Checkpoint, plain: bool = False) -> Contents:
+    """Gather what an export holds; `plain` takes a checkpoint without masks. Raises ExportError, CheckpointError."""
     if isinstance(source, PruningRun):
         return as_stored(_of_run(source))
     return (
-        as_stored(_of_model(source, checkpoint)) if isinstance(source, nn.Module) else _of_checkpoint(checkpoint, form)
+        as_stored(_of_model(source, checkpoint)) if isinstance(source, nn.Module) else _of_checkpoint(checkpoint, plain)
     )
 
 
@@ -116,19 +129,16 @@ def _of_model(model: nn.Module, like: Checkpoint) -> Contents:
     )
 
 
-def _of_checkpoint(checkpoint: Checkpoint, form: Form) -> Contents:
-    """Gather the contents of a pruned checkpoint, as those of the run that made it. Raises CheckpointError.
-
-    Zeros can be taken out as masked values can, so the small form needs no masks.
-    """
+def _of_checkpoint(checkpoint: Checkpoint, plain: bool) -> Contents:
+    """Gather the contents of a pruned checkpoint, as those of the run that made it. Raises CheckpointError."""
     pruning = checkpoint.pruning
-    if pruning is None and form != "small":
+    if pruning is None and not plain:
         sentence = "{name} has no masks to export in another form; prune it first"
         raise ExportError(sentence, code="exports.not_masked", name=checkpoint.name)
     model = checkpoint.model()
     # the sparsity is counted again: what the report says may not be what the file holds
     state, counted = state_of(model), sparsity(model)
-    plain = Contents(
+    contents = Contents(
         checkpoint=checkpoint,
         dense=state.dense,
         masks=_as_bool(state.masks, checkpoint.name),
@@ -137,7 +147,7 @@ def _of_checkpoint(checkpoint: Checkpoint, form: Form) -> Contents:
         sparsity=counted,
         record=record_of_hooks(counted, pruning.mask_dtype if pruning else "bool"),
     )
-    return _as_reported(plain, pruning) if pruning and pruning.report else plain
+    return _as_reported(contents, pruning) if pruning and pruning.report else contents
 
 
 def _as_reported(contents: Contents, pruning: Pruning) -> Contents:

@@ -1,6 +1,7 @@
 """Whether a smaller model gives what the masked one gives, on a few made-up texts."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,9 +19,13 @@ _TOLERANCE = 1e-5
 
 def outputs_of(contents: Contents) -> list[Tensor]:
     """Return what the masked model gives; it is built for that, around the tensors that are there."""
-    tensors: dict[str, Any] = contents.tensors("baked")
-    model = rebuild(contents.model_class, contents.model_config, tensors, contents.checkpoint.name, contents.seed or 0)
-    return outputs(model)
+    return outputs(model_of(contents))
+
+
+def model_of(contents: Contents) -> nn.Module:
+    """Build the model that is written, in float32, without hooks, before it is rounded to another dtype."""
+    tensors: dict[str, Any] = replace(contents, dtype=None).tensors("baked")
+    return rebuild(contents.model_class, contents.model_config, tensors, contents.checkpoint.name, contents.seed or 0)
 
 
 def outputs(model: nn.Module) -> list[Tensor]:

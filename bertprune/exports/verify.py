@@ -1,5 +1,6 @@
 """Read an export back, as its users will, and compare every tensor."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from ..checkpoint.sentence_modules import transformer_path
 from ..errors import CheckpointError, ExportError, Message
 from ..seeded import Seeded
 from .contents import Contents, Form, same_bits
-from .same_outputs import check_same, outputs
+from .drift import Drift, drift_on
+from .onnx_form import OnnxForm
+from .precision import Precision
+from .same_outputs import check_same, model_of, outputs
 
 _REPORTED = {
     "missing_keys": Message("missing tensors", code="exports.missing_tensors"),
@@ -23,28 +27,55 @@ _REPORTED = {
 _OTHER_REPORTS = Message("errors", code="exports.loading_errors")
 
 
-def verify(folder: Path, contents: Contents, form: Form, out: Path, expected: list[Tensor] | None = None) -> int:
-    """Reload the folder as its users will and compare every tensor; return how many there are. Raises ExportError.
+@dataclass(frozen=True)
+class Verified:
+    """What was compared."""
+
+    tensors: int
+    """How many were equal bit by bit; 0 for ONNX, whose outputs are compared."""
+    drift: Drift | None = None
+    """How far the answers are from those in float32; None where they are the same."""
+
+
+def verify(
+    folder: Path,
+    contents: Contents,
+    form: Form,
+    out: Path,
+    precision: Precision,
+    expected: list[Tensor] | None = None,
+) -> Verified:
+    """Reload the folder as its users will, and compare every tensor, or for ONNX every output. Raises ExportError.
 
     `expected` is what the model should give for made-up texts, where that is to be compared too.
     """
     try:
+        if form == "onnx":
+            return Verified(0, OnnxForm(folder, contents, precision).check(expected))
         back = load(folder) if form == "masked" else _from_pretrained(folder, contents)
         checked = _compare(back, contents, form)
         if expected is not None:
-            check_same(expected, outputs(back))
-        return checked
+            check_same(expected, outputs(model_of(contents) if precision.drifts else back))
+        return Verified(checked, _drift(back, folder, contents, form, precision))
     except (ExportError, CheckpointError) as error:
         sentence = "{out}: verification failed ({error}); nothing was written"
         raise ExportError(sentence, code="exports.not_verified", out=str(out), error=error) from None
 
 
-def _from_pretrained(folder: Path, contents: Contents) -> nn.Module:
+def _drift(back: nn.Module, folder: Path, contents: Contents, form: Form, precision: Precision) -> Drift | None:
+    """Compare what half precision answers, as it loads, with what was pruned in float32."""
+    if not precision.drifts:
+        return None
+    loaded = back if form == "masked" else _from_pretrained(folder, contents, "auto").eval()
+    return drift_on(precision.texts, folder, contents.checkpoint.name, model_of(contents), loaded)
+
+
+def _from_pretrained(folder: Path, contents: Contents, dtype: torch.dtype | str = torch.float32) -> nn.Module:
     """Load with the class that the config names, as someone without bertprune does. Raises ExportError."""
     cls: Any = contents.model_class
     with building, Seeded(contents.seed or 0), quietly():
         path = transformer_of(folder)
-        model, info = cls.from_pretrained(path, dtype=torch.float32, output_loading_info=True, local_files_only=True)
+        model, info = cls.from_pretrained(path, dtype=dtype, output_loading_info=True, local_files_only=True)
     for kind, names in info.items():
         if names:
             sentence = "{model} reports {kind}: {name}"
@@ -60,7 +91,8 @@ def _compare(model: nn.Module, contents: Contents, form: Form) -> int:
         if entry.name not in found:
             raise ExportError("{name} is missing when read back", code="exports.tensor_lost", name=entry.name)
         read = found.pop(entry.name)
-        if not same_bits(entry.value, read != 0 if entry.is_mask else read):
+        written = contents.as_written(entry).to(entry.value.dtype)
+        if not same_bits(written, read != 0 if entry.is_mask else read):
             raise ExportError("{name} differs when read back", code="exports.tensor_changed", name=entry.name)
     for name in sorted(found):
         raise ExportError("{name} was read back, but never written", code="exports.tensor_added", name=name)

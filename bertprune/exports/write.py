@@ -4,8 +4,9 @@ import errno
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -21,10 +22,14 @@ from ..parallel import Progress, check_progress, silent
 from ..runs.run import PruningRun
 from .card import card
 from .contents import WEIGHT_FILES, Contents, Form
+from .drift import Drift
 from .folder import atomic_folder, check_target, files_in
 from .gather import checkpoint_of, gather
+from .onnx_form import OnnxForm
+from .precision import Dtype, Precision, Quantize, check_precision
 from .same_outputs import outputs_of
 from .small import shrink
+from .told import Told
 from .verify import transformer_of, verify
 
 
@@ -37,9 +42,11 @@ class ExportResult:
     files: dict[str, int]
     """Bytes on disk by file name."""
     checked: int
-    """How many tensors were read back and compared bit by bit."""
+    """How many tensors were read back and compared bit by bit; 0 for ONNX, whose outputs were compared."""
     loads: Loads = "plain"
-    """What is needed to load it: "plain" for transformers alone, "bertprune" for that package beside it."""
+    """What is needed: "plain" for transformers alone, "bertprune" for that package beside it, "anywhere" for ONNX."""
+    drift: Drift | None = None
+    """How far the answers are from those in float32, where half precision or int8 was asked for."""
     config: tuple[str, ...] = ()
     """The values in config.json that are the model's, and other than the checkpoint's: the names of labels."""
 
@@ -57,6 +64,9 @@ def export(
     progress: Progress = silent,
     *,
     like: Checkpoint | str | Path | None = None,
+    dtype: Dtype | None = None,
+    quantize: Quantize | None = None,
+    texts: Any = None,
 ) -> ExportResult:
     """Write a run, a pruned model or a pruned checkpoint as a complete, verified folder, or write nothing.
 
@@ -69,25 +79,33 @@ def export(
 
     Args:
         source: What `prune` returned; or a model that you pruned, trained or baked yourself, with `like`; or a
-            checkpoint that holds a pruned model, such as a folder in masked form, to write it in another form.
+            checkpoint that holds a pruned model, such as a folder in masked form, to write it in another form. The
+            forms small and onnx, and another dtype, take a checkpoint without masks too.
         out: The folder to write; missing parent folders are created.
         form: "baked" loads with plain `from_pretrained` and has zeros for masked weights. "masked" keeps hooks, masks
             and history for `load`; plain `from_pretrained` fails on it. "small" takes out the neurons and heads that
             are wholly masked; it loads with plain `from_pretrained` where all layers still have the same shapes, and
-            with bertprune installed where they do not.
+            with bertprune installed where they do not. "onnx" takes them out too, and writes `onnx/model.onnx`, which
+            onnxruntime runs; it needs `pip install "bertprune[onnx]"`.
         overwrite: Whether to replace an earlier export at `out`; nothing else is ever replaced.
         progress: Called with the share done (0 to 1) and a few words; it may raise to cancel.
         like: For a model only: the checkpoint that it came from, whose config, tokenizer and dtypes the folder gets.
+        dtype: "float32", "float16" or "bfloat16", the dtype of the weights; default None, that of the source, and
+            float32 for ONNX.
+        quantize: "int8" for ONNX: multiplications and embeddings in 8 bits; default None.
+        texts: For half precision and int8: texts on which the drift of the answers is measured, a list, a file or a
+            `Calibration`; default None, 64 of the sample reviews.
 
     Returns:
         An `ExportResult`: `path`, `form`, `files` and `bytes` (sizes on disk), `checked`, the number of tensors that
-        were compared, `loads`, what is needed to load it ("plain" or "bertprune"), and `config`, the values of
-        config.json that are the model's own.
+        were compared, `loads`, what is needed to load it ("plain", "bertprune" or "anywhere"), `drift`, what half
+        precision or int8 changes, and `config`, the values of config.json that are the model's own.
 
     Raises:
-        ExportError: The form is unknown, the target cannot be used or written, the model is not like the checkpoint,
-            or what was read back differs. In that case `out` is unchanged.
-        CheckpointError: The files of the checkpoint are gone or have changed since it was opened.
+        ExportError: An option is unknown or does not go with the form, the target cannot be used or written, the model
+            is not like the checkpoint, or what was read back differs. In that case `out` is unchanged.
+        CheckpointError: The files of the checkpoint are gone or have changed since it was opened, or ONNX is not
+            installed.
 
     Example:
         >>> import tempfile
@@ -99,6 +117,7 @@ def export(
          'tokenizer_config.json']
     """
     kind = check_form(form)
+    precision = check_precision(kind, dtype, quantize, texts)
     check_progress(progress)
     if not isinstance(out, str | Path):
         raise ExportError("the folder to write is given as a path, not {kind}", code="exports.path", kind=kind_of(out))
@@ -106,7 +125,9 @@ def export(
     check_target(target, overwrite, checkpoint.paths)  # before the long work
     progress(0.0, "preparing the tensors")
     checkpoint.check_unchanged()
-    return _export(gather(source, checkpoint, kind), target, kind, overwrite, progress)
+    stored: Dtype | None = "float32" if kind == "onnx" else precision.dtype
+    contents = gather(source, checkpoint, plain=kind in ("small", "onnx") or dtype is not None)
+    return _export(replace(contents, dtype=stored), target, kind, precision, overwrite, progress)
 
 
 def check_form(name: str) -> Form:
@@ -118,37 +139,67 @@ def check_form(name: str) -> Form:
     return forms[name]
 
 
-def _export(contents: Contents, out: Path, form: Form, overwrite: bool, progress: Progress) -> ExportResult:
+def _export(
+    contents: Contents, out: Path, form: Form, precision: Precision, overwrite: bool, progress: Progress
+) -> ExportResult:
     expected = None
-    if form == "small":
-        small = shrink(contents)
+    if (small := _smaller(contents, form)) is not None:
         progress(0.1, "running the masked model")
         expected, contents = outputs_of(contents), small
     with atomic_folder(out, overwrite, contents.checkpoint.paths) as folder:
         progress(0.2, f"writing {WEIGHT_FILES[form]}")
-        _write(folder, contents, form)
+        _write(folder, contents, form, precision)
         progress(0.6, "reading it back")
-        checked = verify(folder, contents, form, out, expected)
+        verified = verify(folder, contents, form, out, precision, expected)
+        if verified.drift is not None:
+            _describe(folder, contents, form, precision, verified.drift)
         files = {name: path.stat().st_size for name, path in files_in(folder).items()}
         progress(0.95, f"moving it to {out.name}")
     progress(1.0, f"wrote {out.name}")
-    return ExportResult(out, form, files, checked, contents.loads(form), tuple(contents.config))
+    return ExportResult(
+        out, form, files, verified.tensors, contents.loads(form), verified.drift, tuple(contents.config)
+    )
 
 
-def _write(folder: Path, contents: Contents, form: Form) -> None:
+def _smaller(contents: Contents, form: Form) -> Contents | None:
+    """Take out what is wholly masked; for ONNX only where there is something, and it is known what goes together."""
+    if form not in ("small", "onnx"):
+        return None
+    try:
+        return shrink(contents)
+    except ExportError as error:
+        if form == "small" or not error.code.startswith(("exports.nothing_small", "exports.small_")):
+            raise
+        return None
+
+
+def _write(folder: Path, contents: Contents, form: Form, precision: Precision) -> None:
     _copy_companions(contents.checkpoint, folder)
     inner = transformer_of(folder)
     inner.mkdir(exist_ok=True)
     config, weights = inner / "config.json", inner / WEIGHT_FILES[form]
     config.write_text(str(contents.model_config.to_json_string()), encoding="utf-8")
-    _write_tensors(weights, contents.tensors(form))
-    shutil.copymode(config, weights)  # safetensors makes its files readable by their owner alone
+    if form == "onnx":
+        OnnxForm(folder, contents, precision).write()
+    else:
+        _write_tensors(weights, contents.tensors(form))
+        shutil.copymode(config, weights)  # safetensors makes its files readable by their owner alone
     if contents.recipe is not None:
         (folder / "recipe.yaml").write_text(contents.recipe.to_yaml(), encoding="utf-8")
-    readme = card(contents, form, weights.stat().st_size, library_class(folder, contents.origin.name))
+    _describe(folder, contents, form, precision)
+
+
+def _describe(folder: Path, contents: Contents, form: Form, precision: Precision, drift: Drift | None = None) -> None:
+    """Write card and report, which tell of the drift once that is known."""
+    size = (transformer_of(folder) / WEIGHT_FILES[form]).stat().st_size
+    told = Told(precision, drift)
+    if form == "onnx":
+        made = OnnxForm(folder, contents, precision)
+        told = replace(told, lines=made.lines(), facts=made.facts())
+    readme = card(contents, form, size, library_class(folder, contents.origin.name), told)
     (folder / "README.md").write_text(readme, encoding="utf-8")
     files = sorted({*files_in(folder), "report.json"})
-    (folder / "report.json").write_text(_report(contents, form, files), encoding="utf-8")
+    (folder / "report.json").write_text(_report(contents, form, files, told), encoding="utf-8")
 
 
 def _copy_companions(checkpoint: Checkpoint, folder: Path) -> None:
@@ -160,7 +211,7 @@ def _copy_companions(checkpoint: Checkpoint, folder: Path) -> None:
         shutil.copyfile(path, folder / name)
 
 
-def _report(contents: Contents, form: Form, files: list[str]) -> str:
+def _report(contents: Contents, form: Form, files: list[str], told: Told) -> str:
     data = {
         **contents.record,
         "form": form,
@@ -172,6 +223,12 @@ def _report(contents: Contents, form: Form, files: list[str]) -> str:
     }
     if small := contents.smaller:
         data["small"] = {"neurons": small.neurons, "heads": small.heads, "parameters": small.parameters}
+    if told.facts:
+        data["onnx"] = told.facts
+    elif contents.dtype:
+        data["dtype"] = contents.dtype
+    if told.drift:
+        data["drift"] = asdict(told.drift)
     if contents.changed:
         data["changed"] = [contents.stored(name) for name in contents.changed]
     if contents.config:

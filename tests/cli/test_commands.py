@@ -79,7 +79,7 @@ def test_prune_as_json(cli: Callable[..., Any], here: Path) -> None:
     assert (found["checkpoint"], found["seed"]) == ("tiny-0", 7)
     assert [set(step) for step in found["steps"]] == [{"step", "tensors", "alive_before", "removed"}]
     assert set(found["sparsity"]["total"]) == COUNTS and found["sparsity"]["total"]["masked"] == 512
-    assert list(found["export"]) == ["path", "form", "bytes", "files", "checked", "loads"]
+    assert list(found["export"]) == ["path", "form", "bytes", "files", "checked", "loads", "drift"]
     assert found["export"]["bytes"] == sum(path.stat().st_size for path in (here / "out").iterdir())
 
 
@@ -141,7 +141,15 @@ def test_masked_folders_can_be_shown_and_baked(cli: Callable[..., Any], here: Pa
     result = cli("export masked later")
     assert result.code == 0 and "wrote later (baked)" in result.out
     assert (here / "later" / "model.safetensors").read_bytes() == (here / "baked" / "model.safetensors").read_bytes()
-    assert list(cli("export masked again --json").json) == ["path", "form", "bytes", "files", "checked", "loads"]
+    assert list(cli("export masked again --json").json) == [
+        "path",
+        "form",
+        "bytes",
+        "files",
+        "checked",
+        "loads",
+        "drift",
+    ]
     assert cli("export masked later").code == 2 and cli("export masked later --overwrite").code == 0
     assert cli("export masked copy --form masked").code == 0
     assert (here / "copy" / "masked.safetensors").read_bytes() == (here / "masked" / "masked.safetensors").read_bytes()

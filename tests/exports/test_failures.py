@@ -157,7 +157,7 @@ def test_a_mask_that_is_not_read_back_the_same_is_noticed(
 
 
 def test_an_unknown_form_is_refused(tmp_path: Path, pruned: Callable[..., Any]) -> None:
-    with pytest.raises(bp.BertpruneError, match="form 'dense' is unknown; choose one of baked, masked, small"):
+    with pytest.raises(bp.BertpruneError, match="form 'dense' is unknown; choose one of baked, masked, small, onnx"):
         bp.export(pruned(), tmp_path / "out", "dense")
 
 

@@ -1,0 +1,195 @@
+"""The ONNX form: onnxruntime gives what torch gives, for any number of texts and tokens."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+import torch
+
+import bertprune as bp
+from bertprune.exports import onnx_form
+from tests.calibration_texts import TEXTS
+from tests.conftest import make_tokenizer
+from tests.tiny_models import make_model
+
+NEURONS = bp.Step(method="magnitude", granularity="neuron", fraction=0.5)
+UNEQUAL = [
+    bp.Step(method="magnitude", granularity="neuron", count=9, select=bp.Selection(layers=[1])),
+    bp.Step(method="magnitude", granularity="head", count=1, select=bp.Selection(layers=[0])),
+]
+ROWS = [(text, number % 2) for number, text in enumerate(TEXTS)]
+Made = tuple[bp.PruningRun, Any]
+
+
+def pruned(folder: Path, model_cls: str, steps: Any, **changes: Any) -> bp.PruningRun:
+    make_model(model_cls, initializer_range=0.3, **changes).save_pretrained(folder / "tiny")
+    make_tokenizer().save_pretrained(folder / "tiny")
+    return bp.prune(folder / "tiny", steps)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Give a run and its export: a classifier with half of its neurons."""
+    folder = tmp_path_factory.mktemp("onnx")
+    run = pruned(folder, "BertForSequenceClassification", NEURONS)
+    return run, bp.export(run, folder / "out", form="onnx")
+
+
+@pytest.fixture(scope="module")
+def quantised(classifier: Made) -> Any:
+    """Give the export of the same run in int8."""
+    run, exported = classifier
+    return bp.export(run, exported.path.parent / "int8", form="onnx", quantize="int8", texts=TEXTS)
+
+
+@pytest.fixture(scope="module")
+def unequal(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Give a run and its export: a masked-language model whose layers have different shapes."""
+    folder = tmp_path_factory.mktemp("unequal")
+    run = pruned(folder, "RobertaForMaskedLM", UNEQUAL)
+    return run, bp.export(run, folder / "out", form="onnx")
+
+
+def given_by_onnxruntime(folder: Path, texts: list[str]) -> torch.Tensor:
+    session = onnxruntime.InferenceSession(folder / "onnx" / "model.onnx")
+    batch = make_tokenizer()(texts, padding=True, return_tensors="np")
+    return torch.from_numpy(session.run(["logits"], {one.name: batch[one.name] for one in session.get_inputs()})[0])
+
+
+def given_by_torch(model: Any, texts: list[str]) -> torch.Tensor:
+    batch = make_tokenizer()(texts, padding=True, return_tensors="pt")
+    batch = {name: batch[name] for name in batch if name != "token_type_ids" or model.config.type_vocab_size > 1}
+    with torch.no_grad():
+        found: torch.Tensor = model(**batch).logits
+    return found
+
+
+@pytest.mark.parametrize("texts", [TEXTS[:1], TEXTS[3:10], ["good " * 25]], ids=["one", "several", "long"])
+def test_outputs_are_those_of_torch(classifier: Made, unequal: Made, texts: list[str]) -> None:
+    for run, exported in (classifier, unequal):
+        expected, found = given_by_torch(run.model, texts), given_by_onnxruntime(exported.path, texts)
+        kept = torch.from_numpy(make_tokenizer()(texts, padding=True, return_tensors="np")["attention_mask"]) != 0
+        if expected.dim() == 3:  # what is given for padding is never read
+            expected, found = expected[kept], found[kept]
+        assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_what_was_masked_is_taken_out(classifier: Made, unequal: Made) -> None:
+    for run, exported in (classifier, unequal):
+        report = json.loads((exported.path / "report.json").read_text())
+        assert report["onnx"]["parameters"] == report["small"]["parameters"][1] < run.report.model.size
+        assert exported.loads == report["loads"] == "anywhere"
+    assert json.loads((unequal[1].path / "report.json").read_text())["small"]["neurons"] == [64, 55]
+
+
+def test_the_folder_holds_what_runs_it_and_nothing_of_this_machine(classifier: Made) -> None:
+    run, exported = classifier
+    assert set(exported.files) == {
+        *("README.md", "config.json", "onnx/model.onnx", "recipe.yaml", "report.json"),
+        *("tokenizer.json", "tokenizer_config.json"),
+    }
+    content = (exported.path / "onnx" / "model.onnx").read_bytes()
+    assert b"site-packages" not in content and b".py" not in content and str(Path.home()).encode() not in content
+    again = bp.export(run, exported.path.parent / "again", form="onnx")
+    assert (again.path / "onnx" / "model.onnx").read_bytes() == content
+
+
+def test_int8_is_smaller_and_tells_its_drift(classifier: Made, quantised: Any) -> None:
+    _, exported = classifier
+    assert quantised.files["onnx/model.onnx"] < 0.6 * exported.files["onnx/model.onnx"]
+    drift = quantised.drift
+    assert 0 < drift.value < 1 and (drift.measure, drift.texts, drift.data_name) == ("divergence", 45, "the list")
+    report = json.loads((quantised.path / "report.json").read_text())
+    assert report["drift"]["value"] == drift.value and report["onnx"]["quantize"] == "int8"
+    assert str(drift) in (quantised.path / "README.md").read_text()
+    assert exported.drift is None and "drift" not in json.loads((exported.path / "report.json").read_text())
+
+
+def test_an_onnx_folder_is_evaluated_like_any_other(classifier: Made, quantised: Any) -> None:
+    run, exported = classifier
+    as_torch, as_onnx = bp.evaluate(run, ROWS), bp.evaluate(exported.path, ROWS, baseline=run.checkpoint)
+    assert as_onnx["accuracy"] == as_torch["accuracy"] and as_onnx.after_name == "out (ONNX)"
+    assert bp.evaluate(quantised.path, ROWS).after_name == "int8 (ONNX, int8)"
+    unlabelled = bp.evaluate(str(quantised.path), TEXTS, baseline=exported.path)
+    assert "agreement" in unlabelled.fidelity and "embedding_cosine" not in unlabelled.fidelity
+    assert any("no cosine" in note for note in unlabelled.notes)
+    assert bp.try_text(exported.path, "the film was good").task == "classification"
+
+
+def test_a_masked_language_model_is_scored(unequal: Made) -> None:
+    run, exported = unequal
+    found = bp.evaluate(exported.path, TEXTS, baseline=run)["masked_lm_loss"]
+    assert found.before.value == pytest.approx(found.after.value, abs=1e-5)
+
+
+def test_an_onnx_folder_is_timed(classifier: Made, quantised: Any) -> None:
+    run, _ = classifier
+    report = bp.speed(quantised.path, against=run.checkpoint, texts=TEXTS, rounds=2)
+    recorded = json.loads((quantised.path / "report.json").read_text())["onnx"]
+    assert report.before is not None and report.before.runtime.startswith("torch")
+    assert report.after.runtime.startswith("onnxruntime") and report.after.dtype == "int8"
+    assert report.after.parameters == recorded["parameters"]
+    assert report.after.disk == quantised.files["onnx/model.onnx"]
+    before, after = report.timings[0].macs
+    assert before is not None and after is not None and after < before
+
+
+@pytest.mark.parametrize("given", ["", "onnx/model.onnx"])
+def test_an_onnx_model_is_not_loaded_or_pruned(classifier: Made, given: str, tmp_path: Path) -> None:
+    path = classifier[1].path / given
+    for use in (
+        bp.load,
+        bp.Checkpoint.open,
+        lambda it: bp.prune(it, NEURONS),
+        lambda it: bp.export(it, tmp_path / "x"),
+    ):
+        with pytest.raises(bp.BertpruneError, match="is an ONNX model, which can be evaluated and timed") as caught:
+            use(path)
+        assert caught.value.code == "checkpoint.is_onnx"
+    assert bp.evaluate(path, ROWS[:4]).task == "classification"
+
+
+def test_a_checkpoint_without_masks_may_leave_as_onnx(tmp_path: Path) -> None:
+    make_model("DistilBertModel").save_pretrained(tmp_path / "plain")
+    exported = bp.export(tmp_path / "plain", tmp_path / "out", form="onnx", dtype="float16")
+    assert exported.drift is not None and exported.drift.data_name is None and exported.drift.value < 1e-4
+    text = (exported.path / "README.md").read_text()
+    assert "No neuron or head was taken out" in text and "made-up token ids" in text
+    assert "path/to/its/tokenizer" in text
+
+
+def test_what_differs_in_onnxruntime_is_not_kept(
+    classifier: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, exported = classifier
+
+    def other(model: Any, file: Path, *rest: Any) -> None:
+        file.parent.mkdir()
+        file.write_bytes((exported.path / "onnx" / "model.onnx").read_bytes())
+
+    monkeypatch.setattr(onnx_form, "convert", other)
+    changed = bp.prune(run.checkpoint, [NEURONS, bp.Step(method="l1_unstructured", fraction=0.5, select="*.query")])
+    with pytest.raises(bp.BertpruneError, match=r"verification failed \(its outputs are off by .* of the largest\)"):
+        bp.export(changed, tmp_path / "out", form="onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("package", ["onnx_ir", "onnxruntime", "transformers.exporters"])
+def test_missing_packages_are_named_in_one_line(
+    classifier: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(bp.BertpruneError, match=r'pip install "bertprune\[onnx\]"') as caught:
+        bp.export(classifier[0], tmp_path / "out", form="onnx")
+    assert caught.value.code == "onnx.not_installed" and list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_onnx_file_is_one_line(classifier: Made, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes((classifier[1].path / "config.json").read_bytes())
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    with pytest.raises(bp.BertpruneError) as caught:
+        bp.evaluate(tmp_path, ROWS, tokenizer=make_tokenizer())
+    assert caught.value.code == "onnx.unreadable" and str(tmp_path) not in str(caught.value)

@@ -1,0 +1,135 @@
+"""The lines of an ONNX card: run as they stand, they give what the model and its library give."""
+
+import contextlib
+import io
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import bertprune as bp
+from bertprune.exports.onnx_lines import OnnxLines
+from tests.conftest import make_tokenizer
+from tests.tiny_models import make_model
+
+HEAD = bp.Step(method="magnitude", granularity="head", count=1, select=bp.Selection(layers=[0]))
+
+
+def run(text: str, folder: Path, texts: list[str] | None = None) -> tuple[dict[str, Any], str]:
+    """Run lines for a folder, with other texts where they are given; return their variables and what they print."""
+    text = text.replace("path/to/this/folder", str(folder))
+    if texts is not None:
+        text = text.replace('["A first text", "Another one"]', repr(texts))
+    printed, names = io.StringIO(), dict[str, Any]()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(text, "card", "exec"), names)
+    return names, printed.getvalue().strip()
+
+
+def of_card(folder: Path) -> str:
+    found = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.S)
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give an ONNX export of an encoder with unequal layers."""
+    folder = tmp_path_factory.mktemp("lines")
+    make_model("BertModel", initializer_range=0.3).save_pretrained(folder / "tiny")
+    make_tokenizer().save_pretrained(folder / "tiny")
+    return bp.export(bp.prune(folder / "tiny", HEAD), folder / "out", form="onnx").path
+
+
+TEXTS = ["the film was good", "bad", "Very boring music and it was awful"]
+MODULES: dict[str, dict[str, Any]] = {
+    "mean": {"normalize": True},
+    "first": {"pooling": "cls"},
+    "last": {"pooling": "lasttoken"},
+    "largest": {"pooling": "max"},
+    "by root": {"pooling": "mean_sqrt_len_tokens"},
+    "by place": {"pooling": "weightedmean"},
+    "several, dense": {"pooling": ["cls", "mean"], "dense": True, "normalize": True},
+    "prompt": {"settings": {"prompts": {"query": 'it\'s "good": '}, "default_prompt_name": "query"}},
+    "prompt not pooled": {
+        "settings": {"prompts": {"query": "very good "}, "default_prompt_name": "query"},
+        "pool": {"include_prompt": False},
+    },
+}
+
+
+@pytest.mark.parametrize("modules", MODULES.values(), ids=MODULES)
+@pytest.mark.filterwarnings("ignore")
+def test_embeddings_are_those_of_sentence_transformers(
+    embedder: Path, sentence_folder: Callable[..., Path], modules: dict[str, Any]
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    folder = sentence_folder(initializer_range=0.3, **modules)
+    model = bp.load(embedder.parent / "tiny")
+    bp.export(bp.prune(folder, HEAD), folder.parent / "small", "small")
+    prompt = {"prompt_name": "query"} if "settings" in modules else {}
+    expected = SentenceTransformer(str(folder.parent / "small"), device="cpu").encode(TEXTS, **prompt)
+    shutil.copytree(embedder / "onnx", folder / "onnx")
+    lines = OnnxLines(folder, "tiny", model, make_tokenizer()).text()
+    names, printed = run(lines, folder, TEXTS)
+    assert np.allclose(names["embeddings"], expected, atol=1e-4) and printed
+    assert len(lines.splitlines()) <= 20
+
+
+def test_the_card_of_an_encoder_gives_embeddings(embedder: Path) -> None:
+    names, _ = run(of_card(embedder), embedder, TEXTS)
+    model, tokenizer = bp.load(embedder.parent / "tiny"), make_tokenizer()
+    bp.apply(model, HEAD)
+    with torch.no_grad():
+        hidden = model(**tokenizer(TEXTS[:1], return_tensors="pt")).last_hidden_state
+    assert np.allclose(names["embeddings"][0], hidden[0].mean(0).numpy(), atol=1e-4)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[..., tuple[Any, str]]:
+    """Return a function that exports a tiny model of a class as ONNX; it gives the model and what the card prints."""
+
+    def write(model_cls: str, **changes: Any) -> tuple[Any, str]:
+        make_model(model_cls, initializer_range=0.3, **changes).save_pretrained(tmp_path / "tiny")
+        make_tokenizer().save_pretrained(tmp_path / "tiny")
+        folder = bp.export(tmp_path / "tiny", tmp_path / "out", form="onnx").path
+        return bp.load(tmp_path / "tiny"), run(of_card(folder), folder)[1]
+
+    return write
+
+
+def given(model: Any, texts: list[str]) -> torch.Tensor:
+    with torch.no_grad():
+        found: torch.Tensor = model(**make_tokenizer()(texts, padding=True, return_tensors="pt")).logits
+    return found
+
+
+def test_a_classifier_gives_labels(written: Callable[..., tuple[Any, str]]) -> None:
+    names = {0: "bad \"'", 1: "good"}
+    model, printed = written("BertForSequenceClassification", id2label=names)
+    assert printed == str([names[int(at)] for at in given(model, ["A first text", "Another one"]).argmax(-1)])
+
+
+def test_a_masked_language_model_fills_the_blank(written: Callable[..., tuple[Any, str]]) -> None:
+    model, printed = written("BertForMaskedLM")
+    best = given(model, ["The film was [MASK]."])[0, 4].topk(5).indices.tolist()
+    assert printed == str([make_tokenizer().convert_ids_to_tokens(best)])
+
+
+def test_other_answers_are_read_as_their_heads_mean_them(embedder: Path) -> None:
+    several = {"problem_type": "multi_label_classification", "num_labels": 3}
+    for model_cls, changes, said in (
+        ("BertForSequenceClassification", several, "np.flatnonzero(row > 0)"),
+        ("BertForSequenceClassification", {"num_labels": 1}, "print(logits[:, 0])"),
+        ("BertForTokenClassification", {}, "row[mask == 1]"),
+        ("BertForQuestionAnswering", {}, "print(one.name, values)"),
+    ):
+        lines = OnnxLines(embedder, "tiny", make_model(model_cls, **changes), make_tokenizer()).text()
+        assert said in lines
+        compile(lines, "card", "exec")
