@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModel
 
 import bertprune as bp
 from bertprune.errors import CheckpointError
-from tests.model.tiny_families import INPUT, SMALL
+from tests.model.tiny_families import INPUT, KNOWN, SMALL
 
 SHAPES = {"kept_neurons": [10, 20], "kept_heads": [[0, 2], [3]]}
 HEADS = {
@@ -115,7 +115,7 @@ import sys
 if {lazily}:
     assert "transformers.models.auto.modeling_auto" not in sys.modules
     assert "torch" not in sys.modules
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModel
 assert AutoConfig.from_pretrained(sys.argv[1]).kept_neurons == [10, 20]
 from transformers import AutoModelForMaskedLM
 print(type(AutoModelForMaskedLM.from_pretrained(sys.argv[1])).__name__)
@@ -146,3 +146,27 @@ def test_a_class_is_made_once_even_where_it_is_asked_for_before_its_config() -> 
         "assert type(AutoModel.from_config(config)) is made\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("family", KNOWN)
+def test_every_family_gives_states_attentions_and_gradients_and_is_saved(family: str, tmp_path: Path) -> None:
+    _, config_cls, values = KNOWN[family]
+    kind = getattr(transformers, config_cls).model_type
+    layers = 1 if family == "albert" else 2
+    kept = [[0], [1]] if family == "eurobert" else [[0, 2], [3]]
+    shapes = {"kept_neurons": [10, 20][:layers], "kept_heads": kept[:layers]}
+    model = irregular(kind=kind, values=values, **shapes, attn_implementation="eager")
+    others = [pickle.loads(pickle.dumps(model)), copy.deepcopy(model)]
+    given = model(input_ids=INPUT, output_hidden_states=True, output_attentions=True)
+    assert len(given.hidden_states) > layers
+    heads = [weights.shape[1] for weights in given.attentions]
+    uses = {"albert": [2] * 3, "albert-groups": [2] * 3 + [1] * 2, "eurobert": [2, 2]}
+    assert heads == uses.get(family, [2, 1])
+    given.last_hidden_state.square().sum().backward()
+    left = [name for name, one in model.named_parameters() if one.requires_grad and one.grad is None]
+    assert all("pooler" in name for name in left)
+    model.save_pretrained(tmp_path)
+    back, info = AutoModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert type(back) is type(model) and not any(info.values())
+    for other in (back.eval(), bp.load(tmp_path), *others):
+        torch.testing.assert_close(other(input_ids=INPUT)[0], given[0])
