@@ -24,7 +24,7 @@ _OURS = ("model_type", "kept_neurons", "kept_heads", "architectures", "transform
 _NAME = "Irregular"
 """What the names of our classes begin with; the name of transformers' class follows."""
 _FAMILY_OF_TYPE = {kind: family for family in FAMILIES for kind in family.types}
-_ENCODERS = {"t5": {"T5Model": "T5EncoderModel", "T5EncoderModel": "T5EncoderModel"}}
+ENCODERS = {"t5": {"T5Model": "T5EncoderModel", "T5EncoderModel": "T5EncoderModel"}}
 """Of families that are more than an encoder: the class of the encoder alone, by the class that an auto class has."""
 
 _making = threading.RLock()
@@ -199,10 +199,10 @@ def _encoders(kind: str, found: Any) -> "tuple[type[PreTrainedModel], ...]":
     import transformers
 
     several = tuple(found) if isinstance(found, tuple | list) else (found,)
-    if kind not in _ENCODERS:
+    if kind not in ENCODERS:
         return several
     return tuple(
-        getattr(transformers, _ENCODERS[kind][one.__name__]) for one in several if one.__name__ in _ENCODERS[kind]
+        getattr(transformers, ENCODERS[kind][one.__name__]) for one in several if one.__name__ in ENCODERS[kind]
     )
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint.irregular import reshaped
+from ..checkpoint.irregular import ENCODERS, reshaped
+from ..checkpoint.sentence_modules import is_sentence_folder
 from ..errors import ExportError, SelectionError
 from ..model.coupled import Coupled, find_coupled
 from ..model.families import encoder, layers
+from ..model.family_tables import IRREGULAR
 from ..selection import Selection
 from .constants import constants
 from .contents import Contents, Smaller, same_bits
@@ -69,6 +71,7 @@ def shrink(contents: Contents) -> Contents:
         )  # fmt: skip
     neurons, heads = ([staying[kind][layer] for layer in sorted(staying[kind])] for kind in ("neuron", "head"))
     model_class, config = reshaped(model, [len(stay) for stay in neurons], heads)
+    _check_library(contents, str(config.model_type))
     before = contents.sparsity.model.size
     smaller = Smaller(
         model_class=model_class,
@@ -136,6 +139,17 @@ def _check_heads(model: nn.Module, name: str) -> None:
         raise ExportError(
             "{name}: its heads cannot be taken out, since {module} mixes them; export it baked, or prune neurons",
             code="exports.small_mixed_heads", name=name, module=mixing,
+        )  # fmt: skip
+
+
+def _check_library(contents: Contents, kind: str) -> None:
+    """Refuse a folder that sentence-transformers would load with a class of its choice. Raises ExportError."""
+    folder = contents.checkpoint.folder()
+    if kind in {IRREGULAR + one for one in ENCODERS} and folder is not None and is_sentence_folder(folder):
+        raise ExportError(
+            "{name}: of this family, sentence-transformers loads only models with equal layers and all heads: prune as"
+            " many neurons in every layer, and no heads, or export it baked",
+            code="exports.small_library", name=contents.checkpoint.name,
         )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Small folders in the hands of others: sentence-transformers, transformers' pipelines and Trainer."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 import transformers
 
 import bertprune as bp
+from tests.model.tiny_families import KNOWN, build
 
 TEXTS = ["the film was good", "bad plot and boring music it was not very fine acting", "awful"]
 HEADS = bp.Step(method="magnitude", granularity="head", count=1, select=bp.Selection(layers=[1]))
@@ -38,6 +40,15 @@ def test_sentence_transformers_gives_the_embeddings_of_the_masked_model(
     baked, small = (SentenceTransformer(str(tmp_path / name), device="cpu").float() for name in ("baked", "small"))
     np.testing.assert_allclose(small.encode(TEXTS), baked.encode(TEXTS), atol=1e-5)
     assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in baked.parameters())
+
+
+def test_a_t5_with_unequal_layers_is_refused_where_sentence_transformers_could_not_load_it(tmp_path: Path) -> None:
+    build(*KNOWN["t5"]).save_pretrained(tmp_path / "given")
+    modules = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
+    (tmp_path / "given" / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(bp.BertpruneError, match="only models with equal layers and all heads"):
+        bp.export(bp.prune(tmp_path / "given", HEADS), tmp_path / "out", "small")
+    assert bp.export(bp.prune(tmp_path / "given", NEURONS), tmp_path / "out", "small").loads == "plain"
 
 
 def test_a_small_folder_is_fine_tuned_saved_and_loaded_again(tiny_folder: Callable[..., Path], tmp_path: Path) -> None:

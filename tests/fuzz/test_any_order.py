@@ -72,7 +72,14 @@ ROWS = st.builds(
     options=st.sampled_from([{"dim": 0}, {"dim": 1}]),
     select=SELECTIONS,
 )
-STEPS = ELEMENTS | EVERYWHERE | ROWS
+COUPLED = st.builds(
+    bp.Step,
+    method=st.just("magnitude"),
+    granularity=st.sampled_from(["neuron", "head"]),
+    fraction=st.sampled_from([0.5, 1.0]),
+    select=st.sampled_from([bp.Selection(), bp.Selection(layers=[1])]),
+)
+STEPS = ELEMENTS | EVERYWHERE | ROWS | COUPLED
 TORCH = st.sampled_from(["l1", "random"])
 FORMS = st.sampled_from(["baked", "masked"])
 COMPANIONS = {
@@ -218,6 +225,27 @@ class AnyOrder(RuleBasedStateMachine):
         bp.export(source, out, form, like=like)
         assert state(self.model) == held  # writing changes nothing
         self.check_what_was_written(out, form)
+        if go_on:
+            self.adopt(out)
+            self.model = bp.load(out)
+
+    @rule(go_on=st.booleans())
+    def export_small(self, go_on: bool) -> None:
+        out, held = self.new_folder(), state(self.model)
+        source, like = (self.model, self.source) if self.run is None else (self.run, None)
+        try:
+            result = bp.export(source, out, "small", like=like)
+        except bp.BertpruneError as error:
+            assert error.code in ("exports.nothing_small", "exports.not_masked")
+            assert not out.exists()
+            return
+        assert state(self.model) == held
+        back = bp.load(out)
+        plain = type(back).from_pretrained(out).eval()
+        for one in (back, plain):
+            torch.testing.assert_close(outputs(one), outputs(self.model), rtol=1e-4, atol=1e-5)
+        assert (result.loads == "plain") == type(back).__module__.startswith("transformers.")
+        assert sum(p.numel() for p in back.parameters()) < sum(p.numel() for p in bp.load(self.source).parameters())
         if go_on:
             self.adopt(out)
             self.model = bp.load(out)
