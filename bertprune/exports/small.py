@@ -72,16 +72,18 @@ def shrink(contents: Contents) -> Contents:
     neurons, heads = ([staying[kind][layer] for layer in sorted(staying[kind])] for kind in ("neuron", "head"))
     model_class, config = reshaped(model, [len(stay) for stay in neurons], heads)
     _check_library(contents, str(config.model_type))
-    before = contents.sparsity.model.size
+    before, ties = contents.sparsity.model.size, tuple(_ties(contents))
+    untied = (len(group) - len(left) for group, left in zip(contents.ties, ties, strict=True))
+    added = sum(number * contents.dense[first].numel() for number, (first, *_) in zip(untied, ties, strict=True))
     smaller = Smaller(
         model_class=model_class,
         config=config,
         neurons=tuple(map(len, neurons)),
         heads=tuple(map(len, heads)),
-        parameters=(before, before - sum(_gone(contents.dense[name], cut) for name, cut in cuts.items())),
+        parameters=(before, before + added - sum(_gone(contents.dense[name], cut) for name, cut in cuts.items())),
         folded=tuple(name for name, cut in cuts.items() if cut.add is not None),
     )
-    return replace(contents, dense=_Cutting(contents, cuts), masks={}, ties=tuple(_ties(contents)), smaller=smaller)
+    return replace(contents, dense=_Cutting(contents, cuts), masks={}, ties=ties, smaller=smaller)
 
 
 def _coupled(model: nn.Module, name: str) -> tuple[Coupled, ...]:
