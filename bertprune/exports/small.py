@@ -1,6 +1,6 @@
 """The small form: what is wholly masked is taken out of the matrices, and what it gave as a constant is folded in."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -72,15 +72,13 @@ def shrink(contents: Contents) -> Contents:
     neurons, heads = ([staying[kind][layer] for layer in sorted(staying[kind])] for kind in ("neuron", "head"))
     model_class, config = reshaped(model, [len(stay) for stay in neurons], heads)
     _check_library(contents, str(config.model_type))
-    before, ties = contents.sparsity.model.size, tuple(_ties(contents))
-    untied = (len(group) - len(left) for group, left in zip(contents.ties, ties, strict=True))
-    added = sum(number * contents.dense[first].numel() for number, (first, *_) in zip(untied, ties, strict=True))
+    ties = tuple(_ties(contents))
     smaller = Smaller(
         model_class=model_class,
         config=config,
         neurons=tuple(map(len, neurons)),
         heads=tuple(map(len, heads)),
-        parameters=(before, before + added - sum(_gone(contents.dense[name], cut) for name, cut in cuts.items())),
+        parameters=_parameters(contents, cuts, ties),
         folded=tuple(name for name, cut in cuts.items() if cut.add is not None),
     )
     return replace(contents, dense=_Cutting(contents, cuts), masks={}, ties=ties, smaller=smaller)
@@ -153,6 +151,14 @@ def _check_library(contents: Contents, kind: str) -> None:
             " many neurons in every layer, and no heads, or export it baked",
             code="exports.small_library", name=contents.checkpoint.name,
         )  # fmt: skip
+
+
+def _parameters(contents: Contents, cuts: Mapping[str, _Cut], ties: Sequence[tuple[str, ...]]) -> tuple[int, int]:
+    """Count the parameters before and after; a tied tensor counts once, until its masks make several of it."""
+    before, gone = contents.sparsity.model.size, sum(_gone(contents.dense[name], cut) for name, cut in cuts.items())
+    untied = zip(contents.ties, ties, strict=True)
+    added = sum((len(group) - len(left)) * contents.dense[left[0]].numel() for group, left in untied)
+    return before, before + added - gone
 
 
 def _gone(value: Tensor, cut: _Cut) -> int:
