@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from .reports.compare import compare as compare
     from .reports.sparsity import SparsityReport as SparsityReport
     from .reports.sparsity import sparsity as sparsity
+    from .runs.preview import preview as preview
     from .runs.run import PruningRun as PruningRun
-    from .runs.run import preview as preview
     from .runs.run import prune as prune
     from .scores import method as method
     from .scores import methods as methods
@@ -62,7 +62,8 @@ _HOMES = {
     "scores": ("method", "methods"),
     "pruning.apply": ("apply",),
     "model.bake": ("bake",),
-    "runs.run": ("PruningRun", "preview", "prune"),
+    "runs.preview": ("preview",),
+    "runs.run": ("PruningRun", "prune"),
     "exports.write": ("export",),
     "evaluation.evaluate": ("evaluate",),
     "evaluation.report": ("QualityReport",),

@@ -23,15 +23,15 @@ from .selection import Selection, selection_in_words
 from .validation import FrozenModel, as_integer
 
 ScopeName = Literal["local", "row", "global"]
-Kind = Literal["element", "slice", "row", "column", "pattern", "block", "neuron", "head", "layer"]
+Kind = Literal["element", "slice", "row", "column", "pattern", "block", "neuron", "head", "layer", "token"]
 """What is pruned together: `pattern` is N:M, and `slice` is along the option `dim` of torch's structured methods."""
 Option = StrictBool | StrictInt | StrictFloat | StrictStr | None
 
 _GRANULARITY = re.compile(
-    r"(?P<kind>element|row|column|neuron|head|layer)|(?P<kept>\d{1,4}):(?P<of>\d{1,4})|block:(?P<height>\d{1,5})x(?P<width>\d{1,5})"
+    r"(?P<kind>element|row|column|neuron|head|layer|token)|(?P<kept>\d{1,4}):(?P<of>\d{1,4})|block:(?P<height>\d{1,5})x(?P<width>\d{1,5})"
 )
-_USUAL_METHODS = {"layer": "layer_change"}
-"""The method where a step names none, by granularity: none is needed where everything selected goes."""
+_USUAL_METHODS = {"layer": "layer_change", "token": "token_count"}
+"""The method where a step names none, by granularity."""
 _INFINITIES = {"inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
 
 
@@ -78,7 +78,8 @@ class Step(FrozenModel):
     """
 
     method: StrictStr = Field(min_length=1)
-    """A registered method's name; `bertprune.methods()` lists them. With granularity `layer` it may be left out."""
+    """A registered method's name; `bertprune.methods()` lists them. With granularity `layer` or `token`
+    it may be left out."""
     fraction: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
     """The share to prune of what is still alive (0 < f ≤ 1); give this or `count`."""
     count: Annotated[int, BeforeValidator(as_integer), Field(strict=True, ge=1)] | None = None
@@ -89,8 +90,8 @@ class Step(FrozenModel):
     `global`: all selected tensors are ranked together."""
     granularity: StrictStr | None = None
     """What goes together: `element`, `row`, `column`, `2:4` or any N:M (keeps N of each M along the input; then neither
-    fraction nor count), `block:RxC`, `neuron`, `head`, `layer` (a whole layer of the encoder, removed at once); the
-    method's own by default."""
+    fraction nor count), `block:RxC`, `neuron`, `head`, `layer` (a whole layer of the encoder) and `token` (a word of
+    the vocabulary, with its tokenizer), which are removed at once; the method's own by default."""
     reconstruct: StrictBool = False
     """Whether what stays is solved anew on the calibration texts to make up for what goes, layer by layer; it is kept
     where that lowers the drift of the model's output on texts that were held back."""
@@ -127,7 +128,7 @@ class Step(FrozenModel):
         if text is not None and parse_granularity(text) is None:
             raise ValueError(
                 Message(
-                    "should be element, row, column, neuron, head, layer, N:M such as 2:4, or block:RxC such as"
+                    "should be element, row, column, neuron, head, layer, token, N:M such as 2:4, or block:RxC such as"
                     " block:4x4",
                     code="field.granularity",
                 )
@@ -209,6 +210,7 @@ _GRANULARITIES = {
     "neuron": Message("neuron", code="step.neuron"),
     "head": Message("head", code="step.head"),
     "layer": Message("layer", code="step.layer"),
+    "token": Message("token", code="step.token"),
 }
 _RECONSTRUCTED = Message(", reconstructed", code="step.reconstructed")
 
@@ -222,7 +224,7 @@ def step_in_words(step: Step) -> Message:
         "options": "".join(f", {key}={value}" for key, value in step.options.items()),
         "select": selection_in_words(step.select),
     }
-    if step.is_pattern or step.granularity == "layer":  # which have one scope
+    if step.is_pattern or step.granularity in ("layer", "token"):  # which have one scope
         return Message("{method} {amount}{adjusted}{options} on {select}", code="step.by_pattern", **how)
     scope = _SCOPES[step.scope]
     return Message("{method} {amount} {scope}{adjusted}{options} on {select}", code="step.words", scope=scope, **how)

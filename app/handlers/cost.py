@@ -88,6 +88,8 @@ def show_answers(language: str, found: Found | None) -> Markup:
 def _tokenizer(shelf: Shelf, run: bp.PruningRun, given: str | None) -> Any:
     """Load the checkpoint's tokenizer, or another one; on a hosted page never from a path of the server."""
     name = (given or "").strip()
+    if not name and run.cut.tokens:  # each side of a comparison has its own
+        return None
     with naming_field("tokenizer" if name else "reader"):
         return run.checkpoint.tokenizer(name or None, local=not shelf.settings.hosted)
 

@@ -30,6 +30,11 @@ def is_tokenizer_file(name: str) -> bool:
     return known and not name.endswith(".py")
 
 
+def is_vocabulary(name: str) -> bool:
+    """Return whether a file holds the tokens of a tokenizer by its name, or numbers some of them."""
+    return any(Path(name).match(pattern) for pattern in (*_VOCABULARIES, "added_tokens.json", "bpe.codes"))
+
+
 def fetch_tokenizer(model: HubModel) -> Path | None:
     """Return the local folder with a Hub model's tokenizer, downloaded if not cached; raises CheckpointError."""
     folder = model.cached()

@@ -105,7 +105,9 @@ def build_recipe(
     granularity: Annotated[
         str | None,
         _flag(
-            "--granularity", "What goes together: element, row, column, 2:4, block:4x4, neuron, head, layer.", "NAME"
+            "--granularity",
+            "What goes together: element, row, column, 2:4, block:4x4, neuron, head, layer, token.",
+            "NAME",
         ),
     ] = None,
     reconstruct: Annotated[
@@ -180,7 +182,7 @@ def _load_recipe(file: Path) -> Recipe:
 
 
 def _build_step(given: dict[str, Any]) -> Step:
-    if "--method" not in given and given.get("--granularity") != "layer":
+    if "--method" not in given and given.get("--granularity") not in ("layer", "token"):
         sentence = "{flag}: a step needs --method NAME; `bertprune methods` lists them"
         raise RecipeError(sentence, code="cli.no_method", flag=next(iter(given)))
     pattern = parse_granularity(given.get("--granularity", "")) or ("element", ())

@@ -49,6 +49,12 @@ class Encoded:
     """The value that each feature is padded with."""
     cut: int
     """How many texts were longer than `max_length` tokens."""
+    before: "Encoded | None" = None
+    """The same texts as the tokenizer of the model before reads them; None where both have one."""
+
+    def of(self, side: str) -> "Encoded":
+        """Return the texts as the model of a side reads them, `before` or `after`."""
+        return self.before if side == "before" and self.before is not None else self
 
     def __len__(self) -> int:
         return len(self.features["input_ids"])

@@ -216,7 +216,7 @@ def batches_of(
             code="calibration.labels", label=calibration.examples.label_column, name=name,
         )  # fmt: skip
     labels = _class_numbers(calibration, rows, model) if calibration.labels else None
-    digest = _digest(texts, pairs, None if labels is None else labels.tolist())
+    digest = hash_of(texts, pairs, None if labels is None else labels.tolist())
     record = CalibrationRecord(count=len(rows), max_length=calibration.max_length, sha256=digest)
     limit = min(calibration.max_length, token_limit(tokenizer, [model], None, embedding.max_length))
     encoded = encode(tokenizer, texts if joined else embedding.prepared(texts), pairs, limit)
@@ -248,7 +248,7 @@ def _class_numbers(calibration: Calibration, rows: Sequence[int], model: PreTrai
     return torch.tensor([numbers[row] for row in rows])
 
 
-def _digest(texts: Sequence[str], pairs: Sequence[str] | None, labels: Sequence[int] | None) -> str:
+def hash_of(texts: Sequence[str], pairs: Sequence[str] | None, labels: Sequence[int] | None) -> str:
     """Hash the texts in their order, and the labels that are read with them."""
     content = json.dumps([texts, pairs, labels], ensure_ascii=False).encode("utf-8", "surrogatepass")
     return hashlib.sha256(content).hexdigest()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -44,9 +45,15 @@ class Job:
         """Tokenise texts once, for `passes` runs through each model. Raises DataError."""
         words = f"tokenising {len(texts):,} texts"
         self._progress(0.0, words)
-        encoded = encode(self.models.tokenizer, texts, pairs, self.max_length, lambda: self._progress(0.0, words))
-        for side in self.models.sides().values():
-            check_vocabulary(encoded, side.model, side.name)
+        both = {
+            name: encode(
+                self.models.tokenizer_of(name), texts, pairs, self.max_length, lambda: self._progress(0.0, words)
+            )
+            for name in (["after"] if self.models.before_tokenizer is None else ["after", "before"])
+        }
+        encoded = replace(both["after"], before=both.get("before"))
+        for name, side in self.models.sides().items():
+            check_vocabulary(encoded.of(name), side.model, side.name)
         if encoded.cut:
             self.notes.append(
                 Note(
@@ -54,7 +61,8 @@ class Job:
                     code="note.cut_texts", cut=encoded.cut, texts=len(texts), most=self.max_length,
                 )
             )  # fmt: skip
-        self._tokens_total = sum(map(len, encoded.features["input_ids"])) * len(self.models.sides()) * passes
+        read = [encoded.of(name).features["input_ids"] for name in self.models.sides()]
+        self._tokens_total = sum(len(ids) for texts_read in read for ids in texts_read) * passes
         return encoded
 
     def run(self, encoded: Encoded, output: ModelOutput, width: int = 1) -> tuple[Rows | None, Rows]:
@@ -71,9 +79,13 @@ class Job:
     def embed(self, encoded: Encoded) -> tuple[Rows | None, Rows]:
         """Run both models and return an embedding of each text, as `run` does."""
         outputs: dict[str, ModelOutput] = {}
-        count = prompt_tokens(self.models.tokenizer, self.models.embedding.prompt, self.max_length)
         for name, side in self.models.sides().items():
+            count = prompt_tokens(self.models.tokenizer_of(name), self.models.embedding.prompt, self.max_length)
             outputs[name] = partial(self.models.embedding_of(side), prompt_tokens=count)
+        return self._run(encoded, outputs)
+
+    def run_each(self, encoded: Encoded, outputs: Mapping[str, ModelOutput]) -> tuple[Rows | None, Rows]:
+        """Run each model for an output of its own."""
         return self._run(encoded, outputs)
 
     def _run(self, encoded: Encoded, outputs: Mapping[str, ModelOutput], width: int = 1) -> tuple[Rows | None, Rows]:
@@ -83,7 +95,12 @@ class Job:
             widest = max(width, 4 * int(getattr(side.model.config, "hidden_size", 1)))
             start = time.perf_counter()
             rows[name] = run_in_batches(
-                side.model, encoded, outputs[name], self._batch_size, widest, partial(self._count_tokens, words)
+                side.model,
+                encoded.of(name),
+                outputs[name],
+                self._batch_size,
+                widest,
+                partial(self._count_tokens, words),
             )
             self.seconds[name] += time.perf_counter() - start
             _check_finite(side.name, rows[name])

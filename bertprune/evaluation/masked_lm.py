@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.batches import Batch, Encoded, forward
-from ..errors import DataError
+from ..errors import DataError, Note
 from .job import Job, Rows
 from .metrics import bootstrap, weighted_ratio
 from .report import Findings, Score
@@ -30,6 +31,11 @@ def score_masked_tokens(job: Job) -> Findings:
     embed = job.models.before is not None
     encoded = job.encode(job.examples.texts, job.examples.pairs, passes=2 if embed else 1)
     masked = mask_tokens(encoded, job.models.tokenizer, job.seed)
+    if encoded.before is not None:
+        masked = replace(masked, before=mask_tokens(encoded.before, job.models.tokenizer_of("before"), job.seed))
+        job.notes.append(
+            Note("the models read with different tokenizers, and are asked for other tokens", code="note.other_tokens")
+        )
     if not any(target != IGNORED for row in masked.features["targets"] for target in row):
         raise DataError(
             "{data}: the tokenizer has no token for these texts, so there is nothing to mask",
@@ -73,10 +79,9 @@ def _choose(ids: np.ndarray, special: np.ndarray, seed: int) -> np.ndarray:
 def _loss(job: Job, masked: Encoded) -> Score:
     vocabulary = max(int(side.model.config.vocab_size) for side in job.models.sides().values())
     outputs = [rows for rows in job.run(masked, _losses, vocabulary) if rows is not None]
-    count = outputs[0][:, 1]
-    statistic = weighted_ratio([rows[:, 0] for rows in outputs], count)
-    draws = bootstrap(statistic, np.ones(len(count), dtype=np.int64), job.seed)
-    return Score.from_draws([float(rows[:, 0].sum() / count.sum()) for rows in outputs], draws, better="lower")
+    statistic = weighted_ratio([rows[:, 0] for rows in outputs], [rows[:, 1] for rows in outputs])
+    draws = bootstrap(statistic, np.ones(len(outputs[0]), dtype=np.int64), job.seed)
+    return Score.from_draws([float(rows[:, 0].sum() / rows[:, 1].sum()) for rows in outputs], draws, better="lower")
 
 
 def _losses(model: PreTrainedModel, batch: Batch) -> Tensor:
@@ -94,28 +99,28 @@ def fill_blanks(job: Job, encoded: Encoded, top: int) -> tuple[list[Candidates],
 
     Raises DataError if the text has no mask token.
     """
-    positions = _mask_positions(job, encoded)
+    positions = {name: _mask_positions(job, encoded, name) for name in job.models.sides()}
     top = min(top, *(int(side.model.config.vocab_size) for side in job.models.sides().values()))
 
-    def best(model: PreTrainedModel, batch: Batch) -> Tensor:
+    def best(name: str, model: PreTrainedModel, batch: Batch) -> Tensor:
         """Return the candidates' ids and probabilities for each blank, `(1, blanks * 2 * top)`."""
-        found = forward(model, batch).logits[0, positions].double().softmax(dim=-1).topk(top)
+        found = forward(model, batch).logits[0, positions[name]].double().softmax(dim=-1).topk(top)
         return torch.stack([found.indices.double(), found.values], dim=1).reshape(1, -1)
 
-    def candidates(rows: Rows | None) -> list[Candidates]:
+    def candidates(name: str, rows: Rows | None) -> list[Candidates]:
         if rows is None:
             return []
-        blanks = rows.reshape(len(positions), 2, top)
-        return [[(_word(job, int(one)), float(p)) for one, p in zip(*blank, strict=True)] for blank in blanks]
+        blanks, tokenizer = rows.reshape(len(positions[name]), 2, top), job.models.tokenizer_of(name)
+        return [[(_word(tokenizer, int(one)), float(p)) for one, p in zip(*blank, strict=True)] for blank in blanks]
 
-    before, after = job.run(encoded, best)
-    return candidates(before), candidates(after)
+    before, after = job.run_each(encoded, {name: partial(best, name) for name in positions})
+    return candidates("before", before), candidates("after", after)
 
 
-def _mask_positions(job: Job, encoded: Encoded) -> list[int]:
+def _mask_positions(job: Job, encoded: Encoded, side: str) -> list[int]:
     """Return the token positions of the mask tokens. Raises DataError where there are none."""
-    tokenizer = job.models.tokenizer
-    mask, ids = tokenizer.mask_token, encoded.features["input_ids"][0]
+    tokenizer = job.models.tokenizer_of(side)
+    mask, ids = tokenizer.mask_token, encoded.of(side).features["input_ids"][0]
     if mask is None:
         raise DataError(
             "the tokenizer has no mask token: there is no blank to fill in", code="evaluation.no_blank_token"
@@ -134,8 +139,7 @@ def _mask_positions(job: Job, encoded: Encoded) -> list[int]:
     )
 
 
-def _word(job: Job, number: int) -> str:
+def _word(tokenizer: PreTrainedTokenizerBase, number: int) -> str:
     """Return the text of a token, or its entry in the vocabulary if it is part of a character."""
-    tokenizer = job.models.tokenizer
     word = tokenizer.decode([number]).strip()
     return word if word and "\ufffd" not in word else str(tokenizer.convert_ids_to_tokens(number))

@@ -115,10 +115,10 @@ def weighted_mean(*columns: Numbers) -> Statistic:
     return lambda weights: weights @ stacked / weights.sum(axis=1, keepdims=True)
 
 
-def weighted_ratio(totals: Sequence[Numbers], count: Numbers) -> Statistic:
-    """Return the statistic that computes each column's sum over the sum of counts."""
-    stacked = np.stack(totals, axis=1)
-    return lambda weights: weights @ stacked / (weights @ count)[:, None]
+def weighted_ratio(totals: Sequence[Numbers], counts: Sequence[Numbers]) -> Statistic:
+    """Return the statistic that computes each column's sum over the sum of its counts."""
+    above, below = np.stack(totals, axis=1), np.stack(counts, axis=1)
+    return lambda weights: weights @ above / (weights @ below)
 
 
 def weighted_f1(labels: Classes, *predictions: Classes) -> Statistic:

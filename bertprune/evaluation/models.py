@@ -48,11 +48,18 @@ class Side:
 
 @dataclass(frozen=True)
 class ComparedModels:
-    """The model to evaluate, its baseline if any, and the tokenizer of both."""
+    """The model to evaluate, its baseline if any, and the tokenizers."""
 
     after: Side
     before: Side | None
     tokenizer: PreTrainedTokenizerBase
+    """What the evaluated model reads with."""
+    before_tokenizer: PreTrainedTokenizerBase | None = None
+    """What the baseline reads with; None where it is the same."""
+
+    def tokenizer_of(self, side: str) -> PreTrainedTokenizerBase:
+        """Return the tokenizer of a side, before or after."""
+        return self.before_tokenizer if side == "before" and self.before_tokenizer is not None else self.tokenizer
 
     def sides(self) -> dict[str, Side]:
         """Return each side, before and after, in the order in which they run."""
@@ -153,7 +160,10 @@ def open_models(model: Model, baseline: Model | None, tokenizer: Any) -> Compare
     baseline = model.checkpoint if run and baseline is None else baseline
     after, checkpoint = _open("model", model, seed)
     before, other = (None, None) if baseline is None else _open("baseline", baseline, seed)
-    return ComparedModels(after, before, _tokenizer(tokenizer, checkpoint or other))
+    reader = _tokenizer(tokenizer, model, checkpoint or other)
+    if tokenizer is not None or before is None:
+        return ComparedModels(after, before, reader)
+    return ComparedModels(after, before, reader, _another(baseline, other or checkpoint, reader))
 
 
 def is_run(model: Any) -> bool:
@@ -206,7 +216,16 @@ def _no_model(role: str, given: Any) -> DataError:
     return DataError(sentence, code="evaluation.model_type", role=role, type=kind)
 
 
-def _tokenizer(tokenizer: Any, checkpoint: Checkpoint | OnnxFolder | None) -> PreTrainedTokenizerBase:
+def _another(source: Any, checkpoint: Checkpoint | OnnxFolder | None, reader: Any) -> PreTrainedTokenizerBase | None:
+    """Return the tokenizer that a baseline has of its own; None where its tokens are the same, or it has none."""
+    try:
+        own = _tokenizer(None, source, checkpoint)
+    except DataError:
+        return None
+    return None if own.get_vocab() == reader.get_vocab() else own
+
+
+def _tokenizer(tokenizer: Any, source: Any, checkpoint: Checkpoint | OnnxFolder | None) -> PreTrainedTokenizerBase:
     given = given_tokenizer(tokenizer)
     if given is not None:
         return given
@@ -215,7 +234,7 @@ def _tokenizer(tokenizer: Any, checkpoint: Checkpoint | OnnxFolder | None) -> Pr
             "a model that is passed as an object has no tokenizer: pass tokenizer=", code="evaluation.no_tokenizer"
         )
     try:
-        return checkpoint.tokenizer()
+        return source.tokenizer if is_run(source) else checkpoint.tokenizer()
     except CheckpointError as error:
         raise DataError(error.sentence, code=error.code, **error.values) from None
 

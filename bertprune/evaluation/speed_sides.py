@@ -1,6 +1,6 @@
 """The models whose speed is compared: opened as they load, with their sizes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -63,7 +63,8 @@ def open_side(role: str, given: Model) -> TimedSide:
         checkpoint = Checkpoint.open(given)
         return _stored(checkpoint, checkpoint.name, checked_model(role, checkpoint.model()), checkpoint.facts.bytes)
     if is_run(given):
-        return _stored(given.checkpoint, f"{given.checkpoint.name}, pruned", checked_model(role, given.model), None)
+        side = _stored(given.checkpoint, f"{given.checkpoint.name}, pruned", checked_model(role, given.model), None)
+        return replace(side, tokenizer=given.tokenizer) if side.tokenizer is not None else side
     model = checked_model(role, given)
     return _ready(type(model).__name__, model, model.dtype, None, None)
 

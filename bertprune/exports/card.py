@@ -46,10 +46,10 @@ def _front_matter(origin: Origin, library: str) -> str:
 def _summary(contents: Contents) -> str:
     origin, total = contents.origin, contents.sparsity.total
     source = _code(origin.hub_id or origin.name) + (f" at revision {_code(origin.revision)}" if origin.revision else "")
-    removed = _removed_layers(contents.record)
+    removed = _removed(contents.record)
     said = [
         f"A {_code(origin.architecture)} made from {source} with bertprune.",
-        *([f"{removed}."] if removed else []),
+        *removed,
         f"{total.masked:,} of {total.size:,} weights ({total.sparsity:.2%}) in the pruned tensors were pruned; that is"
         f" {total.masked:,} of the model's {contents.sparsity.model.size:,} parameters."
         if total.size or not removed
@@ -58,15 +58,18 @@ def _summary(contents: Contents) -> str:
     return " ".join(said)
 
 
-def _removed_layers(record: Mapping[str, Any]) -> str:
-    """Say which of the source's layers the folder lacks; the record of a folder may hold anything."""
-    removed = record.get("removed")
-    layers = removed.get("layers") if isinstance(removed, dict) else None
+def _removed(record: Mapping[str, Any]) -> list[str]:
+    """Say which of the source's layers, and how many of its tokens, the folder lacks; a record may hold anything."""
+    given = record.get("removed")
+    removed: Mapping[str, Any] = given if isinstance(given, dict) else {}
+    layers, tokens, said = removed.get("layers"), removed.get("tokens"), []
     listed = [str(layer) for layer in layers if type(layer) is int] if isinstance(layers, list) else []
-    if not listed:
-        return ""
-    names = f"layers {', '.join(listed)}" if len(listed) > 1 else f"layer {listed[0]}"
-    return f"The source's {names} {'were' if len(listed) > 1 else 'was'} taken out, and the others are numbered anew"
+    if listed:
+        names = f"layers {', '.join(listed)} were" if len(listed) > 1 else f"layer {listed[0]} was"
+        said.append(f"The source's {names} taken out, and the others are numbered anew.")
+    if type(tokens) is int and tokens > 0:
+        said.append(f"{tokens:,} tokens were taken out of its vocabulary, and so of the tokenizer in this folder.")
+    return said
 
 
 def _making(contents: Contents) -> str:
@@ -253,7 +256,7 @@ def _size(contents: Contents, form: Form, size: int) -> str:
     return (
         f"`{WEIGHT_FILES[form]}` has {size:,} bytes. A dense file stores {stored} like any other numbers: "
         "pruning by masks does not make it smaller"
-    ) + (", taking out layers does." if _removed_layers(contents.record) else ".")
+    ) + (", taking out layers does." if _removed(contents.record) else ".")
 
 
 def _smaller(contents: Contents, smaller: Smaller, size: int) -> str:

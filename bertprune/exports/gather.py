@@ -21,7 +21,7 @@ from ..model.targets import every_target
 from ..reports.sparsity import sparsity
 from ..runs.run import PruningRun
 from .contents import Contents, same_bits, same_mask
-from .likeness import changed_config, check_like
+from .likeness import changed_config, check_like, refuse_other_vocabulary
 from .numbering import as_stored
 from .origin import Origin
 from .record import Listed, history_now, record_of_hooks, record_of_run
@@ -108,6 +108,7 @@ def _of_run(run: PruningRun) -> Contents:
 
 def _of_model(model: nn.Module, like: Checkpoint) -> Contents:
     """Gather the contents of a model that the user holds. Raises ExportError where it is not like the checkpoint."""
+    refuse_other_vocabulary(model, like)
     cut = found_cut(model, like.model())
     original = without(like.model(), cut)
     now, counted = _state_now(model, original, like.name), sparsity(model)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.prune import BasePruningMethod
 
+from ..checkpoint import Checkpoint
 from ..errors import ExportError, shown
 from ..model.direct_reads import DeriveInside
 from ..model.matching import refuse_adapters
@@ -76,6 +77,17 @@ def check_like(model: nn.Module, original: nn.Module, name: str) -> None:
         _check_derived(path, ours[path])
         if type(ours[path]) is type(theirs[path]) and not _is_dropout(theirs[path]):
             _check_settings(path, ours[path], theirs[path], name)
+
+
+def refuse_other_vocabulary(model: nn.Module, like: Checkpoint) -> None:
+    """Refuse a model that lost tokens: only its run knows which, and cuts the tokenizer. Raises ExportError."""
+    mine, theirs = (getattr(one, "vocab_size", None) for one in (getattr(model, "config", None), like.config))
+    if isinstance(mine, int) and isinstance(theirs, int) and mine < theirs:
+        raise ExportError(
+            "the model has {mine:,} tokens, and {name} has {theirs:,}: export the run that removed the others, which"
+            " knows them, as in bp.export(run, out)",
+            code="exports.other_vocabulary", mine=mine, theirs=theirs, name=like.name,
+        )  # fmt: skip
 
 
 def changed_config(model: nn.Module, original: nn.Module, name: str) -> dict[str, Any]:

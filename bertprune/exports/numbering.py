@@ -31,6 +31,11 @@ def as_stored(contents: Contents) -> Contents:
             "history": {
                 stored(name): made for name, made in contents.record["history"].items() if name in contents.masks
             },
-            "removed": {"layers": list(contents.cut.layers)},
+            "removed": {"layers": list(contents.cut.layers), "tokens": _tokens(contents)},
         },
     )
+
+
+def _tokens(contents: Contents) -> int:
+    kept = contents.cut.kept
+    return 0 if kept is None else int(contents.checkpoint.config.vocab_size) - len(kept)

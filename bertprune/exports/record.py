@@ -30,7 +30,7 @@ def record_of_run(run: "PruningRun") -> dict[str, Any]:
     history = _earlier(run.checkpoint)
     for number, outcome in enumerate(run.steps):
         for name in dict.fromkeys(tensor.name for tensor in outcome.tensors):  # a fused projection has several parts
-            if outcome.method.removes != "layer":
+            if outcome.method.removes not in ("layer", "token"):
                 history.setdefault(name, []).append(number)
     used = {outcome.step.method: outcome.method for outcome in run.steps}
     return {
@@ -40,7 +40,8 @@ def record_of_run(run: "PruningRun") -> dict[str, Any]:
             {"step": str(outcome.step), "removed": outcome.removed, "alive_before": outcome.alive_before}
             | {"tensors": [asdict(tensor) for tensor in outcome.tensors]}
             | ({"reconstructions": [asdict(one) for one in outcome.reconstructions]} if outcome.reconstructions else {})
-            | ({"layers": list(outcome.layers)} if outcome.layers else {})
+            | ({"layers": list(outcome.cut.layers)} if outcome.cut.layers else {})
+            | ({"tokens": asdict(outcome.tokens)} if outcome.tokens else {})
             for outcome in run.steps
         ],
         "history": history,

@@ -17,6 +17,7 @@ from .drift import Drift, drift_on
 from .onnx_form import OnnxForm
 from .precision import Precision
 from .same_outputs import check_same, model_of, outputs
+from .tokenizer import check_tokenizer
 
 _REPORTED = {
     "missing_keys": Message("missing tensors", code="exports.missing_tensors"),
@@ -50,6 +51,7 @@ def verify(
     `expected` is what the model should give for made-up texts, where that is to be compared too.
     """
     try:
+        check_tokenizer(contents, transformer_of(folder))
         if form == "onnx":
             return Verified(0, OnnxForm(folder, contents, precision).check(expected))
         back = load(folder) if form == "masked" else _from_pretrained(folder, contents)

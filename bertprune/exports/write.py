@@ -29,6 +29,7 @@ from .onnx_form import OnnxForm
 from .precision import Dtype, Precision, Quantize, check_precision
 from .same_outputs import outputs_of
 from .small import shrink
+from .tokenizer import write_tokenizer
 from .told import Told
 from .verify import transformer_of, verify
 
@@ -177,6 +178,7 @@ def _write(folder: Path, contents: Contents, form: Form, precision: Precision) -
     _copy_companions(contents.checkpoint, folder)
     inner = transformer_of(folder)
     inner.mkdir(exist_ok=True)
+    write_tokenizer(contents, inner)
     config, weights = inner / "config.json", inner / WEIGHT_FILES[form]
     config.write_text(str(contents.model_config.to_json_string()), encoding="utf-8")
     if form == "onnx":

@@ -6,13 +6,14 @@ from typing import Any
 
 from torch import nn
 
-from ..errors import SelectionError, shortened, shown
+from ..errors import RecipeError, SelectionError, shortened, shown
 from ..model.cuts import cut_model
 from ..model.given import given_model
 from ..model.hooks import MaskDtype, attach
 from ..model.targets import every_target
 from ..parallel import Progress, check_progress, silent
 from ..recipe import Recipe, RecipeLike
+from ..scores import find_method
 from .choose import Decision
 from .decide import decide
 from .outcomes import StepOutcome, hook_makers
@@ -70,16 +71,27 @@ def apply(
     model = given_model(model, "bp.apply")
     check_mask_dtype(mask_dtype)
     check_progress(progress)
-    batches = None
+    recipe, batches = Recipe.of(recipe), None
+    _refuse_tokens(recipe)
     if calibration is not None:
         from ..data.calibration import given_batches  # loads transformers, so only where texts are read
 
         batches = given_batches(calibration)
-    decision = decide(model, Recipe.of(recipe), seed, _protected(model, missing), progress, batches)
+    decision = decide(model, recipe, seed, _protected(model, missing), progress, batches)
     with _new_values(decision):
         attach(model, decision.masks, decision.history, mask_dtype, makers=hook_makers(decision.outcomes))
     cut_model(model, decision.cut)
     return tuple(decision.outcomes)
+
+
+def _refuse_tokens(recipe: Recipe) -> None:
+    """Refuse to remove tokens from a model alone, whose tokenizer would not know of it. Raises RecipeError."""
+    for step in recipe.steps:
+        if "token" in (step.granularity, find_method(step.method).removes):
+            raise RecipeError(
+                "{step}: a model alone has no tokenizer to cut with it: use bp.prune(checkpoint, …)",
+                code="prune.tokens_of_model", step=str(step),
+            )  # fmt: skip
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..data.calibration import Batches
 from ..data.outputs import Output
+from ..data.vocabulary import Reading
 from ..errors import RecipeError
 from ..model.bake import bake
 from ..model.copies import copied, twin
@@ -94,10 +95,17 @@ class Calibrator:
 
         return self._walk.means(score_tokens, progress)
 
-    def remove(self, cut: Cut) -> None:
-        """Take layers out of the copy; how far its answers drift is still measured from those at first."""
+    def remove(self, cut: Cut, reading: Reading | None) -> None:
+        """Take layers and tokens out of the copy; how far its answers drift is still measured from those at first.
+
+        With another tokenizer the model reads other tokens, and drift is measured from what it answers then.
+        """
         cut_model(self._model, cut)
-        self._walk.begin()
+        if cut.tokens and reading is not None:
+            self._batches = reading.batches(reading.tokenizer, self._model)
+            self._walk = Walk(self._model, self._batches, self._output)
+        else:
+            self._walk.begin()
 
     def follow(self, matched: MatchedStep, decision: Decision) -> None:
         """Prune the copy as a step without texts has pruned the model."""

@@ -40,7 +40,7 @@ class Decision:
     history: dict[str, list[Step]] = field(default_factory=dict)
     """The steps that touched each, in order."""
     cut: Cut = Cut()
-    """The layers that are taken out."""
+    """The layers and tokens that are taken out."""
 
     def begin(self, matched: MatchedStep) -> None:
         """Know the tensors of a step that makes masks, and put it into their history."""
@@ -57,6 +57,22 @@ class Decision:
         for target in targets:
             for known in (self.targets, self.masks, self.values, self.history):
                 known.pop(target.name, None)
+
+    def keep_rows(self, cut: Cut, targets: Iterable[Target]) -> None:
+        """Take out tokens, and keep only the other rows of what is known of the tensors that have a row for each."""
+        self.cut |= cut
+        kept = cut.kept
+        for target in targets if kept is not None else ():
+            for known in (self.masks, self.values):
+                if target.name in known:
+                    known[target.name] = known[target.name][kept]
+
+    def alive(self, target: Target, rows: Tensor | None = None) -> int:
+        """Count what is alive of a tensor, or of some of its rows; the mask with which it came counts too."""
+        mask = self.masks.get(target.name, target.mask)
+        if mask is None:
+            return target.parameter.numel() if rows is None else len(rows) * target.parameter[0].numel()
+        return count_true((mask if rows is None else mask[rows]) != 0)
 
     def now(self, unit: AnyUnit) -> AnyUnit:
         """Return a unit with the values that its tensors have by now."""

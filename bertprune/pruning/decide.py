@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..errors import RecipeError
-from ..model.cuts import Cut, without
+from ..model.cuts import without
 from ..parallel import Progress, silent
 from ..recipe import Recipe
 from ..step import step_in_words
@@ -18,12 +18,14 @@ from .choose import Decision, groups_of, keep_by_scores, mask_by_torch_class
 from .finite import refuse_unprunable
 from .outcomes import Reconstruction, StepOutcome, TensorOutcome, no_effect
 from .rank import count_true
-from .remove import remove_layers
+from .remove_layers import remove_layers
+from .remove_tokens import remove_tokens
 from .steps import MatchedStep, check_seed, match_steps, naming_step
 
 if TYPE_CHECKING:
     from ..data.calibration import Batches
     from ..data.outputs import Output
+    from ..data.vocabulary import Reading
     from .calibrated import Calibrator
 
 
@@ -35,17 +37,19 @@ def decide(
     progress: Progress = silent,
     batches: "Batches | None" = None,
     output: "Output | None" = None,
+    reading: "Reading | None" = None,
 ) -> Decision:
     """Compute the masks of a recipe on a model, from one generator, step by step.
 
-    `batches` are calibration texts for the steps that read them, and `output` is how the model's answers are compared.
-    Pure: neither the model nor the global random state is touched. Raises RecipeError.
+    `batches` are calibration texts for the steps that read them, and `output` is how the model's answers are compared;
+    `reading` are all of the texts, by which tokens are counted. Pure: neither the model nor the global random state is
+    touched. Raises RecipeError.
     """
     check_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     steps = match_steps(model, recipe, missing)
     check_texts(recipe, steps, batches)
-    masking = [step for step in steps if not step.removes_layers]
+    masking = [step for step in steps if not step.cuts]
     refuse_unprunable({target.name: target.parameter for step in masking for target in step.targets})
     decision, calibrator = Decision(), _calibrator(model, steps, batches, output)
     for number in range(len(steps)):
@@ -56,11 +60,20 @@ def decide(
             progress(share + done / len(steps), words)
 
         with naming_step(recipe, number + 1):
-            run = remove_layers if matched.removes_layers else _run
-            decision.outcomes.append(run(matched, decision, generator, calibrator, within))
-        if gone := decision.outcomes[-1].layers:
-            model = without(model, Cut(gone))
+            if matched.removes_tokens:
+                assert reading is not None
+                outcome, reading = remove_tokens(matched, decision, generator, model, reading)
+            else:
+                run = remove_layers if matched.removes_layers else _run
+                outcome = run(matched, decision, generator, calibrator, within)
+            if matched.cuts and not outcome.cut:
+                warnings.warn(no_effect(outcome), stacklevel=2)
+        decision.outcomes.append(outcome)
+        if outcome.cut:
+            model = without(model, outcome.cut)
             steps[number + 1 :] = match_steps(model, recipe, missing, done=number + 1)
+            if calibrator is not None:
+                calibrator.remove(outcome.cut, reading)
     progress(1.0, "masks computed")
     return decision
 
@@ -68,7 +81,7 @@ def decide(
 def _calibrator(
     model: nn.Module, steps: Sequence[MatchedStep], batches: "Batches | None", output: "Output | None"
 ) -> "Calibrator | None":
-    if batches is None or not any(step.needs_texts for step in steps):
+    if batches is None or not any(step.needs_texts and not step.removes_tokens for step in steps):
         return None
     from ..data.outputs import output_of  # loads transformers, so only where texts are read
     from .calibrated import Calibrator

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..errors import NoEffectWarning, Note
+from ..model.cuts import Cut
 from ..model.hooks import Maker
 from ..scores import Method
 from ..step import Step, step_in_words
@@ -35,6 +36,22 @@ class Reconstruction:
     """The drift with the adjusted values."""
 
 
+@dataclass(frozen=True, slots=True)
+class TokensOutcome:
+    """What one step did to the vocabulary, and to how the texts given as calibration are read."""
+
+    removed: int
+    """How many tokens went."""
+    before: int
+    """How many there were."""
+    used: int
+    """How many of those that went occur in the texts."""
+    changed: int
+    """How many texts are read otherwise now."""
+    texts: int
+    """How many texts there are."""
+
+
 @dataclass(frozen=True)
 class StepOutcome:
     """What one step did."""
@@ -45,8 +62,10 @@ class StepOutcome:
     """The method as it was when the step ran: another one may be registered under its name since."""
     reconstructions: tuple[Reconstruction, ...] = ()
     """By layer, where the step reconstructs."""
-    layers: tuple[int, ...] = ()
-    """The layers that the step removed, by the numbers that they have in the checkpoint."""
+    cut: Cut = Cut()
+    """What the step took out of the model: layers by the numbers that they have in the checkpoint, tokens."""
+    tokens: TokensOutcome | None = None
+    """What it did to the vocabulary, where it removes tokens."""
 
     @property
     def alive_before(self) -> int:
@@ -74,13 +93,20 @@ def no_effect(outcome: StepOutcome) -> NoEffectWarning:
 
 
 def removal_notes(outcomes: Iterable[StepOutcome]) -> Iterator[Note]:
-    """Say which layers were removed."""
+    """Say which layers, and how many tokens, were removed."""
     for outcome in outcomes:
-        if outcome.layers:
+        if layers := outcome.cut.layers:
             yield Note(
                 "removed {count} of the encoder's layers: {layers} ({removed:,} parameters)",
-                code="prune.layers_removed", count=len(outcome.layers), layers=", ".join(map(str, outcome.layers)),
+                code="prune.layers_removed", count=len(layers), layers=", ".join(map(str, layers)),
                 removed=outcome.removed,
+            )  # fmt: skip
+        if (lost := outcome.tokens) is not None and lost.removed:
+            yield Note(
+                "removed {count:,} of {before:,} tokens ({removed:,} parameters); {changed:,} of {texts:,} texts, which"
+                " use {used:,} of them, are read otherwise now",
+                code="prune.tokens_removed", count=lost.removed, before=lost.before, removed=outcome.removed,
+                changed=lost.changed, texts=lost.texts, used=lost.used,
             )  # fmt: skip
 
 

@@ -64,12 +64,10 @@ def preview_recipe(model: nn.Module, recipe: Recipe, missing: frozenset[str] = f
         units, is_certain = open_cuts.units(matched, bounds.ledger)
         with naming_step(recipe, number + 1):
             removed = bounds.remove(matched, units)
-            if matched.removes_layers:
-                gone = open_cuts.add(matched)
+            if gone := open_cuts.add(matched):
                 model = without(model, gone)
-                steps[number + 1 :] = (
-                    match_steps(model, recipe, missing, done=number + 1) if gone else steps[number + 1 :]
-                )
+                steps[number + 1 :] = match_steps(model, recipe, missing, done=number + 1)
+                bounds = _Known() if gone.tokens else bounds
         names = tuple(target.label for target in matched.targets)
         weights = sum(math.prod(target.shape) for unit in units for target in unit.targets)
         removed = removed if is_certain else (0, removed[1])

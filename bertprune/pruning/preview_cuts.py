@@ -6,6 +6,8 @@ that it can remove is known.
 
 from collections.abc import Sequence
 
+import torch
+
 from ..model.cuts import Cut
 from .bounds import Ledger
 from .granularity import LayerUnit, Unit
@@ -22,9 +24,12 @@ class OpenCuts:
         self._gone: frozenset[int] = frozenset()
 
     def add(self, matched: MatchedStep) -> Cut:
-        """Add a step that removes layers; return those that are certain to go."""
-        (unit,) = matched.units
-        assert isinstance(unit, LayerUnit)
+        """Add a step that takes something out; return what is certain to go: of tokens, taken for the last ones."""
+        unit = matched.units[0]
+        if matched.removes_tokens:
+            return self._tokens(matched)
+        if not isinstance(unit, LayerUnit):
+            return Cut()
         there = [number for number in unit.members if number not in self._gone]
         amount = min(matched.step.amount_of(len(there)), len(there))
         if amount == len(unit.members):
@@ -33,6 +38,12 @@ class OpenCuts:
             self._among |= {one.name: number for number in there for one in unit.members[number]}
             self._gone |= frozenset(there[len(there) - amount :])
         return Cut()
+
+    @staticmethod
+    def _tokens(matched: MatchedStep) -> Cut:
+        size = len(matched.targets[0].parameter)
+        left = size - matched.step.amount_of(size)
+        return Cut(tokens=Cut.packed(torch.arange(left))) if 0 < left < size else Cut()
 
     def units(self, matched: MatchedStep, ledger: Ledger) -> tuple[Sequence[Unit], bool]:
         """Return the units of a step that are taken for alive, and whether their number and sizes are certain."""

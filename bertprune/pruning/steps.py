@@ -44,8 +44,18 @@ class MatchedStep:
 
     @property
     def removes_layers(self) -> bool:
-        """Whether the step takes whole layers out of the model, which the steps after it no longer see."""
+        """Whether the step takes whole layers out of the model."""
         return self.kind == "layer"
+
+    @property
+    def removes_tokens(self) -> bool:
+        """Whether the step takes tokens out of the model and its tokenizer."""
+        return self.kind == "token"
+
+    @property
+    def cuts(self) -> bool:
+        """Whether the step takes something out, which the steps after it no longer see, rather than mask it."""
+        return self.removes_layers or self.removes_tokens
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -109,7 +119,7 @@ def _match(model: nn.Module, step: Step, missing: frozenset[str]) -> MatchedStep
     if isinstance(units[0], LayerUnit):
         (amount,) = scope.amounts(step, [granularity.groups(units[0], [], [])], units)
         units[0].check(step, int(amount))
-    elif matched.needs_texts:
+    elif matched.needs_texts and not matched.cuts:
         for unit in units:
             check_linear(unit.targets[0], method.name)
     if method.makes_masks:

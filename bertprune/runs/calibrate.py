@@ -4,13 +4,14 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checkpoint import EMBEDDED, Checkpoint
 from ..data.calibration import Batches, Calibration, batches_of
 from ..data.embedding_folder import read_embedding
 from ..data.outputs import Output, output_of
 from ..data.tables import SAMPLES
+from ..data.vocabulary import Reading, every_text, record_of_all
 from ..errors import Note, OtherTextsWarning
 from ..pruning.steps import match_steps
 from ..recipe import CalibrationRecord, Recipe
@@ -28,11 +29,10 @@ class Texts:
     """What to know of them."""
     given: bool = False
     """Whether they are the caller's, and not those that a demo brings."""
-
-    @property
-    def record(self) -> CalibrationRecord | None:
-        """What the recipe says of them."""
-        return None if self.batches is None else self.batches.record
+    reading: Reading | None = None
+    """All of them, where a step counts tokens."""
+    record: CalibrationRecord | None = None
+    """What the recipe says of them."""
 
 
 def calibrate(checkpoint: Checkpoint, model: PreTrainedModel, recipe: Recipe, calibration: Any, seed: int) -> Texts:
@@ -41,18 +41,31 @@ def calibrate(checkpoint: Checkpoint, model: PreTrainedModel, recipe: Recipe, ca
     Where none are given, the demos take those that they bring.
     """
     given = None if calibration is None else Calibration.of(calibration)
-    if not any(step.needs_texts for step in match_steps(checkpoint.skeleton(), recipe, checkpoint.missing)):
+    steps = match_steps(checkpoint.skeleton(), recipe, checkpoint.missing)
+    if not any(step.needs_texts for step in steps):
         return Texts() if given is None else Texts(notes=(_unread(),))
     if given is None and checkpoint.name not in EMBEDDED:
         return Texts()
     embedding = read_embedding(checkpoint.folder(), checkpoint.name, int(getattr(model.config, "hidden_size", 0)))
     texts = Calibration(SAMPLES) if given is None else given
-    batches = batches_of(texts, seed, checkpoint.tokenizer(), model, embedding, checkpoint.name)
-    notes = [_used(batches, None if given else checkpoint.name), *batches.notes]
-    if recipe.calibration not in (None, batches.record):
+
+    def drawn(tokenizer: PreTrainedTokenizerBase, reader: PreTrainedModel) -> Batches:
+        return batches_of(texts, seed, tokenizer, reader, embedding, checkpoint.name)
+
+    tokenizer = checkpoint.tokenizer()
+    batches, reading = drawn(tokenizer, model), None
+    notes, record = [_used(batches, None if given else checkpoint.name), *batches.notes], batches.record
+    if any(step.removes_tokens for step in steps):
+        every = every_text(texts)
+        reading, record = (
+            Reading(tokenizer, tuple(embedding.prepared(every)), drawn, checkpoint.name),
+            record_of_all(texts, batches),
+        )
+        notes.append(Note("tokens counted in {texts:,} texts", code="calibration.counted", texts=len(every)))
+    if recipe.calibration not in (None, record):
         notes.append(Note(_OTHER, code="calibration.other_texts"))
         warnings.warn(OtherTextsWarning(_OTHER, code="calibration.other_texts"), stacklevel=3)
-    return Texts(batches, output_of(model, embedding), tuple(notes), given is not None)
+    return Texts(batches, output_of(model, embedding), tuple(notes), given is not None, reading, record)
 
 
 def _unread() -> Note:

@@ -3,12 +3,13 @@
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
+from ..checkpoint.vocabulary import cut_tokenizer
 from ..errors import Note
 from ..model.copies import copied, twin
 from ..model.cuts import Cut, cut_model, without
@@ -18,7 +19,6 @@ from ..model.snapshot import Snapshot, snapshot
 from ..parallel import Progress, check_progress, silent
 from ..pruning.decide import decide
 from ..pruning.outcomes import StepOutcome, hook_makers, reconstruction_notes, removal_notes
-from ..pruning.preview import Preview, preview_recipe
 from ..pruning.steps import check_mask_dtype, check_seed
 from ..recipe import Recipe, RecipeLike
 from ..reports.sparsity import SparsityReport, sparsity
@@ -28,42 +28,8 @@ from .packed import PackedMasks, with_earlier
 from .script import script
 from .spill import SpilledValues
 
-
-def preview(
-    checkpoint: Checkpoint | str | Path, recipe: RecipeLike, seed: int = 0, *, mask_dtype: MaskDtype = "bool"
-) -> Preview:
-    """Show what a recipe matches and how much it would prune, before any weight is read.
-
-    Whatever `prune` would refuse without looking at the values is refused here: the arguments, and names, options,
-    selections and amounts against the model's shapes. Pure.
-
-    Args:
-        checkpoint: A `Checkpoint`, or what `Checkpoint.open` accepts: a name, a path or a Hub id.
-        recipe: A `Recipe`, or whatever `Recipe.of` takes for one: a step, a list of steps, plain data, a file's path.
-        seed: As for `prune`; it is checked, and changes nothing.
-        mask_dtype: As for `prune`; it is checked, and changes nothing.
-
-    Returns:
-        For each step its targets, their number of weights, and the least and the most that would be pruned.
-
-    Raises:
-        CheckpointError: The checkpoint cannot be opened.
-        RecipeError: The recipe does not fit it.
-
-    Warns:
-        MissingTensorsWarning: The checkpoint, opened here, lacks tensors that its architecture expects.
-
-    Example:
-        >>> import bertprune as bp
-        >>> step = bp.Step(method="l1_unstructured", fraction=0.3, select=bp.Selection(roles="attention.query"))
-        >>> seen = bp.preview("demo", step).steps[0]
-        >>> len(seen.targets), seen.weights, seen.removed
-        (4, 147456, (44236, 44236))
-    """
-    opened, recipe = Checkpoint.open(checkpoint), Recipe.of(recipe)
-    check_seed(seed)
-    check_mask_dtype(mask_dtype)
-    return preview_recipe(opened.skeleton(), recipe, opened.missing)
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def prune(
@@ -122,6 +88,7 @@ def prune(
         lambda share, words: progress(0.1 + 0.7 * share, words),
         texts.batches,
         texts.output,
+        texts.reading,
     )
     progress(0.8, "counting")
     counted, values = twin(pristine), _as_stored(decision.values, opened)
@@ -189,12 +156,14 @@ class PruningRun:
     values: SpilledValues = field(repr=False, default_factory=lambda: SpilledValues({}))
     """The new values of the tensors that were reconstructed, by target name, the masked ones included."""
     cut: Cut = Cut()
-    """The layers that are taken out of the model: `cut.layers`, by the numbers that they have in the checkpoint."""
+    """What is taken out of the model: `cut.layers`, by the numbers that they have in the checkpoint, and tokens;
+    `cut.kept` are the ids of those that stay."""
     notes: tuple[Note, ...] = ()
     """What to know of the calibration texts, and of the layers whose reconstruction is kept."""
     _texts_given: bool = field(default=False, repr=False)
     """Whether the calibration texts are the caller's; a demo may bring its own."""
     _model: nn.Module | None = field(default=None, repr=False)
+    _tokenizer: Any = field(default=None, repr=False)
     _snapshots: dict[str, Snapshot] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -239,6 +208,20 @@ class PruningRun:
     def _attach(self, model: nn.Module) -> None:
         attach(model, self.masks, self.history, self.mask_dtype, self.values, makers=hook_makers(self.steps))
 
+    @property
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
+        """The tokenizer of the pruned model: the checkpoint's, without the tokens that were removed.
+
+        Raises CheckpointError where the checkpoint has none.
+        """
+        kept = self.cut.kept
+        if kept is None:
+            return self.checkpoint.tokenizer()
+        with self._lock:
+            if self._tokenizer is None:
+                self._tokenizer = cut_tokenizer(self.checkpoint.tokenizer(), kept.tolist(), self.checkpoint.name)
+            return self._tokenizer
+
     def built(self) -> nn.Module | None:
         """Return the model as it is now if it has been built, without building it; None otherwise.
 
@@ -271,11 +254,11 @@ class PruningRun:
 
     def __getstate__(self) -> dict[str, Any]:
         """Let pickle take the model along where it has been built, and methods by name."""
-        return {name: value for name, value in vars(self).items() if name != "_lock"}
+        return {name: value for name, value in vars(self).items() if name not in ("_lock", "_tokenizer")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what pickle kept."""
-        vars(self).update(state, _lock=threading.RLock())
+        vars(self).update(state, _lock=threading.RLock(), _tokenizer=None)
 
     def as_python(self, ours: bool = False) -> str:
         """Write the run as a short script: in plain torch where that is possible, otherwise in bertprune.

@@ -92,8 +92,8 @@ def _why_not_torch(matched: MatchedStep) -> str | None:
         return f"{matched.method.name} is a method of your own, which a script must register first"
     if matched.step.reconstruct:
         return "torch does not adjust what stays to calibration texts"
-    if matched.removes_layers:
-        return "torch does not take layers out of a model"
+    if matched.cuts:
+        return f"torch does not take {matched.kind}s out of a model"
     if matched.needs_texts:
         return f"{matched.method.name} reads calibration texts, and torch's methods see weights only"
     if matched.method.name not in TORCH_METHODS:

@@ -1,6 +1,6 @@
 """The ways to prune: scoring functions, torch's own and those that users register."""
 
-from . import fisher, layer_change, obs, plain, torch_methods, wanda
+from . import fisher, layer_change, obs, plain, token_count, torch_methods, wanda
 from .call import make_hook, make_mask, score, score_groups, score_pieces
 from .method import Method
 from .registry import find_method, load_file, method, methods
@@ -20,6 +20,7 @@ __all__ = [
     "score",
     "score_groups",
     "score_pieces",
+    "token_count",
     "torch_methods",
     "wanda",
 ]

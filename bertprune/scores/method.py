@@ -17,13 +17,14 @@ from .grid import GROUP_RULES, GroupRule
 from .options import OF_TEXTS
 from .statistics import InputNorms
 
-Removes = Literal["element", "slice", "layer"]
+Removes = Literal["element", "slice", "layer", "token"]
 GROUPED: tuple[Kind, ...] = ("element", "row", "column", "pattern", "block", "neuron", "head")
 """What a score of entries can rank: entries, or groups by the sum of their entries' scores."""
 _MEANT: Mapping[Kind, tuple[ScopeName, ...]] = {
     "element": ("local", "row", "global"),
     "pattern": ("local",),
     "layer": ("local",),
+    "token": ("local",),
 }
 """The scopes that have a meaning where these are pruned together; local and global have one elsewhere."""
 Rule = TypeVar("Rule", bound=Callable[..., Any])
@@ -42,7 +43,8 @@ class Method:
     paper: str | None
     """Where it comes from."""
     removes: Removes
-    """`element`: single entries. `slice`: all entries that share an index along the option `dim`. `layer`: layers."""
+    """`element`: single entries. `slice`: all entries that share an index along the option `dim`. `layer`: layers.
+    `token`: tokens of the vocabulary."""
     scopes: tuple[ScopeName, ...]
     """Whether it ranks within each tensor, within each row, or among all tensors."""
     granularities: tuple[Kind, ...]
@@ -76,7 +78,7 @@ class Method:
     @property
     def needs_texts(self) -> bool:
         """Whether the rule asks for statistics of calibration texts."""
-        return not self.parameters.isdisjoint(OF_TEXTS)
+        return self.removes == "token" or not self.parameters.isdisjoint(OF_TEXTS)
 
     def scopes_by(self, granularity: Kind) -> tuple[ScopeName, ...]:
         """Return its scopes that have a meaning with a granularity."""
@@ -84,7 +86,7 @@ class Method:
 
     def reconstructs(self, granularity: Kind) -> bool:
         """Return whether something stays, with a granularity, that can make up for what goes."""
-        return granularity not in ("row", "slice", "layer") and not self.makes_masks
+        return granularity not in ("row", "slice", "layer", "token") and not self.makes_masks
 
     @cached_property
     def needs_products(self) -> bool:

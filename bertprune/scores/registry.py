@@ -44,13 +44,14 @@ def method(
     `norms` (in), `tokens`, and `gram`, the sum of x xᵀ (in × in), and for `gradients`: `squared` (out × in), `columns`
     (texts × in) and `rows` (texts × out). What it is given is read-only. With `removes="layer"` it is called with the
     hidden states of tokens before and `after` a layer (tokens × width), and returns one score for each token, whose
-    mean is the layer's. A subclass of torch's `BasePruningMethod` that
-    takes `amount` may be decorated instead; it works in local scope.
+    mean is the layer's. With `removes="token"` it is called with how often each token occurs. A subclass of torch's
+    `BasePruningMethod` that takes `amount` may be decorated instead; it works in local scope.
 
     Args:
         name: The name that steps give, an identifier.
         removes: "element" for one score an entry (the weight's shape), or "slice" for one score for each index along
-            the option `dim`; the weight then comes without the slices that are already pruned; or "layer".
+            the option `dim`; the weight then comes without the slices that are already pruned; or "layer",
+            or "token".
         paper: Where the method comes from; shown in lists and model cards.
         title: The name for people; made from `name` by default.
         scopes: "local", "row", "global" or several; all that the method can do by default.

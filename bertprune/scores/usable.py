@@ -97,7 +97,7 @@ def check_combination(new: Method) -> None:
             "{method}: a method that removes {removes}s needs a keyword argument `{option}`",
             code="method.needed_option", method=new.name, removes=new.removes, option=needed,
         )  # fmt: skip
-    _check_layers(new)
+    _check_whole(new)
     if new.needs_texts and (new.makes_masks or new.removes == "slice"):
         raise RecipeError(
             "{method}: only a function that scores entries may ask for {asked}; steps prune rows and columns by it",
@@ -116,17 +116,18 @@ def check_combination(new: Method) -> None:
         )  # fmt: skip
 
 
-def _check_layers(new: Method) -> None:
-    """Refuse a method of whole layers that is not one alone, or lacks what they give. Raises RecipeError."""
-    whole = new.removes == "layer"
-    asked = OF_TEXTS & new.parameters
-    if whole != ("layer" in new.granularities) or (whole and (asked != {"after"} or len(new.granularities) > 1)):
+def _check_whole(new: Method) -> None:
+    """Refuse a method of layers or tokens that is more, or asks for what it does not get. Raises RecipeError."""
+    asked, whole = OF_TEXTS & new.parameters, new.removes if new.removes in ("layer", "token") else None
+    if not {"layer", "token"}.isdisjoint(new.granularities) and new.granularities != (whole,):
         raise RecipeError(
-            "{method}: a function that removes layers (removes='layer') asks for `after`, and removes nothing else",
-            code="method.layers", method=new.name,
+            "{method}: a function that removes layers or tokens (removes='layer', removes='token') removes nothing"
+            " else",
+            code="method.alone", method=new.name,
         )  # fmt: skip
-    if not whole and "after" in asked:
+    if asked != {"after"} if whole == "layer" else (asked & {"after"} or (whole == "token" and asked)):
         raise RecipeError(
-            "{method}: only a function that removes layers (removes='layer') may ask for `after`",
+            "{method}: a function asks for `after` where it removes layers (removes='layer'), and only there; one that"
+            " removes tokens gets their counts alone",
             code="method.after", method=new.name,
         )  # fmt: skip

@@ -56,7 +56,7 @@ def test_a_step_after_it_prunes_as_on_the_smaller_checkpoint(folder: Path, tmp_p
 def test_what_it_shows_speaks_of_the_checkpoints_layers(folder: Path) -> None:
     run = bp.prune(folder, [bp.Step(method="l1_unstructured", fraction=0.5), GONE])
     layer = "bert.encoder.layer.1."
-    assert run.cut.layers == (1,) and run.steps[1].layers == (1,)
+    assert run.cut.layers == (1,) and run.steps[1].cut.layers == (1,)
     assert not any(name.startswith(layer) for name in (*run.masks, *run.history, *dict(run.model.named_parameters())))
     removed = [record.name for record in run.diff.removed if record.name.startswith(layer)]
     assert sorted(removed) == sorted(name for name, _ in run.checkpoint.model().named_parameters() if layer in name)

@@ -10,6 +10,7 @@ from .groups import Granularity, Groups, Unit
 from .layers import Layers, LayerUnit
 from .patterns import PatternGroups, Patterns
 from .slices import Slices
+from .tokens import Tokens
 
 GRANULARITIES: Mapping[Kind, Callable[..., Granularity]] = {
     "element": lambda options: Elements(),
@@ -21,6 +22,7 @@ GRANULARITIES: Mapping[Kind, Callable[..., Granularity]] = {
     "neuron": lambda options: CoupledGranularity("neuron"),
     "head": lambda options: CoupledGranularity("head"),
     "layer": lambda options: Layers(),
+    "token": lambda options: Tokens(),
 }
 """By kind; each takes the method's options and the numbers that a step gives with it."""
 
@@ -39,5 +41,6 @@ __all__ = [
     "PatternGroups",
     "Patterns",
     "Slices",
+    "Tokens",
     "Unit",
 ]

@@ -1,18 +1,15 @@
 """Take whole layers out: by number, or those that change least what goes through them."""
 
 import math
-import warnings
 from typing import TYPE_CHECKING
 
 import torch
 
 from ..model.cuts import Cut
-from ..model.targets import Target
 from ..parallel import Progress
 from .choose import Decision
 from .granularity import LayerUnit
-from .outcomes import StepOutcome, TensorOutcome, no_effect
-from .rank import count_true
+from .outcomes import StepOutcome, TensorOutcome
 from .steps import MatchedStep
 
 if TYPE_CHECKING:
@@ -26,7 +23,7 @@ def remove_layers(
     calibrator: "Calibrator | None",
     progress: Progress,
 ) -> StepOutcome:
-    """Run a step that removes layers, and take them out of the decision and of the calibrator's model."""
+    """Run a step that removes layers, and take them out of the decision."""
     (unit,) = matched.units
     assert isinstance(unit, LayerUnit)
     gone = _choose(matched, unit, generator, calibrator, progress)
@@ -35,16 +32,12 @@ def remove_layers(
         tuple(
             TensorOutcome(one.name, math.prod(one.shape), alive, alive if number in gone else 0)
             for number, targets in unit.members.items()
-            for one, alive in ((one, _count_alive(one, decision)) for one in targets)
+            for one, alive in ((one, decision.alive(one)) for one in targets)
         ),
         matched.method,
-        layers=gone,
+        cut=Cut(gone),
     )
     decision.take_out(Cut(gone), [one for number in gone for one in unit.members[number]])
-    if calibrator is not None and gone:
-        calibrator.remove(Cut(gone))
-    if not gone:
-        warnings.warn(no_effect(outcome), stacklevel=2)
     return outcome
 
 
@@ -66,8 +59,3 @@ def _choose(
         scores = groups[0].scores(matched.method, matched.options, generator, {"means": means})
     (keep,) = matched.scope.keep(groups, [scores], amounts)
     return tuple(number for number, kept in zip(unit.members, keep.tolist(), strict=True) if not kept)
-
-
-def _count_alive(target: Target, decision: Decision) -> int:
-    mask = decision.masks.get(target.name, target.mask)
-    return math.prod(target.shape) if mask is None else count_true(mask != 0)
