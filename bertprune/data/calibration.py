@@ -154,13 +154,10 @@ def _lines(texts: Any) -> Any:
 
 def _pairs(texts: Any) -> Any:
     """Give pairs of texts their usual names: in lists of examples, two values are a text and its label."""
-    if isinstance(texts, list | tuple) and texts and all(_is_pair(one) for one in texts):
-        return [{"sentence1": one, "sentence2": other} for one, other in texts]
-    return texts
-
-
-def _is_pair(item: Any) -> bool:
-    return isinstance(item, list | tuple) and len(item) == 2 and all(isinstance(text, str) for text in item)
+    if not isinstance(texts, list | tuple) or not texts:
+        return texts
+    pairs = (isinstance(one, list | tuple) and len(one) == 2 and all(isinstance(t, str) for t in one) for one in texts)
+    return [{"sentence1": one, "sentence2": other} for one, other in texts] if all(pairs) else texts
 
 
 @dataclass(frozen=True)
