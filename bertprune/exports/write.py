@@ -20,6 +20,7 @@ from ..errors import ExportError, first_names, kind_of, shown
 from ..files import from_home
 from ..parallel import Progress, check_progress, silent
 from ..runs.run import PruningRun
+from ..undisturbed import undisturbed
 from .card import card
 from .contents import WEIGHT_FILES, Contents, Form
 from .drift import Drift
@@ -140,6 +141,7 @@ def check_form(name: str) -> Form:
     return forms[name]
 
 
+@undisturbed()
 def _export(
     contents: Contents, out: Path, form: Form, precision: Precision, overwrite: bool, progress: Progress
 ) -> ExportResult:

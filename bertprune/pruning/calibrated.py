@@ -21,6 +21,7 @@ from ..parallel import Progress
 from ..scores import score
 from ..scores.obs import damped
 from ..scores.statistics import Inputs
+from ..undisturbed import differentiable
 from .choose import Decision, Statistics, groups_of, keep_by_scores
 from .gradients import gradients
 from .granularity import Groups, Unit
@@ -271,7 +272,11 @@ def _plain_copy(model: nn.Module) -> nn.Module:
     for module in copy.modules():
         for name, parameter in module._parameters.items():
             if parameter is not None:
-                own = frozen.setdefault(id(parameter), nn.Parameter(parameter.detach(), requires_grad=False))
-                module._parameters[name] = own
+                if id(parameter) not in frozen:
+                    frozen[id(parameter)] = nn.Parameter(differentiable(parameter.detach()), requires_grad=False)
+                module._parameters[name] = frozen[id(parameter)]
+        module._buffers |= {
+            name: value if value is None else differentiable(value) for name, value in module._buffers.items()
+        }
         module.training = False
     return copy

@@ -14,6 +14,7 @@ from ..model.cuts import without
 from ..parallel import Progress, silent
 from ..recipe import Recipe
 from ..step import step_in_words
+from ..undisturbed import undisturbed
 from .choose import Decision, groups_of, keep_by_scores, mask_by_torch_class
 from .finite import refuse_unprunable
 from .outcomes import Reconstruction, StepOutcome, TensorOutcome, no_effect
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .calibrated import Calibrator
 
 
+@undisturbed()
 def decide(
     model: nn.Module,
     recipe: Recipe,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..data.calibration import Batches
 from ..data.outputs import Output
 from ..scores.statistics import Gradients
+from ..undisturbed import differentiable
 
 EXACT_CLASSES = 8
 """Up to so many classes the expectation is exact; beyond, one class is drawn for each answer."""
@@ -37,8 +38,9 @@ def gradients(
     The model's weights have no gradients of their own and stay as they are.
     """
     sums = {module: _Sums(module, entries) for module in modules}
-    for number, batch in enumerate(batches.used):
-        labels = None if batches.labels is None else batches.labels[number]
+    for number, used in enumerate(batches.used):
+        batch = {name: differentiable(value) for name, value in used.items()}
+        labels = None if batches.labels is None else differentiable(batches.labels[number])
         with torch.enable_grad(), _watching(model, sums) as seen:
             rows = output.rows(model, batch)
             one_each = len(rows) == len(next(iter(batch.values())))

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from ..checkpoint import EMBEDDED, Checkpoint
+from ..checkpoint.irregular import is_irregular
 from ..model.hooks import TORCH_METHODS
 from ..pruning.steps import MatchedStep, match_steps
 from ..recipe import Recipe
@@ -49,8 +50,7 @@ def script(checkpoint: Checkpoint, recipe: Recipe, seed: int, ours: bool = False
     `texts_given` says whether the calibration texts were the user's. Raises RecipeError.
     """
     steps = match_steps(checkpoint.skeleton(), recipe, checkpoint.missing)
-    pruned = "the checkpoint holds a pruned model, which from_pretrained does not load" if checkpoint.pruning else None
-    reason = pruned or next(filter(None, map(_why_not_torch, steps)), None)
+    reason = _why_not_transformers(checkpoint) or next(filter(None, map(_why_not_torch, steps)), None)
     if ours or reason:
         comment = "" if ours else f"# In bertprune rather than plain torch: {reason}.\n"
         texts = recipe.calibration if texts_given else None
@@ -84,6 +84,15 @@ def _head(checkpoint: Checkpoint, seed: int) -> str:
 
 _TORCH_SCOPES = {"element": ("local", "global"), "slice": ("local",)}
 """The scopes of torch's own functions, by what they remove."""
+
+
+def _why_not_transformers(checkpoint: Checkpoint) -> str | None:
+    """Return why transformers alone does not load a checkpoint, or None where it does."""
+    if checkpoint.pruning:
+        return "the checkpoint holds a pruned model, which from_pretrained does not load"
+    if is_irregular(checkpoint.skeleton().config):
+        return "the checkpoint's layers have unequal shapes, which transformers has no class for"
+    return None
 
 
 def _why_not_torch(matched: MatchedStep) -> str | None:

@@ -31,6 +31,16 @@ def small_of(folder: Path, model: Any, out: Path) -> Any:
     return small
 
 
+def test_autocast_rounds_neither_what_is_folded_nor_what_is_compared(tmp_path: Path) -> None:
+    rows = bp.Step(method="ln_structured", fraction=0.5, select="*.intermediate.dense", options={"dim": 0})
+    run = bp.prune(source("bert", tmp_path / "source"), rows)
+    bp.export(run, tmp_path / "expected", "small")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        bp.export(run, tmp_path / "found", "small")
+    expected, found = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("expected", "found"))
+    assert expected == found
+
+
 FEED_FORWARD = r"intermediate\.dense$|lin1$|\.ffn$|mlp\.Wi$|gate_proj$|up_proj$|\.wi$|\.wi_\d$"
 VALUES = r"self\.value$|v_lin$|attention\.value$|attn\.v$|value_proj$|v_proj$|SelfAttention\.v$"
 

@@ -62,6 +62,16 @@ def test_the_script_uses_bertprune_where_torch_would_untie_tensors(tiny_folder):
     assert "torch would untie bert.embeddings.word_embeddings.weight from cls.predictions" in run.as_python()
 
 
+def test_the_script_uses_bertprune_for_layers_of_unequal_shapes(tiny_folder, tmp_path):
+    neurons = bp.Step(method="magnitude", granularity="neuron", count=5, select=bp.Selection(layers=[0]))
+    bp.export(bp.prune(tiny_folder(), neurons), tmp_path / "irregular", form="small")
+    run = bp.prune(tmp_path / "irregular", bp.Step(method="l1_unstructured", fraction=0.5, select="*key"))
+    script = run.as_python()
+    assert script.startswith("# In bertprune rather than plain torch: the checkpoint's layers have unequal shapes")
+    state = run_script(script, tmp_path / "irregular")
+    assert all(torch.equal(state[f"{name}_mask"], mask) for name, mask in run.masks.items())
+
+
 def test_a_comment_warns_of_ties_unless_the_method_is_random(tiny_folder):
     folder, queries = tiny_folder(), bp.Selection(roles="attention.query")
     ranked = bp.prune(folder, bp.Step(method="l1_unstructured", fraction=0.2, select=queries))
