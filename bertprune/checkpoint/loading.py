@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from ..errors import CheckpointError, Note, first_names, shortened
 from ..parallel import Progress, silent
 from ..seeded import IN_PLACE, Seeded, is_meta
+from ..undisturbed import undisturbed
 from .headers import TensorFact
 from .json_files import first_line
 from .weights import Read, Weights
@@ -132,7 +133,7 @@ def _from_pretrained(
 ) -> "tuple[PreTrainedModel, dict[str, Any]]":
     """Call transformers' loader; return the model and what was missing, unexpected or of another shape."""
     try:
-        with quietly():
+        with quietly(), undisturbed():
             built: Any = cls.from_pretrained(
                 None,
                 config=config,
