@@ -213,13 +213,14 @@ class Acts:
         source: Source,
         done: Done | None,
         form: str,
+        precision: str,
         old: Any,
         request: gr.Request,
         progress: Any = BAR,
     ) -> Any:
         """Write the checkpoint, check it, zip it; the previous zip is kept until then."""
         report = self._reporter(language, "progress_build", request, progress)
-        built = take.build(language, self.shelf, self.shelf.shown(source, done), form, report)
+        built = take.build(language, self.shelf, self.shelf.shown(source, done), form, precision, report)
         take.throw_away(old)
         return built
 

@@ -61,9 +61,19 @@ class Api:
         """Prune, and measure quality before and after on the labelled samples of the demo."""
         return cost.measure(self.shelf, self._done(source, recipe, seed), "samples", None).to_dict()
 
-    def export(self, source: str = "demo", recipe: str = "", seed: int = 0, form: str = "baked") -> str:
-        """Prune and export the checkpoint (`baked` or `masked`) as a zip, after it was read back and compared."""
-        return str(take.build("en", self.shelf, self._done(source, recipe, seed), form).zip)
+    def export(
+        self, source: str = "demo", recipe: str = "", seed: int = 0, form: str = "baked", precision: str = ""
+    ) -> str:
+        """Prune and export the checkpoint as a zip, after it was read back and compared.
+
+        Args:
+            source: An embedded name or a Hub id.
+            recipe: YAML or JSON.
+            seed: From which the random choices are made.
+            form: `baked`, `small`, `masked` or `onnx`.
+            precision: `float16` or `bfloat16`, or `int8` for ONNX; empty for the numbers of the source.
+        """
+        return str(take.build("en", self.shelf, self._done(source, recipe, seed), form, str(precision)).zip)
 
     def _source(self, given: str) -> Source:
         name, _, revision = str(given).strip().partition("@")
@@ -93,6 +103,7 @@ def publish(shelf: Shelf) -> None:
         gr.Textbox("", label="recipe", visible=False),
         gr.Number(0, label="seed", precision=0, visible=False),
         gr.Textbox("baked", label="form", visible=False),
+        gr.Textbox("", label="precision", visible=False),
     ]
     file = gr.File(label="zip", visible=False)
     gr.Button(visible=False).click(with_plain_errors(api.export), fields, file, api_name="export", **heavy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -14,6 +15,7 @@ from . import offers
 from .cells import cells_of, chosen, default_cells, grid_value
 from .handlers import cost, model, recipe, results, take, texts
 from .i18n import LANGUAGES, say
+from .panels.take import precisions
 from .plan import Plan
 from .session import Done, Shelf, Source
 from .tree import tree_value
@@ -34,6 +36,7 @@ class View:
     quality: cost.Found | None
     parcel: take.Parcel | None
     take_form: str
+    precision: str
     baked: bool
     shown: str
     """Tensors to show: `changed` or `all`."""
@@ -52,6 +55,7 @@ class View:
         quality: Any,
         parcel: Any,
         take_form: str,
+        precision: str,
         baked: bool,
         shown: str,
         *fields: Any,
@@ -59,7 +63,9 @@ class View:
         """Read the values in the order in which the page sends them."""
         language = language if language in LANGUAGES else "en"
         form, given = recipe.Form(*fields[: recipe.FIELDS], module=module), texts.Given(*fields[recipe.FIELDS :])
-        return cls(language, source, plan, done, module, quality, parcel, take_form, baked, shown, form, given)
+        return cls(
+            language, source, plan, done, module, quality, parcel, take_form, precision, baked, shown, form, given
+        )
 
     def at(self, module: str) -> View:
         """Select another module."""
@@ -255,8 +261,13 @@ class Scenes:
         ]
 
     def estimate(self, view: View) -> list[Any]:
-        """Draw the estimated size of an export."""
-        return [take.show_estimate(view.language, self.shelf, self._shown(view), view.take_form)]
+        """Draw the estimated size of an export, and the numbers in which its form can be written."""
+        offer = precisions(view.take_form, partial(say, view.language))
+        value = view.precision if view.precision in dict(offer).values() else ""
+        return [
+            take.show_estimate(view.language, self.shelf, self._shown(view), view.take_form),
+            gr.update(choices=offer, value=value),
+        ]
 
     def parcel(self, view: View) -> list[Any]:
         """Draw the export, with its download and card."""

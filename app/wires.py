@@ -47,12 +47,12 @@ class Wires:
             "heatmap": [o.heatmap],
             "tensors": [o.tensors],
             "quality": [page.cost.view, page.cost.answers],
-            "estimate": [page.take.estimate],
+            "estimate": [page.take.estimate, page.take.precision],
             "parcel": [page.take.result, page.take.download, page.take.card_box, page.take.card],
         }
         self.everything = [
             page.top.language, page.source, page.plan, page.done, page.module, page.quality, page.parcel,
-            page.take.form, o.baked, o.shown, *r.form, *r.texts,
+            page.take.form, page.take.precision, o.baked, o.shown, *r.form, *r.texts,
         ]  # fmt: skip
 
     def act(

@@ -151,8 +151,9 @@ def wire_results(wires: Wires, pruned: Any) -> None:
     wires.draw(asked.success, "quality")
     wires.draw(t.form.change, "estimate")
     built = wires.act(
-        t.build.click, acts.build, [p.source, p.done, t.form, p.parcel], p.parcel, show_progress_on=[t.result], **HEAVY
-    )
+        t.build.click, acts.build, [p.source, p.done, t.form, t.precision, p.parcel], p.parcel,
+        show_progress_on=[t.result], **HEAVY,
+    )  # fmt: skip
     wires.draw(built.success, "parcel")
     for button in (p.recipe.cancel, c.cancel, t.cancel):
         wires.act(button.click, acts.cancel, [], None, fresh=True, cancels=[pruned, measured, asked, built])

@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -15,7 +16,7 @@ from ..folders import new_folder, remove
 from ..i18n import say
 from ..session import Done, Progress, Shelf, measured
 from ..trouble import PageError, naming_field
-from ..views.take import estimate_view, result_view
+from ..views.take import SIZED, estimate_view, result_view
 from ..weigh import export_size
 
 _LONGEST = 60
@@ -35,6 +36,10 @@ class Parcel:
     zipped: int
     card: str
     architecture: str
+    loads: str
+    """What is needed to load it: `plain`, `bertprune` or `anywhere`."""
+    drift: Any
+    """How far its answers are from those of the pruned model; None where they are the same."""
 
     @property
     def bytes(self) -> int:
@@ -42,20 +47,25 @@ class Parcel:
         return sum(self.files.values())
 
 
-def build(language: str, shelf: Shelf, done: Done | None, form: str, progress: Progress | None = None) -> Parcel:
+def build(
+    language: str, shelf: Shelf, done: Done | None, form: str, precision: str, progress: Progress | None = None
+) -> Parcel:
     """Export the run, which reads it back and compares it, and zip it. Raises BertpruneError."""
     if done is None:
         raise PageError("result_none")
     with shelf.model_of(done) as run, naming_field("form"):
-        return _build(language, done, run, form, progress or shelf.timed())
+        return _build(language, done, run, form, precision, progress or shelf.timed())
 
 
-def _build(language: str, done: Done, run: bp.PruningRun, form: str, progress: Progress) -> Parcel:
+def _build(language: str, done: Done, run: bp.PruningRun, form: str, precision: str, progress: Progress) -> Parcel:
     home = new_folder()
-    name = _plain(f"{(done.source.shown or run.checkpoint.name)[:_LONGEST]}-{form}"[: _LONGEST + 10])
+    name = _plain("-".join([(done.source.shown or run.checkpoint.name)[:_LONGEST], form[:10], precision[:10]]))
+    numbers = {"quantize" if precision == "int8" else "dtype": precision} if precision else {}
     try:
         subject = measured(run)
-        result = bp.export(subject, home / name, form=form, progress=lambda share, words: progress(0.8 * share, words))
+        result = bp.export(
+            subject, home / name, form=form, progress=lambda share, words: progress(0.8 * share, words), **numbers
+        )
         card = home / name / "README.md"
         text = card.read_text(encoding="utf-8") if card.is_file() else ""
         packed = _zip(home / name, home / f"{name}.zip", say(language, "take_zipping"), progress)
@@ -64,8 +74,9 @@ def _build(language: str, done: Done, run: bp.PruningRun, form: str, progress: P
         raise
     shutil.rmtree(home / name)
     return Parcel(
-        packed, form, dict(result.files), result.checked, packed.stat().st_size, text, run.checkpoint.facts.architecture
-    )
+        packed, form, dict(result.files), result.checked, packed.stat().st_size, text,
+        run.checkpoint.facts.architecture, result.loads, result.drift,
+    )  # fmt: skip
 
 
 def _zip(folder: Path, target: Path, words: str, progress: Progress) -> Path:
@@ -93,7 +104,7 @@ def show_parcel(language: str, parcel: Parcel | None) -> Markup:
 
 def show_estimate(language: str, shelf: Shelf, done: Done | None, form: str) -> Markup:
     """Show the estimated size of the export, how it is loaded, and that zeros do not make a file smaller."""
-    if done is None:
+    if done is None or form not in SIZED:
         return estimate_view(language, form, None, None)
     checkpoint = shelf.checkpoint(done.source)
     size = shelf.keep((done, "weight", form), lambda: (export_size(checkpoint, shelf.run(done), form), 200))

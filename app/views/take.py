@@ -9,9 +9,13 @@ from ..weigh import ExportSize
 from ..words import size_of
 from .html import facts, joined, note, table, tag
 
+SIZED = ("baked", "masked")
+"""The forms whose size is known before they are built."""
+
 _LOAD = {
-    "baked": 'from transformers import {cls}\n\nmodel = {cls}.from_pretrained("{name}")',
-    "masked": 'import bertprune as bp\n\nmodel = bp.load("{name}")  # with hooks, masks and history',
+    "plain": 'from transformers import {cls}\n\nmodel = {cls}.from_pretrained("{name}")',
+    "bertprune": 'import bertprune as bp\n\nmodel = bp.load("{name}")',
+    "anywhere": 'import onnxruntime\n\nsession = onnxruntime.InferenceSession("{name}/onnx/model.onnx")',
 }
 
 
@@ -26,7 +30,7 @@ def estimate_view(language: str, form: str, size: ExportSize | None, source: int
     return joined([
         note(say(language, f"form_{form}_what")),
         facts(pairs) if pairs else "",
-        note(say(language, "take_honest"), "bp-honest"),
+        note(say(language, "take_honest"), "bp-honest") if form in SIZED else "",
     ])  # fmt: skip
 
 
@@ -39,10 +43,22 @@ def result_view(language: str, parcel: Any) -> Markup:
         (say(language, "take_bytes"), f"{size_of(parcel.bytes)} ({parcel.bytes:,} B)"),
         (say(language, "take_zipped"), f"{size_of(parcel.zipped)} ({parcel.zipped:,} B)"),
     ]
+    checked = say(language, "take_checked" if parcel.checked else "take_computed", count=f"{parcel.checked:,}")
     return joined([
-        note("✓ " + say(language, "take_checked", count=f"{parcel.checked:,}"), "bp-good"),
+        note("✓ " + checked, "bp-good"),
+        note(_drift(language, parcel.drift)) if parcel.drift is not None else "",
+        note(say(language, f"loads_{parcel.loads}")),
         facts(pairs),
         table(headers, rows, numbers=(1,), caption=say(language, "take_files")),
         tag("h2", say(language, "take_load")),
-        tag("pre", tag("code", _LOAD[parcel.form].format(name=name, cls=parcel.architecture))),
+        tag("pre", tag("code", _LOAD[parcel.loads].format(name=name, cls=parcel.architecture))),
     ])  # fmt: skip
+
+
+def _drift(language: str, drift: Any) -> str:
+    """Say how far the answers are from those of the pruned model, and on what that was measured."""
+    texts = "take_made_up" if drift.data_name is None else "take_texts"
+    return say(
+        language, "take_drift", measure=say(language, f"drift_{drift.measure}"), value=f"{drift.value:.2g}",
+        texts=say(language, texts, count=f"{drift.texts:,}", name=drift.data_name or ""),
+    )  # fmt: skip

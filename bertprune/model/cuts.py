@@ -98,8 +98,11 @@ def without(model: Model, cut: Cut) -> Model:
 
 
 def found_cut(model: nn.Module, original: nn.Module) -> Cut:
-    """Return what a model lacks of another one's layers."""
-    return Cut(tuple(number for number in layers(original) if number not in layers(model)))
+    """Return what a model lacks of another one's layers; nothing where its config does not say that they are gone."""
+    base, there = encoder(model), layers(model)
+    if base is None or base.config.num_hidden_layers != len(there):
+        return Cut()
+    return Cut(tuple(number for number in layers(original) if number not in there))
 
 
 def stored_names(model: nn.Module) -> Callable[[str], str]:

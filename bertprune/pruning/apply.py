@@ -17,7 +17,7 @@ from ..scores import find_method
 from .choose import Decision
 from .decide import decide
 from .outcomes import StepOutcome, hook_makers
-from .steps import check_mask_dtype
+from .steps import check_mask_dtype, naming_step
 
 
 def apply(
@@ -86,12 +86,13 @@ def apply(
 
 def _refuse_tokens(recipe: Recipe) -> None:
     """Refuse to remove tokens from a model alone, whose tokenizer would not know of it. Raises RecipeError."""
-    for step in recipe.steps:
-        if "token" in (step.granularity, find_method(step.method).removes):
-            raise RecipeError(
-                "{step}: a model alone has no tokenizer to cut with it: use bp.prune(checkpoint, …)",
-                code="prune.tokens_of_model", step=str(step),
-            )  # fmt: skip
+    for number, step in enumerate(recipe.steps, start=1):
+        with naming_step(recipe, number):
+            if "token" in (step.granularity, find_method(step.method).removes):
+                raise RecipeError(
+                    "a model alone has no tokenizer to cut with it: use bp.prune(checkpoint, …)",
+                    code="prune.tokens_of_model",
+                )
 
 
 @contextmanager

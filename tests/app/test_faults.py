@@ -44,13 +44,13 @@ def test_a_full_disk_is_reported_and_nothing_is_left(
     monkeypatch.setattr(take, "new_folder", home)
     (small_disk / "other").write_bytes(bytes(520_000))
     with pytest.raises((bp.BertpruneError, OSError)) as caught:
-        take.build("en", shelf, done, "masked")
+        take.build("en", shelf, done, "masked", "")
     assert "disk is full" in error_text("en", caught.value).replace("disk of this machine is full", "disk is full")
     assert [path.name for path in small_disk.iterdir()] == ["other"]
     (small_disk / "other").unlink()
     (small_disk / "home").mkdir()
     monkeypatch.setattr(take, "new_folder", lambda: small_disk / "home")
-    assert take.build("en", shelf, done, "baked").checked
+    assert take.build("en", shelf, done, "baked", "").checked
 
 
 def test_a_full_disk_is_not_blamed_on_the_upload(

@@ -211,14 +211,14 @@ def test_weights_with_a_broken_header_are_refused_by_their_name(tiny_folder: Cal
 def test_a_form_is_never_used_as_a_path(shelf: Shelf, done: Done, subtests: pytest.Subtests) -> None:
     for form in ["\0", "../../../etc/x", "/etc/x", "x" * 200_000]:
         with subtests.test(repr(form)[:20]):
-            said = refused(lambda: take.build("en", shelf, done, form))
+            said = refused(lambda: take.build("en", shelf, done, form, ""))
             assert "choose baked or masked" in said or "form '" in said
             assert tempfile.gettempdir() not in said
 
 
 def test_a_long_name_of_an_upload_fits_in_a_file_name(shelf: Shelf, tiny_folder: Callable[..., Path]) -> None:
     named = Done(Source(str(tiny_folder()), shown="모" * 200), preset("random"))
-    assert take.build("en", shelf, named, "masked").zip.is_file()
+    assert take.build("en", shelf, named, "masked", "").zip.is_file()
 
 
 def test_calls_with_values_of_another_kind_are_refused_by_the_library(shelf: Shelf, subtests: pytest.Subtests) -> None:

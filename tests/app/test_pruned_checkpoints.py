@@ -56,7 +56,7 @@ def test_a_mask_that_changed_away_from_the_corners_is_not_called_unchanged(shelf
 @pytest.mark.parametrize("form", ["baked", "masked"])
 def test_the_estimated_size_counts_the_masks_of_the_source(shelf: Shelf, further: Done, form: str) -> None:
     foreseen = export_size(shelf.checkpoint(further.source), shelf.run(further), form)
-    parcel = take.build("en", shelf, further, form)
+    parcel = take.build("en", shelf, further, form, "")
     with zipfile.ZipFile(parcel.zip) as packed:
         (weights,) = [entry for entry in packed.infolist() if entry.filename.endswith(".safetensors")]
     take.throw_away(parcel)
@@ -84,7 +84,9 @@ REQUEST = SimpleNamespace(session_hash="visitor")
 
 def view(source: Source, done: Done | None = None, plan: Plan | None = None, language: str = "en") -> View:
     """Give the state of a visitor who has opened a checkpoint."""
-    return View.of(language, source, plan or Plan(), done, KEY, None, None, "baked", False, "changed", "roles", *FIELDS)
+    return View.of(
+        language, source, plan or Plan(), done, KEY, None, None, "baked", "", False, "changed", "roles", *FIELDS
+    )
 
 
 def node(nodes: list[dict[str, Any]], path: str) -> dict[str, Any]:
@@ -153,7 +155,7 @@ def test_a_masked_checkpoint_is_tried_measured_and_exported_as_the_library_does(
     assert found.answers == bp.try_text(masked.given, "the film")
     answers = cost.show_answers("ko", found)
     assert "처음 연 상태의 모델의 예측" in answers and "두 모델" not in answers
-    parcel = acts.build("en", masked, None, "masked", None, REQUEST, lambda *_, **__: None)
+    parcel = acts.build("en", masked, None, "masked", "", None, REQUEST, lambda *_, **__: None)
     with zipfile.ZipFile(parcel.zip) as packed:
         packed.extractall(tmp_path / "home")
     take.throw_away(parcel)

@@ -76,7 +76,7 @@ def test_the_report_is_the_librarys_in_the_visitors_words(shelf: Shelf, done: Do
 def test_results_of_other_steps_are_marked_as_those_of_an_earlier_run(shelf: Shelf, done: Done) -> None:
     def said(plan: Plan) -> str:
         form = (None, [], "", "", "weight", "l1_unstructured", {}, "fraction", 20, None, "local")
-        view = View.of("en", done.source, plan, done, KEY, None, None, "baked", False, "changed", "roles", *form)
+        view = View.of("en", done.source, plan, done, KEY, None, None, "baked", "", False, "changed", "roles", *form)
         return str(Scenes(shelf).plan(view)[-1])
 
     assert "307 weights are masked" in said(Plan(preset("random")))

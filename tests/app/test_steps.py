@@ -150,7 +150,9 @@ FORMS = [
 def test_the_form_shows_only_what_has_a_meaning(shelf: Shelf, source: Source, subtests: pytest.Subtests) -> None:
     for form, scopes, amount, reconstruct in FORMS:
         with subtests.test(str(form)):
-            view = View("en", source, Plan(), None, "", None, None, "baked", False, "changed", Form(**form), Given())
+            view = View(
+                "en", source, Plan(), None, "", None, None, "baked", "", False, "changed", Form(**form), Given()
+            )
             _, _, together, scope, *amounts, adjust = Scenes(shelf).method(view)
             assert together["visible"] == (form["method"] == "wanda")
             assert [name for _, name in scope["choices"]] == scopes

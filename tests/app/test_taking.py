@@ -9,6 +9,7 @@ import pytest
 import bertprune as bp
 from app.acts import Acts
 from app.handlers import take
+from app.i18n import say
 from app.session import Cancelled, Done, Shelf, Source
 from app.weigh import export_size
 
@@ -19,8 +20,8 @@ def test_the_zip_holds_the_same_bytes_each_time_and_loads(
 ) -> None:
     reported: list[float] = []
     monkeypatch.setattr(take, "CHUNK", 1000)
-    parcel = take.build("en", shelf, done, form, lambda share, words: reported.append(share))
-    again = take.build("en", shelf, done, form)
+    parcel = take.build("en", shelf, done, form, "", lambda share, words: reported.append(share))
+    again = take.build("en", shelf, done, form, "")
     assert parcel.zip.read_bytes() == again.zip.read_bytes()
     assert parcel.zip.name == f"tiny-{form}.zip"
     assert reported == sorted(reported)
@@ -49,7 +50,7 @@ def test_a_failing_build_leaves_nothing_behind(
     (tmp_path / "home").mkdir()
     monkeypatch.setattr(take, "new_folder", lambda: tmp_path / "home")
     with pytest.raises(KeyboardInterrupt):
-        take.build("en", shelf, done, "baked", stop)
+        take.build("en", shelf, done, "baked", "", stop)
     assert not (tmp_path / "home").exists()
 
 
@@ -59,13 +60,45 @@ def test_a_zip_stays_until_the_next_one_is_built(shelf: Shelf, done: Done) -> No
             raise Cancelled
 
     acts, request = Acts(shelf), SimpleNamespace(session_hash="visitor")
-    first = acts.build("en", done.source, done, "baked", None, request, lambda *_, **__: None)
+    first = acts.build("en", done.source, done, "baked", "", None, request, lambda *_, **__: None)
     with pytest.raises(Cancelled):
-        acts.build("en", done.source, done, "masked", first, request, cancel)
+        acts.build("en", done.source, done, "masked", "", first, request, cancel)
     assert first.zip.is_file()
-    second = acts.build("en", done.source, done, "masked", first, request, lambda *_, **__: None)
+    second = acts.build("en", done.source, done, "masked", "", first, request, lambda *_, **__: None)
     assert second.zip.is_file() and not first.zip.exists()
     take.throw_away(second)
+
+
+@pytest.mark.parametrize(
+    ("form", "precision", "loads", "share"),
+    [("small", "", "plain", 0.8), ("small", "float16", "plain", 0.8), ("onnx", "int8", "anywhere", 0.6)],
+)
+def test_a_smaller_form_says_what_loads_it_and_what_it_changes(
+    form: str, precision: str, loads: str, share: float
+) -> None:
+    if form == "onnx":
+        pytest.importorskip("onnxruntime")
+    shelf = Shelf()
+    neurons = bp.Step(method="magnitude", granularity="neuron", fraction=0.75)
+    done = Done(Source("demo"), bp.Recipe(steps=[neurons]))
+    baked = take.build("en", shelf, done, "baked", "")
+    parcel = take.build("en", shelf, done, form, precision)
+    assert (parcel.loads, parcel.drift is None) == (loads, not precision)
+    assert parcel.bytes < share * baked.bytes
+    for language in ("en", "ko"):
+        shown, told = take.show_parcel(language, parcel), take.show_estimate(language, shelf, done, form)
+        assert parcel.zip.stem in shown and say(language, f"loads_{loads}") in shown
+        assert say(language, f"form_{form}_what") in told
+        assert parcel.drift is None or f"{parcel.drift.value:.2g}" in shown
+    for one in (baked, parcel):
+        take.throw_away(one)
+
+
+def test_a_form_that_does_not_go_is_refused_in_its_field(shelf: Shelf, done: Done) -> None:
+    with pytest.raises(bp.BertpruneError, match="no neuron and no head"):
+        take.build("en", shelf, done, "small", "")
+    with pytest.raises(bp.BertpruneError, match="quantize is for the form onnx"):
+        take.build("en", shelf, done, "baked", "int8")
 
 
 def test_estimated_sizes_are_shown_for_each_form(shelf: Shelf, done: Done) -> None:
@@ -83,7 +116,7 @@ def test_estimated_sizes_are_close_to_the_real_ones(method: str, subtests: pytes
     done = Done(Source("demo"), recipe)
     for form in ("baked", "masked"):
         foreseen = export_size(shelf.checkpoint(done.source), shelf.run(done), form)
-        parcel = take.build("en", shelf, done, form)
+        parcel = take.build("en", shelf, done, form, "")
         with zipfile.ZipFile(parcel.zip) as packed:
             (weights,) = [entry for entry in packed.infolist() if entry.filename.endswith(".safetensors")]
         take.throw_away(parcel)

@@ -39,7 +39,7 @@ def given(file: Path) -> Given:
 
 def view(source: Source, given: Given, *, done: Done | None = None, recipe: bp.Recipe = WANDA, **form: Any) -> View:
     """Give the state of a visitor with a recipe."""
-    return View("en", source, Plan(recipe), done, "", None, None, "baked", False, "changed", Form(**form), given)
+    return View("en", source, Plan(recipe), done, "", None, None, "baked", "", False, "changed", Form(**form), given)
 
 
 def test_a_run_is_made_with_the_uploaded_texts(shelf: Shelf, source: Source, given: Given, file: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_run_is_made_with_the_uploaded_texts(shelf: Shelf, source: Source, giv
     assert f"8, cut after 16 tokens, SHA-256 {run.recipe.calibration.sha256[:12]}" in summary
     assert "calibrated on 8 texts" in summary
     assert "count=8, max_length=16" in results.code(shelf, done)[1]
-    parcel = take.build("en", shelf, done, "baked")
+    parcel = take.build("en", shelf, done, "baked", "")
     take.throw_away(parcel)
     assert "Calibrated on 8 examples, cut after 16 tokens" in parcel.card
 

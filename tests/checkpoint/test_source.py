@@ -126,11 +126,11 @@ def test_where_paths_are_not_accepted_a_folder_here_is_not_taken_for_an_id(
     assert refused(lambda: kobert.tokenizer(given, local=False)).code == "checkpoint.hub_unreachable"
 
 
-def test_a_baked_export_says_that_it_knows_only_zeros(tiny_folder):
+def test_an_export_without_masks_says_that_it_knows_only_zeros(tiny_folder):
     folder = tiny_folder("BertModel")
     for name in ("recipe.yaml", "report.json"):
         (folder / name).write_text("{}")
-    assert any("baked export" in note for note in bp.Checkpoint.open(folder).facts.notes)
+    assert any("export without masks" in note for note in bp.Checkpoint.open(folder).facts.notes)
 
 
 def test_headers_and_configs_are_read_without_torch(tiny_folder):

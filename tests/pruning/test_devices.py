@@ -23,33 +23,32 @@ STEPS = [
     bp.Step(method="fisher", fraction=0.5, select=PARTS),
     bp.Step(method="fisher", granularity="neuron", fraction=0.5, scope="global"),
 ]
-STEP = pytest.mark.parametrize("step", STEPS, ids=str)
 
 
 def masks(model):
     return {name: buffer for name, buffer in model.named_buffers() if name.endswith("_mask")}
 
 
-@STEP
 @pytest.mark.parametrize("name", ["bert", "roberta", "camembert", "modernbert"])
-def test_nothing_is_made_on_a_default_device(name, step):
+def test_nothing_is_made_on_a_default_device(name, subtests):
     """A default device that holds no values stands for a GPU: what is made there cannot be computed with."""
-    model, batches = build(*KNOWN[name]), texts()
-    with torch.device("meta"):
-        bp.apply(model, step, calibration=batches)
-    assert masks(model) and all(mask.device.type == "cpu" for mask in masks(model).values())
+    for step in STEPS:
+        model, batches = build(*KNOWN[name]), texts()
+        with subtests.test(str(step)), torch.device("meta"):
+            bp.apply(model, step, calibration=batches)
+        assert masks(model) and all(mask.device.type == "cpu" for mask in masks(model).values())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@STEP
 @pytest.mark.parametrize("texts_on", ["cpu", "cuda"])
-def test_on_a_gpu_the_same_is_chosen(step, texts_on):
-    on_cpu, on_gpu = build(*KNOWN["bert"]), build(*KNOWN["bert"]).cuda()
-    bp.apply(on_cpu, step, calibration=texts())
+def test_on_a_gpu_the_same_is_chosen(texts_on, subtests):
     batches = [{name: value.to(texts_on) for name, value in batch.items()} for batch in texts()]
-    bp.apply(on_gpu, step, calibration=batches)
-    expected, found = masks(on_cpu), masks(on_gpu)
-    assert all(mask.is_cuda for mask in found.values())
-    same = sum(int((expected[name] == found[name].cpu()).sum()) for name in expected)
-    assert same >= 0.99 * sum(mask.numel() for mask in expected.values())
-    assert all(value.is_cuda for value in on_gpu.state_dict().values())
+    for step in STEPS:
+        on_cpu, on_gpu = build(*KNOWN["bert"]), build(*KNOWN["bert"]).cuda()
+        with subtests.test(str(step)):
+            bp.apply(on_cpu, step, calibration=texts())
+            bp.apply(on_gpu, step, calibration=batches)
+            expected, found = masks(on_cpu), masks(on_gpu)
+            same = sum(int((expected[name] == found[name].cpu()).sum()) for name in expected)
+            assert same >= 0.99 * sum(mask.numel() for mask in expected.values())
+            assert all(value.is_cuda for value in on_gpu.state_dict().values())
