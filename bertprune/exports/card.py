@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from huggingface_hub import ModelCardData
@@ -10,26 +11,39 @@ from ..errors import Note
 from ..reports.counting import Count
 from ..text import markdown
 from .contents import WEIGHT_FILES, Contents, Form, Smaller
+from .drift import Drift
 from .origin import Origin
-from .precision import HALF
-from .told import Told
+from .precision import HALF, Precision
 
 _SPEED = "How fast it is was not measured here: `bertprune speed path/to/this/folder --against SOURCE` does that."
 
 
-def card(contents: Contents, form: Form, size: int, library_class: str | None = None, told: Told | None = None) -> str:
+@dataclass(frozen=True)
+class Details:
+    """What card and report say of the written files, beside their contents."""
+
+    precision: Precision = Precision()
+    drift: Drift | None = None
+    lines: str = ""
+    """The lines of Python that run an ONNX model."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What `speed` reads of an ONNX model in the report."""
+
+
+def card(
+    contents: Contents, form: Form, size: int, library_class: str | None = None, details: Details | None = None
+) -> str:
     """Write the model card as Markdown with front matter; `size` is that of the weight file in bytes.
 
-    `library_class` is the class of sentence-transformers that loads the folder, if it is one of that library; `told`
-    is what is known of the written files.
+    `library_class` is the class of sentence-transformers that loads the folder, if it is one of that library.
     """
-    origin, told = contents.origin, told or Told()
+    origin, details = contents.origin, details or Details()
     library = "sentence-transformers" if library_class else "transformers"
     parts = [
         _front_matter(origin, "onnx" if form == "onnx" else library),
         f"# {_code(origin.name)}, pruned",
         _summary(contents),
-        f"## How to load it\n\n{_load(contents, form, library_class, told)}",
+        f"## How to load it\n\n{_load(contents, form, library_class, details)}",
         f"## How it was made\n\n{_making(contents)}",
         f"## Sparsity\n\n{_sparsity(contents)}",
         f"## Size and speed\n\n{_size(contents, form, size)}\n\n{_SPEED}",
@@ -135,11 +149,11 @@ def _own_methods(methods: Any) -> list[str]:
     return lines
 
 
-def _load(contents: Contents, form: Form, library_class: str | None, told: Told) -> str:
-    return "\n\n".join([_how(contents, form, library_class, told), *_precision(contents, form, told)])
+def _load(contents: Contents, form: Form, library_class: str | None, details: Details) -> str:
+    return "\n\n".join([_how(contents, form, library_class, details), *_precision(contents, form, details)])
 
 
-def _precision(contents: Contents, form: Form, told: Told) -> Iterator[str]:
+def _precision(contents: Contents, form: Form, details: Details) -> Iterator[str]:
     """Say in which numbers the weights are, and what that changes."""
     dtype = contents.dtype
     if dtype in HALF and form != "masked":
@@ -149,21 +163,21 @@ def _precision(contents: Contents, form: Form, told: Told) -> Iterator[str]:
         )
     elif dtype in HALF:
         yield f"The weights are stored in {dtype}; `bp.load` computes in float32."
-    if told.precision.quantize:
+    if details.precision.quantize:
         yield "Multiplications and embeddings are quantised to 8-bit integers, channel by channel."
-    if told.drift is not None:
-        yield f"Its answers differ from those of the pruned model in float32 by {told.drift}."
+    if details.drift is not None:
+        yield f"Its answers differ from those of the pruned model in float32 by {details.drift}."
 
 
-def _how(contents: Contents, form: Form, library_class: str | None, told: Told) -> str:
+def _how(contents: Contents, form: Form, library_class: str | None, details: Details) -> str:
     if form == "masked":
         return _load_masked()
     if form == "onnx":
-        return _load_onnx(told, library_class)
+        return _load_onnx(details, library_class)
     return _load_baked(contents, library_class) if contents.loads(form) == "plain" else _load_irregular(library_class)
 
 
-def _load_onnx(told: Told, library_class: str | None) -> str:
+def _load_onnx(details: Details, library_class: str | None) -> str:
     text = (
         "onnxruntime runs `onnx/model.onnx` anywhere; these lines need transformers for the tokenizer, and no torch. "
         "The model cannot be pruned further or trained: that takes the checkpoint that it was made from."
@@ -173,7 +187,7 @@ def _load_onnx(told: Told, library_class: str | None) -> str:
             " They pool the tokens as the modules of this folder do: sentence-transformers' own ONNX backend needs "
             "optimum-onnx, which cannot be installed beside transformers 5 today."
         )
-    return f"{text}\n\n{_fenced(told.lines, 'python')}"
+    return f"{text}\n\n{_fenced(details.lines, 'python')}"
 
 
 def _load_irregular(library_class: str | None) -> str:

@@ -15,7 +15,6 @@ from ..checkpoint.tokenizer import load_tokenizer
 from ..checkpoint.tokenizer_files import has_vocabulary
 from ..checkpoint.weight_files import ONNX_FILE
 from ..data.embedding_folder import read_embedding
-from ..errors import ExportError
 from ..model.copies import copied
 from ..model.macs import computed_macs
 from .contents import Contents
@@ -23,7 +22,7 @@ from .convert import convert, largest_difference
 from .drift import Drift, drift_on
 from .onnx_lines import OnnxLines
 from .precision import Precision
-from .same_outputs import check_same, model_of, outputs
+from .same_outputs import check_same, model_of, other_outputs, outputs
 
 CLOSE = 1e-4
 """How far an output in float32 may be from torch's, as a share of the largest of them."""
@@ -68,8 +67,7 @@ class OnnxForm:
             return drift_on(self.precision.texts, self.folder, self._name, self.model, found.model())
         share = largest_difference(self.model, found.model())
         if not share <= CLOSE:
-            sentence = "its outputs are off by {share:.0e} of the largest"
-            raise ExportError(sentence, code="exports.other_outputs", share=share)
+            raise other_outputs(share)
         return None
 
     def lines(self) -> str:
@@ -77,7 +75,7 @@ class OnnxForm:
         return OnnxLines(self.folder, self._name, self.model, self._tokenizer).text()
 
     def facts(self) -> dict[str, Any]:
-        """Return what the report says of it, so that its speed can be told."""
+        """Return what the report says of it, so that its speed can be compared."""
         return {
             "dtype": self.precision.dtype or "float32",
             "quantize": self.precision.quantize,

@@ -1,4 +1,4 @@
-"""In which numbers an export is written, and on which texts it is told what they cost."""
+"""In which numbers an export is written, and on which texts their cost is measured."""
 
 from dataclasses import dataclass
 from typing import Any, Literal

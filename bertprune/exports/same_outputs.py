@@ -41,10 +41,12 @@ def check_same(expected: list[Tensor], found: list[Tensor]) -> None:
     for one, other in zip(expected, found, strict=True):
         largest, worst = one.abs().max(), (one - other).abs().max()
         if not worst <= _TOLERANCE * largest:
-            raise ExportError(
-                "its outputs are off by {share:.0e} of the largest", code="exports.other_outputs",
-                share=float(worst / largest),
-            )  # fmt: skip
+            raise other_outputs(float(worst / largest))
+
+
+def other_outputs(share: float) -> ExportError:
+    """Return the error for outputs that are off by a share of the largest one."""
+    return ExportError("its outputs are off by {share:.0e} of the largest", code="exports.other_outputs", share=share)
 
 
 def _inputs(model: Any) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from ..files import from_home
 from ..parallel import Progress, check_progress, silent
 from ..runs.run import PruningRun
 from ..undisturbed import undisturbed
-from .card import card
+from .card import Details, card
 from .contents import WEIGHT_FILES, Contents, Form
 from .drift import Drift
 from .folder import atomic_folder, check_target, files_in
@@ -31,7 +31,6 @@ from .precision import Dtype, Precision, Quantize, check_precision
 from .same_outputs import outputs_of
 from .small import shrink
 from .tokenizer import write_tokenizer
-from .told import Told
 from .verify import transformer_of, verify
 
 
@@ -196,14 +195,14 @@ def _write(folder: Path, contents: Contents, form: Form, precision: Precision) -
 def _describe(folder: Path, contents: Contents, form: Form, precision: Precision, drift: Drift | None = None) -> None:
     """Write card and report, which tell of the drift once that is known."""
     size = (transformer_of(folder) / WEIGHT_FILES[form]).stat().st_size
-    told = Told(precision, drift)
+    details = Details(precision, drift)
     if form == "onnx":
         made = OnnxForm(folder, contents, precision)
-        told = replace(told, lines=made.lines(), facts=made.facts())
-    readme = card(contents, form, size, library_class(folder, contents.origin.name), told)
+        details = replace(details, lines=made.lines(), facts=made.facts())
+    readme = card(contents, form, size, library_class(folder, contents.origin.name), details)
     (folder / "README.md").write_text(readme, encoding="utf-8")
     files = sorted({*files_in(folder), "report.json"})
-    (folder / "report.json").write_text(_report(contents, form, files, told), encoding="utf-8")
+    (folder / "report.json").write_text(_report(contents, form, files, details), encoding="utf-8")
 
 
 def _copy_companions(checkpoint: Checkpoint, folder: Path) -> None:
@@ -215,7 +214,7 @@ def _copy_companions(checkpoint: Checkpoint, folder: Path) -> None:
         shutil.copyfile(path, folder / name)
 
 
-def _report(contents: Contents, form: Form, files: list[str], told: Told) -> str:
+def _report(contents: Contents, form: Form, files: list[str], details: Details) -> str:
     data = {
         **contents.record,
         "form": form,
@@ -227,12 +226,12 @@ def _report(contents: Contents, form: Form, files: list[str], told: Told) -> str
     }
     if small := contents.smaller:
         data["small"] = {"neurons": small.neurons, "heads": small.heads, "parameters": small.parameters}
-    if told.facts:
-        data["onnx"] = told.facts
+    if details.facts:
+        data["onnx"] = details.facts
     elif contents.dtype:
         data["dtype"] = contents.dtype
-    if told.drift:
-        data["drift"] = asdict(told.drift)
+    if details.drift:
+        data["drift"] = asdict(details.drift)
     if contents.changed:
         data["changed"] = [contents.stored(name) for name in contents.changed]
     if contents.config:

@@ -16,11 +16,11 @@ from .targets import Target, every_target
 
 Coupling = Literal["neuron", "head"]
 
-_IN: Mapping[str, tuple[str, ...]] = {
+ROWS: Mapping[Coupling, tuple[str, ...]] = {
     "neuron": ("ffn.intermediate",),
     "head": ("attention.query", "attention.key", "attention.value"),
 }
-_OUT: Mapping[str, str] = {"neuron": "ffn.output", "head": "attention.output"}
+COLUMNS: Mapping[Coupling, str] = {"neuron": "ffn.output", "head": "attention.output"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def find_coupled(
     if not found:
         raise SelectionError(
             "the selection matches no module that {kind}s are part of: select one of the roles {roles}",
-            code="selection.no_coupling", kind=kind, roles=", ".join((*_IN[kind], _OUT[kind])),
+            code="selection.no_coupling", kind=kind, roles=", ".join((*ROWS[kind], COLUMNS[kind])),
         )  # fmt: skip
     matched.check(modules.values())
     return tuple(found)
@@ -88,7 +88,7 @@ def _modules(
     """List the modules that heads or neurons are part of, by layer."""
     modules: dict[int, list[str]] = {}
     for path, place in where.items():
-        if place.layer is None or set(place.roles).isdisjoint((*_IN[kind], _OUT[kind])):
+        if place.layer is None or set(place.roles).isdisjoint((*ROWS[kind], COLUMNS[kind])):
             continue
         if f"{path}.weight" in targets or is_computed(model.get_submodule(path), "weight"):
             modules.setdefault(place.layer, []).append(path)
@@ -98,11 +98,11 @@ def _modules(
 def _couple(
     kind: Coupling, layer: int, where: Mapping[str, Place], targets: Mapping[str, Target], base: Encoder
 ) -> Coupled:
-    outputs = [path for path, place in where.items() if place.role == _OUT[kind]]
+    outputs = [path for path, place in where.items() if place.role == COLUMNS[kind]]
     if len(outputs) != 1:
         raise SelectionError(
             "layer {layer} has {number} modules with the role {role}: its {kind}s cannot be told apart",
-            code="selection.several_outputs", layer=layer, number=len(outputs), role=_OUT[kind], kind=kind,
+            code="selection.several_outputs", layer=layer, number=len(outputs), role=COLUMNS[kind], kind=kind,
         )  # fmt: skip
     for path in where:
         if f"{path}.weight" not in targets:

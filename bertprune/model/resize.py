@@ -4,18 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from .coupled import Coupling
+from .coupled import COLUMNS, ROWS, Coupling
 from .families import Encoder, encoder, layers, places
 
-ROWS: dict[str, Coupling] = {
-    "ffn.intermediate": "neuron",
-    "attention.query": "head",
-    "attention.key": "head",
-    "attention.value": "head",
-}
-"""What the rows of a matrix belong to, by its role."""
-COLUMNS: dict[str, Coupling] = {"ffn.output": "neuron", "attention.output": "head"}
-"""What its columns belong to."""
+_BY_ROLE: tuple[dict[str, Coupling], dict[str, Coupling]] = (
+    {role: kind for kind, roles in ROWS.items() for role in roles},
+    {role: kind for kind, role in COLUMNS.items()},
+)
+"""What the rows of a matrix belong to by its role, and what its columns."""
 _COUNTS = ("intermediate_size", "num_attention_heads", "n_heads", "all_head_size", "inner_dim")
 """What the modules around the matrices call the number of neurons or heads, or the width of all heads."""
 
@@ -37,7 +33,7 @@ def resize(model: nn.Module, neurons: Sequence[int], heads: Sequence[int]) -> No
         module = model.get_submodule(path)
         if place.layer is None or not isinstance(module, nn.Linear):
             continue
-        for dim, kinds in enumerate((ROWS, COLUMNS)):
+        for dim, kinds in enumerate(_BY_ROLE):
             if kind := kinds.get(place.roles[0] if place.roles else ""):
                 share = shares[kind][place.layer]
                 _cut(module, dim, share)
