@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 ARGS ?= -n 2 --dist loadfile
 
 REVIEWS ?= nsmc_train.tsv.gz
+ENCODER ?= sentence-transformers/all-MiniLM-L6-v2
+STSB ?= stsb
 
 .PHONY: app test bench lint format docs picture space fuzz audit readme clean help
 
@@ -22,8 +24,10 @@ lint: $(READY)  ## check style, types, and which module may import which
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## measure the figures of the README; REVIEWS=FILE is the corpus that the demo was trained on
+bench: $(READY)  ## measure the figures of the README; REVIEWS=FILE, ENCODER=MODEL, STSB=FOLDER as benchmarks/README.md says
 	mkdir -p build
+	$(BIN)/python -m benchmarks.smaller --shape --reviews $(REVIEWS)
+	$(BIN)/python -m benchmarks.smaller --encoder $(ENCODER) --texts $(STSB)/train.csv --pairs $(STSB)/test.csv
 	$(BIN)/python benchmarks/held_back.py --data $(REVIEWS) --out build/held_back.tsv
 	$(BIN)/python benchmarks/quality_vs_sparsity.py --data build/held_back.tsv
 	$(BIN)/python benchmarks/quality_vs_sparsity.py --data build/held_back.tsv --curves scores

@@ -28,7 +28,7 @@ from .granularity import Groups, Unit
 from .layer_inputs import LayerInputs
 from .outcomes import Reconstruction
 from .rank import count_true
-from .reconstruct import solve
+from .reconstruct import FEW_REFINEMENTS, REFINEMENTS, solve
 from .steps import MatchedStep, linear_owner
 from .surgeon import keep_by_surgeon, works_by_surgeon
 from .walk import Walk
@@ -62,6 +62,7 @@ class Calibrator:
             kept[:] = keep_by_scores(
                 matched, units, groups, generator, self._statistics(matched, units, stages, generator)
             )
+        swept: dict[str, Tensor] = {}
         useful, reconstructions = False, []
         for done, (layer, numbers) in enumerate(stages.items()):
             progress(done / len(stages), _words(matched, layer))
@@ -71,15 +72,17 @@ class Calibrator:
             )
             if inputs is not None and kept[numbers[0]] is None:
                 every = (self._of(inputs[0], unit) for unit in here)
-                for number, keep in zip(numbers, _keep(matched, here, those, every, generator), strict=True):
+                for number, (keep, values) in zip(numbers, _keep(matched, here, those, every, generator), strict=True):
                     kept[number] = keep
+                    swept |= {} if values is None else {units[number].targets[0].name: values}
             old = {target.name: _living(target, decision) for unit in here for target in unit.targets}
             for number in numbers:
                 masks = groups[number].masks(_known(kept[number]))
                 for target, mask in zip(units[number].targets, masks, strict=True):
                     useful |= decision.put(target, mask, useful)
             if inputs is not None and matched.step.reconstruct:
-                reconstructions.append(self._reconstruct(layer, here, old, inputs, decision))
+                reconstructions.append(self._reconstruct(layer, here, old, inputs, decision, swept))
+                swept.clear()
             self._put(here, decision)
         counts = [
             (group.alive, group.alive - count_true(_known(keep))) for group, keep in zip(groups, kept, strict=True)
@@ -175,13 +178,18 @@ class Calibrator:
         old: dict[str, Tensor],
         inputs: tuple[LayerInputs, LayerInputs],
         decision: Decision,
+        swept: dict[str, Tensor],
     ) -> Reconstruction:
-        """Adjust what stays, on the texts that are not held back; where that helps the others, do it again on all."""
+        """Adjust what stays, on the texts that are not held back; where that helps the others, do it again on all.
+
+        `swept` are weights that were adjusted to all texts already while they were chosen: a start for the latter.
+        """
         self._put(units, decision)
         every, part = inputs
         without = self._walk.drift()
         fitted = [
-            _adjusted(unit.targets[0], old, _second_derivatives(self._of(part, unit)), decision) for unit in units
+            _adjusted(unit.targets[0], old, _second_derivatives(self._of(part, unit)), decision, rounds=FEW_REFINEMENTS)
+            for unit in units
         ]
         for unit, values in zip(units, fitted, strict=True):
             self._set(unit.targets[0], values)
@@ -190,10 +198,9 @@ class Calibrator:
             for unit, start in zip(units, fitted, strict=True):
                 target = unit.targets[0]
                 mask, values = decision.masks[target.name], target.parameter.detach()
-                new = _adjusted(target, old, _second_derivatives(self._of(every, unit)), decision, start).to(
-                    values.dtype
-                )
-                decision.values[target.name] = torch.where(mask, new, values)
+                hessian = _second_derivatives(self._of(every, unit))
+                new = _adjusted(target, old, hessian, decision, swept.get(target.name, start))
+                decision.values[target.name] = torch.where(mask, new.to(values.dtype), values)
         return Reconstruction(layer, kept, without, drift)
 
     def _put(self, units: Sequence[Unit], decision: Decision) -> None:
@@ -221,11 +228,12 @@ def _keep(
     groups: Sequence[Groups],
     inputs: Iterable[Inputs],
     generator: torch.Generator,
-) -> list[Tensor]:
-    """Choose what stays of a layer's units, by their inputs on all texts."""
+) -> list[tuple[Tensor, Tensor | None]]:
+    """Choose what stays of a layer's units, by their inputs on all texts; some choices adjust the weights as well."""
     if works_by_surgeon(matched):
         return keep_by_surgeon(matched, units, groups, map(_second_derivatives, inputs))
-    return keep_by_scores(matched, units, groups, generator, ({"inputs": one} for one in inputs))
+    kept = keep_by_scores(matched, units, groups, generator, ({"inputs": one} for one in inputs))
+    return [(keep, None) for keep in kept]
 
 
 def _second_derivatives(inputs: Inputs) -> Tensor:
@@ -239,15 +247,20 @@ def _living(target: Target, decision: Decision) -> Tensor:
 
 
 def _adjusted(
-    target: Target, old: dict[str, Tensor], hessian: Tensor, decision: Decision, start: Tensor | None = None
+    target: Target,
+    old: dict[str, Tensor],
+    hessian: Tensor,
+    decision: Decision,
+    start: Tensor | None = None,
+    rounds: int = REFINEMENTS,
 ) -> Tensor:
     """Solve a matrix for its mask, from a start; of a part of a fused projection, only its rows change."""
     weight, mask = old[target.name].float(), decision.masks[target.name]
     rows = target.row_mask()
     if rows is None:
-        return solve(weight, hessian, mask, start)
+        return solve(weight, hessian, mask, start, rounds)
     chosen, found = rows.flatten(), weight * mask
-    found[chosen] = solve(weight[chosen], hessian, mask[chosen], None if start is None else start[chosen])
+    found[chosen] = solve(weight[chosen], hessian, mask[chosen], None if start is None else start[chosen], rounds)
     return found
 
 

@@ -34,20 +34,22 @@ def works_by_surgeon(matched: MatchedStep) -> bool:
 
 def keep_by_surgeon(
     matched: MatchedStep, units: Sequence[Unit], groups: Sequence[Groups], hessians: Iterable[Tensor]
-) -> list[Tensor]:
-    """Return which groups of each unit stay; in local or row scope. Raises RecipeError where there are too few.
+) -> list[tuple[Tensor, Tensor | None]]:
+    """Return which groups of each unit stay, in local or row scope. Raises RecipeError where there are too few.
+
+    Beside single entries stand the weights that the same pass adjusted.
 
     `hessians` are the second derivatives of each unit, made one by one: all together would need too much room.
     """
     amounts = matched.scope.amounts(matched.step, groups, units)
-    kept = []
+    kept: list[tuple[Tensor, Tensor | None]] = []
     for group, amount, hessian in zip(groups, amounts, hessians, strict=True):
         if isinstance(group, PatternGroups):
             kept.append(_sweep(group, hessian, _of_pattern(group), group.of))
         elif isinstance(group, ElementGroups):
             kept.append(_sweep(group, hessian, _of_block(group, amount), BLOCK))
         elif isinstance(group, GridGroups | CoupledGroups):
-            kept.append(_remove(group, hessian, int(amount)))
+            kept.append((_remove(group, hessian, int(amount)), None))
     return kept
 
 
@@ -57,8 +59,11 @@ def _remove(group: GridGroups | CoupledGroups, hessian: Tensor, count: int) -> T
     return remove_columns(group.living(), hessian, group.grid, alive, count)[group.places]
 
 
-def _sweep(group: ElementGroups, hessian: Tensor, choose: Callable[[Tensor, slice], Tensor], width: int) -> Tensor:
-    return sweep(group.living().float(), hessian, choose, width)[1].flatten()
+def _sweep(
+    group: ElementGroups, hessian: Tensor, choose: Callable[[Tensor, slice], Tensor], width: int
+) -> tuple[Tensor, Tensor]:
+    weight, kept = sweep(group.living().float(), hessian, choose, width)
+    return kept.flatten(), weight
 
 
 def _alive(group: ElementGroups) -> Tensor:
