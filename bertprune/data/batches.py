@@ -38,6 +38,8 @@ _OFFSET_POSITIONS = {
     "mpnet",
 }
 """Model types whose positions start after the padding token's id, so that part of the position table is unused."""
+_PADDING_OF = {"mpnet": 1}
+"""What that id is for a model type, whatever its config says."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,9 @@ def position_limit(model: PreTrainedModel) -> int:
     """Return how many tokens a model has positions for; a very large number where they are not limited."""
     config = model.config
     most = int(getattr(config, "max_position_embeddings", None) or _NO_LIMIT)
-    if str(config.model_type).removeprefix(IRREGULAR) in _OFFSET_POSITIONS:
-        most -= (config.pad_token_id or 0) + 1
+    kind = str(config.model_type).removeprefix(IRREGULAR)
+    if kind in _OFFSET_POSITIONS:
+        most -= _PADDING_OF.get(kind, config.pad_token_id or 0) + 1
     return most
 
 

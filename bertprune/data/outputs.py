@@ -70,7 +70,9 @@ def _anything(model: Any, batch: Batch) -> Tensor:
 
 
 def _divergence(before: Tensor, after: Tensor) -> float:
-    return float(functional.kl_div(after.double(), before.double(), reduction="batchmean", log_target=True))
+    """Compare exact probabilities: in float32 they do not sum to one, which would give less than nothing."""
+    first, second = (one.double().log_softmax(-1) for one in (before, after))
+    return max(0.0, float(functional.kl_div(second, first, reduction="batchmean", log_target=True)))
 
 
 def _squared(before: Tensor, after: Tensor) -> float:
@@ -78,4 +80,4 @@ def _squared(before: Tensor, after: Tensor) -> float:
 
 
 def _angle(before: Tensor, after: Tensor) -> float:
-    return float(1 - functional.cosine_similarity(before.double(), after.double(), dim=-1).mean())
+    return max(0.0, float(1 - functional.cosine_similarity(before.double(), after.double(), dim=-1).mean()))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint.loading import rebuild
+from ..data.batches import position_limit
 from ..errors import ExportError
 from .contents import Contents
 
@@ -51,7 +52,7 @@ def other_outputs(share: float) -> ExportError:
 
 def _inputs(model: Any) -> dict[str, Tensor]:
     """Draw tokens from a seed; global random state is not touched."""
-    size, longest = model.get_input_embeddings().weight.shape[0], max(_LENGTHS)
+    size, longest = model.get_input_embeddings().weight.shape[0], min(max(_LENGTHS), position_limit(model))
     draw = torch.Generator().manual_seed(0)
     ids = torch.randint(size, (len(_LENGTHS), longest), generator=draw, device="cpu")
     mask = torch.arange(longest).expand_as(ids) < torch.tensor(_LENGTHS)[:, None]

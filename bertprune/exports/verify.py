@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..checkpoint.json_files import first_line
 from ..checkpoint.load import load
 from ..checkpoint.loading import building, quietly
 from ..checkpoint.sentence_modules import transformer_path
@@ -69,7 +70,14 @@ def _drift(back: nn.Module, folder: Path, contents: Contents, form: Form, precis
     if not precision.drifts:
         return None
     loaded = back if form == "masked" else _from_pretrained(folder, contents, "auto").eval()
-    return drift_on(precision.texts, folder, contents.checkpoint.name, model_of(contents), loaded)
+    try:
+        return drift_on(precision.texts, folder, contents.checkpoint.name, model_of(contents), loaded)
+    except RuntimeError as error:
+        raise ExportError(
+            "{model}, as transformers loads it in {dtype}, does not run ({reason}): choose float32",
+            code="exports.half_does_not_run", model=contents.model_class.__name__, dtype=precision.dtype,
+            reason=first_line(error),
+        ) from None  # fmt: skip
 
 
 def _from_pretrained(folder: Path, contents: Contents, dtype: torch.dtype | str = torch.float32) -> nn.Module:

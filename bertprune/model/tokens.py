@@ -53,8 +53,9 @@ def _head(model: nn.Module) -> nn.Module | None:
 def fixed_tokens(model: Any) -> set[int]:
     """Return the ids that a model's config names, and those that must not move: positions may count from padding's."""
     fixed = {one for _, value in _settings(model.config) for one in _listed(value)}
-    if any(hasattr(one, "padding_idx") and not isinstance(one, nn.Embedding) for one in model.modules()):
-        fixed |= set(range((model.config.pad_token_id or 0) + 1))
+    for module in model.modules():
+        if hasattr(module, "padding_idx") and not isinstance(module, nn.Embedding):
+            fixed |= set(range((module.padding_idx or 0) + 1))
     return fixed
 
 

@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 
 import bertprune as bp
 from tests.calibration_texts import TEXTS
+from tests.exports.test_small import source
+from tests.model.tiny_families import KNOWN
 
 NEURONS = bp.Step(method="magnitude", granularity="neuron", fraction=0.5)
 FILES = {"baked": "model.safetensors", "small": "model.safetensors", "masked": "masked.safetensors"}
@@ -32,6 +34,18 @@ def test_weights_are_stored_in_half_precision(
     assert (report["dtype"], report["drift"]["value"]) == (dtype, result.drift.value)
     assert f"stored in {dtype}" in (tmp_path / "out" / "README.md").read_text()
     assert str(result.drift) in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("family", KNOWN)
+def test_half_precision_of_every_family_answers_or_is_refused(family: str, tmp_path: Path) -> None:
+    run = bp.prune(source(family, tmp_path / "source"), NEURONS)
+    if family.startswith("deberta") and "-v" not in family:  # transformers keeps some of its biases in float32
+        with pytest.raises(bp.BertpruneError, match=r"does not run .* choose float32") as caught:
+            bp.export(run, tmp_path / "out", "small", dtype="float16")
+        assert caught.value.code == "exports.not_verified" and not (tmp_path / "out").exists()
+        return
+    drift = bp.export(run, tmp_path / "out", "small", dtype="float16").drift
+    assert 0 <= drift.value < 1e-6 and drift.data_name is None
 
 
 def test_plain_transformers_loads_what_the_card_says(tmp_path: Path, pruned: Callable[..., Any]) -> None:
