@@ -23,6 +23,8 @@ from .precision import Quantize
 
 MOST_IN_ONE = 2**31 - 2**24
 """The most bytes of weights that are kept in the file itself: protobuf reads no more than 2 GB."""
+_EXPORTERS = ("onnx", "torch.onnx", "transformers.exporters")
+"""What the names of loggers begin with."""
 _SAMPLE = (2, 9)
 """Texts and tokens of the batch that is traced: with one text, the number of texts would be fixed to one."""
 _QUANTISED = ["MatMul", "Gemm", "Gather"]
@@ -65,10 +67,9 @@ def convert(model: PreTrainedModel, file: Path, inputs: Collection[str], quantiz
 @contextmanager
 def _in_silence() -> Iterator[None]:
     """Keep what the exporters print and log in this thread off the terminal: what was written is checked instead."""
-    from transformers.exporters import utils
-
     thread = threading.get_ident()
-    loggers = [logging.getLogger(), logging.getLogger("torch.onnx._internal.exporter._registration"), utils.logger]
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(_EXPORTERS)]
+    loggers = [logging.root, *map(logging.getLogger, names)]
 
     def elsewhere(record: logging.LogRecord) -> bool:
         return record.thread != thread
