@@ -1,7 +1,8 @@
 """The page's public API for `gradio_client`: every call names its checkpoint, recipe and seed; nothing is kept.
 
 A `source` is the name of an embedded checkpoint or a Hub id (`org/name`, or `org/name@revision`); a `recipe`
-is YAML or JSON text; a run is a pure function of the two and the seed.
+is YAML or JSON text; `texts`, one a line, are for steps that read calibration texts, and the embedded checkpoints bring
+some; a run is a pure function of these and the seed.
 """
 
 import functools
@@ -11,7 +12,7 @@ import gradio as gr
 
 import bertprune as bp
 
-from .handlers import cost, model, take
+from .handlers import cost, model, take, texts
 from .session import Done, Shelf, Source
 from .trouble import PageError, error_text, showing_errors
 
@@ -41,28 +42,37 @@ class Api:
         """Preview what each step of a recipe matches and how much it would prune; no weight is read."""
         return bp.preview(self.shelf.checkpoint(self._source(source)), self._recipe(recipe)).to_dict()
 
-    def prune(self, source: str = "demo", recipe: str = "", seed: int = 0) -> dict[str, Any]:
-        """Prune; return the report as data: every target with its size, masked, zero and alive entries."""
-        return self.shelf.run(self._done(source, recipe, seed)).report.to_dict()
+    def prune(self, source: str = "demo", recipe: str = "", seed: int = 0, texts: str = "") -> dict[str, Any]:
+        """Prune; return the report as data: every target with its size, masked, zero and alive entries; and notes."""
+        run = self.shelf.run(self._done(source, recipe, seed, texts))
+        return {**run.report.to_dict(), "notes": list(run.notes)}
 
-    def inspect(self, source: str = "demo", module: str = "", recipe: str = "", seed: int = 0) -> dict[str, Any]:
+    def inspect(
+        self, source: str = "demo", module: str = "", recipe: str = "", seed: int = 0, texts: str = ""
+    ) -> dict[str, Any]:
         """Show one module before, and with a recipe also after pruning: tensors, hooks, state_dict keys."""
         before = self.shelf.before(self._source(source)).module(str(module)).to_dict()
         if not str(recipe).strip():
             return {"before": before}
-        after = self.shelf.run(self._done(source, recipe, seed)).after
+        after = self.shelf.run(self._done(source, recipe, seed, texts)).after
         return {"before": before, "after": after.module(str(module)).to_dict()}
 
-    def report(self, source: str = "demo", recipe: str = "", seed: int = 0) -> str:
+    def report(self, source: str = "demo", recipe: str = "", seed: int = 0, texts: str = "") -> str:
         """Prune; return the report as text."""
-        return self.shelf.run(self._done(source, recipe, seed)).report.to_text()
+        return self.shelf.run(self._done(source, recipe, seed, texts)).report.to_text()
 
-    def evaluate(self, source: str = "demo", recipe: str = "", seed: int = 0) -> dict[str, Any]:
+    def evaluate(self, source: str = "demo", recipe: str = "", seed: int = 0, texts: str = "") -> dict[str, Any]:
         """Prune, and measure quality before and after on the labelled samples of the demo."""
-        return cost.measure(self.shelf, self._done(source, recipe, seed), "samples", None).to_dict()
+        return cost.measure(self.shelf, self._done(source, recipe, seed, texts), "samples", None).to_dict()
 
     def export(
-        self, source: str = "demo", recipe: str = "", seed: int = 0, form: str = "baked", precision: str = ""
+        self,
+        source: str = "demo",
+        recipe: str = "",
+        seed: int = 0,
+        form: str = "baked",
+        precision: str = "",
+        texts: str = "",
     ) -> str:
         """Prune and export the checkpoint as a zip, after it was read back and compared.
 
@@ -72,8 +82,9 @@ class Api:
             seed: From which the random choices are made.
             form: `baked`, `small`, `masked` or `onnx`.
             precision: `float16` or `bfloat16`, or `int8` for ONNX; empty for the numbers of the source.
+            texts: Calibration texts, one a line; empty for those that an embedded checkpoint brings.
         """
-        return str(take.build("en", self.shelf, self._done(source, recipe, seed), form, str(precision)).zip)
+        return str(take.build("en", self.shelf, self._done(source, recipe, seed, texts), form, str(precision)).zip)
 
     def _source(self, given: str) -> Source:
         name, _, revision = str(given).strip().partition("@")
@@ -85,10 +96,12 @@ class Api:
             raise PageError("api_no_recipe")
         return self.shelf.admitted(bp.Recipe.from_yaml(str(text)))  # JSON is YAML too
 
-    def _done(self, source: str, recipe: str, seed: int) -> Done:
+    def _done(self, source: str, recipe: str, seed: int, lines: str) -> Done:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
             raise PageError("api_seed", given=repr(seed)[:60])
-        return Done(self._source(source), self._recipe(recipe), seed)
+        opened, steps = self._source(source), self._recipe(recipe)
+        given = texts.Given(texts.take_lines(lines), "file") if str(lines).strip() else texts.Given()
+        return Done(opened, steps, seed, given.chosen(opened, steps))
 
 
 def publish(shelf: Shelf) -> None:
@@ -104,6 +117,7 @@ def publish(shelf: Shelf) -> None:
         gr.Number(0, label="seed", precision=0, visible=False),
         gr.Textbox("baked", label="form", visible=False),
         gr.Textbox("", label="precision", visible=False),
+        gr.Textbox("", label="texts", visible=False),
     ]
     file = gr.File(label="zip", visible=False)
     gr.Button(visible=False).click(with_plain_errors(api.export), fields, file, api_name="export", **heavy)

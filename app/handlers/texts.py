@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +60,26 @@ def check(texts: Texts | None) -> None:
 
 def take(file: str) -> TextFile:
     """Keep an uploaded file, and count its texts. Raises BertpruneError where it has none."""
+    return _keep(lambda home: Path(shutil.copy(file, home)))
+
+
+def take_lines(lines: str) -> TextFile:
+    """Keep texts, one a line, and count them. Raises BertpruneError where there are none."""
+
+    def write(home: Path) -> Path:
+        rows = [json.dumps({"text": line.strip()}) for line in lines.splitlines() if line.strip()]
+        path = home / "texts.jsonl"
+        path.write_text("\n".join(rows), encoding="utf-8")
+        return path
+
+    return _keep(write)
+
+
+def _keep(write: Callable[[Path], Path]) -> TextFile:
+    """Write a file into a folder of its own, and count its texts. Raises BertpruneError where it has none."""
     home = new_folder()
     try:
-        path = Path(shutil.copy(file, home))
+        path = write(home)
         with naming_field("texts"):
             count = len(bp.Calibration(path))
         with path.open("rb") as opened:

@@ -51,7 +51,7 @@ def test_the_verbs_answer_as_the_library_does(client: Any, source: str, tmp_path
     yaml, run = RECIPE.to_yaml(), bp.prune(checkpoint, RECIPE, seed=3)
     seen = client.predict(source, RECIPE.to_json(), api_name="/preview")
     assert seen["steps"][0]["removed"] == [run.report.total.masked] * 2
-    assert client.predict(source, yaml, 3, api_name="/prune") == run.report.to_dict()
+    assert client.predict(source, yaml, 3, api_name="/prune") == {**run.report.to_dict(), "notes": list(run.notes)}
     assert client.predict(source, yaml, 3, api_name="/report") == run.report.to_text()
     module = "encoder.layer.0.attention.self.key"
     looked = client.predict(source, module, yaml, 3, api_name="/inspect")
@@ -65,6 +65,17 @@ def test_the_verbs_answer_as_the_library_does(client: Any, source: str, tmp_path
     assert bp.sparsity(bp.Checkpoint.open(folder).model()).model.zero >= run.report.total.masked
     checkpoint.release()
     shutil.rmtree(folder)
+
+
+def test_texts_calibrate_one_a_line(client: Any) -> None:
+    texts = [f"영화 {number}편을 보았다" for number in range(12)]
+    step = bp.Step(method="wanda", fraction=0.5, select=bp.Selection(roles=["attention.key"]))
+    run = bp.prune("demo", step, calibration=texts)
+    recipe = bp.Recipe(steps=[step]).to_yaml()
+    found = client.predict("demo", recipe, 0, "\n".join(texts), api_name="/prune")
+    assert found == {**run.report.to_dict(), "notes": list(run.notes)}
+    assert found["notes"] == ["calibrated on 12 texts"]
+    assert client.predict("demo", recipe, 0, api_name="/prune")["notes"] != found["notes"]
 
 
 @pytest.mark.parametrize("verb", ["load", "preview", "prune", "inspect", "report", "evaluate", "export"])
