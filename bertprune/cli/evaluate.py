@@ -7,7 +7,7 @@ import typer
 import bertprune as bp
 
 from ..recipe import Recipe
-from .console import print_json, progress_bar
+from .console import print_json, print_run_notes, progress_bar
 from .options import CheckpointName, Json, Revision, Seed, with_recipe_flags
 from .values import parse_source
 
@@ -114,6 +114,8 @@ def try_text(
             top=top,
             max_length=max_length,
         )
+    if pruned is not None:
+        print_run_notes(pruned)
     _print(report, json)
 
 

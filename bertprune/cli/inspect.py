@@ -10,7 +10,7 @@ import bertprune as bp
 
 from ..errors import BertpruneError
 from ..recipe import Recipe
-from .console import Table, print_json, print_note, progress_bar
+from .console import Table, print_json, print_note, print_run_notes, progress_bar
 from .options import (
     CheckpointName,
     Json,
@@ -74,12 +74,15 @@ def inspect(
     """Show a module's parameters, buffers and hooks. With a recipe: before and after it."""
     with progress_bar("reading") as progress:
         checkpoint = bp.Checkpoint.open(source, revision=revision)
+        run = None
         if recipe is None:
             shown = {"now": bp.snapshot(checkpoint.model())}
         else:
             run = bp.prune(checkpoint, recipe, seed, calibration=calibration, progress=progress)
             shown = {"before": run.before, "after": run.after}
         shown = {when: snapshot.module(module) for when, snapshot in shown.items()}
+    if run is not None:
+        print_run_notes(run)
     if json:
         print_json({when: snapshot.to_dict() for when, snapshot in shown.items()})
         return

@@ -57,7 +57,9 @@ def test_every_command_that_prunes_takes_texts(cli: Callable[..., Any], texts: P
     module = "encoder.layer.0.output.dense"
     shown = cli(f"inspect tiny-0 {module} {NEURONS} --calibrate texts.txt")
     assert shown.code == 0 and "weight_mask" in shown.out
-    assert cli(f"try tiny-0 good {NEURONS} --calibrate texts.txt").code == 0
+    tried = cli(f"try tiny-0 good {NEURONS} --calibrate texts.txt")
+    assert tried.code == 0
+    assert all("note: calibrated on" in result.err for result in (shown, tried))
 
 
 def test_preview_counts_without_texts_and_says_that_they_are_needed(cli: Callable[..., Any], texts: Path) -> None:
