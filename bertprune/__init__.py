@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from .scores import methods as methods
     from .selection import Selection as Selection
     from .step import Step as Step
+    from .sweeps.grid import grid as grid
+    from .sweeps.report import Sweep as Sweep
+    from .sweeps.sweep import sweep as sweep
 
 _HOMES = {
     "recipe": ("Recipe",),
@@ -65,6 +68,9 @@ _HOMES = {
     "runs.preview": ("preview",),
     "runs.run": ("PruningRun", "prune"),
     "exports.write": ("export",),
+    "sweeps.grid": ("grid",),
+    "sweeps.report": ("Sweep",),
+    "sweeps.sweep": ("sweep",),
     "evaluation.evaluate": ("evaluate",),
     "evaluation.report": ("QualityReport",),
     "evaluation.speed": ("speed",),

@@ -1,7 +1,9 @@
 """What may be read as a file: a regular one, since a pipe or a device can keep its reader waiting forever."""
 
+import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import BertpruneError, Message, shortened
@@ -46,3 +48,18 @@ def from_home(path: str | Path, error: type[BertpruneError]) -> Path:
         return Path(path).expanduser() if str(path).startswith("~") else Path(path)
     except RuntimeError:
         raise error("{path}: no such user", code="files.no_user", path=shortened(str(path), 100)) from None
+
+
+def write_whole(path: Path, text: str, error: type[BertpruneError]) -> None:
+    """Write a text file as a whole: whoever reads it meanwhile, or after a crash, sees the old one. Raises `error`."""
+    check_regular(path, error)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except (OSError, ValueError) as reason:
+        with suppress(OSError, ValueError):
+            beside.unlink(missing_ok=True)
+        raise error(
+            "{file} cannot be written: {reason}", code="files.unwritable", file=name_of(path), reason=reason_of(reason)
+        ) from None

@@ -19,8 +19,8 @@ HEAVY = (
 
 PUBLIC = """
 BertpruneError Calibration Checkpoint Comparison ModuleNode NoEffectWarning PruningRun QualityReport Recipe Selection
-Snapshot SparsityReport SpeedReport Step TextReport TooLargeError __version__ apply bake compare evaluate export figures
-load method methods preview prune register snapshot sparsity speed tree try_text
+Snapshot SparsityReport SpeedReport Step Sweep TextReport TooLargeError __version__ apply bake compare evaluate export
+figures grid load method methods preview prune register snapshot sparsity speed sweep tree try_text
 """.split()
 
 

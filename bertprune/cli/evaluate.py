@@ -8,7 +8,18 @@ import bertprune as bp
 
 from ..recipe import Recipe
 from .console import print_json, print_run_notes, progress_bar
-from .options import CheckpointName, Json, Revision, Seed, with_recipe_flags
+from .options import (
+    CheckpointName,
+    DataFile,
+    Json,
+    LabelColumn,
+    Limit,
+    PairColumn,
+    Revision,
+    Seed,
+    TextColumn,
+    with_recipe_flags,
+)
 from .values import parse_source
 
 Baseline = Annotated[
@@ -32,30 +43,15 @@ MaxLength = Annotated[
 ]
 
 
-def _column(flag: str, what: str) -> Any:
-    text = f"The {what} column, if it has no common name."
-    return typer.Option(flag, metavar="COLUMN", help=text, show_default=False)
-
-
 def evaluate(
     source: CheckpointName,
-    data: Annotated[
-        str,
-        typer.Option(
-            "--data",
-            metavar="FILE",
-            help='CSV, TSV or JSONL with texts, or "samples" for the included reviews.',
-            parser=parse_source,
-        ),
-    ],
+    data: DataFile,
     baseline: Baseline = None,
     tokenizer: Tokenizer = None,
-    text: Annotated[str | None, _column("--text", "texts")] = None,
-    text_pair: Annotated[str | None, _column("--text-pair", "second texts")] = None,
-    label: Annotated[str | None, _column("--label", "labels")] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Use only the first rows.", show_default=False)
-    ] = None,
+    text: TextColumn = None,
+    text_pair: PairColumn = None,
+    label: LabelColumn = None,
+    limit: Limit = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Texts per batch.")] = 64,
     max_length: MaxLength = None,
     seed: Seed = 0,

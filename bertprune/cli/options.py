@@ -39,6 +39,27 @@ MethodFiles = Annotated[
     ),
 ]
 
+DataFile = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="FILE",
+        help='CSV, TSV or JSONL with texts, or "samples" for the included reviews.',
+        parser=parse_source,
+    ),
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Use only the first rows.", show_default=False)]
+
+
+def _column(flag: str, what: str) -> Any:
+    text = f"The {what} column, if it has no common name."
+    return typer.Option(flag, metavar="COLUMN", help=text, show_default=False)
+
+
+TextColumn = Annotated[str | None, _column("--text", "texts")]
+PairColumn = Annotated[str | None, _column("--text-pair", "second texts")]
+LabelColumn = Annotated[str | None, _column("--label", "labels")]
+
 _Texts = list[str] | None
 
 
@@ -52,8 +73,12 @@ def load_methods(files: list[Path] | None) -> None:
 
 def with_recipe_flags(command: Callable[..., None]) -> Callable[..., None]:
     """Replace the parameters `recipe` and `calibration` of a command by the flags that give them."""
+    return with_flags(command, {"recipe": build_recipe, "calibration": build_calibration})
+
+
+def with_flags(command: Callable[..., None], builders: dict[str, Callable[..., Any]]) -> Callable[..., None]:
+    """Replace parameters of a command by those of the functions that build their values."""
     own = inspect.signature(command, eval_str=True).parameters
-    builders: dict[str, Callable[..., Any]] = {"recipe": build_recipe, "calibration": build_calibration}
     flags = {
         name: inspect.signature(build, eval_str=True).parameters for name, build in builders.items() if name in own
     }
@@ -145,7 +170,7 @@ def build_recipe(
     if given:
         sentence = "--recipe and {flag}: give a file or the flags of one step, not both"
         raise RecipeError(sentence, code="cli.recipe_and_flags", flag=next(iter(given)))
-    return _load_recipe(recipe)
+    return load_recipe(recipe)
 
 
 def build_calibration(
@@ -173,7 +198,7 @@ def build_calibration(
     return None
 
 
-def _load_recipe(file: Path) -> Recipe:
+def load_recipe(file: Path) -> Recipe:
     """Load a recipe; one without steps, which would write the checkpoint as it is, is refused. Raises RecipeError."""
     loaded = Recipe.load(file)
     if not loaded.steps:

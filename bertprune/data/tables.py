@@ -50,8 +50,10 @@ class Table:
 def read_table(data: Any, limit: int | None = None) -> Table:
     """Read a CSV, TSV or JSONL file, a pandas DataFrame, or an iterable of texts, tuples or dicts.
 
-    With a `limit` only the first rows are read. Raises DataError.
+    With a `limit` only the first rows are read. What has been read is returned as it is. Raises DataError.
     """
+    if isinstance(data, Table) and limit is None:
+        return data
     if isinstance(limit, bool) or not (limit is None or (isinstance(limit, int) and limit >= 1)):
         raise DataError(
             "limit={limit}: expected an integer, 1 or more, or None for all",

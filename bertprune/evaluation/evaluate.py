@@ -9,7 +9,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from ..data.columns import find_examples, listed
-from ..data.tables import read_table
+from ..data.tables import Table, read_table
 from ..errors import DataError, Note
 from ..parallel import Progress, check_progress, silent
 from .classification import score_classes
@@ -22,7 +22,7 @@ from .similarity import compare_embeddings, score_pairs, score_regression
 
 def evaluate(
     model: Model,
-    data: str | Path | Iterable[Any],
+    data: str | Path | Table | Iterable[Any],
     *,
     baseline: Model | None = None,
     tokenizer: PreTrainedTokenizerBase | str | Path | None = None,
