@@ -16,6 +16,7 @@ from .values import parse_path, parse_source
 
 if TYPE_CHECKING:
     from ..exports.write import ExportResult
+    from ..pruning.preview import StepPreview
 
 _LOADER = {
     "plain": "transformers alone",
@@ -61,10 +62,15 @@ def preview(source: CheckpointName, recipe: Recipe | None, json: Json = False, r
         for at, step in enumerate(found.steps, 1)
     ]
     Table.of(("", *columns), rows, numbers=columns[1:]).print()
-    if found.loads and any(step.step.granularity in ("neuron", "head") for step in found.steps):
+    if found.loads and any(map(_is_smaller, found.steps)):
         print(f"exported with --form small it loads with {_LOADER[found.loads]}")
     if any(step.needs_texts for step in found.steps):
         print("needs calibration texts: give prune --calibrate FILE (the demos bring their own)")
+
+
+def _is_smaller(seen: "StepPreview") -> bool:
+    """Return whether a step prunes what the small form takes out."""
+    return seen.step.granularity in ("neuron", "head") or bp.methods()[seen.step.method].removes != "element"
 
 
 @with_recipe_flags

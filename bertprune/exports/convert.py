@@ -23,8 +23,12 @@ from .precision import Quantize
 
 MOST_IN_ONE = 2**31 - 2**24
 """The most bytes of weights that are kept in the file itself: protobuf reads no more than 2 GB."""
-_EXPORTERS = ("onnx", "torch.onnx", "transformers.exporters")
-"""What the names of loggers begin with."""
+_LOGGERS = (
+    "onnxscript.optimizer._constant_folding",
+    "torch.onnx._internal.exporter._registration",
+    "transformers.exporters.utils",
+)
+"""Of the exporters; some are imported later than they are named here."""
 _SAMPLE = (2, 9)
 """Texts and tokens of the batch that is traced: with one text, the number of texts would be fixed to one."""
 _QUANTISED = ["MatMul", "Gemm", "Gather"]
@@ -68,8 +72,7 @@ def convert(model: PreTrainedModel, file: Path, inputs: Collection[str], quantiz
 def _in_silence() -> Iterator[None]:
     """Keep what the exporters print and log in this thread off the terminal: what was written is checked instead."""
     thread = threading.get_ident()
-    names = [name for name in logging.root.manager.loggerDict if name.startswith(_EXPORTERS)]
-    loggers = [logging.root, *map(logging.getLogger, names)]
+    loggers = [logging.root, *map(logging.getLogger, _LOGGERS)]
 
     def elsewhere(record: logging.LogRecord) -> bool:
         return record.thread != thread

@@ -40,7 +40,8 @@ class Preview:
     steps: tuple[StepPreview, ...]
     loads: Loads | None = None
     """What would load a small export: "plain" for transformers alone, "bertprune" for that package beside it; None
-    where the family is not known. In global scope, layers are expected to lose unequal numbers of neurons."""
+    where the family is not known, or where a step prunes whole rows, columns or tensors that neurons and heads are part
+    of, so that only the values tell. In global scope, layers are expected to lose unequal numbers of neurons."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

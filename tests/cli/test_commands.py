@@ -267,6 +267,7 @@ def test_a_tilde_is_the_home_folder_in_every_path(
 def test_the_small_form_says_what_it_loads_with(cli: Callable[..., Any], here: Path, more: str, loader: str) -> None:
     step = f"--method magnitude --granularity neuron --fraction 0.5{more}"
     assert f"exported with --form small it loads with {loader}" in cli(f"preview tiny-0 {step}").out
+    assert "it loads with transformers alone" in cli("preview tiny-0 --method layer_change --count 1").out
     result = cli(f"prune tiny-0 {step} --out small --form small")
     assert result.code == 0 and f"loads with {loader}" in result.out
     assert cli("tree small").code == cli("report small").code == 0

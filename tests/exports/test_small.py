@@ -89,6 +89,35 @@ def test_a_small_folder_is_a_checkpoint_again(family: str, tmp_path: Path) -> No
     assert bp.snapshot(bp.load(tmp_path / "smaller")).tensors
 
 
+def some(granularity: str, roles: str, layers: list[int] | None = None, **amount: Any) -> bp.Step:
+    select = bp.Selection(roles=roles, layers=layers or [])
+    return bp.Step(method="magnitude", granularity=granularity, select=select, **(amount or {"count": 8}))
+
+
+@pytest.mark.parametrize(
+    ("steps", "seen", "loads"),
+    [
+        ([some("column", "ffn.output")], "plain", "plain"),
+        ([some("column", "ffn.output", [0])], "bertprune", "bertprune"),
+        ([some("column", "ffn.output"), some("row", "ffn.output")], "plain", "plain"),
+        ([some("row", "ffn.intermediate", [0])], None, "bertprune"),
+        ([some("row", "ffn.intermediate")], None, "plain"),
+        ([NEURONS, some("column", "attention.output", [0], fraction=1.0)], None, "bertprune"),
+        ([NEURONS, some("element", "ffn.output", [0], fraction=1.0)], None, "bertprune"),
+        ([NEURONS, some("element", "ffn.output", [0], fraction=0.5)], "plain", "plain"),
+        ([NEURONS.model_copy(update={"fraction": 1.0, "scope": "global"})], "plain", "plain"),
+        ([NEURONS.model_copy(update={"scope": "global"})], "bertprune", "bertprune"),
+        ([bp.Step(granularity="layer", fraction=1.0, select=FIRST)], "plain", "plain"),
+    ],
+)
+def test_a_preview_says_what_loads_it_or_that_only_the_values_tell(
+    steps: list[bp.Step], seen: str | None, loads: str, tmp_path: Path
+) -> None:
+    folder = source("bert", tmp_path / "source")
+    assert bp.preview(folder, steps).loads == seen
+    assert bp.export(bp.prune(folder, steps), tmp_path / "out", "small").loads == loads
+
+
 def everything(kind: str) -> bp.Step:
     return bp.Step(method="magnitude", granularity=kind, fraction=1.0, select=FIRST)
 
