@@ -36,11 +36,14 @@ if TYPE_CHECKING:
     from .reports import figures as figures
     from .reports.compare import Comparison as Comparison
     from .reports.compare import compare as compare
+    from .reports.scan_report import Scan as Scan
     from .reports.sparsity import SparsityReport as SparsityReport
     from .reports.sparsity import sparsity as sparsity
+    from .runs.plan import plan as plan
     from .runs.preview import preview as preview
     from .runs.run import PruningRun as PruningRun
     from .runs.run import prune as prune
+    from .runs.scan import scan as scan
     from .scores import method as method
     from .scores import methods as methods
     from .selection import Selection as Selection
@@ -59,14 +62,17 @@ _HOMES = {
     "data.calibration": ("Calibration",),
     "model.tree": ("ModuleNode", "tree"),
     "model.snapshot": ("Snapshot", "snapshot"),
+    "reports.scan_report": ("Scan",),
     "reports.sparsity": ("SparsityReport", "sparsity"),
     "reports.compare": ("Comparison", "compare"),
     "reports": ("figures",),
     "scores": ("method", "methods"),
     "pruning.apply": ("apply",),
     "model.bake": ("bake",),
+    "runs.plan": ("plan",),
     "runs.preview": ("preview",),
     "runs.run": ("PruningRun", "prune"),
+    "runs.scan": ("scan",),
     "exports.write": ("export",),
     "sweeps.grid": ("grid",),
     "sweeps.report": ("Sweep",),

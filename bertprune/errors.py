@@ -146,6 +146,10 @@ class OtherTextsWarning(BertpruneWarning):
     """A recipe is run on other calibration texts than those that it was made on."""
 
 
+class ForeignTextsWarning(BertpruneWarning):
+    """A tokenizer reads texts as unknown tokens and single letters: they are hardly in the model's language."""
+
+
 class UntiedWarning(BertpruneWarning):
     """A tied tensor became two, because its owners have different masks."""
 

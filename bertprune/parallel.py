@@ -29,6 +29,11 @@ def silent(share: float, words: str) -> None:
     """Ignore progress."""
 
 
+def part_of(progress: Progress, start: float, end: float) -> Progress:
+    """Return the progress of a part of the work, from one share of the whole to another."""
+    return lambda share, words: progress(start + (end - start) * share, words)
+
+
 def check_progress(progress: Any) -> None:
     """Refuse what cannot be called with a share and words. Raises BertpruneError."""
     if not callable(progress) or isinstance(progress, type) or not _takes_two(progress):

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from .errors import RecipeError, kind_of, shortened
 from .files import check_regular, from_home, name_of, reason_of
+from .forecast import Forecast
 from .safe_yaml import MAX_BYTES, Dumper, from_json, from_yaml
 from .selection import as_tuple
 from .step import Step
@@ -52,6 +53,8 @@ class Recipe(FrozenModel):
     steps: Annotated[tuple[Step, ...], BeforeValidator(as_tuple)] = ()
     calibration: CalibrationRecord | None = None
     """On which texts a run of it was calibrated; stands in the recipes that exports write."""
+    forecast: Forecast | None = None
+    """What a plan measured of it; it changes nothing in what is pruned."""
 
     @classmethod
     def of(cls, recipe: "RecipeLike") -> "Recipe":

@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..errors import DataError, Note, kind_of, shortened
+from ..errors import DataError, kind_of, shortened
 from ..files import check_regular, from_home
 from ..recipe import CalibrationRecord
 from ..validation import as_integer
-from .batches import Batch, check_vocabulary, encode, padded, token_limit
+from .batches import check_vocabulary, encode, padded, token_limit
 from .columns import PAIRS, TEXT, Examples, find_examples
 from .embedding import Embedding
+from .held_back import HELD_BACK, Batches
 from .labels import class_numbers
 from .tables import read_table
 from .text_files import open_text
@@ -27,8 +27,6 @@ from .text_files import open_text
 COUNT = 512
 MAX_LENGTH = 128
 BATCH = 32
-HELD_BACK = 5
-"""One text in so many is held back, to see whether what the others teach holds there."""
 
 
 class Calibration:
@@ -160,35 +158,6 @@ def _pairs(texts: Any) -> Any:
     return [{"sentence1": one, "sentence2": other} for one, other in texts] if all(pairs) else texts
 
 
-@dataclass(frozen=True)
-class Batches:
-    """Calibration texts as a model takes them."""
-
-    used: Sequence[Batch]
-    """Batches of similar length, padded; one text in five is in a batch of those held back."""
-    held_back: Sequence[bool]
-    """Whether each batch is held back."""
-    record: CalibrationRecord | None = None
-    labels: Sequence[Tensor] | None = None
-    """The class numbers by batch, where the texts have labels."""
-    notes: tuple[Note, ...] = ()
-
-    @property
-    def texts(self) -> int:
-        """How many texts there are."""
-        return sum(len(_first(batch)) for batch in self.used)
-
-    def to(self, device: torch.device) -> "Batches":
-        """Return the same on a device."""
-        used = [{name: value.to(device) for name, value in batch.items()} for batch in self.used]
-        return replace(self, used=used)
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens there are, without padding."""
-        return sum(int(_mask(batch).sum()) for batch in self.used)
-
-
 def batches_of(
     calibration: Calibration,
     seed: int,
@@ -249,52 +218,3 @@ def hash_of(texts: Sequence[str], pairs: Sequence[str] | None, labels: Sequence[
     """Hash the texts in their order, and the labels that are read with them."""
     content = json.dumps([texts, pairs, labels], ensure_ascii=False).encode("utf-8", "surrogatepass")
     return hashlib.sha256(content).hexdigest()
-
-
-def given_batches(given: Iterable[Mapping[str, Any]]) -> Batches:
-    """Take batches as a model takes them, mappings of tensors whose first axis is the text. Raises DataError."""
-    if isinstance(given, str | Mapping | Calibration) or not isinstance(given, Iterable):
-        raise DataError(
-            "calibration is {kind}: expected a list of batches, mappings of tensors as the model takes them",
-            code="calibration.batches", kind=kind_of(given),
-        )  # fmt: skip
-    used: list[Batch] = []
-    held: list[bool] = []
-    seen = 0
-    for number, one in enumerate(given, start=1):
-        batch = _batch(one, number)
-        rows = torch.arange(seen, seen + len(_first(batch)), device=_first(batch).device)
-        seen += len(rows)
-        for back in (False, True):
-            part = (rows % HELD_BACK == HELD_BACK - 1) == back
-            if part.any():
-                used.append({name: value[part.to(value.device)] for name, value in batch.items()})
-                held.append(back)
-    if not used:
-        raise DataError("calibration has no batches: expected at least one", code="calibration.no_batches")
-    return Batches(used, held)
-
-
-def _batch(given: Any, number: int) -> Batch:
-    """Check one batch. Raises DataError."""
-    if not (isinstance(given, Mapping) and given and all(isinstance(value, Tensor) for value in given.values())):
-        raise DataError(
-            "calibration batch {number} is {kind}: expected a mapping of tensors, as the model takes them",
-            code="calibration.batch", number=number, kind=kind_of(given),
-        )  # fmt: skip
-    texts = {tuple(value.shape[:1]) for value in given.values()}
-    if len(texts) > 1 or texts & {(), (0,)}:
-        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in given.items())
-        raise DataError(
-            "calibration batch {number}: the first axis of every tensor is the text; the shapes are {shapes}",
-            code="calibration.batch_shapes", number=number, shapes=shortened(shapes),
-        )  # fmt: skip
-    return dict(given)
-
-
-def _first(batch: Batch) -> Tensor:
-    return next(iter(batch.values()))
-
-
-def _mask(batch: Batch) -> Tensor:
-    return batch["attention_mask"] if "attention_mask" in batch else _first(batch).new_ones(_first(batch).shape[:2])

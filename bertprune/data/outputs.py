@@ -21,12 +21,16 @@ class Output:
 
     rows: Callable[[Any, Batch], Tensor]
     """Runs a model on a batch and returns its answers, a row each."""
-    drift: Callable[[Tensor, Tensor], float]
-    """How far answers are from those before: 0 is no change."""
+    drifts: Callable[[Tensor, Tensor], Tensor]
+    """How far each answer is from that before, float64: 0 is no change."""
     measure: Measure
     """What the drift is: a Kullback-Leibler divergence, a mean squared difference, or 1 less the cosine."""
     likelihood: bool
     """Whether a row is the logarithm of the probabilities of classes."""
+
+    def drift(self, before: Tensor, after: Tensor) -> float:
+        """Return how far answers are from those before, in the mean."""
+        return float(self.drifts(before, after).mean())
 
 
 def output_of(model: nn.Module, embedding: Embedding = MEAN) -> Output:
@@ -69,15 +73,15 @@ def _anything(model: Any, batch: Batch) -> Tensor:
     return rows
 
 
-def _divergence(before: Tensor, after: Tensor) -> float:
+def _divergence(before: Tensor, after: Tensor) -> Tensor:
     """Compare exact probabilities: in float32 they do not sum to one, which would give less than nothing."""
     first, second = (one.double().log_softmax(-1) for one in (before, after))
-    return max(0.0, float(functional.kl_div(second, first, reduction="batchmean", log_target=True)))
+    return functional.kl_div(second, first, reduction="none", log_target=True).sum(-1).clamp(min=0.0)
 
 
-def _squared(before: Tensor, after: Tensor) -> float:
-    return float(((before - after).double() ** 2).mean())
+def _squared(before: Tensor, after: Tensor) -> Tensor:
+    return ((before - after).double() ** 2).mean(-1)
 
 
-def _angle(before: Tensor, after: Tensor) -> float:
-    return max(0.0, float(1 - functional.cosine_similarity(before.double(), after.double(), dim=-1).mean()))
+def _angle(before: Tensor, after: Tensor) -> Tensor:
+    return (1 - functional.cosine_similarity(before.double(), after.double(), dim=-1)).clamp(min=0.0)

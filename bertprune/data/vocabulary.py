@@ -12,7 +12,8 @@ from ..checkpoint.vocabulary import Vocabulary, cut_tokenizer, read_vocabulary
 from ..errors import DataError
 from ..recipe import CalibrationRecord
 from .batches import encode
-from .calibration import Batches, Calibration, hash_of
+from .calibration import Calibration, hash_of
+from .held_back import Batches
 
 _WHOLE = 10**9
 

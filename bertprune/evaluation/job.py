@@ -103,7 +103,7 @@ class Job:
                 partial(self._count_tokens, words),
             )
             self.seconds[name] += time.perf_counter() - start
-            _check_finite(side.name, rows[name])
+            check_finite(side.name, rows[name])
         return rows.get("before"), rows["after"]
 
     def _count_tokens(self, words: str, tokens: int) -> None:
@@ -112,7 +112,7 @@ class Job:
         self._progress(min(self._tokens_done / max(self._tokens_total, 1), 1.0), words)
 
 
-def _check_finite(name: str, rows: Rows) -> None:
+def check_finite(name: str, rows: Rows) -> None:
     """Refuse the outputs of a model that are not finite. Raises DataError."""
     if not np.isfinite(rows).all():
         raise DataError(

@@ -74,7 +74,7 @@ def apply(
     recipe, batches = Recipe.of(recipe), None
     _refuse_tokens(recipe)
     if calibration is not None:
-        from ..data.calibration import given_batches  # loads transformers, so only where texts are read
+        from ..data.held_back import given_batches  # loads transformers, so only where texts are read
 
         batches = given_batches(calibration)
     decision = decide(model, recipe, seed, _protected(model, missing), progress, batches)

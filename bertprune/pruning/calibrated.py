@@ -1,37 +1,32 @@
 """Run the steps that read calibration texts: measure, choose, and adjust what stays, layer by layer."""
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 
 import torch
 from torch import Tensor, nn
 
-from ..data.calibration import Batches
+from ..data.held_back import Batches
 from ..data.outputs import Output
 from ..data.vocabulary import Reading
-from ..errors import RecipeError
-from ..model.bake import bake
-from ..model.copies import copied, twin
 from ..model.cuts import Cut, cut_model
 from ..model.families import places
-from ..model.names import pruned_names
 from ..model.targets import Target
 from ..parallel import Progress
 from ..scores import score
 from ..scores.obs import damped
 from ..scores.statistics import Inputs
-from ..undisturbed import differentiable
 from .choose import Decision, Statistics, groups_of, keep_by_scores
 from .gradients import gradients
 from .granularity import Groups, Unit
 from .layer_inputs import LayerInputs
 from .outcomes import Reconstruction
 from .rank import count_true
-from .reconstruct import FEW_REFINEMENTS, REFINEMENTS, solve
+from .reconstruct import FEW_REFINEMENTS, REFINEMENTS, solve_rows
 from .steps import MatchedStep, linear_owner
 from .surgeon import keep_by_surgeon, works_by_surgeon
 from .walk import Walk
+from .working_copy import plain_copy, put
 
 _Layer = int | None
 
@@ -41,7 +36,7 @@ class Calibrator:
 
     def __init__(self, model: nn.Module, batches: Batches, output: Output) -> None:
         """Copy the model, and run it once. Raises SelectionError for a model that cannot be walked through."""
-        self._model, self._output = _plain_copy(model), output
+        self._model, self._output = plain_copy(model), output
         self._batches = batches.to(next(self._model.parameters()).device)
         self._layers = {path: place.layer for path, place in places(model).items()}
         self._walk = Walk(self._model, self._batches, output)
@@ -155,13 +150,7 @@ class Calibrator:
 
     def _of(self, inputs: LayerInputs, unit: Unit) -> Inputs:
         """Return the inputs of one unit. Raises RecipeError where it has none."""
-        found = inputs.of(self._module(unit))
-        if found is None:
-            raise RecipeError(
-                "{tensor} reads nothing on the calibration texts: the model never calls its layer",
-                code="calibration.unread", tensor=unit.targets[0].label,
-            )  # fmt: skip
-        return found
+        return inputs.known(self._module(unit), unit.targets[0].label)
 
     def _module(self, unit: Unit) -> nn.Linear:
         """Return the copy's linear layer that a unit is measured by."""
@@ -209,10 +198,8 @@ class Calibrator:
             self._set(target, _living(target, decision))
 
     def _set(self, target: Target, values: Tensor) -> None:
-        """Give the copy new values of a tensor, at each of its owners, and forget what that makes invalid."""
-        parameter = nn.Parameter(values.to(target.parameter.dtype), requires_grad=False)
-        for owner in target.owners:
-            self._model.get_submodule(owner.path)._parameters[owner.tensor] = parameter
+        """Give the copy new values of a tensor, and forget what that makes invalid."""
+        put(self._model, target, values)
         for layer in {self._layers.get(owner.path) for owner in target.owners}:
             self._walk.changed(layer)
 
@@ -254,14 +241,10 @@ def _adjusted(
     start: Tensor | None = None,
     rounds: int = REFINEMENTS,
 ) -> Tensor:
-    """Solve a matrix for its mask, from a start; of a part of a fused projection, only its rows change."""
-    weight, mask = old[target.name].float(), decision.masks[target.name]
+    """Solve a matrix for its mask, from a start."""
     rows = target.row_mask()
-    if rows is None:
-        return solve(weight, hessian, mask, start, rounds)
-    chosen, found = rows.flatten(), weight * mask
-    found[chosen] = solve(weight[chosen], hessian, mask[chosen], None if start is None else start[chosen], rounds)
-    return found
+    mask, marked = decision.masks[target.name], None if rows is None else rows.flatten()
+    return solve_rows(old[target.name].float(), hessian, mask, marked, start, rounds)
 
 
 def _known(keep: Tensor | None) -> Tensor:
@@ -271,25 +254,3 @@ def _known(keep: Tensor | None) -> Tensor:
 
 def _words(matched: MatchedStep, layer: _Layer) -> str:
     return f"{matched.method.name}: {'the rest' if layer is None else f'layer {layer}'}"
-
-
-def _plain_copy(model: nn.Module) -> nn.Module:
-    """Copy a model; weights are shared, without gradients, and masked ones are zeros without hooks."""
-    if any(pruned_names(module) for module in model.modules()):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a tied tensor with different masks is two here
-            copy = bake(copied(model))
-    else:
-        copy = twin(model)
-    frozen: dict[int, nn.Parameter] = {}
-    for module in copy.modules():
-        for name, parameter in module._parameters.items():
-            if parameter is not None:
-                if id(parameter) not in frozen:
-                    frozen[id(parameter)] = nn.Parameter(differentiable(parameter.detach()), requires_grad=False)
-                module._parameters[name] = frozen[id(parameter)]
-        module._buffers |= {
-            name: value if value is None else differentiable(value) for name, value in module._buffers.items()
-        }
-        module.training = False
-    return copy

@@ -24,7 +24,7 @@ from .remove_tokens import remove_tokens
 from .steps import MatchedStep, check_seed, match_steps, naming_step
 
 if TYPE_CHECKING:
-    from ..data.calibration import Batches
+    from ..data.held_back import Batches
     from ..data.outputs import Output
     from ..data.vocabulary import Reading
     from .calibrated import Calibrator

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data.calibration import Batches
+from ..data.held_back import Batches
 from ..data.outputs import Output
 from ..scores.statistics import Gradients
 from ..undisturbed import differentiable

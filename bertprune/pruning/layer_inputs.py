@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..errors import RecipeError
 from ..scores.statistics import Inputs
 
 _SPAN = 256
@@ -91,6 +92,16 @@ class LayerInputs:
             for start in range(0, width, _SPAN):
                 rows = slice(start, start + _SPAN)
                 self._gram[module][rows, start:].addmm_(x[:, rows].T, x[:, start:])
+
+    def known(self, module: nn.Linear, name: str) -> Inputs:
+        """Return what the layer of a tensor of that name read. Raises RecipeError if it was never called."""
+        found = self.of(module)
+        if found is None:
+            raise RecipeError(
+                "{tensor} reads nothing on the calibration texts: the model never calls its layer",
+                code="calibration.unread", tensor=name,
+            )  # fmt: skip
+        return found
 
     def of(self, module: nn.Linear) -> Inputs | None:
         """Return what one layer read; None if it was never called."""

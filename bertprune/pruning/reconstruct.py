@@ -43,6 +43,22 @@ def solve(
     return _refine(weight, hessian, mask, weight * mask if start is None else start, rounds)
 
 
+def solve_rows(
+    weight: Tensor,
+    hessian: Tensor,
+    mask: Tensor,
+    rows: Tensor | None,
+    start: Tensor | None = None,
+    rounds: int = REFINEMENTS,
+) -> Tensor:
+    """Solve as `solve` does, but only the rows that are meant (bool; None for all); the others keep their values."""
+    if rows is None:
+        return solve(weight, hessian, mask, start, rounds)
+    found = weight * mask
+    found[rows] = solve(weight[rows], hessian, mask[rows], None if start is None else start[rows], rounds)
+    return found
+
+
 def _solve_columns(weight: Tensor, hessian: Tensor, kept: Tensor) -> Tensor:
     found = torch.zeros_like(weight)
     if kept.any():
@@ -95,8 +111,8 @@ def sweep(weight: Tensor, hessian: Tensor, choose: Choose, width: int = BLOCK) -
     return lines.T.contiguous(), kept.T.contiguous()
 
 
-def remove_columns(weight: Tensor, hessian: Tensor, grid: Grid, alive: Tensor, count: int) -> Tensor:
-    """Return which groups of columns stay after so many were removed, one after the other, each the least costly.
+def removal_order(weight: Tensor, hessian: Tensor, grid: Grid, alive: Tensor, count: int) -> Tensor:
+    """Return which groups of columns go, so many one after the other, each the least costly of those left.
 
     `alive` says which of the groups are there, bool. After each removal the others make up for it, and are judged
     again. Source: Kurtic et al., ZipLM, arXiv:2302.04089; Frantar and Alistarh, Optimal Brain Compression.
@@ -104,6 +120,7 @@ def remove_columns(weight: Tensor, hessian: Tensor, grid: Grid, alive: Tensor, c
     inverted, weight, alive = inverse(hessian), weight.double().clone(), alive.clone()
     single = bool((torch.bincount(grid.columns) == 1).all())
     chunk = max(1, len(alive) // ROUNDS) if single else 1
+    order = [alive.new_empty(0, dtype=torch.long)]
     while count:
         scores = losses(weight, inverted, grid)[0].masked_fill(~alive, torch.inf)
         gone = scores.argsort(stable=True)[: min(chunk, count)]
@@ -114,5 +131,6 @@ def remove_columns(weight: Tensor, hessian: Tensor, grid: Grid, alive: Tensor, c
         inverted[columns, columns] = 1.0  # so that what is gone can still be divided by
         weight[:, columns] = 0.0
         alive[gone] = False
+        order.append(gone)
         count -= len(gone)
-    return alive
+    return torch.cat(order)

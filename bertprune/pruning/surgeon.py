@@ -15,7 +15,7 @@ from .granularity.coupled import CoupledGroups
 from .granularity.grids import GridGroups
 from .rank import TensorScores, drop_lowest
 from .rank_rows import drop_lowest_of_rows
-from .reconstruct import BLOCK, remove_columns, sweep
+from .reconstruct import BLOCK, removal_order, sweep
 from .steps import MatchedStep
 
 _KINDS = ("element", "pattern", "column", "neuron", "head")
@@ -53,10 +53,15 @@ def keep_by_surgeon(
     return kept
 
 
-def _remove(group: GridGroups | CoupledGroups, hessian: Tensor, count: int) -> Tensor:
+def order_by_surgeon(group: GridGroups | CoupledGroups, hessian: Tensor, count: int) -> Tensor:
+    """Return which groups of columns go, so many one after the other, by their numbers."""
     alive = torch.zeros(group.grid.size, dtype=torch.bool, device=hessian.device)
     alive[group.places] = True
-    return remove_columns(group.living(), hessian, group.grid, alive, count)[group.places]
+    return removal_order(group.living(), hessian, group.grid, alive, count)
+
+
+def _remove(group: GridGroups | CoupledGroups, hessian: Tensor, count: int) -> Tensor:
+    return ~torch.isin(group.places, order_by_surgeon(group, hessian, count))
 
 
 def _sweep(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.batches import Batch
-from ..data.calibration import Batches
+from ..data.held_back import Batches
 from ..data.outputs import Output
 from ..errors import BertpruneError, RecipeError, SelectionError
 from ..model.families import layers
@@ -66,6 +66,16 @@ class Walk:
         elif self._at > self._order.index(layer):
             self._at, self._states = 0, list(self._start)
 
+    def go_to(self, layer: int) -> None:
+        """Bring the states in front of a layer, through those below it as they are now."""
+        wanted = self._order.index(layer)
+        if self._at > wanted:
+            self._at, self._states = 0, list(self._start)
+        with torch.no_grad():
+            for number in range(len(self._states)):
+                self._states[number] = self._through(number, self._states[number], self._at, wanted)
+        self._at = wanted
+
     def inputs(
         self, layer: int | None, modules: Sequence[nn.Linear], products: bool
     ) -> tuple[LayerInputs, LayerInputs]:
@@ -74,7 +84,7 @@ class Walk:
         `layer` is where they are; None is outside the layers. Only with `products` are the inputs' products summed.
         """
         if layer is not None:
-            self._go_to(layer)
+            self.go_to(layer)
         every = LayerInputs(modules, products)
         self._collect(layer, every, held_back=False)
         fitted = every.copy()
@@ -111,27 +121,21 @@ class Walk:
 
     def drift(self) -> float:
         """Return how far the answers to the texts held back, with the weights as they are, are from those at first."""
+        return self.output.drift(self.dense, self.answers())
+
+    def answers(self) -> Tensor:
+        """Return the answers to the texts held back, with the weights as they are."""
         rows = []
         with torch.no_grad():
             for number, back in enumerate(self.batches.held_back):
                 if back:
                     states = self._through(number, self._states[number], self._at, len(self._order))
                     rows.append(self._finish(number, states))
-        return self.output.drift(self.dense, torch.cat(rows))
+        return torch.cat(rows)
 
     @property
     def _order(self) -> list[int]:
         return self._calls[0].order
-
-    def _go_to(self, layer: int) -> None:
-        """Bring the states in front of a layer."""
-        wanted = self._order.index(layer)
-        if self._at > wanted:
-            self._at, self._states = 0, list(self._start)
-        with torch.no_grad():
-            for number in range(len(self._states)):
-                self._states[number] = self._through(number, self._states[number], self._at, wanted)
-        self._at = wanted
 
     def _end_of(self, layer: int) -> int:
         """Return the place after the last call of a layer, which ALBERT calls many times."""

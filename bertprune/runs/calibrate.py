@@ -1,18 +1,21 @@
 """The calibration texts of a run: as its checkpoint takes them, and how its answers are compared."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checkpoint import EMBEDDED, Checkpoint
-from ..data.calibration import Batches, Calibration, batches_of
+from ..data.calibration import Calibration, batches_of
+from ..data.embedding import Embedding
 from ..data.embedding_folder import read_embedding
+from ..data.held_back import Batches
 from ..data.outputs import Output, output_of
 from ..data.tables import SAMPLES
 from ..data.vocabulary import Reading, every_text, record_of_all
-from ..errors import Note, OtherTextsWarning
+from ..errors import DataError, Note, OtherTextsWarning
 from ..pruning.steps import match_steps
 from ..recipe import CalibrationRecord, Recipe
 
@@ -46,12 +49,8 @@ def calibrate(checkpoint: Checkpoint, model: PreTrainedModel, recipe: Recipe, ca
         return Texts() if given is None else Texts(notes=(_unread(),))
     if given is None and checkpoint.name not in EMBEDDED:
         return Texts()
-    embedding = read_embedding(checkpoint.folder(), checkpoint.name, int(getattr(model.config, "hidden_size", 0)))
     texts = Calibration(SAMPLES) if given is None else given
-
-    def drawn(tokenizer: PreTrainedTokenizerBase, reader: PreTrainedModel) -> Batches:
-        return batches_of(texts, seed, tokenizer, reader, embedding, checkpoint.name)
-
+    embedding, drawn = _drawing(checkpoint, model, texts, seed)
     tokenizer = checkpoint.tokenizer()
     batches, reading = drawn(tokenizer, model), None
     notes, record = [_used(batches, None if given else checkpoint.name), *batches.notes], batches.record
@@ -66,6 +65,40 @@ def calibrate(checkpoint: Checkpoint, model: PreTrainedModel, recipe: Recipe, ca
         notes.append(Note(_OTHER, code="calibration.other_texts"))
         warnings.warn(OtherTextsWarning(_OTHER, code="calibration.other_texts"), stacklevel=3)
     return Texts(batches, output_of(model, embedding), tuple(notes), given is not None, reading, record)
+
+
+def texts_to_measure(checkpoint: Checkpoint, model: PreTrainedModel, calibration: Any, seed: int) -> Texts:
+    """Draw and tokenise texts, of which some are held back to measure on; the demos take those that they bring.
+
+    Raises DataError where there are none, or none could be held back.
+    """
+    if calibration is None and checkpoint.name not in EMBEDDED:
+        raise DataError(
+            "{name} is measured on texts: give a few hundred unlabelled ones", code="calibration.none_to_measure",
+            name=checkpoint.name,
+        )  # fmt: skip
+    texts = Calibration(SAMPLES) if calibration is None else Calibration.of(calibration)
+    embedding, drawn = _drawing(checkpoint, model, texts, seed)
+    batches = drawn(checkpoint.tokenizer(), model)
+    if not any(batches.held_back):
+        raise DataError(
+            "only {texts} texts: one in five is held back to measure on, so give five at least, better a few hundred",
+            code="calibration.none_held_back", texts=batches.texts,
+        )  # fmt: skip
+    notes = (_used(batches, None if calibration is not None else checkpoint.name), *batches.notes)
+    return Texts(batches, output_of(model, embedding), notes, calibration is not None, None, batches.record)
+
+
+def _drawing(
+    checkpoint: Checkpoint, model: PreTrainedModel, texts: Calibration, seed: int
+) -> tuple[Embedding, Callable[[PreTrainedTokenizerBase, PreTrainedModel], Batches]]:
+    """Return how the checkpoint embeds texts, and what draws and tokenises them."""
+    embedding = read_embedding(checkpoint.folder(), checkpoint.name, int(getattr(model.config, "hidden_size", 0)))
+
+    def drawn(tokenizer: PreTrainedTokenizerBase, reader: PreTrainedModel) -> Batches:
+        return batches_of(texts, seed, tokenizer, reader, embedding, checkpoint.name)
+
+    return embedding, drawn
 
 
 def _unread() -> Note:

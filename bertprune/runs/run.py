@@ -91,7 +91,7 @@ def prune(
         texts.reading,
     )
     progress(0.8, "counting")
-    counted, values = twin(pristine), _as_stored(decision.values, opened)
+    counted, values = twin(pristine), as_stored(decision.values, opened)
     makers = hook_makers(decision.outcomes)
     cut_model(counted, decision.cut)
     attach(counted, decision.masks, decision.history, mask_dtype, values, makers=makers, derive=False)
@@ -113,7 +113,7 @@ def prune(
     return run
 
 
-def _as_stored(values: dict[str, Tensor], checkpoint: Checkpoint) -> dict[str, Tensor]:
+def as_stored(values: dict[str, Tensor], checkpoint: Checkpoint) -> dict[str, Tensor]:
     """Round new values to what the checkpoint's files hold, so that what is measured is what leaves."""
     for name, value in values.items():
         stored: torch.dtype = getattr(torch, checkpoint.source_dtype(name))

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 import bertprune as bp
-from bertprune.data.calibration import batches_of, given_batches
+from bertprune.data.calibration import batches_of
 from bertprune.data.embedding import MEAN, Embedding
+from bertprune.data.held_back import given_batches
 from bertprune.errors import DataError
 from tests.tiny_models import make_model
 

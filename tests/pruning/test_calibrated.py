@@ -8,7 +8,7 @@ import torch
 import transformers
 
 import bertprune as bp
-from bertprune.data.calibration import given_batches
+from bertprune.data.held_back import given_batches
 from bertprune.data.outputs import output_of
 from bertprune.errors import BertpruneError
 from bertprune.model.families import layers

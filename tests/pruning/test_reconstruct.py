@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bertprune.pruning.reconstruct import remove_columns, solve, sweep
+from bertprune.pruning.reconstruct import removal_order, solve, sweep
 from bertprune.scores.grid import Grid, columns
 from bertprune.scores.obs import damped, inverse, losses
 
@@ -140,8 +140,9 @@ def test_columns_go_one_after_the_other_each_the_cheapest(subtests):
                     mask[:, [*gone, one]] = False
                     options[one] = cost(weight - least_squares(weight, hessian, mask), hessian)
                 gone.append(min(options, key=options.__getitem__))
-            kept = remove_columns(weight, hessian, grid, alive, 3)
-            assert sorted((~kept).nonzero().flatten().tolist()) == sorted(gone)
+            assert removal_order(weight, hessian, grid, alive, 3).tolist() == gone
+            everything = removal_order(weight, hessian, grid, alive, IN).tolist()
+            assert everything[:3] == gone and sorted(everything) == list(range(IN))
             best = min(
                 cost(weight - least_squares(weight, hessian, _without(chosen)), hessian)
                 for chosen in combinations(range(IN), 3)

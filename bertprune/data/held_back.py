@@ -1,0 +1,113 @@
+"""Calibration texts as a model takes them, and which of them are held back."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError, Note, kind_of, shortened
+from ..recipe import CalibrationRecord
+from .batches import Batch
+
+HELD_BACK = 5
+"""One text in so many is held back, to see whether what the others teach holds there."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Calibration texts as a model takes them."""
+
+    used: Sequence[Batch]
+    """Batches of similar length, padded; one text in five is in a batch of those held back."""
+    held_back: Sequence[bool]
+    """Whether each batch is held back."""
+    record: CalibrationRecord | None = None
+    labels: Sequence[Tensor] | None = None
+    """The class numbers by batch, where the texts have labels."""
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def texts(self) -> int:
+        """How many texts there are."""
+        return sum(len(_first(batch)) for batch in self.used)
+
+    def to(self, device: torch.device) -> "Batches":
+        """Return the same on a device."""
+        used = [{name: value.to(device) for name, value in batch.items()} for batch in self.used]
+        return replace(self, used=used)
+
+    def only(self, held_back: bool) -> "Batches":
+        """Return the texts that are held back, or the others, in the same order."""
+        chosen = [number for number, back in enumerate(self.held_back) if back == held_back]
+        labels = None if self.labels is None else [self.labels[number] for number in chosen]
+        return replace(
+            self, used=[self.used[number] for number in chosen], held_back=[held_back] * len(chosen), labels=labels
+        )
+
+    def split(self) -> "Batches":
+        """Return the same texts with one in five of them held back, whichever were before."""
+        labels = [None] * len(self.used) if self.labels is None else self.labels
+        parts = list(_split(zip(self.used, labels, strict=True)))
+        known = [label for _, label, _ in parts if label is not None]
+        return replace(
+            self, used=[batch for batch, _, _ in parts], held_back=[back for _, _, back in parts],
+            labels=known or None,
+        )  # fmt: skip
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens there are, without padding."""
+        return sum(int(_mask(batch).sum()) for batch in self.used)
+
+
+def given_batches(given: Iterable[Mapping[str, Any]]) -> Batches:
+    """Take batches as a model takes them, mappings of tensors whose first axis is the text. Raises DataError."""
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise DataError(
+            "calibration is {kind}: expected a list of batches, mappings of tensors as the model takes them",
+            code="calibration.batches", kind=kind_of(given),
+        )  # fmt: skip
+    parts = list(_split((_batch(one, number), None) for number, one in enumerate(given, start=1)))
+    if not parts:
+        raise DataError("calibration has no batches: expected at least one", code="calibration.no_batches")
+    return Batches([batch for batch, _, _ in parts], [back for _, _, back in parts])
+
+
+def _split(batches: Iterable[tuple[Batch, Tensor | None]]) -> Iterator[tuple[Batch, Tensor | None, bool]]:
+    """Split batches, and their labels, by whether their texts are held back: one in five, counted over all of them."""
+    seen = 0
+    for batch, labels in batches:
+        rows = torch.arange(seen, seen + len(_first(batch)), device=_first(batch).device)
+        seen += len(rows)
+        for back in (False, True):
+            part = (rows % HELD_BACK == HELD_BACK - 1) == back
+            if part.any():
+                chosen = {name: value[part.to(value.device)] for name, value in batch.items()}
+                yield chosen, None if labels is None else labels[part.to(labels.device)], back
+
+
+def _batch(given: Any, number: int) -> Batch:
+    """Check one batch. Raises DataError."""
+    if not (isinstance(given, Mapping) and given and all(isinstance(value, Tensor) for value in given.values())):
+        raise DataError(
+            "calibration batch {number} is {kind}: expected a mapping of tensors, as the model takes them",
+            code="calibration.batch", number=number, kind=kind_of(given),
+        )  # fmt: skip
+    texts = {tuple(value.shape[:1]) for value in given.values()}
+    if len(texts) > 1 or texts & {(), (0,)}:
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in given.items())
+        raise DataError(
+            "calibration batch {number}: the first axis of every tensor is the text; the shapes are {shapes}",
+            code="calibration.batch_shapes", number=number, shapes=shortened(shapes),
+        )  # fmt: skip
+    return dict(given)
+
+
+def _first(batch: Batch) -> Tensor:
+    return next(iter(batch.values()))
+
+
+def _mask(batch: Batch) -> Tensor:
+    return batch["attention_mask"] if "attention_mask" in batch else _first(batch).new_ones(_first(batch).shape[:2])

@@ -1,0 +1,141 @@
+"""Recipes that were really run, and what a model with them is and answers."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from ..checkpoint import Checkpoint
+from ..data.held_back import Batches
+from ..data.outputs import Output
+from ..evaluation.metrics import Estimate
+from ..forecast import Forecast
+from ..model.coupled import COLUMNS, find_coupled
+from ..model.cuts import cut_model
+from ..model.families import places
+from ..model.macs import encoder_macs
+from ..model.matching import find_targets
+from ..model.targets import Target
+from ..parallel import Progress, part_of
+from ..pruning.choose import Decision
+from ..pruning.decide import decide
+from ..pruning.working_copy import plain_copy, put
+from ..recipe import Recipe
+from ..selection import Selection
+from .measured import ROLES, mean_of
+from .run import as_stored
+
+
+@dataclass(frozen=True, eq=False)
+class Walked:
+    """A recipe, and what a model that was pruned by it is."""
+
+    recipe: Recipe
+    drifts: Tensor
+    """How far each answer to the texts held back is from that of the whole model."""
+    macs: float
+    """The share of the encoder's multiply-accumulates that stays."""
+    bytes: int
+    sparsity: float
+
+    @property
+    def drift(self) -> float:
+        """The mean of the drifts."""
+        return float(self.drifts.mean())
+
+    def beats(self, plainer: "Walked") -> bool:
+        """Return whether it drifts less than a plainer one, by more than the standard error of the difference."""
+        less = plainer.drifts - self.drifts
+        error = float(less.std()) / len(less) ** 0.5 if len(less) > 1 else 0.0
+        return float(less.mean()) > error
+
+    def forecast(self, output: Output, seed: int) -> Forecast:
+        """Write what was measured."""
+        drift: Estimate = mean_of(self.drifts, seed)
+        return Forecast(
+            measure=output.measure, drift=drift.value, low=drift.low, high=drift.high, answers=len(self.drifts),
+            macs=self.macs, bytes=self.bytes, sparsity=self.sparsity,
+        )  # fmt: skip
+
+
+@dataclass(eq=False)
+class Ground:
+    """What recipes are run on: a checkpoint's model, and texts of which some only tell how far the answers drift."""
+
+    checkpoint: Checkpoint
+    model: nn.Module
+    batches: Batches
+    output: Output
+    dense: Tensor
+    """What the whole model answers to the texts held back."""
+    seed: int
+
+    @cached_property
+    def plain(self) -> nn.Module:
+        """A copy of the model without hooks, in which what was masked is zero."""
+        return plain_copy(self.model)
+
+    @property
+    def length(self) -> float:
+        """The mean number of tokens of a text."""
+        return self.batches.tokens / self.batches.texts
+
+    def walk(self, recipe: Recipe, progress: Progress) -> Walked:
+        """Prune by a recipe as a run would, on the texts that are not held back, and measure on those that are."""
+        fitted = self.batches.only(held_back=False).split()
+        decision = decide(self.model, recipe, self.seed, self.checkpoint.missing, progress, fitted, self.output)
+        pruned = self._pruned(decision)
+        with torch.no_grad():
+            answers = [self.output.rows(pruned, batch) for batch in self.batches.only(held_back=True).used]
+        drifts = self.output.drifts(self.dense, torch.cat(answers))
+        share = encoder_macs(pruned, self.length) / encoder_macs(self.plain, self.length)
+        return Walked(recipe, drifts, share, self.small_bytes(pruned), self._sparsity(decision))
+
+    def best(self, recipes: Sequence[Recipe], progress: Progress) -> Walked:
+        """Run recipes, and return the one that drifts least; the first, the plainest, unless one clearly beats it."""
+        walked = [
+            self.walk(recipe, part_of(progress, number / len(recipes), (number + 1) / len(recipes)))
+            for number, recipe in enumerate(recipes)
+        ]
+        best = min(walked, key=lambda one: one.drift)
+        return best if best.beats(walked[0]) else walked[0]
+
+    def small_bytes(self, model: nn.Module) -> int:
+        """Return what the weights of a model take as stored, without the heads and neurons that give nothing."""
+        sizes = (bytes_of(name, one.numel(), self.checkpoint) for name, one in model.named_parameters())
+        gone = 0.0
+        for kind in COLUMNS:
+            for one in find_coupled(model, kind, Selection()):
+                alive = len(set(one.columns[one.output.parameter.detach().any(dim=0).cpu()].tolist()))
+                gone += (one.number - max(1, alive)) * bytes_per_group(one.targets, one.number, self.checkpoint)
+        return round(sum(sizes) - gone)
+
+    def _pruned(self, decision: Decision) -> nn.Module:
+        """Return a copy of the model with the values of a decision, as they would be stored."""
+        copy, values = plain_copy(self.model), as_stored(decision.values, self.checkpoint)
+        cut_model(copy, decision.cut)
+        for name, mask in decision.masks.items():
+            target = decision.targets[name]
+            put(copy, target, values.get(name, target.parameter.detach()) * mask)
+        return copy
+
+    def _sparsity(self, decision: Decision) -> float:
+        """Return the share of the weights of the encoder's layers that goes."""
+        targets = {target.name: target for target in find_targets(self.model, Selection(roles=ROLES))}
+        where = places(self.model)
+        cut = {name for name, one in targets.items() if where[one.owners[0].path].layer in decision.cut.layers}
+        stays = sum(decision.alive(target) for name, target in targets.items() if name not in cut)
+        return 1 - stays / sum(target.parameter.numel() for target in targets.values())
+
+
+def bytes_per_group(targets: Iterable[Target], number: int, checkpoint: Checkpoint) -> float:
+    """Return what one head or neuron takes as stored: its share of each of its tensors."""
+    return sum(bytes_of(one.name, one.parameter.numel(), checkpoint) for one in targets) / number
+
+
+def bytes_of(name: str, numbers: int, checkpoint: Checkpoint) -> int:
+    """Return what so many numbers of a parameter take in the checkpoint's own dtype."""
+    dtype: torch.dtype = getattr(torch, checkpoint.source_dtype(name))
+    return numbers * dtype.itemsize

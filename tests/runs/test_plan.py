@@ -1,0 +1,139 @@
+"""From a budget to a recipe: the budget holds, the forecast is what the recipe gives, and nonsense is refused."""
+
+import pytest
+
+import bertprune as bp
+from bertprune.errors import BertpruneError, ForeignTextsWarning
+from bertprune.model.macs import encoder_macs
+from tests.calibration_texts import TEXTS
+
+SIZES = {"num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 96}
+
+
+@pytest.fixture
+def folder(tiny_folder):
+    return tiny_folder(**SIZES)
+
+
+def mean_length(checkpoint):
+    tokenizer = checkpoint.tokenizer()
+    return sum(len(tokenizer(text)["input_ids"]) for text in TEXTS) / len(TEXTS)
+
+
+@pytest.mark.parametrize("share", [0.75, 0.5, 0.25])
+def test_the_macs_that_stay_are_at_most_the_budget_and_as_forecast(folder, share, tmp_path):
+    checkpoint = bp.Checkpoint.open(folder)
+    recipe = bp.plan(checkpoint, macs=share, calibration=TEXTS, rounds=1)
+    assert recipe.forecast is not None and recipe.forecast.low <= recipe.forecast.drift <= recipe.forecast.high
+    run = bp.prune(checkpoint, recipe, calibration=TEXTS)  # on the same texts, so no warning
+    length = mean_length(checkpoint)
+    stays = encoder_macs(run.model, length) / encoder_macs(checkpoint.model(), length)
+    assert stays == pytest.approx(recipe.forecast.macs) and stays <= share
+    assert share - stays < 0.01  # a neuron is less
+    result = bp.export(run, tmp_path / "small", form="small")
+    parameters = bp.load(tmp_path / "small").num_parameters()
+    assert recipe.forecast.bytes == 4 * parameters <= result.files["model.safetensors"]
+
+
+def test_a_recipe_survives_its_file_and_replays_the_same(folder, tmp_path):
+    recipe = bp.plan(folder, macs=0.5, calibration=TEXTS, rounds=1)
+    recipe.save(tmp_path / "recipe.yaml")
+    read = bp.Recipe.load(tmp_path / "recipe.yaml")
+    assert read == recipe and str(read.forecast) == str(recipe.forecast)
+    one, other = (bp.prune(folder, each, calibration=TEXTS) for each in (recipe, read))
+    assert all(one.masks[name].equal(other.masks[name]) for name in one.masks)
+    kinds = [step.granularity for step in recipe.steps]
+    assert kinds == sorted(kinds, key=["neuron", "head"].index)
+
+
+def test_the_same_seed_plans_the_same_and_progress_can_cancel(folder):
+    shares = []
+    first = bp.plan(folder, macs=0.4, calibration=TEXTS, rounds=2, progress=lambda share, words: shares.append(share))
+    assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
+    assert first == bp.plan(folder, macs=0.4, calibration=TEXTS, rounds=2)
+
+    def cancel(share, words):
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bp.plan(folder, macs=0.4, calibration=TEXTS, progress=cancel)
+
+
+def test_plain_plans_load_without_us(folder, subtests, tmp_path):
+    for share in (0.6, 0.3):
+        with subtests.test(f"{share}"):
+            recipe = bp.plan(folder, macs=share, calibration=TEXTS, loads="plain")
+            assert recipe.forecast is not None and recipe.forecast.macs <= share
+            assert bp.preview(folder, recipe).loads == "plain"
+            assert {step.granularity for step in recipe.steps} <= {"layer", "neuron"}
+
+
+def test_bytes_are_those_of_the_small_form(folder, tmp_path):
+    whole = 4 * bp.Checkpoint.open(folder).facts.parameters
+    recipe = bp.plan(folder, bytes=int(0.8 * whole), calibration=TEXTS, rounds=0)
+    assert recipe.forecast is not None and 0.79 * whole < recipe.forecast.bytes <= 0.8 * whole
+    bp.export(bp.prune(folder, recipe, calibration=TEXTS), tmp_path / "small", form="small")
+    assert 4 * bp.load(tmp_path / "small").num_parameters() == recipe.forecast.bytes
+
+
+def test_a_drift_takes_as_many_macs_as_it_allows(tiny_folder):
+    folder = tiny_folder(**SIZES, initializer_range=0.3)
+    loose, strict = (bp.plan(folder, drift=drift, calibration=TEXTS, rounds=0).forecast for drift in (0.05, 0.002))
+    assert loose.drift <= 0.05 and strict.drift <= 0.002
+    assert loose.macs < strict.macs < 1
+
+
+def test_sparsity_is_of_the_weights_in_the_layers(folder):
+    for share in (0.6, 0.85):
+        recipe = bp.plan(folder, sparsity=share, calibration=TEXTS)
+        run = bp.prune(folder, recipe, calibration=TEXTS)
+        assert recipe.forecast is not None
+        assert run.report.total.sparsity == pytest.approx(recipe.forecast.sparsity, abs=1e-9)
+        assert run.report.total.sparsity == pytest.approx(share, abs=2e-3)
+
+
+REFUSED = {
+    "plan.one_budget": [{}, {"macs": 0.5, "sparsity": 0.5}],
+    "plan.share": [{"macs": 0}, {"macs": 1}, {"macs": 1.5}, {"sparsity": float("nan")}, {"macs": "half"}],
+    "plan.number": [{"bytes": 0}, {"drift": -1.0}, {"bytes": True}],
+    "plan.unreachable": [{"macs": 0.001}, {"bytes": 100}, {"macs": 0.001, "loads": "plain"}],
+    "plan.nothing_to_do": [{"bytes": 10**12}],
+    "plan.drift_unreachable": [{"drift": 1e-15}],
+    "plan.loads": [{"macs": 0.5, "loads": "anywhere"}],
+    "plan.rounds": [{"macs": 0.5, "rounds": -1}],
+    "plan.seconds": [{"macs": 0.5, "seconds": 0}],
+    "plan.too_few_texts": [{"macs": 0.5, "calibration": TEXTS[:8]}],
+    "calibration.none_to_measure": [{"macs": 0.5, "calibration": None}],
+    "recipe.seed": [{"macs": 0.5, "seed": "x"}],
+}
+
+
+def test_what_cannot_be_planned_is_refused(folder, subtests):
+    for code, cases in REFUSED.items():
+        for given in cases:
+            with subtests.test(f"{code} {given}"):
+                with pytest.raises(BertpruneError) as caught:
+                    bp.plan(folder, **{"calibration": TEXTS, **given})
+                assert caught.value.code == code
+
+
+def test_what_cannot_be_met_says_what_can(folder):
+    with pytest.raises(BertpruneError) as caught:
+        bp.plan(folder, macs=0.001, calibration=TEXTS)
+    least = float(str(caught.value.values["least"]))
+    recipe = bp.plan(folder, macs=least, calibration=TEXTS, rounds=0)
+    assert recipe.forecast is not None and recipe.forecast.macs <= least
+
+
+def test_one_layer_is_enough(tiny_folder):
+    folder = tiny_folder(num_hidden_layers=1)
+    for loads in ("any", "plain"):
+        recipe = bp.plan(folder, macs=0.6, calibration=TEXTS, loads=loads, rounds=1)
+        assert recipe.forecast is not None and recipe.forecast.macs <= 0.6
+
+
+def test_texts_that_are_only_spelled_are_warned_of(folder):
+    spelled = ["qxzj vkqp wzxy" + letter for letter in "abcdefghijklmnopqrst"]
+    with pytest.warns(ForeignTextsWarning, match="single letters"):
+        bp.plan(folder, macs=0.5, calibration=spelled, rounds=0)
