@@ -156,8 +156,8 @@ class Scan(FrozenModel):
 
         Example:
             >>> import bertprune as bp
-            >>> print(bp.scan("demo", method="fisher", reconstruct=False, levels=[0.5]).to_text().splitlines()[1])
-            layer  part      50 %
+            >>> bp.scan("demo", method="fisher", reconstruct=False, levels=[0.5]).to_text().splitlines()[1].split()
+            ['layer', 'part', '50', '%']
         """
         found: dict[tuple[int, str], dict[float, float]] = {}
         for cell in self.cells:

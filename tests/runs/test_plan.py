@@ -82,6 +82,9 @@ def test_a_drift_takes_as_many_macs_as_it_allows(tiny_folder):
     loose, strict = (bp.plan(folder, drift=drift, calibration=TEXTS, rounds=0).forecast for drift in (0.05, 0.002))
     assert loose.drift <= 0.05 and strict.drift <= 0.002
     assert loose.macs < strict.macs < 1
+    with pytest.raises(BertpruneError) as caught:
+        bp.plan(folder, drift=1e-15, calibration=TEXTS)
+    assert caught.value.code == "plan.drift_unreachable"
 
 
 def test_sparsity_is_of_the_weights_in_the_layers(folder):
@@ -99,7 +102,6 @@ REFUSED = {
     "plan.number": [{"bytes": 0}, {"drift": -1.0}, {"bytes": True}],
     "plan.unreachable": [{"macs": 0.001}, {"bytes": 100}, {"macs": 0.001, "loads": "plain"}],
     "plan.nothing_to_do": [{"bytes": 10**12}],
-    "plan.drift_unreachable": [{"drift": 1e-15}],
     "plan.loads": [{"macs": 0.5, "loads": "anywhere"}],
     "plan.rounds": [{"macs": 0.5, "rounds": -1}],
     "plan.seconds": [{"macs": 0.5, "seconds": 0}],
