@@ -66,7 +66,7 @@ class Scan(FrozenModel):
     checkpoint: str
     """The name of the checkpoint."""
     sha256: _Hash
-    """The hash of its tensors."""
+    """The hash of its content."""
     texts: CalibrationRecord
     """On which texts scores and drift were measured."""
     held_back: int

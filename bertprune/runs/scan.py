@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
+from ..checkpoint.content import content_hash
 from ..errors import DataError, Message, RecipeError, shown
 from ..evaluation.job import check_finite
 from ..evaluation.metrics import Estimate, proportion
 from ..files import from_home, name_of, write_whole
-from ..model.fingerprint import fingerprint
 from ..parallel import Progress, check_progress, silent
 from ..pruning.steps import MatchedStep, check_seed, match_steps
 from ..pruning.tries import Known, Part, Tries, values_of
@@ -97,7 +97,7 @@ def scan(
     check_finite(opened.name, tries.dense.numpy(force=True))
     job = _Scanning(tries, seed, shares)
     plain = Scan(
-        checkpoint=opened.name, sha256=fingerprint(model), texts=given.record, held_back=len(tries.dense),
+        checkpoint=opened.name, sha256=content_hash(opened), texts=given.record, held_back=len(tries.dense),
         method=method, reconstruct=reconstruct, seed=seed, granularities=kinds, levels=shares,
         measure=given.output.measure, score=job.score(tries.dense),
     )  # fmt: skip
