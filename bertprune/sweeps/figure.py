@@ -32,9 +32,11 @@ def draw(rows: Sequence[SweepRow], axis: Axis, title: str) -> Figure:
     above = -(-len(lines) // 2)  # lines of the legend
     figure, axes = figure_with_axes(7, 4.2 + 0.2 * above, left=0.7, bottom=0.55, top=0.45 + 0.2 * above)
     colours = seaborn.color_palette("colorblind", max(1, len(lines)))
+    begin = _point(dense.measured, axis, dense.measured)
     for number, (label, points) in enumerate(lines.items()):
-        _draw_line(axes, points, label, colours[number], _MARKS[number % len(_MARKS)])
-    axes.axhline(_point(dense.measured, axis, dense.measured)[1], color=GREY, linestyle="--", linewidth=1, zorder=0)
+        line = [begin, *points] if len(points) > 1 else points
+        _draw_line(axes, line, label, colours[number], _MARKS[number % len(_MARKS)])
+    axes.axhline(begin[1], color=GREY, linestyle="--", linewidth=1, zorder=0)
     measure = dense.measured.measure
     unit = f"{measure.replace('_', ' ')}{', %' if measure in _PER_CENT else ''}"
     style_axes(axes, title, _LABELS[axis], unit, pad=8 + 14.4 * above)

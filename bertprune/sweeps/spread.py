@@ -1,5 +1,8 @@
 """Spread the tasks of a sweep over an executor: processes of our own, a cluster, or any other."""
 
+import os
+import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
@@ -32,7 +35,7 @@ class Processes:
         """Start a task."""
         if self._pool is None:
             threads = dict.fromkeys(_THREADS, self._threads)
-            self._pool = ProcessPoolExecutor(self.at_once, initializer=_quiet, env=threads)
+            self._pool = ProcessPoolExecutor(self.at_once, initializer=_begin, initargs=(os.getpid(),), env=threads)
         try:
             started: Future[Outcome] = self._pool.submit(measure, task)
         except BrokenExecutor as error:  # found out before any of its tasks
@@ -117,9 +120,16 @@ def spread(
         workers.close()
 
 
-def _quiet() -> None:
-    """Leave our warnings to the rows' notes; a worker's stderr is nobody's."""
+def _begin(parent: int) -> None:
+    """Set up a process: our warnings are for nobody there, and it ends when its sweep has been killed."""
     warnings.simplefilter("ignore", BertpruneWarning)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _broke(future: "Future[Outcome]") -> bool:

@@ -150,7 +150,8 @@ class _Plan:
                 identity = shared | {"recipe": _what_counts(recipe), "methods": own}
                 key = plan.keys[name] = key_of(identity)
                 plan.identities[key] = identity
-                plan.tasks[key] = replace(task, recipe=recipe, methods=own, packed=packed(own))
+                texts = task.calibration if recipe.steps else None
+                plan.tasks[key] = replace(task, recipe=recipe, calibration=texts, methods=own, packed=packed(own))
         return plan
 
 

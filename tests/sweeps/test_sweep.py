@@ -59,7 +59,7 @@ def contents(out):
 
 def test_each_row_is_what_pruning_and_measuring_by_hand_gives(folder, tmp_path, executor):
     found = bp.sweep(folder, MIXED, REVIEWS, calibration=TEXTS, seed=3, executor=executor)
-    assert [row.name for row in found.rows] == ["dense", *MIXED]
+    assert [row.name for row in found.rows] == ["dense", *MIXED] and found.notes == ()
     assert (found.measure, found.examples, found.axis) == ("accuracy", len(REVIEWS), "macs")
     for row, recipe in zip(found.rows[1:], MIXED.values(), strict=True):
         run = bp.prune(folder, recipe, seed=3, calibration=TEXTS)

@@ -74,7 +74,7 @@ def test_the_figure_has_a_line_for_recipes_that_differ_in_their_amounts(found):
     assert drawn == {"magnitude neuron", "random neuron", "half of the entries"}
     assert axes.get_ylabel() == "accuracy, %" and axes.get_xlabel().startswith("MACs")
     line = next(line for line in axes.lines if line.get_label() == "random neuron")
-    names = [name for name in GRID if name.startswith("random")]
+    names = ["dense", *(name for name in GRID if name.startswith("random"))]
     assert list(line.get_ydata()) == pytest.approx([100 * found.table.quality[name] for name in reversed(names)])
     assert found.figure("bytes").axes[0].get_xlabel() == "weights, MB"
     assert bp.figures.png(figure)[:4] == b"\x89PNG"
