@@ -12,6 +12,7 @@ import bertprune as bp
 from ..errors import BertpruneError, ExportError
 from ..files import reason_of
 from .console import print_json, progress_bar
+from .evaluate import Tokenizer
 from .grid_flags import build_recipes
 from .options import (
     CheckpointName,
@@ -47,6 +48,7 @@ def _sweep(
     text_pair: PairColumn = None,
     label: LabelColumn = None,
     limit: Limit = None,
+    tokenizer: Tokenizer = None,
     seed: Seed = 0,
     speed: Annotated[bool, typer.Option("--speed", help="Time each model too, one at a time.")] = False,
     workers: Annotated[
@@ -66,8 +68,8 @@ def _sweep(
     with progress_bar("reading") as progress, _executor(workers, dask) as executor:
         found = bp.sweep(
             bp.Checkpoint.open(source, revision=revision), recipes, data, calibration=calibration, out=out, seed=seed,
-            text=text, text_pair=text_pair, label=label, limit=limit, speed=speed, executor=executor,
-            progress=progress,
+            text=text, text_pair=text_pair, label=label, limit=limit, tokenizer=tokenizer, speed=speed,
+            executor=executor, progress=progress,
         )  # fmt: skip
     refused = [row.error for row in found.rows if row.error]
     if refused and len(refused) == len(found.rows) - 1:

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypedDict
 
 import torch
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from ..checkpoint import Checkpoint
 from ..checkpoint.content import content_hash
@@ -104,6 +105,8 @@ class Task:
     seed: int
     data: Table
     columns: Columns
+    tokenizer: PreTrainedTokenizerBase | None
+    """What reads the data; None for the checkpoint's own."""
     calibration: Calibration | None
     length: float
     """Mean tokens of a text."""
@@ -124,7 +127,7 @@ def measure(task: Task) -> Outcome:
         adopt(task.methods, task.packed)
         checkpoint = open_again(task.given, task.revision, task.content)
         run = prune(checkpoint, task.recipe, task.seed, calibration=task.calibration)
-        report = evaluate(run, task.data, seed=task.seed, **task.columns)
+        report = evaluate(run, task.data, tokenizer=task.tokenizer, seed=task.seed, **task.columns)
         return Measured(**_quality(report), **_size(run, task), notes=(*run.notes, *report.notes))
     except BertpruneError as error:
         return error

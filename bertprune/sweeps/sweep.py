@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from ..checkpoint import Checkpoint
 from ..checkpoint.content import address, content_hash
 from ..data.calibration import Calibration, batches_of
@@ -15,6 +17,7 @@ from ..data.columns import find_examples
 from ..data.embedding_folder import read_embedding
 from ..data.tables import Table, read_table
 from ..errors import BertpruneError, Note, kind_of
+from ..evaluation.models import given_tokenizer
 from ..parallel import Progress, check_progress, silent
 from ..pruning.steps import check_seed
 from ..recipe import Recipe
@@ -42,6 +45,7 @@ def sweep(
     text_pair: str | None = None,
     label: str | None = None,
     limit: int | None = None,
+    tokenizer: PreTrainedTokenizerBase | str | Path | None = None,
     speed: bool = False,
     executor: Any = None,
     progress: Progress = silent,
@@ -64,6 +68,8 @@ def sweep(
         text_pair: A string, the column of second texts; default None, a usual name.
         label: A string, the column of labels or scores; default None, a usual name.
         limit: An integer, the number of rows to read, from the first; default None, all.
+        tokenizer: A tokenizer, or its folder, Hub id or embedded name, to read the examples with; default None, the
+            checkpoint's.
         speed: Whether to time each model beside the checkpoint too; processes of our own then work one at a time.
         executor: How many processes to start, or any `concurrent.futures.Executor`, such as
             `dask.distributed.Client.get_executor()`; default None, as many processes as there are cores.
@@ -96,10 +102,12 @@ def sweep(
     table = read_table(data, limit)
     columns = Columns(text=text, text_pair=text_pair, label=label)
     texts = None if calibration is None else Calibration.of(calibration)
+    reader = given_tokenizer(tokenizer)
     given, revision = address(opened)
     task = Task(
         given=given, revision=revision, content=content_hash(opened), recipe=Recipe(), seed=seed, data=table,
-        columns=columns, calibration=texts, length=_mean_tokens(opened, table, columns, seed), speed=bool(speed),
+        columns=columns, tokenizer=reader, calibration=texts, speed=bool(speed),
+        length=_mean_tokens(opened, table, columns, reader or opened.tokenizer(), seed),
     )  # fmt: skip
     plan = _Plan.of(task, named)
     results = Results(out)
@@ -121,13 +129,15 @@ def _opened(checkpoint: Any) -> Checkpoint:
     return Checkpoint.open(checkpoint)
 
 
-def _mean_tokens(checkpoint: Checkpoint, table: Table, columns: Columns, seed: int) -> float:
+def _mean_tokens(
+    checkpoint: Checkpoint, table: Table, columns: Columns, tokenizer: PreTrainedTokenizerBase, seed: int
+) -> float:
     """Count the tokens of some of the texts, for which MACs are counted. Raises DataError where there are no texts."""
     find_examples(table, **columns, scores=None)
     model: Any = checkpoint.skeleton()
     texts = Calibration(table, max_length=_UNLIMITED, text=columns["text"], text_pair=columns["text_pair"])
     embedding = read_embedding(checkpoint.folder(), checkpoint.name, int(getattr(model.config, "hidden_size", 0)))
-    batches = batches_of(texts, seed, checkpoint.tokenizer(), model, embedding, checkpoint.name)
+    batches = batches_of(texts, seed, tokenizer, model, embedding, checkpoint.name)
     return batches.tokens / batches.texts
 
 
@@ -168,8 +178,17 @@ def _shared(task: Task) -> dict[str, Any]:
         found = texts.examples
         read = _hash([found.texts, found.pairs, texts.labels, texts.count, texts.max_length])
     data = _hash([task.data.columns, task.data.rows, task.columns])
-    asked = {"seed": task.seed, "speed": task.speed}
+    asked = {"seed": task.seed, "speed": task.speed, "tokenizer": _hash_of_tokenizer(task.tokenizer)}
     return {"bertprune": __version__, "checkpoint": task.content, "data": data, "calibration": read, **asked}
+
+
+def _hash_of_tokenizer(given: PreTrainedTokenizerBase | None) -> str | None:
+    """Hash what a tokenizer other than the checkpoint's does: the tokens, and of a fast one all of its rules."""
+    if given is None:
+        return None
+    rules = getattr(given, "backend_tokenizer", None)
+    lasting = {} if rules is None else json.loads(rules.to_str()) | {"truncation": None, "padding": None}
+    return _hash([type(given).__name__, sorted(given.get_vocab().items()), lasting])
 
 
 def _hash(content: Any) -> str:

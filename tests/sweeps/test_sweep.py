@@ -11,6 +11,7 @@ from safetensors import safe_open
 
 import bertprune as bp
 from tests.calibration_texts import HEADS, NEURONS, TEXTS
+from tests.tiny_models import make_tokenizer
 
 from .conftest import REVIEWS
 
@@ -245,6 +246,8 @@ def test_wrong_input_is_refused_before_any_work(folder, tmp_path, subtests):
         "a seed": ({"seed": -1}, "recipe.seed"),
         "no such data": ({"data": "none.csv"}, "data.no_file"),
         "no texts in it": ({"data": [{"x": 1}]}, "data.no_text_column"),
+        "no such tokenizer": ({"tokenizer": "no/such/one"}, "checkpoint.no_tokenizer_folder"),
+        "no tokenizer": ({"tokenizer": 3}, "evaluation.tokenizer_type"),
         "no such column": ({"text": "none"}, "data.unknown_column"),
         "a limit": ({"limit": 0}, "data.limit"),
         "calibration": ({"calibration": 3}, "calibration.kind"),
@@ -266,6 +269,23 @@ def test_examples_that_do_not_fit_the_checkpoint_refuse_the_whole(folder, execut
     with pytest.raises(bp.BertpruneError) as caught:
         bp.sweep(folder, [HALF], [("good", "no such class"), ("bad", "x")], executor=executor)
     assert caught.value.code.startswith("data.")
+
+
+def test_another_tokenizer_reads_the_examples(folder, tmp_path, executor):
+    from transformers import AutoTokenizer
+
+    (folder / "tokenizer.json").unlink(missing_ok=True)
+    (folder / "vocab.txt").unlink(missing_ok=True)
+    with pytest.raises(bp.BertpruneError):
+        bp.sweep(folder, [HALF], REVIEWS, executor=executor)
+    other = tmp_path / "other"
+    make_tokenizer().save_pretrained(other)
+    reader = AutoTokenizer.from_pretrained(other)
+    found = bp.sweep(folder, [HALF], REVIEWS, tokenizer=other, out=tmp_path / "out", executor=executor)
+    again = bp.sweep(folder, [HALF], REVIEWS, tokenizer=reader, out=tmp_path / "out", executor=executor)
+    assert found.to_dict() == again.to_dict() and len(contents(tmp_path / "out")) == 2
+    expected = bp.evaluate(bp.prune(folder, HALF), REVIEWS, tokenizer=other)["accuracy"].after.value
+    assert found.rows[1].measured.quality.value == expected
 
 
 def test_without_labels_answers_are_compared_with_the_checkpoints(folder, tiny_folder, executor):
