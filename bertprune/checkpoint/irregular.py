@@ -182,6 +182,16 @@ def reshaped(
     return irregular_class(dense), irregular_config(kind).from_dict(values | shapes)
 
 
+def as_regular(config: "PreTrainedConfig") -> "PreTrainedConfig":
+    """Return the config for others than transformers, which know its own types: of the widest layer, with all heads."""
+    if not is_irregular(config):
+        return config
+    values = {key: value for key, value in config.to_dict().items() if key not in _OURS}
+    regular = _regular_config(str(config.model_type).removeprefix(IRREGULAR)).from_dict(values)
+    regular.architectures = [name.removeprefix(_NAME) for name in config.architectures or ()]
+    return regular
+
+
 def is_irregular(config: "PreTrainedConfig") -> bool:
     """Return whether a config is one of ours, so that bertprune is needed to load its model."""
     return str(config.model_type).startswith(IRREGULAR)

@@ -9,7 +9,8 @@ from pathlib import Path
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..checkpoint.sentence_modules import SentenceModule, read_modules
+from ..checkpoint.json_files import read_object
+from ..checkpoint.sentence_modules import SentenceModule, read_modules, transformer_path
 from ..checkpoint.weight_files import ONNX_FILE, SINGLE
 from ..data.batches import prompt_tokens, token_limit
 from ..data.cross_encoder import read_activation
@@ -142,6 +143,9 @@ class OnnxLines:
             yield "print([labels[str(at)] for at in logits.argmax(-1)])"
 
     def _labels(self) -> str:
+        config = self.folder / transformer_path(self.folder, self.name) / "config.json"
+        if "id2label" not in read_object(config, config.name):  # which leaves out what transformers takes for granted
+            return f"labels = {{str(at): name for at, name in {self.model.config.id2label}.items()}}"
         return f'labels = json.loads(Path(f"{self._inner}/config.json").read_text(encoding="utf-8"))["id2label"]'
 
     def _token_classes(self) -> Iterator[str]:

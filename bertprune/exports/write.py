@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
 from ..checkpoint.companions import companion_files
-from ..checkpoint.irregular import Loads
+from ..checkpoint.irregular import Loads, as_regular
 from ..checkpoint.sentence_modules import library_class
 from ..errors import ExportError, first_names, kind_of, shown
 from ..files import from_home
@@ -181,7 +181,8 @@ def _write(folder: Path, contents: Contents, form: Form, precision: Precision) -
     inner.mkdir(exist_ok=True)
     write_tokenizer(contents, inner)
     config, weights = inner / "config.json", inner / WEIGHT_FILES[form]
-    config.write_text(str(contents.model_config.to_json_string()), encoding="utf-8")
+    described = as_regular(contents.model_config) if form == "onnx" else contents.model_config
+    config.write_text(str(described.to_json_string()), encoding="utf-8")
     if form == "onnx":
         OnnxForm(folder, contents, precision).write()
     else:

@@ -8,6 +8,7 @@ from typing import Any
 import onnxruntime
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 import bertprune as bp
 from bertprune.exports import onnx_form
@@ -17,6 +18,7 @@ from tests.tiny_models import make_model
 
 NEURONS = bp.Step(method="magnitude", granularity="neuron", fraction=0.5)
 UNEQUAL = [
+    bp.Step(method="token_count", count=7),
     bp.Step(method="magnitude", granularity="neuron", count=9, select=bp.Selection(layers=[1])),
     bp.Step(method="magnitude", granularity="head", count=1, select=bp.Selection(layers=[0])),
 ]
@@ -27,7 +29,7 @@ Made = tuple[bp.PruningRun, Any]
 def pruned(folder: Path, model_cls: str, steps: Any, **changes: Any) -> bp.PruningRun:
     make_model(model_cls, initializer_range=0.3, **changes).save_pretrained(folder / "tiny")
     make_tokenizer().save_pretrained(folder / "tiny")
-    return bp.prune(folder / "tiny", steps)
+    return bp.prune(folder / "tiny", steps, calibration=TEXTS)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def quantised(classifier: Made) -> Any:
 
 @pytest.fixture(scope="module")
 def unequal(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Give a run and its export: a masked-language model whose layers have different shapes."""
+    """Give a run and its export: a masked-language model with fewer tokens, whose layers have different shapes."""
     folder = tmp_path_factory.mktemp("unequal")
     run = pruned(folder, "RobertaForMaskedLM", UNEQUAL)
     return run, bp.export(run, folder / "out", form="onnx")
@@ -55,12 +57,12 @@ def unequal(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 def given_by_onnxruntime(folder: Path, texts: list[str]) -> torch.Tensor:
     session = onnxruntime.InferenceSession(folder / "onnx" / "model.onnx")
-    batch = make_tokenizer()(texts, padding=True, return_tensors="np")
+    batch = AutoTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="np")
     return torch.from_numpy(session.run(["logits"], {one.name: batch[one.name] for one in session.get_inputs()})[0])
 
 
-def given_by_torch(model: Any, texts: list[str]) -> torch.Tensor:
-    batch = make_tokenizer()(texts, padding=True, return_tensors="pt")
+def given_by_torch(run: bp.PruningRun, texts: list[str]) -> torch.Tensor:
+    model, batch = run.model, run.tokenizer(texts, padding=True, return_tensors="pt")
     batch = {name: batch[name] for name in batch if name != "token_type_ids" or model.config.type_vocab_size > 1}
     with torch.no_grad():
         found: torch.Tensor = model(**batch).logits
@@ -70,8 +72,8 @@ def given_by_torch(model: Any, texts: list[str]) -> torch.Tensor:
 @pytest.mark.parametrize("texts", [TEXTS[:1], TEXTS[3:10], ["good " * 25]], ids=["one", "several", "long"])
 def test_outputs_are_those_of_torch(classifier: Made, unequal: Made, texts: list[str]) -> None:
     for run, exported in (classifier, unequal):
-        expected, found = given_by_torch(run.model, texts), given_by_onnxruntime(exported.path, texts)
-        kept = torch.from_numpy(make_tokenizer()(texts, padding=True, return_tensors="np")["attention_mask"]) != 0
+        expected, found = given_by_torch(run, texts), given_by_onnxruntime(exported.path, texts)
+        kept = torch.from_numpy(run.tokenizer(texts, padding=True, return_tensors="np")["attention_mask"]) != 0
         if expected.dim() == 3:  # what is given for padding is never read
             expected, found = expected[kept], found[kept]
         assert torch.allclose(found, expected, atol=1e-4)
@@ -83,6 +85,12 @@ def test_what_was_masked_is_taken_out(classifier: Made, unequal: Made) -> None:
         assert report["onnx"]["parameters"] == report["small"]["parameters"][1] < run.report.model.size
         assert exported.loads == report["loads"] == "anywhere"
     assert json.loads((unequal[1].path / "report.json").read_text())["small"]["neurons"] == [64, 55]
+
+
+def test_the_config_is_known_without_bertprune(unequal: Made) -> None:
+    config = json.loads((unequal[1].path / "config.json").read_text())
+    assert (config["model_type"], config["architectures"]) == ("roberta", ["RobertaForMaskedLM"])
+    assert config["vocab_size"] == 90 and "kept_heads" not in config
 
 
 def test_the_folder_holds_what_runs_it_and_nothing_of_this_machine(classifier: Made) -> None:

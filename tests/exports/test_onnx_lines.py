@@ -125,6 +125,7 @@ def test_a_masked_language_model_fills_the_blank(written: Callable[..., tuple[An
 def test_other_answers_are_read_as_their_heads_mean_them(embedder: Path) -> None:
     several = {"problem_type": "multi_label_classification", "num_labels": 3}
     for model_cls, changes, said in (
+        ("BertForSequenceClassification", {}, "in {0: 'LABEL_0', 1: 'LABEL_1'}.items()"),  # not in config.json
         ("BertForSequenceClassification", several, "np.flatnonzero(row > 0)"),
         ("BertForSequenceClassification", {"num_labels": 1}, "print(logits[:, 0])"),
         ("BertForTokenClassification", {}, "row[mask == 1]"),

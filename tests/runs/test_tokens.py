@@ -154,18 +154,20 @@ def test_it_leaves_in_every_form_and_loads_without_us(folder: Path, tmp_path: Pa
     recipe = [
         bp.Step(method="l1_unstructured", fraction=0.3),
         step(many(folder)),
+        bp.Step(method="magnitude", granularity="neuron", fraction=0.3, select=bp.Selection(layers=[0])),
+        bp.Step(method="magnitude", granularity="head", count=1),
         bp.Step(method="l1_unstructured", fraction=0.3),
     ]
     run = bp.prune(folder, recipe, calibration=TEXTS)
     name = run.checkpoint.facts.architecture
-    for form in ("baked", "masked"):
+    for form in ("baked", "masked", "small"):
         out = tmp_path / form
         bp.export(run, out, form)
         tokenizer = transformers.AutoTokenizer.from_pretrained(out)
         assert not (out / "sentencepiece.bpe.model").exists() and not (out / "vocab.txt").exists()
         opened = bp.Checkpoint.open(out)
         assert opened.config.vocab_size == len(run.cut.kept)
-        model = opened.load() if form == "masked" else getattr(transformers, name).from_pretrained(out).eval()
+        model = opened.load() if form != "baked" else getattr(transformers, name).from_pretrained(out).eval()
         for text in TEXTS[:5]:
             ids = tokenizer(text)["input_ids"]
             assert ids == run.tokenizer(text)["input_ids"]
