@@ -48,6 +48,7 @@ def result_view(language: str, parcel: Any) -> Markup:
         note("✓ " + checked, "bp-good"),
         note(_drift(language, parcel.drift)) if parcel.drift is not None else "",
         note(say(language, f"loads_{parcel.loads}")),
+        note(say(language, "take_speed")),
         facts(pairs),
         table(headers, rows, numbers=(1,), caption=say(language, "take_files")),
         tag("h2", say(language, "take_load")),
