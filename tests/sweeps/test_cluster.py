@@ -19,7 +19,7 @@ def test_a_worker_that_is_killed_changes_nothing(tiny_folder, executor, tmp_path
     folder, killed = tiny_folder(), []
     expected = bp.sweep(folder, GRID, REVIEWS, executor=executor)
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
 
