@@ -6,6 +6,7 @@ whose tokens all stay is then read as before.
 """
 
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -109,9 +110,16 @@ def cut_tokenizer(tokenizer: "PreTrainedTokenizerBase", kept: Iterable[int], nam
 
     Raises CheckpointError.
     """
-    with tempfile.TemporaryDirectory(prefix="bertprune-") as folder:
-        write_cut(tokenizer, kept, Path(folder), name)
-        cut = load_tokenizer(Path(folder), name)
+    try:
+        with tempfile.TemporaryDirectory(prefix="bertprune-") as folder:
+            write_cut(tokenizer, kept, Path(folder), name)
+            cut = load_tokenizer(Path(folder), name)
+    except OSError as error:
+        raise CheckpointError(
+            "{name}: its tokenizer with fewer tokens cannot be written in {folder}: {reason}",
+            code="checkpoint.no_room", name=name, folder=tempfile.gettempdir(),
+            reason=os.strerror(error.errno) if error.errno else str(error),
+        ) from None  # fmt: skip
     cut.name_or_path = tokenizer.name_or_path
     return cut
 

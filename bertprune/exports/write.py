@@ -195,7 +195,8 @@ def _write(folder: Path, contents: Contents, form: Form, precision: Precision) -
 
 def _describe(folder: Path, contents: Contents, form: Form, precision: Precision, drift: Drift | None = None) -> None:
     """Write card and report, which tell of the drift once that is known."""
-    size = (transformer_of(folder) / WEIGHT_FILES[form]).stat().st_size
+    weights = transformer_of(folder) / WEIGHT_FILES[form]
+    size = sum(path.stat().st_size for path in weights.parent.glob(f"{weights.name}*"))  # a large ONNX model is in two
     details = Details(precision, drift)
     if form == "onnx":
         made = OnnxForm(folder, contents, precision)

@@ -3,9 +3,11 @@
 import os
 
 import pytest
+import transformers
 from checkpoint_files import set_tokenizer
 
 import bertprune as bp
+from bertprune.checkpoint.vocabulary import cut_tokenizer, read_vocabulary
 
 
 def test_the_tokenizer_of_the_folder_is_loaded(tiny_folder, tiny_tokenizer):
@@ -143,3 +145,11 @@ def test_a_tokenizer_that_changed_since_it_was_opened_is_refused(tiny_folder, re
     (folder / "tokenizer_config.json").write_text((folder / "tokenizer_config.json").read_text() + " ")
     assert refused(checkpoint.tokenizer).code == "checkpoint.source_changed"
     assert bp.Checkpoint.open(folder).tokenizer()
+
+
+def test_a_tokenizer_that_cannot_be_cut_is_refused_by_name(refused, tiny_tokenizer, monkeypatch):
+    error = refused(lambda: read_vocabulary(transformers.CanineTokenizer(), "x"))
+    assert "its tokenizer (CanineTokenizer) cannot be cut" in str(error)
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    error = refused(lambda: cut_tokenizer(tiny_tokenizer, range(90), "x"))
+    assert str(error).endswith("in /nowhere: No such file or directory") and error.code == "checkpoint.no_room"

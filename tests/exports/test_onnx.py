@@ -11,7 +11,7 @@ import torch
 from transformers import AutoTokenizer
 
 import bertprune as bp
-from bertprune.exports import onnx_form
+from bertprune.exports import convert, onnx_form
 from tests.calibration_texts import TEXTS
 from tests.conftest import make_tokenizer
 from tests.tiny_models import make_model
@@ -167,6 +167,17 @@ def test_a_checkpoint_without_masks_may_leave_as_onnx(tmp_path: Path) -> None:
     text = (exported.path / "README.md").read_text()
     assert "No neuron or head was taken out" in text and "made-up token ids" in text
     assert "path/to/its/tokenizer" in text
+
+
+def test_weights_that_one_file_cannot_hold_are_beside_it(
+    classifier: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convert, "MOST_IN_ONE", 1000)
+    files = bp.export(classifier[0], tmp_path / "out", form="onnx").files
+    size = files["onnx/model.onnx"] + files["onnx/model.onnx.data"]
+    assert f"| {size:,} |" in (tmp_path / "out" / "README.md").read_text()
+    assert bp.speed(tmp_path / "out", rounds=2).after.disk == size
+    assert bp.evaluate(tmp_path / "out", ROWS)["accuracy"] == bp.evaluate(classifier[1].path, ROWS)["accuracy"]
 
 
 def test_what_differs_in_onnxruntime_is_not_kept(
