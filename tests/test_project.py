@@ -32,7 +32,11 @@ IMPORTED_AS = {
     "pyyaml": "yaml",
     "scikit-learn": "sklearn",
 }
-PAIRS = [("README.md", "README.ko.md"), ("docs/tutorial.md", "docs/tutorial.ko.md")]
+PAIRS = [
+    ("README.md", "README.ko.md"),
+    ("docs/tutorial.md", "docs/tutorial.ko.md"),
+    ("docs/budget.md", "docs/budget.ko.md"),
+]
 PAGES = [
     "README.md",
     "README.ko.md",
@@ -41,6 +45,8 @@ PAGES = [
     "SECURITY.md",
     "docs/tutorial.md",
     "docs/tutorial.ko.md",
+    "docs/budget.md",
+    "docs/budget.ko.md",
     "benchmarks/README.md",
 ]
 

@@ -13,7 +13,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 CELL = re.compile(r"^```python\n(?P<code>.*?)^```\n(?:\n```text\n(?P<output>.*?)^```\n)?", re.M | re.S)
-PAIRS = {"README.md": "README.ko.md", "docs/tutorial.md": "docs/tutorial.ko.md"}
+PAIRS = {
+    "README.md": "README.ko.md",
+    "docs/tutorial.md": "docs/tutorial.ko.md",
+    "docs/budget.md": "docs/budget.ko.md",
+}
 
 
 @dataclass(frozen=True)

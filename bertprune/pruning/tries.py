@@ -29,6 +29,11 @@ from .surgeon import keep_by_surgeon, order_by_surgeon, works_by_surgeon
 from .walk import Walk
 from .working_copy import plain_copy, put
 
+FEW = 48
+"""So many of the texts held back are enough to compare one part with another."""
+FEW_FOR_GRADIENTS = 256
+"""So many texts are enough to rank by gradients what a step ranks by all of them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Known:
@@ -102,7 +107,8 @@ class Tries:
         self._layers = {path: place.layer for path, place in where.items()}
         self._roles = {path: place.role for path, place in where.items()}
         self._every = Walk(self._model, self.batches, output)
-        self._held = Walk(self._model, self.batches.only(held_back=True), output)
+        held = self.batches.only(held_back=True)
+        self._held, self._few = (Walk(self._model, one, output) for one in (held, held.thinned(FEW)))
         self.dense = self._held.dense
         """What the model answers to the texts held back."""
 
@@ -132,22 +138,30 @@ class Tries:
             for part in parts
         ]
 
-    def gradients(self, parts: Sequence[Part], generator: torch.Generator) -> list[Any]:
-        """Return the gradients of parts, where their steps read any."""
+    def gradients(self, parts: Sequence[Part], generator: torch.Generator, few: bool = False) -> list[Any]:
+        """Return the gradients of parts, where their steps read any; of all texts, or of a few."""
+        batches = self.batches.thinned(FEW_FOR_GRADIENTS) if few else self.batches
         reading = [part for part in parts if "gradients" in part.matched.method.parameters]
         modules = list(dict.fromkeys(self._module(part) for part in reading))
         entries = any(isinstance(part.groups, ElementGroups) or not part.matched.method.built_in for part in reading)
-        found = gradients(self._model, self.batches, self.output, modules, entries, generator) if reading else {}
+        found = gradients(self._model, batches, self.output, modules, entries, generator) if reading else {}
         return [found.get(self._module(part)) for part in parts]
 
     def answers_with(self, parts: Sequence[Part], values: Sequence[Tensor]) -> Tensor:
         """Return what the model answers to the texts held back with other values in parts of one layer, this once."""
-        self._held.go_to(parts[0].layer)
+        return self._with(self._held, parts, values)
+
+    def drift_with(self, parts: Sequence[Part], values: Sequence[Tensor]) -> float:
+        """Return how far the answers to a few of these texts then drift."""
+        return self.output.drift(self._few.dense, self._with(self._few, parts, values))
+
+    def _with(self, walk: Walk, parts: Sequence[Part], values: Sequence[Tensor]) -> Tensor:
+        walk.go_to(parts[0].layer)
         old = [self._module(part).weight.detach() for part in parts]
         try:
             for part, value in zip(parts, values, strict=True):
                 put(self._model, part.target, value)
-            return self._held.answers()
+            return walk.answers()
         finally:
             for part, value in zip(parts, old, strict=True):
                 put(self._model, part.target, value)
@@ -155,7 +169,7 @@ class Tries:
     def put(self, part: Part, values: Tensor) -> None:
         """Give a part other values, for all that is asked from now on."""
         put(self._model, part.target, values)
-        for walk in (self._every, self._held):
+        for walk in (self._every, self._held, self._few):
             walk.changed(part.layer)
 
     def answers(self) -> Tensor:
@@ -169,6 +183,10 @@ class Tries:
         role = part.target.role or self._roles[part.target.owners[0].path]
         assert role is not None
         return role
+
+    def drift_of_few(self) -> float:
+        """Return how far the answers to a few of these texts drift with the values that the parts have now."""
+        return self._few.drift()
 
     def drifts(self, answers: Tensor) -> Tensor:
         """Return how far each answer is from that of the unpruned model."""

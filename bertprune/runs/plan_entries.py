@@ -64,10 +64,8 @@ def _measured(
                 values_of(part, known[part], each, torch.Generator(), quick=True)
                 for part, each in zip(here, counts, strict=True)
             ]
-            answers = (tries.answers_with(here, new) for new in zip(*values, strict=True))
-            drifts[layer, role] = [
-                (one, float(tries.drifts(rows).mean())) for one, rows in zip(shares, answers, strict=True)
-            ]
+            each = zip(shares, zip(*values, strict=True), strict=True)
+            drifts[layer, role] = [(one, tries.drift_with(here, new)) for one, new in each]
     return sizes, drifts
 
 

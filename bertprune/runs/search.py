@@ -116,12 +116,13 @@ class Search:
     def _swaps(self, now: Candidate, options: Sequence[Sequence[Option]]) -> Iterable[Counts]:
         """Return the allocation in which all changes together promise most, and the best swaps of two parts."""
         together = self.space.cheapest(options)
+        base = next(drift for count, drift in options[0] if count == now.counts[0])
         pairs = []
         for give, fewer in enumerate(options):
             for take, more in enumerate(options):
                 if give == take or fewer[0][0] >= now.counts[give] or more[-1][0] <= now.counts[take]:
                     continue
-                promised = fewer[0][1] + more[-1][1] - 2 * now.drift
+                promised = fewer[0][1] + more[-1][1] - 2 * base
                 freed = (now.counts[give] - fewer[0][0]) * self.space.costs[give]
                 paid = (more[-1][0] - now.counts[take]) * self.space.costs[take]
                 size = min(freed, paid) / max(freed, paid)

@@ -52,7 +52,7 @@ class Study:
         """Read the texts, once for the gradients and once for the inputs of all parts."""
         progress(0.0, "gradients")
         fisher = Way("fisher", False)
-        found = self.tries.gradients(self._parts[fisher], torch.Generator().manual_seed(self._seed))
+        found = self.tries.gradients(self._parts[fisher], torch.Generator().manual_seed(self._seed), few=True)
         slopes = dict(zip(range(len(self.parts)), found, strict=True))
         orders: dict[Way, dict[int, Tensor]] = {way: {} for way in WAYS}
         scores: dict[int, Tensor] = {}
@@ -81,8 +81,9 @@ class Study:
         return self.tries.drifts(self.tries.answers())
 
     def around(self, way: Way, counts: Counts, offered: Sequence[Sequence[int]]) -> list[list[Option]]:
-        """Return what the model drifts with other counts in one part at a time, and the given ones in the others."""
-        now, found = float(self.whole(way, counts).mean()), dict[int, list[Option]]()
+        """Return what the model drifts on a few texts with other counts in one part, and the given ones elsewhere."""
+        self._set(way, counts)
+        now, found = self.tries.drift_of_few(), dict[int, list[Option]]()
         for at in sorted(range(len(self.parts)), key=lambda at: self.parts[at].layer):
             found[at] = [
                 (count, now if count == counts[at] else self._with_another(way, at, count)) for count in offered[at]
@@ -90,8 +91,7 @@ class Study:
         return [found[at] for at in range(len(self.parts))]
 
     def _with_another(self, way: Way, at: int, count: int) -> float:
-        answers = self.tries.answers_with([self.parts[at]], [self._values(way, at, count)])
-        return float(self.tries.drifts(answers).mean())
+        return self.tries.drift_with([self.parts[at]], [self._values(way, at, count)])
 
     def by_norm(self) -> list[NDArray[np.float64]]:
         """Return the squared norms of the outputs' columns, the least first, for an allocation by them."""
