@@ -27,6 +27,8 @@ class Output:
     """What the drift is: a Kullback-Leibler divergence, a mean squared difference, or 1 less the cosine."""
     likelihood: bool
     """Whether a row is the logarithm of the probabilities of classes."""
+    by_text: bool = True
+    """Whether there is one row for each text; some tokens of all texts together have one each elsewhere."""
 
     def drift(self, before: Tensor, after: Tensor) -> float:
         """Return how far answers are from those before, in the mean."""
@@ -44,7 +46,11 @@ def output_of(model: nn.Module, embedding: Embedding = MEAN) -> Output:
         )
     if name.endswith(("ForMaskedLM", "ForTokenClassification")):
         return Output(
-            lambda model, batch: _of_tokens(model, batch).log_softmax(-1), _divergence, "divergence", likelihood=True
+            lambda model, batch: _of_tokens(model, batch).log_softmax(-1),
+            _divergence,
+            "divergence",
+            likelihood=True,
+            by_text=False,
         )
     if hasattr(model, "base_model"):
         return Output(embedding, _angle, "angle", likelihood=False)

@@ -5,13 +5,14 @@ beyond, and for the classes of tokens. A model without a head for texts is asked
 embeddings.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..data.batches import Batch
 from ..data.held_back import Batches
 from ..data.outputs import Output
 from ..scores.statistics import Gradients
@@ -23,6 +24,8 @@ PROJECTIONS = 4
 """Random projections of each embedding."""
 _TEXTS = 4
 """Texts whose gradients of single entries are made at a time."""
+_Call = tuple[Tensor, Tensor]
+"""What a layer reads in one call, and the gradient of what it returns."""
 
 
 def gradients(
@@ -41,24 +44,51 @@ def gradients(
     for number, used in enumerate(batches.used):
         batch = {name: differentiable(value) for name, value in used.items()}
         labels = None if batches.labels is None else differentiable(batches.labels[number])
-        with torch.enable_grad(), _watching(model, sums) as seen:
-            rows = output.rows(model, batch)
-            one_each = len(rows) == len(next(iter(batch.values())))
-            goals = list(_goals(rows, output, labels, one_each, generator))
-            for at, (goal, weights) in enumerate(goals):
-                goal.backward(retain_graph=at + 1 < len(goals))  # type: ignore[no-untyped-call]
-                for module, (given, slopes) in seen.items():
-                    sums[module].add(given, slopes, weights)
+        try:
+            _add(model, batch, labels, output, sums, generator)
+        except _Shared:
+            for row in range(_texts_in(batch)):
+                one = slice(row, row + 1)
+                text = {name: value[one] for name, value in batch.items()}
+                _add(model, text, None if labels is None else labels[one], output, sums, generator)
     texts = batches.texts
     return {module: one.result(texts) for module, one in sums.items()}
 
 
+class _Shared(Exception):
+    """Ends a pass in which a layer reads something that all texts share, as DeBERTa's relative positions."""
+
+
+def _texts_in(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
+
+
+def _add(
+    model: nn.Module,
+    batch: Batch,
+    labels: Tensor | None,
+    output: Output,
+    sums: "dict[nn.Linear, _Sums]",
+    generator: torch.Generator,
+) -> None:
+    """Add the gradients of a batch's texts. Raises _Shared where they cannot be told apart."""
+    texts = _texts_in(batch)
+    with torch.enable_grad(), _watching(sums, texts) as seen:
+        goals = list(_goals(output.rows(model, batch), output, labels, generator))
+        for at, (goal, weights) in enumerate(goals):
+            seen.clear()
+            if goal.requires_grad:
+                goal.backward(retain_graph=at + 1 < len(goals))  # type: ignore[no-untyped-call]
+            for module, one in sums.items():
+                one.add(seen.get(module, []), texts, weights)
+
+
 def _goals(
-    rows: Tensor, output: Output, labels: Tensor | None, one_each: bool, generator: torch.Generator
+    rows: Tensor, output: Output, labels: Tensor | None, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yield what is differentiated, summed over the batch, and with which weights the texts' gradients count.
 
-    The exact expectation needs one row for each text (`one_each`), as a text's tokens cannot be told apart.
+    The exact expectation needs one row for each text, as a text's tokens cannot be told apart.
     """
     if not output.likelihood:
         width = rows.shape[1]
@@ -70,7 +100,7 @@ def _goals(
             )
             yield (rows @ direction).sum(), None
         return
-    if labels is None and one_each and rows.shape[1] <= EXACT_CLASSES:
+    if labels is None and output.by_text and rows.shape[1] <= EXACT_CLASSES:
         shares = rows.detach().exp()
         for number in range(rows.shape[1]):
             yield rows[:, number].sum(), shares[:, number].sqrt()
@@ -89,46 +119,57 @@ class _Sums:
         self.columns: list[Tensor] = []
         self.rows: list[Tensor] = []
 
-    def add(self, given: Tensor, slopes: Tensor, weights: Tensor | None) -> None:
-        """Add a batch's inputs and the gradients of its outputs, (texts × tokens × width) both."""
-        given, slopes = _by_text(given), _by_text(slopes)
-        if weights is not None and len(weights) == len(slopes):
-            slopes = slopes * weights.view(-1, 1, 1)
+    def add(self, calls: "Sequence[_Call]", texts: int, weights: Tensor | None) -> None:
+        """Add what the layer's calls for so many texts tell; a text's gradient is the sum over all of them."""
         weight = self.module.weight.detach().float()
-        self.columns.append((given * (slopes @ weight)).sum(1))
-        self.rows.append((given @ weight.T * slopes).sum(1))
-        if self.squared is not None:
-            for start in range(0, len(given), _TEXTS):
-                part = slice(start, start + _TEXTS)
-                self.squared += (slopes[part].transpose(1, 2) @ given[part]).square_().sum(0)
+        columns, rows = weight.new_zeros(texts, weight.shape[1]), weight.new_zeros(texts, weight.shape[0])
+        scaled = [(_by_text(given, texts), _by_text(slopes, texts)) for given, slopes in calls]
+        if weights is not None:
+            scaled = [(given, slopes * weights.view(-1, 1, 1)) for given, slopes in scaled]
+        for given, slopes in scaled:
+            columns += (given * (slopes @ weight)).sum(1)
+            rows += (given @ weight.T * slopes).sum(1)
+        self.columns.append(columns)
+        self.rows.append(rows)
+        for start in range(0, texts if self.squared is not None and scaled else 0, _TEXTS):
+            self._square([(given[start : start + _TEXTS], slopes[start : start + _TEXTS]) for given, slopes in scaled])
+
+    def _square(self, calls: "Sequence[_Call]") -> None:
+        """Add the squared gradients of single entries for a few texts."""
+        assert self.squared is not None
+        total = sum(slopes.transpose(1, 2) @ given for given, slopes in calls)
+        assert isinstance(total, Tensor)
+        self.squared += total.square_().sum(0)
 
     def result(self, texts: int) -> Gradients:
         return Gradients(self.squared, torch.cat(self.columns), torch.cat(self.rows), texts)
 
 
-def _by_text(values: Tensor) -> Tensor:
-    """Give what is one row a text an axis of tokens."""
-    values = values.detach().float()
-    return values[:, None] if values.dim() == 2 else values.reshape(len(values), -1, values.shape[-1])
+def _by_text(values: Tensor, texts: int) -> Tensor:
+    """Give values of so many texts an axis of tokens, (texts × tokens × width)."""
+    return values.detach().float().reshape(texts, -1, values.shape[-1])
 
 
 @contextmanager
-def _watching(model: nn.Module, sums: dict[nn.Linear, Any]) -> Iterator[dict[nn.Linear, tuple[Tensor, Tensor]]]:
-    """Collect the input of each layer and, in a backward pass, the gradient of its output."""
-    seen: dict[nn.Linear, tuple[Tensor, Tensor]] = {}
+def _watching(modules: Iterable[nn.Linear], texts: int) -> Iterator[dict[nn.Linear, list[_Call]]]:
+    """Collect each call of the layers: its input and, in a backward pass, the gradient of its output."""
+    seen: dict[nn.Linear, list[_Call]] = {}
 
-    def begin(module: nn.Module, args: Any, found: Tensor) -> Tensor:
-        return found if found.requires_grad else found.detach().requires_grad_()
-
-    def watch(module: nn.Module, args: tuple[Any, ...], found: Tensor) -> None:
+    def watch(module: nn.Module, args: tuple[Any, ...], found: Tensor) -> Tensor:
         assert isinstance(module, nn.Linear)
         given = args[0].detach()
-        if found.requires_grad:
-            found.register_hook(lambda slopes: seen.__setitem__(module, (given, slopes)))  # type: ignore[no-untyped-call]
+        if len(given) != texts > 1:
+            raise _Shared
+        if not found.requires_grad:
+            found = found.detach().requires_grad_().clone()  # the model may write into it
 
-    inputs = [module for module in model.modules() if isinstance(module, nn.Embedding)]
-    handles = [module.register_forward_hook(begin) for module in inputs]
-    handles += [module.register_forward_hook(watch) for module in sums]
+        def keep(slopes: Tensor) -> None:
+            seen.setdefault(module, []).append((given, slopes))
+
+        found.register_hook(keep)  # type: ignore[no-untyped-call]
+        return found
+
+    handles = [module.register_forward_hook(watch) for module in modules]
     try:
         yield seen
     finally:

@@ -12,7 +12,7 @@ from .statistics import Gradients
 def fisher(weight: Tensor, *, gradients: Gradients) -> Tensor:
     """Remove what the model's own predictions on the calibration texts depend on least, by squared gradients."""
     assert gradients.squared is not None
-    return weight**2 * gradients.squared.to(weight.dtype)
+    return weight * gradients.squared * weight  # in float32 at least: a square may be too small for half precision
 
 
 @of_groups("fisher")

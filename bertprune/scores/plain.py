@@ -36,7 +36,7 @@ def magnitude_of_groups(weight: Tensor, grid: Grid, *, n: float = 2.0) -> Tensor
     """Return the n-th power of the norm of each group, which ranks as the norm and adds up over tensors."""
     if n == float("inf"):
         return _largest(weight.abs(), grid)
-    return grid.sums(weight.abs() ** n)
+    return grid.sums(weight.abs().to(torch.promote_types(weight.dtype, torch.float32)) ** n)
 
 
 def _largest(values: Tensor, grid: Grid) -> Tensor:

@@ -1,11 +1,8 @@
 """Steps that read calibration texts, on tiny models of every family: they choose, adjust, and leave the model alone."""
 
-import copy
-
 import numpy as np
 import pytest
 import torch
-import transformers
 
 import bertprune as bp
 from bertprune.data.held_back import given_batches
@@ -14,7 +11,6 @@ from bertprune.errors import BertpruneError
 from bertprune.model.families import layers
 from bertprune.pruning.calibrated import Calibrator
 from bertprune.pruning.decide import decide
-from bertprune.pruning.gradients import gradients
 from bertprune.pruning.walk import Walk
 from tests.model.tiny_families import KNOWN, SMALL, build
 
@@ -198,65 +194,3 @@ def test_a_model_whose_layers_are_not_known_is_refused():
     with pytest.raises(BertpruneError) as caught:
         Calibrator(model, given_batches([{"input": torch.ones(5, 4)}]), output_of(model))
     assert caught.value.code == "calibration.no_layers"
-
-
-def naive_fisher(model, batches, module, groups):
-    """Differentiate towards a factor on each group of a layer's inputs, text by text and class by class."""
-    total = torch.zeros(len(groups), dtype=torch.float64)
-    for batch in batches:
-        for row in range(len(batch["input_ids"])):
-            text = {key: value[row : row + 1] for key, value in batch.items()}
-            factor = torch.ones(len(groups), requires_grad=True)
-
-            def scale(layer, args, factor=factor):
-                mask = torch.ones(args[0].shape[-1])
-                for number, columns in enumerate(groups):
-                    mask = mask.index_put((columns,), factor[number].expand(len(columns)))
-                return (args[0] * mask,)
-
-            handle = module.register_forward_pre_hook(scale)
-            logits = model(**text).logits.log_softmax(-1)[0]
-            handle.remove()
-            for number in range(len(logits)):
-                (slope,) = torch.autograd.grad(logits[number], factor, retain_graph=True)
-                total += logits[number].exp().detach() * slope.double() ** 2
-    return total
-
-
-def test_fisher_is_the_expected_squared_gradient_of_each_text():
-    config = transformers.BertConfig(**KNOWN["bert"][2], num_labels=3)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = transformers.BertForSequenceClassification(config).eval()
-    batches = given_batches(texts())
-    step = bp.Step(method="fisher", granularity="head", count=1, scope="global")
-    decision = decide(model, bp.Recipe(steps=[step]), batches=batches)
-    expected = []
-    for layer in model.bert.encoder.layer:
-        groups = torch.arange(32).view(4, 8)
-        expected.append(naive_fisher(model, batches.used, layer.attention.output.dense, groups))
-    lowest = int(torch.cat(expected).argmin())
-    name = f"bert.encoder.layer.{lowest // 4}.attention.output.dense.weight"
-    gone = (~decision.masks[name]).all(0).nonzero().flatten().tolist()
-    assert gone == list(range(lowest % 4 * 8, lowest % 4 * 8 + 8))
-
-
-def test_fisher_of_a_model_of_tokens_draws_a_class_for_each():
-    config = transformers.BertConfig(**KNOWN["bert"][2], num_labels=3)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = transformers.BertForTokenClassification(config).eval()
-    batches, output = given_batches(texts()), output_of(model)
-    module = model.bert.encoder.layer[0].intermediate.dense
-    frozen, drawn = copy.deepcopy(model).requires_grad_(False), torch.Generator().manual_seed(5)
-    same = frozen.bert.encoder.layer[0].intermediate.dense
-    found = gradients(frozen, batches, output, [same], True, torch.Generator().manual_seed(5))[same].squared
-    expected = torch.zeros_like(module.weight)
-    for batch in batches.used:
-        rows = output.rows(model, batch)
-        labels = torch.multinomial(rows.detach().exp(), 1, generator=drawn)
-        text = (batch["attention_mask"] != 0).nonzero()[:, 0]
-        for number in range(len(batch["input_ids"])):
-            chosen = rows.gather(1, labels)[text == number].sum()
-            expected += torch.autograd.grad(chosen, module.weight, retain_graph=True)[0] ** 2
-    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-9)
