@@ -22,6 +22,8 @@ EXACT_CLASSES = 8
 """Up to so many classes the expectation is exact; beyond, one class is drawn for each answer."""
 PROJECTIONS = 4
 """Random projections of each embedding."""
+_TOKENS = 1024
+"""Tokens in one pass, padding included; their gradients take 0.8 GB in a model of BERT's usual size."""
 _TEXTS = 4
 """Texts whose gradients of single entries are made at a time."""
 _Call = tuple[Tensor, Tensor]
@@ -42,15 +44,14 @@ def gradients(
     """
     sums = {module: _Sums(module, entries) for module in modules}
     for number, used in enumerate(batches.used):
-        batch = {name: differentiable(value) for name, value in used.items()}
+        whole = {name: differentiable(value) for name, value in used.items()}
         labels = None if batches.labels is None else differentiable(batches.labels[number])
-        try:
-            _add(model, batch, labels, output, sums, generator)
-        except _Shared:
-            for row in range(_texts_in(batch)):
-                one = slice(row, row + 1)
-                text = {name: value[one] for name, value in batch.items()}
-                _add(model, text, None if labels is None else labels[one], output, sums, generator)
+        for part in _parts(whole, labels, max(1, _TOKENS // _length(whole))):
+            try:
+                _add(model, *part, output, sums, generator)
+            except _Shared:
+                for text in _parts(*part, 1):
+                    _add(model, *text, output, sums, generator)
     texts = batches.texts
     return {module: one.result(texts) for module, one in sums.items()}
 
@@ -61,6 +62,17 @@ class _Shared(Exception):
 
 def _texts_in(batch: Batch) -> int:
     return len(next(iter(batch.values())))
+
+
+def _length(batch: Batch) -> int:
+    return max((value.shape[1] for value in batch.values() if value.dim() > 1), default=1)
+
+
+def _parts(batch: Batch, labels: Tensor | None, size: int) -> Iterator[tuple[Batch, Tensor | None]]:
+    """Yield so many texts of a batch at a time, with their labels."""
+    for start in range(0, _texts_in(batch), size):
+        part = slice(start, start + size)
+        yield {name: value[part] for name, value in batch.items()}, None if labels is None else labels[part]
 
 
 def _add(

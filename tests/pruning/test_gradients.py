@@ -124,3 +124,20 @@ def test_the_answers_of_as_many_tokens_as_texts_are_told_from_those_of_texts():
     module, drawn = model.bert.encoder.layer[0].output.dense, torch.Generator().manual_seed(0)
     gradients(model, batches, output_of(model), [module], False, drawn)
     assert not torch.equal(drawn.get_state(), torch.Generator().manual_seed(0).get_state())
+
+
+def test_long_texts_go_through_in_parts_that_give_the_same():
+    model = build("BertForSequenceClassification", "BertConfig", SMALL | {"max_position_embeddings": 512})
+    model.requires_grad_(False)
+    module, output, sizes = model.bert.encoder.layer[0].output.dense, output_of(model), []
+    module.register_forward_pre_hook(lambda module, args: sizes.append(args[0].shape[:2].numel()))
+    ids = torch.randint(3, 97, (8, 400), generator=torch.Generator().manual_seed(0))
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    alone = [{key: value[number : number + 1] for key, value in batch.items()} for number in range(8)]
+    found = [
+        gradients(model, Batches(used, [False] * len(used)), output, [module], True, torch.Generator())[module]
+        for used in ([batch], alone)
+    ]
+    assert max(sizes) < ids.numel()
+    assert torch.allclose(found[0].squared, found[1].squared, rtol=1e-4, atol=1e-12)
+    assert found[0].columns.shape == found[1].columns.shape
