@@ -176,6 +176,9 @@ def _print_steps(run: "bp.PruningRun") -> None:
     rows = [(done.step, len(done.tensors), f"{done.alive_before:,}", f"{done.removed:,}") for done in run.steps]
     Table.of(columns, rows, numbers=columns[1:]).print()
     total = run.report.total
+    if not total.size:  # only layers or tokens, which are gone
+        print(f"the model has {run.report.model.size:,} parameters left")
+        return
     print(f"pruned {total.masked:,} of {total.size:,} weights in the selected tensors ({percent(total.sparsity)})")
 
 
@@ -184,7 +187,7 @@ def _print_export(result: "ExportResult") -> None:
     print(f"wrote {result.path} ({result.form}): {byte_size(result.bytes)}; {equal}")
     if result.drift is not None:
         print(f"drift of its answers: {result.drift}")
-    if result.form in ("small", "onnx"):
+    if result.form in ("small", "onnx") or result.loads != "plain":
         print(f"loads with {_LOADER[result.loads]}")
     for name, bytes_ in result.files.items():
         print(f"  {name}: {byte_size(bytes_)}")

@@ -205,7 +205,7 @@ def _load_irregular(library_class: str | None) -> str:
 def _load_baked(contents: Contents, library_class: str | None) -> str:
     if library_class:
         code = f'from sentence_transformers import {library_class}\n\nmodel = {library_class}("path/to/this/folder")'
-        text = "Only sentence-transformers is needed; the pruned weights are plain zeros."
+        text = "Only sentence-transformers is needed; pruned weights that are still there are plain zeros."
         return f"{text}\n\n{_fenced(code, 'python')}"
     origin = contents.origin
     half = origin.dtype in HALF and not contents.is_wider and contents.dtype is None
@@ -214,7 +214,7 @@ def _load_baked(contents: Contents, library_class: str | None) -> str:
         f"from transformers import {origin.architecture}\n\n"
         f'model = {origin.architecture}.from_pretrained("path/to/this/folder"{dtype})'
     )
-    text = "Only transformers is needed; the pruned weights are plain zeros."
+    text = "Only transformers is needed; pruned weights that are still there are plain zeros."
     if half:
         text += (
             f" The weights are stored in {origin.dtype}, as in the source; they were pruned in float32, and the model "

@@ -275,3 +275,6 @@ def test_the_small_form_says_what_it_loads_with(cli: Callable[..., Any], here: P
     assert cli("export masked later --form small").code == 0
     assert (here / "later" / "model.safetensors").read_bytes() == (here / "small" / "model.safetensors").read_bytes()
     assert "nothing can be taken out" in cli("export later again --form small").err
+    half = cli("export small half --dtype float16").out
+    assert ("loads with transformers and bertprune" in half) == bool(more)
+    assert "parameters left" in cli("prune small --granularity layer --fraction 1 --layer 0 --out fewer").out
