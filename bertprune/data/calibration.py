@@ -144,8 +144,10 @@ def _lines(texts: Any) -> Any:
         with open_text(path, "tsv") as file:
             lines = [line.strip() for line in file]
     except (OSError, UnicodeError):
-        return texts  # which the reader of tables refuses, with the reason
-    names = {cell.strip().casefold() for cell in re.split(r"[\t,;|]", lines[0])} if lines else set()
+        lines = []
+    if not any(lines):
+        return texts  # which the reader of tables refuses, with the file's name and the reason
+    names = {cell.strip().casefold() for cell in re.split(r"[\t,;|]", lines[0])}
     has_names = not names.isdisjoint(TEXT) or any(names.issuperset(pair) for pair in PAIRS)
     return texts if has_names else [line for line in lines if line]
 

@@ -107,3 +107,11 @@ def test_what_is_no_calibration_is_refused_in_one_line(subtests):
                 make()
             assert caught.value.code == code
             assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n  \n", b"\xff\xfe\x00\xd8"])
+def test_a_file_without_texts_is_refused_by_its_name(content, tmp_path):
+    file = tmp_path / "mine.txt"
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"mine\.txt"):
+        bp.Calibration(file)
