@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
+import numpy as np
 import torch
 
 from ..parallel import Progress, part_of
@@ -17,8 +19,10 @@ from .measured import ROLES
 from .walked import Ground, Walked
 
 _METHOD = "obs"
-_OFFSETS = (-0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15)
+_OFFSETS = (-0.15, 0.0, 0.15)
 """By how much the share of one matrix may differ from that of all."""
+_BETWEEN = 3
+"""Into so many pieces the drift between two of them is divided."""
 _MOST = 0.98
 _UNITS = 4000
 """In so many units is counted what has to go."""
@@ -28,11 +32,27 @@ _Place = tuple[int, Role]
 
 def plan_entries(budget: Budget, tries: Tries, ground: Ground, progress: Progress) -> Walked:
     """Return the recipe that drifts least at a sparsity, run: the same share of every matrix, or what each bears."""
-    uniform = Recipe(steps=(_step(budget.amount, Selection(roles=ROLES)),))
-    sizes, drifts = _measured(budget.amount, tries, ground, part_of(progress, 0.0, 0.4))
-    shares = _spread(budget.amount, sizes, drifts)
-    by_parts = Recipe(steps=tuple(_steps(shares)))
+    parts = _parts(tries, ground)
+    share = _enough(budget.amount, [part.groups.alive for part in parts])
+    sizes, drifts = _measured(share, parts, tries, part_of(progress, 0.0, 0.4))
+    uniform = Recipe(steps=(_step(share, Selection(roles=ROLES)),))
+    by_parts = Recipe(steps=tuple(_steps(_spread(share, sizes, drifts))))
     return ground.best([uniform, by_parts], part_of(progress, 0.4, 1.0))
+
+
+def _parts(tries: Tries, ground: Ground) -> list[Part]:
+    (matched,) = match_steps(
+        ground.model, Recipe(steps=(Step(method=_METHOD, fraction=1.0, select=Selection(roles=ROLES)),)),
+        ground.checkpoint.missing,
+    )  # fmt: skip
+    return tries.parts(matched)
+
+
+def _enough(share: float, sizes: list[int]) -> float:
+    """Return a share, or a little more where that would be rounded down in too many of the matrices."""
+    if sum(round(share * size) for size in sizes) >= share * sum(sizes):
+        return share
+    return min(1.0, share + 0.5 / min(sizes))
 
 
 def _step(share: float, select: Selection) -> Step:
@@ -40,13 +60,11 @@ def _step(share: float, select: Selection) -> Step:
 
 
 def _measured(
-    share: float, tries: Tries, ground: Ground, progress: Progress
+    share: float, every: list[Part], tries: Tries, progress: Progress
 ) -> tuple[dict[_Place, int], dict[_Place, list[tuple[float, float]]]]:
     """Return the size of each role in each layer, and how far answers drift with some shares of it alone."""
-    step = Step(method=_METHOD, fraction=1.0, select=Selection(roles=ROLES))
-    (matched,) = match_steps(ground.model, Recipe(steps=(step,)), ground.checkpoint.missing)
     layers: dict[int, list[Part]] = {}
-    for part in tries.parts(matched):
+    for part in every:
         layers.setdefault(part.layer, []).append(part)
     shares = sorted({min(_MOST, max(0.0, share + offset)) for offset in _OFFSETS})
     sizes: dict[_Place, int] = {}
@@ -65,8 +83,15 @@ def _measured(
                 for part, each in zip(here, counts, strict=True)
             ]
             each = zip(shares, zip(*values, strict=True), strict=True)
-            drifts[layer, role] = [(one, tries.drift_with(here, new)) for one, new in each]
+            drifts[layer, role] = _between([(one, tries.drift_with(here, new)) for one, new in each])
     return sizes, drifts
+
+
+def _between(measured: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Fill in shares between those that were measured: the root of the drift grows evenly from one to the next."""
+    shares, roots = [share for share, _ in measured], [math.sqrt(drift) for _, drift in measured]
+    finer = np.unique(np.concatenate([np.linspace(low, high, _BETWEEN + 1) for low, high in pairwise(shares)]))
+    return [(float(one), float(root) ** 2) for one, root in zip(finer, np.interp(finer, shares, roots), strict=True)]
 
 
 def _spread(
@@ -98,7 +123,7 @@ def _steps(shares: dict[_Place, float]) -> Iterator[Step]:
     """Yield the steps from the bottom to the top; roles of a layer that lose alike go together."""
     together: dict[tuple[int, float], list[Role]] = {}
     for (layer, role), share in shares.items():
-        together.setdefault((layer, round(share, 6)), []).append(role)
+        together.setdefault((layer, math.ceil(1e6 * share) / 1e6), []).append(role)
     for (layer, share), roles in together.items():
         if share > 0:
             yield _step(share, Selection(roles=tuple(roles), layers=(layer,)))

@@ -62,7 +62,7 @@ class _Plain:
     def recipes(self, way: Way) -> list[Recipe]:
         """Return a recipe for each of the largest numbers of layers that meet the budget."""
         found: list[Recipe] = []
-        for gone in range(len(self.layers)):
+        for gone in range(max(1, len(self.layers))):
             count = self._needed(gone)
             if count is not None and len(found) < _DEPTHS:
                 found.append(self.recipe(way, count, gone))

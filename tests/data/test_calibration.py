@@ -1,5 +1,7 @@
 """Calibration texts: read as people have them, drawn by the seed, known by their hash, and batched without padding."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 import torch
@@ -86,6 +88,23 @@ def test_batches_that_are_given_are_split_text_by_text():
     held = torch.cat([b["input_ids"] for b, back in zip(batches.used, batches.held_back, strict=True) if back])
     assert held[:, 0].tolist() == [8, 18]
     assert batches.texts == 12
+
+
+def rows_of(batches):
+    return torch.cat([batch["input_ids"][:, 0] for batch in batches.used]).tolist()
+
+
+def test_texts_can_be_told_apart_again_and_thinned():
+    ids = torch.arange(24).view(12, 2)
+    batches = given_batches([{"input_ids": ids[:7]}, {"input_ids": ids[7:]}])
+    rest, held = batches.only(held_back=False), batches.only(held_back=True)
+    assert sorted(rows_of(rest) + rows_of(held)) == list(range(0, 24, 2)) and all(held.held_back)
+    again = rest.split()
+    assert rows_of(again.only(held_back=True)) == [10, 22] and again.texts == rest.texts == 10
+    assert rows_of(rest.thinned(5)) == [0, 4, 10, 14, 20] and rest.thinned(100).texts == 10
+    with_labels = replace(batches, labels=[torch.arange(len(batch["input_ids"])) for batch in batches.used])
+    for part in (with_labels.split(), with_labels.thinned(6), with_labels.only(held_back=True)):
+        assert [len(one) for one in part.labels] == [len(batch["input_ids"]) for batch in part.used]
 
 
 NO_CALIBRATION = [

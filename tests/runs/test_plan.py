@@ -135,6 +135,24 @@ def test_one_layer_is_enough(tiny_folder):
         assert recipe.forecast is not None and recipe.forecast.macs <= 0.6
 
 
+FAMILIES = {
+    "AlbertModel": {"embedding_size": 16},  # one layer, used twice
+    "BertForMaskedLM": {},
+    "DebertaV2Model": {},
+    "ModernBertModel": {},  # one matrix for query, key and value
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_is_planned_for_each_budget(tiny_folder, name, subtests):
+    folder = tiny_folder(name, **FAMILIES[name])
+    for budget in ({"macs": 0.6}, {"macs": 0.6, "loads": "plain"}, {"sparsity": 0.6}):
+        with subtests.test(str(budget)):
+            forecast = bp.plan(folder, calibration=TEXTS, rounds=0, **budget).forecast
+            assert forecast is not None
+            assert forecast.macs <= budget.get("macs", 1.0) and forecast.sparsity >= budget.get("sparsity", 0.0) - 1e-9
+
+
 def test_texts_that_are_only_spelled_are_warned_of(folder):
     spelled = ["qxzj vkqp wzxy" + letter for letter in "abcdefghijklmnopqrst"]
     with pytest.warns(ForeignTextsWarning, match="single letters"):
