@@ -117,7 +117,8 @@ def removal_order(weight: Tensor, hessian: Tensor, grid: Grid, alive: Tensor, co
     `alive` says which of the groups are there, bool. After each removal the others make up for it, and are judged
     again. Source: Kurtic et al., ZipLM, arXiv:2302.04089; Frantar and Alistarh, Optimal Brain Compression.
     """
-    inverted, weight, alive = inverse(hessian), weight.double().clone(), alive.clone()
+    inverted = inverse(_apart(hessian, ~alive[grid.columns]))
+    weight, alive = weight.double().clone(), alive.clone()
     single = bool((torch.bincount(grid.columns) == 1).all())
     chunk = max(1, len(alive) // ROUNDS) if single else 1
     order = [alive.new_empty(0, dtype=torch.long)]
@@ -134,3 +135,12 @@ def removal_order(weight: Tensor, hessian: Tensor, grid: Grid, alive: Tensor, co
         order.append(gone)
         count -= len(gone)
     return torch.cat(order)
+
+
+def _apart(hessian: Tensor, gone: Tensor) -> Tensor:
+    """Return second derivatives in which columns that are gone have nothing to do with the others."""
+    if not gone.any():
+        return hessian
+    together = ~gone & ~gone[:, None]
+    together.fill_diagonal_(True)
+    return hessian.where(together, 0.0)

@@ -127,6 +127,22 @@ def test_the_last_of_the_columns_is_chosen_as_exhaustive_search_does():
         assert cost((weight - found)[row : row + 1], hessian) >= exact
 
 
+def test_what_is_gone_already_makes_up_for_nothing(subtests):
+    for seed in range(4):
+        with subtests.test(f"seed {seed}"):
+            weight, _, hessian = problem(seed)
+            alive = torch.ones(IN, dtype=torch.bool)
+            alive[:3] = False
+            weight[:, ~alive] = 0.0
+            costs = {}
+            for one in range(3, IN):
+                mask = alive.expand(OUT, IN).clone()
+                mask[:, one] = False
+                costs[one] = cost(weight - least_squares(weight, hessian, mask), hessian)
+            found = removal_order(weight, hessian, columns(weight), alive, 1).tolist()
+            assert found == [min(costs, key=costs.__getitem__)]
+
+
 def test_columns_go_one_after_the_other_each_the_cheapest(subtests):
     for seed in range(4):
         with subtests.test(f"seed {seed}"):
