@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .model.snapshot import snapshot as snapshot
     from .model.tree import ModuleNode as ModuleNode
     from .model.tree import tree as tree
+    from .plans.plan import plan as plan
+    from .plans.scan import scan as scan
     from .pruning.apply import apply as apply
     from .recipe import Recipe as Recipe
     from .reports import figures as figures
@@ -39,11 +41,9 @@ if TYPE_CHECKING:
     from .reports.scan_report import Scan as Scan
     from .reports.sparsity import SparsityReport as SparsityReport
     from .reports.sparsity import sparsity as sparsity
-    from .runs.plan import plan as plan
     from .runs.preview import preview as preview
     from .runs.run import PruningRun as PruningRun
     from .runs.run import prune as prune
-    from .runs.scan import scan as scan
     from .scores import method as method
     from .scores import methods as methods
     from .selection import Selection as Selection
@@ -69,10 +69,10 @@ _HOMES = {
     "scores": ("method", "methods"),
     "pruning.apply": ("apply",),
     "model.bake": ("bake",),
-    "runs.plan": ("plan",),
+    "plans.plan": ("plan",),
     "runs.preview": ("preview",),
     "runs.run": ("PruningRun", "prune"),
-    "runs.scan": ("scan",),
+    "plans.scan": ("scan",),
     "exports.write": ("export",),
     "sweeps.grid": ("grid",),
     "sweeps.report": ("Sweep",),

@@ -45,7 +45,7 @@ def plan(
 ) -> None:
     """Turn a budget into a recipe, and say what it will give."""
     with progress_bar("reading") as progress:
-        from ..runs.budget import check_loads  # loads torch
+        from ..plans.budget import check_loads  # loads torch
 
         kind = check_loads(loads)
         recipe = bp.plan(

@@ -14,12 +14,12 @@ from ..parallel import Progress, check_progress, silent
 from ..pruning.steps import check_seed
 from ..pruning.tries import Tries
 from ..recipe import Recipe
+from ..runs.calibrate import texts_to_measure
 from ..undisturbed import undisturbed
 from .budget import Budget, Loads, check_loads
-from .calibrate import texts_to_measure
+from .entries import plan_entries
 from .foreign import warn_of_foreign
-from .plan_entries import plan_entries
-from .plan_groups import plan_groups
+from .groups import plan_groups
 from .walked import Ground, Walked
 
 _LEAST_TEXTS = 10

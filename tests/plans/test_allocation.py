@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertprune.runs.allocation import Space, choose
+from bertprune.plans.allocation import Space, choose
 
 DRIFTS = st.floats(0, 1, allow_nan=False, width=32)
 OPTIONS = st.lists(st.lists(st.tuples(st.integers(0, 6), DRIFTS), min_size=1, max_size=4), min_size=1, max_size=4)

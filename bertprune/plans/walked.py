@@ -23,9 +23,9 @@ from ..pruning.choose import Decision
 from ..pruning.decide import decide
 from ..pruning.working_copy import plain_copy, put
 from ..recipe import Recipe
+from ..runs.run import as_stored
 from ..selection import Selection
 from .measured import ROLES, mean_of
-from .run import as_stored
 
 
 @dataclass(frozen=True, eq=False)

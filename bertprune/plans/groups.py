@@ -12,7 +12,7 @@ from ..selection import Selection
 from ..step import Step
 from .allocation import Space
 from .budget import Budget, Costs, Loads
-from .plan_plain import plan_plain
+from .plain import plan_plain
 from .search import Candidate, Search
 from .study import WAYS, Study, Way
 from .walked import Ground, Walked

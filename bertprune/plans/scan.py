@@ -20,10 +20,10 @@ from ..pruning.steps import MatchedStep, check_seed, match_steps
 from ..pruning.tries import Known, Part, Tries, values_of
 from ..recipe import Recipe
 from ..reports.scan_report import Interval, Scan, ScanCell
+from ..runs.calibrate import texts_to_measure
 from ..selection import Selection
 from ..step import Step
 from ..undisturbed import undisturbed
-from .calibrate import texts_to_measure
 from .measured import ROLES, mean_of
 
 LEVELS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)

@@ -1,0 +1,1 @@
+"""What each part of a model bears, and recipes from budgets."""
