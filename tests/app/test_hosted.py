@@ -35,7 +35,7 @@ def run(self, done, progress=None):
         time.sleep(0.05)
         report(0.5, "")
     print("ended", done.seed, flush=True)
-    return SimpleNamespace(report=SimpleNamespace(to_dict=dict))
+    return SimpleNamespace(notes=(), report=SimpleNamespace(to_dict=dict))
 def ways(settings):
     parts = list(ui.build(settings).blocks.values())
     (radio,) = [part for part in parts if str(getattr(part, "label", "")) == str(label("source"))]
@@ -70,7 +70,7 @@ class Page:
 
     def prune(self, seed: int) -> str:
         """Queue a run by a visitor of its own."""
-        return self.call("prune", "demo", RECIPE, seed, session=f"visitor{seed}")
+        return self.call("prune", "demo", RECIPE, seed, "", session=f"visitor{seed}")
 
     def wait(self, stream: str) -> str:
         """Wait for the end of a call, and return the answer."""
