@@ -44,10 +44,10 @@ class Way:
 
 HALF_DEMO = bp.Step(method="fisher", granularity="neuron", fraction=0.75, scope="global")
 DEMO = (
-    Way("half of the MACs", [HALF_DEMO]),
+    Way("half of the MACs, float32", [HALF_DEMO], {"form": "small", "dtype": "float32"}),
     Way(
-        "half of the MACs, 3,000 tokens fewer, int8",
-        [bp.Step(method="token_count", count=3000), HALF_DEMO],
+        "half of the MACs, 1,000 tokens fewer, int8",
+        [bp.Step(method="token_count", count=1000), HALF_DEMO],
         {"form": "onnx", "quantize": "int8"},
     ),
 )
@@ -93,7 +93,7 @@ class Subject:
     examples: Any = None
     score: str = ""
     threads: Sequence[int] = ()
-    """Numbers of threads beside torch's own."""
+    """Numbers of threads beside torch's own, for ONNX."""
 
 
 def demo(reviews: Path) -> Subject:
@@ -110,18 +110,21 @@ def encoder(name: str, texts: Path, pairs: Path) -> Subject:
 
 def rows_of(subject: Subject, folder: Path) -> Iterator[dict[str, Any]]:
     """Measure the dense model, and then every way to make it smaller."""
+    before = bp.export(subject.checkpoint, folder / "dense", dtype="float32").path
     dense = {"model": subject.title, "way": "dense", "quality": quality(subject, subject.checkpoint)}
-    yield dense | {"threads": torch.get_num_threads(), "disk": bp.speed(subject.checkpoint, rounds=2).after.disk}
+    yield dense | {"threads": torch.get_num_threads(), "disk": bp.Checkpoint.open(subject.checkpoint).facts.bytes}
     for number, way in enumerate(subject.ways):
         needs_texts = subject.texts is not None
         run = bp.prune(subject.checkpoint, list(way.steps), calibration=subject.texts if needs_texts else None)
         out = folder / f"{subject.title}-{number}".replace("/", "-")
-        texts = {"texts": subject.texts} if needs_texts and len(way.export) > 1 else {}
+        rounded = way.export.get("quantize") or way.export.get("dtype") == "float16"
+        texts = {"texts": subject.texts} if needs_texts and rounded else {}
         exported = bp.export(run, out, **way.export, **texts)
         del run
         found = {"model": subject.title, "way": way.name, "loads": exported.loads, "drift": plain(exported.drift)}
-        for threads in (torch.get_num_threads(), *subject.threads):
-            yield found | {"threads": threads, "quality": quality(subject, out)} | timed(subject, out, threads)
+        more = subject.threads if way.export["form"] == "onnx" else ()
+        for threads in (torch.get_num_threads(), *more):
+            yield found | {"threads": threads, "quality": quality(subject, out)} | timed(subject, out, before, threads)
 
 
 def plain(drift: Any) -> Any:
@@ -138,14 +141,14 @@ def quality(subject: Subject, model: str | Path) -> list[float] | None:
     return [value.value, value.low, value.high]
 
 
-def timed(subject: Subject, out: Path, threads: int) -> dict[str, Any]:
-    """Time a folder beside the dense model on the same texts."""
-    before = torch.get_num_threads()
+def timed(subject: Subject, out: Path, dense: Path, threads: int) -> dict[str, Any]:
+    """Time a folder beside the dense model, in float32, on the same texts."""
+    usual = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        found = bp.speed(out, against=subject.checkpoint, texts=texts_to_time(subject))
+        found = bp.speed(out, against=dense, texts=texts_to_time(subject))
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(usual)
     return {
         "disk": found.after.disk,
         "machine": found.machine,
@@ -173,7 +176,7 @@ def texts_to_time(subject: Subject) -> Any:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Write what one gets."""
     header = ("model", "made smaller", "weights", "MACs", "1 text", "16 texts", "quality", "loads")
-    own = [row for row in rows if row["threads"] == torch.get_num_threads()]
+    own = [row for row in rows if row["threads"] == torch.get_num_threads() and row["disk"]]
     body = [list(cells(row)) for row in own]
     return f"{markdown(header, body, right=range(2, 7))}\n\n{closing(rows)}\n"
 
