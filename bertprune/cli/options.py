@@ -51,6 +51,11 @@ DataFile = Annotated[
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Use only the first rows.", show_default=False)]
 
 
+def path_option(flag: str, metavar: str, text: str) -> Any:
+    """Return an option that names a file or folder."""
+    return typer.Option(flag, metavar=metavar, help=text, show_default=False, parser=parse_path)
+
+
 def _column(flag: str, what: str) -> Any:
     text = f"The {what} column, if it has no common name."
     return typer.Option(flag, metavar="COLUMN", help=text, show_default=False)

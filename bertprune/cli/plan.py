@@ -9,8 +9,7 @@ import typer
 import bertprune as bp
 
 from .console import Table, print_json, progress_bar
-from .options import CheckpointName, Json, Revision, Seed, with_recipe_flags
-from .values import parse_path
+from .options import CheckpointName, Json, Revision, Seed, path_option, with_recipe_flags
 
 
 def _budget(flag: str, metavar: str, text: str) -> Any:
@@ -29,12 +28,7 @@ def plan(
     loads: Annotated[
         str, typer.Option("--loads", metavar="any|plain", help="What loads the small form: plain transformers alone.")
     ] = "any",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", metavar="FILE", help="The recipe to write, YAML or JSON.", show_default=False, parser=parse_path
-        ),
-    ] = None,
+    out: Annotated[Path | None, path_option("--out", "FILE", "The recipe to write, YAML or JSON.")] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=0, help="How often the best allocation is changed.")] = 4,
     seconds: Annotated[
         float | None, typer.Option("--seconds", help="Try no more changes after so long.", show_default=False)

@@ -10,12 +10,8 @@ import bertprune as bp
 from ..errors import DataError, RecipeError, shortened
 from ..files import check_regular, name_of, reason_of
 from .console import print_json, progress_bar
-from .options import CheckpointName, Json, MethodFiles, Revision, Seed, load_methods, with_recipe_flags
-from .values import parse_names, parse_path
-
-
-def _file(flag: str, metavar: str, text: str) -> Any:
-    return typer.Option(flag, metavar=metavar, help=text, show_default=False, parser=parse_path)
+from .options import CheckpointName, Json, MethodFiles, Revision, Seed, load_methods, path_option, with_recipe_flags
+from .values import parse_names
 
 
 @with_recipe_flags
@@ -33,8 +29,10 @@ def scan(
         str | None,
         typer.Option("--levels", metavar="SHARES", help="The shares that go, such as 0.25,0.5.", show_default=False),
     ] = None,
-    file: Annotated[Path | None, _file("--file", "FILE.json", "Keep the scan here; go on from what it holds.")] = None,
-    figure: Annotated[Path | None, _file("--figure", "FILE.png", "Draw the drift over the levels.")] = None,
+    file: Annotated[
+        Path | None, path_option("--file", "FILE.json", "Keep the scan here; go on from what it holds.")
+    ] = None,
+    figure: Annotated[Path | None, path_option("--figure", "FILE.png", "Draw the drift over the levels.")] = None,
     methods_file: MethodFiles = None,
     seed: Seed = 0,
     json: Json = False,

@@ -25,17 +25,13 @@ from .options import (
     Seed,
     TextColumn,
     build_calibration,
+    path_option,
     with_flags,
 )
-from .values import parse_path
 
 _PICTURES = (".pdf", ".png", ".svg")
 _CONNECT = 15
 """Seconds to reach a cluster, and its first worker."""
-
-
-def _file(flag: str, metavar: str, text: str) -> Any:
-    return typer.Option(flag, metavar=metavar, help=text, show_default=False, parser=parse_path)
 
 
 def _sweep(
@@ -43,7 +39,7 @@ def _sweep(
     data: DataFile,
     recipes: Any,
     calibration: Any,
-    out: Annotated[Path | None, _file("--out", "DIR", "Keep the results there, and go on with those.")] = None,
+    out: Annotated[Path | None, path_option("--out", "DIR", "Keep the results there, and go on with those.")] = None,
     text: TextColumn = None,
     text_pair: PairColumn = None,
     label: LabelColumn = None,
@@ -58,8 +54,10 @@ def _sweep(
         str | None,
         typer.Option("--dask", metavar="ADDRESS", help="The scheduler of a Dask cluster.", show_default=False),
     ] = None,
-    figure: Annotated[Path | None, _file("--figure", "FILE", "Draw quality against size: .png, .svg or .pdf.")] = None,
-    csv: Annotated[Path | None, _file("--csv", "FILE", "Write the table.")] = None,
+    figure: Annotated[
+        Path | None, path_option("--figure", "FILE", "Draw quality against size: .png, .svg or .pdf.")
+    ] = None,
+    csv: Annotated[Path | None, path_option("--csv", "FILE", "Write the table.")] = None,
     json: Json = False,
     revision: Revision = None,
 ) -> None:

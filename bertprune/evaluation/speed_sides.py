@@ -84,9 +84,14 @@ def _of_onnx(folder: OnnxFolder) -> TimedSide:
 
 
 def _stored(checkpoint: Checkpoint, name: str, model: PreTrainedModel, disk: int | None) -> TimedSide:
+    return _ready(name, model, dtype_as_loaded(checkpoint, model), _tokenizer(checkpoint), disk or None)
+
+
+def dtype_as_loaded(checkpoint: Checkpoint, model: PreTrainedModel) -> torch.dtype:
+    """Return the dtype in which plain `from_pretrained` loads what is stored like a checkpoint."""
     stored = checkpoint.facts.dtype
-    dtype = getattr(torch, stored) if stored in _HALF else model.dtype
-    return _ready(name, model, dtype, _tokenizer(checkpoint), disk or None)
+    dtype: torch.dtype = getattr(torch, stored) if stored in _HALF else model.dtype
+    return dtype
 
 
 def _tokenizer(checkpoint: Checkpoint | OnnxFolder) -> PreTrainedTokenizerBase | None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, TypedDict
 
-import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
@@ -20,6 +19,7 @@ from ..evaluation.evaluate import evaluate
 from ..evaluation.metrics import Estimate
 from ..evaluation.report import QualityReport
 from ..evaluation.speed import speed
+from ..evaluation.speed_sides import dtype_as_loaded
 from ..exports.contents import Contents
 from ..exports.gather import gather
 from ..exports.same_outputs import model_of
@@ -31,8 +31,6 @@ from ..reports.sparsity import SparsityReport
 from ..runs.run import PruningRun, prune
 from ..validation import FrozenModel
 from .own_methods import adopt
-
-_HALF = ("float16", "bfloat16")
 
 
 class Interval(FrozenModel):
@@ -193,9 +191,7 @@ def _sparsity(dense: nn.Module, report: SparsityReport) -> float:
 
 def _timings(model: nn.Module, checkpoint: Checkpoint) -> tuple[Timed, ...]:
     """Time the small model in the dtype in which it loads, beside the checkpoint."""
-    stored = checkpoint.facts.dtype
-    model = model.to(getattr(torch, stored)) if stored in _HALF else model
-    report = speed(model, against=checkpoint)
+    report = speed(model.to(dtype_as_loaded(checkpoint, model)), against=checkpoint)
     return tuple(
         Timed(
             batch=one.batch,
