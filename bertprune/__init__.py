@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .evaluation.speed_report import SpeedReport as SpeedReport
     from .evaluation.try_text import TextReport as TextReport
     from .evaluation.try_text import try_text as try_text
+    from .exports.push import push as push
     from .exports.write import export as export
     from .model.bake import bake as bake
     from .model.snapshot import Snapshot as Snapshot
@@ -74,6 +75,7 @@ _HOMES = {
     "runs.run": ("PruningRun", "prune"),
     "plans.scan": ("scan",),
     "exports.write": ("export",),
+    "exports.push": ("push",),
     "sweeps.grid": ("grid",),
     "sweeps.report": ("Sweep",),
     "sweeps.sweep": ("sweep",),

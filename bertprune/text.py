@@ -1,5 +1,6 @@
-"""Tables as text: aligned columns for terminals, docs and the page, and Markdown."""
+"""Tables as text: aligned columns for terminals, docs and the page, and Markdown, also of words from outside."""
 
+import re
 import unicodedata
 from collections.abc import Collection, Sequence
 
@@ -18,6 +19,13 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Colle
     rule = ["---:" if at in right else "---" for at in range(len(columns))]
     escaped = [[cell.replace("|", r"\|") for cell in row] for row in (columns, *rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (escaped[0], rule, *escaped[1:]))
+
+
+def as_code(text: str) -> str:
+    """Format text from outside as code, so that nothing in it is read as Markdown."""
+    flat = " ".join(text.split())
+    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
+    return f"{ticks}{flat}{ticks}" if len(ticks) == 1 else f"{ticks} {flat} {ticks}"
 
 
 def _padded(cells: Sequence[str], right: bool) -> list[str]:

@@ -20,8 +20,8 @@ HEAVY = (
 PUBLIC = """
 BertpruneError Calibration Checkpoint Comparison ModuleNode NoEffectWarning PruningRun QualityReport Recipe Scan
 Selection Snapshot SparsityReport SpeedReport Step Sweep TextReport TooLargeError __version__ apply bake compare
-evaluate export figures grid load method methods plan preview prune register scan snapshot sparsity speed sweep tree
-try_text
+evaluate export figures grid load method methods plan preview prune push register scan snapshot sparsity speed sweep
+tree try_text
 """.split()
 
 

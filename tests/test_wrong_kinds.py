@@ -108,6 +108,9 @@ CALLS = {
     "export, like": lambda thing, some: bp.export(
         some["model"], some["folder"].parent / "out", "baked", True, like=thing
     ),
+    "push, folder": lambda thing, some: bp.push(thing, "me/tiny", token="hf_x"),
+    "push, repository": lambda thing, some: bp.push(some["folder"], thing, token="hf_x"),
+    "push, token": lambda thing, some: bp.push(some["folder"], "me/tiny", token=thing),
     "load": lambda thing, some: bp.load(thing),
     "Checkpoint.open": lambda thing, some: bp.Checkpoint.open(thing),
     "Checkpoint.open, revision": lambda thing, some: bp.Checkpoint.open(some["folder"], revision=thing),
@@ -151,6 +154,7 @@ REPORTING = {
     "apply": lambda some, progress: bp.apply(some["checkpoint"].load(), STEP, progress=progress),
     "evaluate": lambda some, progress: bp.evaluate(some["run"], ["good"], tokenizer="demo", progress=progress),
     "export": lambda some, progress: bp.export(some["run"], some["folder"].parent / "none", progress=progress),
+    "push": lambda some, progress: bp.push(some["folder"], "me/tiny", token="hf_x", progress=progress),
     "Checkpoint.model": lambda some, progress: some["checkpoint"].model(progress=progress),
     "Checkpoint.load": lambda some, progress: some["checkpoint"].load(progress=progress),
 }

@@ -165,7 +165,7 @@ def _has_files(home: Path, kind: str) -> bool:
 
 def _check(folder: Path, file: str, path: Path, name: str) -> None:
     check_regular(path, CheckpointError)
-    if not _is_within(folder, path):
+    if not is_within(folder, path):
         raise CheckpointError(
             "{name}: {file} is a link to a file outside the folder: replace it by the file itself",
             code="checkpoint.companion_outside", name=name, file=file,
@@ -179,7 +179,7 @@ def _check(folder: Path, file: str, path: Path, name: str) -> None:
         file_weights(path)  # refuses code in a torch file
 
 
-def _is_within(folder: Path, path: Path) -> bool:
+def is_within(folder: Path, path: Path) -> bool:
     """Return whether a file really is in a folder, or in the Hub's cache of the same model, which is made of links."""
     home, real = folder.resolve(), path.resolve()
     homes = [home, home.parent.parent / "blobs"] if home.parent.name == "snapshots" else [home]

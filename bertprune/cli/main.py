@@ -11,7 +11,7 @@ import typer
 import bertprune
 
 from ..errors import BertpruneError, BertpruneWarning
-from . import evaluate, inspect, page, plan, prune, scan, sweep
+from . import evaluate, inspect, page, plan, prune, push, scan, sweep
 from .console import print_note
 from .streams import Stream, safe_streams
 
@@ -67,7 +67,7 @@ def _build(pretty: bool) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         callback=_root,
     )
-    for module in (inspect, scan, plan, prune, evaluate, sweep, page):
+    for module in (inspect, scan, plan, prune, evaluate, sweep, push, page):
         for name, command in module.COMMANDS.items():
             shell.command(name)(command)
     return shell

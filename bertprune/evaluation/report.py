@@ -219,7 +219,8 @@ class QualityReport:
         check_whole("changed", changed, 0)
         names = self.after_name if self.before_name is None else f"{self.before_name} -> {self.after_name}"
         about = f"{self.task} on {self.examples:,} examples of {self.data_name}, {self.seconds['total']:.1f} s"
-        lines = [f"{names}: {about}", "", _figures(self), *(f"note: {note}" for note in self.notes)]
+        figures = aligned(figure_rows(self), right=range(1, len(_HEADER)))
+        lines = [f"{names}: {about}", "", figures, *(f"note: {note}" for note in self.notes)]
         if self.before_name is not None and self.task == "classification":
             lines += ["", f"changed predictions: {len(self.changed):,} of {self.examples:,}"]
             surest = sorted(self.changed, key=lambda one: (-one.after_probability, one.number))
@@ -255,8 +256,9 @@ def _jsonable(value: Any) -> Any:
     return value
 
 
-def _figures(report: QualityReport) -> str:
-    rows = [_HEADER]
+def figure_rows(report: QualityReport) -> list[tuple[str, ...]]:
+    """Write the figures of a report as rows of a table, its header first; all but the first column are numbers."""
+    rows: list[tuple[str, ...]] = [_HEADER]
     for name, score in report.scores.items():
         difference = score.difference
         before = "" if score.before is None else f"{score.before.value:.4f}"
@@ -266,7 +268,7 @@ def _figures(report: QualityReport) -> str:
         rows.append((_TITLES[name], before, f"{score.after.value:.4f}", gap, interval, p_value))
     for name, figure in report.fidelity.items():
         rows.append((_TITLES[name], "", f"{figure.value:.4f}", "", _interval(figure), ""))
-    return aligned(rows, right=range(1, len(_HEADER)))
+    return rows
 
 
 def _interval(figure: Estimate, sign: str = "") -> str:

@@ -85,17 +85,19 @@ class SpeedReport:
             ['demo']
         """
         names = self.after.name if self.before is None else f"{self.before.name} -> {self.after.name}"
-        about = f"{self.rounds} rounds on {self._texts()}, {self.threads} threads, {self.machine}"
-        rows = [*_sizes(self), *_macs(self), *_times(self)]
-        kept = rows if self.before is not None else [(row[0], row[2]) for row in rows]
-        notes = [f"note: {note}" for note in self.notes]
-        return "\n".join([f"{names}: {about}", "", aligned(kept, right=range(1, len(kept[0]))), *notes])
-
-    def _texts(self) -> str:
-        return "made-up token ids" if self.data_name is None else f"{self.texts:,} texts of {self.data_name}"
+        texts = "made-up token ids" if self.data_name is None else f"{self.texts:,} texts of {self.data_name}"
+        about = f"{self.rounds} rounds on {texts}, {self.threads} threads, {self.machine}"
+        rows, notes = speed_rows(self), [f"note: {note}" for note in self.notes]
+        return "\n".join([f"{names}: {about}", "", aligned(rows, right=range(1, len(rows[0]))), *notes])
 
     def __str__(self) -> str:
         return self.to_text()
+
+
+def speed_rows(report: SpeedReport) -> list[_Row]:
+    """Write sizes and times of a report as rows of a table, its header first; all but the first column are numbers."""
+    rows = [*_sizes(report), *_macs(report), *_times(report)]
+    return rows if report.before is not None else [(row[0], row[2]) for row in rows]
 
 
 def _sizes(report: SpeedReport) -> Iterator[_Row]:

@@ -9,13 +9,14 @@ from huggingface_hub import ModelCardData
 
 from ..errors import Note
 from ..reports.counting import Count
-from ..text import markdown
+from ..text import as_code, markdown
 from .contents import WEIGHT_FILES, Contents, Form, Smaller
 from .drift import Drift
 from .origin import Origin
 from .precision import HALF, Precision
 
-_SPEED = "How fast it is was not measured here: `bertprune speed path/to/this/folder --against SOURCE` does that."
+NOT_TIMED = "How fast it is was not measured here: `bertprune speed path/to/this/folder --against SOURCE` does that."
+"""What a card says of its speed until a report of that stands beside it."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ def card(
     library = "sentence-transformers" if library_class else "transformers"
     parts = [
         _front_matter(origin, "onnx" if form == "onnx" else library),
-        f"# {_code(origin.name)}, pruned",
+        f"# {as_code(origin.name)}, pruned",
         _summary(contents),
         f"## How to load it\n\n{_load(contents, form, library_class, details)}",
         f"## How it was made\n\n{_making(contents)}",
         f"## Sparsity\n\n{_sparsity(contents)}",
-        f"## Size and speed\n\n{_size(contents, form, size)}\n\n{_SPEED}",
+        f"## Size and speed\n\n{_size(contents, form, size)}\n\n{NOT_TIMED}",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -59,10 +60,11 @@ def _front_matter(origin: Origin, library: str) -> str:
 
 def _summary(contents: Contents) -> str:
     origin, total = contents.origin, contents.sparsity.total
-    source = _code(origin.hub_id or origin.name) + (f" at revision {_code(origin.revision)}" if origin.revision else "")
+    revision = f" at revision {as_code(origin.revision)}" if origin.revision else ""
+    source = as_code(origin.hub_id or origin.name) + revision
     removed = _removed(contents.record)
     said = [
-        f"A {_code(origin.architecture)} made from {source} with bertprune.",
+        f"A {as_code(origin.architecture)} made from {source} with bertprune.",
         *removed,
         f"{total.masked:,} of {total.size:,} weights ({total.sparsity:.2%}) in the pruned tensors were pruned; that is"
         f" {total.masked:,} of the model's {contents.sparsity.model.size:,} parameters."
@@ -109,7 +111,7 @@ def _unused(contents: Contents) -> list[str]:
     notes = (note for note in contents.checkpoint.facts.notes if isinstance(note, Note))
     unused = (note.values for note in notes if note.code == "note.unexpected_tensors")
     model = contents.origin.architecture
-    return [f"Not in this folder, since {model} does not use them: {_code(str(one['names']))}." for one in unused]
+    return [f"Not in this folder, since {model} does not use them: {as_code(str(one['names']))}." for one in unused]
 
 
 def _calibration(contents: Contents) -> list[str]:
@@ -144,8 +146,8 @@ def _own_methods(methods: Any) -> list[str]:
     for name, method in methods.items() if isinstance(methods, dict) else ():
         place, replaced = (method.get(key) if isinstance(method, dict) else None for key in ("defined_in", "replaces"))
         if isinstance(place, str) and not place.startswith("bertprune."):
-            instead = f", and replaces the one of {_code(replaced)}" if isinstance(replaced, str) else ""
-            lines.append(f"The method {_code(str(name))} is defined in {_code(place)}{instead}.")
+            instead = f", and replaces the one of {as_code(replaced)}" if isinstance(replaced, str) else ""
+            lines.append(f"The method {as_code(str(name))} is defined in {as_code(place)}{instead}.")
     return lines
 
 
@@ -239,7 +241,7 @@ def _sparsity(contents: Contents) -> str:
         return "Nothing was pruned."
     rows = [
         (
-            _code(one.name),
+            as_code(one.name),
             " → ".join(one.history),
             f"{one.count.size:,}",
             *_cells(one.count)[1:],
@@ -286,13 +288,6 @@ def _smaller(contents: Contents, smaller: Smaller, size: int) -> str:
     )
     table = markdown(("", "before", "after"), rows, right=(1, 2))
     return f"What was wholly masked is taken out of the matrices.\n\n{table}\n\n{listed}"
-
-
-def _code(text: str) -> str:
-    """Format text from outside as code, so that nothing in it is read as Markdown."""
-    flat = " ".join(text.split())
-    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
-    return f"{ticks}{flat}{ticks}" if len(ticks) == 1 else f"{ticks} {flat} {ticks}"
 
 
 def _fenced(text: str, language: str) -> str:

@@ -89,7 +89,7 @@ def _refuse_existing(out: Path, overwrite: bool) -> None:
     if not overwrite:
         sentence = "{out}: already exists; choose another name, or overwrite it (overwrite=True, --overwrite)"
         raise ExportError(sentence, code="exports.target_exists", out=str(out))
-    if other := sorted(files_in(out).keys() - _exported_files(out)):
+    if other := sorted(files_in(out).keys() - exported_files(out)):
         sentence = "{out}: contains {files}, not written by an export; choose another name"
         raise ExportError(sentence, code="exports.target_has_files", out=str(out), files=first_names(other, most=1))
 
@@ -103,7 +103,7 @@ def files_in(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _exported_files(folder: Path) -> set[str]:
+def exported_files(folder: Path) -> set[str]:
     """Return the files that our report lists; none where there is no report of ours."""
     report_file = folder / "report.json"
     try:

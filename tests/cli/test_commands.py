@@ -13,7 +13,7 @@ from bertprune.recipe import Recipe
 
 from .conftest import KEY, STEP, Terminal
 
-COMMANDS = "tree inspect preview prune report evaluate speed sweep try export methods app".split()
+COMMANDS = "tree inspect preview prune report evaluate speed sweep try export push methods app".split()
 MINE = "import bertprune as bp\n\n\n@bp.method('mine')\ndef mine(weight):\n    return weight\n"
 COUNTS = {"size", "masked", "zero", "alive", "sparsity"}
 
