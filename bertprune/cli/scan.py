@@ -7,10 +7,10 @@ import typer
 
 import bertprune as bp
 
-from ..errors import DataError, RecipeError, shortened
-from ..files import check_regular, name_of, reason_of
+from ..errors import RecipeError, shortened
 from .console import print_json, progress_bar
 from .options import CheckpointName, Json, MethodFiles, Revision, Seed, load_methods, path_option, with_recipe_flags
+from .pictures import Picture, check_picture, write_picture
 from .values import parse_names
 
 
@@ -32,7 +32,7 @@ def scan(
     file: Annotated[
         Path | None, path_option("--file", "FILE.json", "Keep the scan here; go on from what it holds.")
     ] = None,
-    figure: Annotated[Path | None, path_option("--figure", "FILE.png", "Draw the drift over the levels.")] = None,
+    figure: Picture = None,
     methods_file: MethodFiles = None,
     seed: Seed = 0,
     json: Json = False,
@@ -40,6 +40,7 @@ def scan(
 ) -> None:
     """Measure what each part of a model bears, pruned alone."""
     load_methods(methods_file)
+    check_picture(figure)
     given: dict[str, Any] = {} if levels is None else {"levels": _shares(levels)}
     with progress_bar("reading") as progress:
         found = bp.scan(
@@ -47,8 +48,7 @@ def scan(
             granularity=parse_names([granularity], "--granularity"), method=method, reconstruct=reconstruct,
             seed=seed, file=file, progress=progress, **given,
         )  # fmt: skip
-    if figure is not None:
-        _draw(found, figure)
+    write_picture(found.figure, figure)
     if json:
         print_json(found.model_dump(mode="json", exclude_none=True))
     else:
@@ -63,16 +63,6 @@ def _shares(text: str) -> list[float]:
             "--levels {given!r}: give shares above 0 and at most 1, such as 0.25,0.5",
             code="cli.levels", given=shortened(text),
         ) from None  # fmt: skip
-
-
-def _draw(found: "bp.Scan", path: Path) -> None:
-    check_regular(path, DataError)
-    try:
-        path.write_bytes(bp.figures.png(found.figure()))
-    except OSError as error:
-        raise DataError(
-            "{file} cannot be written: {reason}", code="cli.figure", file=name_of(path), reason=reason_of(error)
-        ) from None
 
 
 COMMANDS = {"scan": scan}

@@ -9,8 +9,7 @@ import typer
 
 import bertprune as bp
 
-from ..errors import BertpruneError, ExportError
-from ..files import reason_of
+from ..errors import BertpruneError
 from .console import print_json, progress_bar
 from .evaluate import Tokenizer
 from .grid_flags import build_recipes
@@ -28,8 +27,8 @@ from .options import (
     path_option,
     with_flags,
 )
+from .pictures import Picture, check_picture, write_file, write_picture
 
-_PICTURES = (".pdf", ".png", ".svg")
 _CONNECT = 15
 """Seconds to reach a cluster, and its first worker."""
 
@@ -54,15 +53,14 @@ def _sweep(
         str | None,
         typer.Option("--dask", metavar="ADDRESS", help="The scheduler of a Dask cluster.", show_default=False),
     ] = None,
-    figure: Annotated[
-        Path | None, path_option("--figure", "FILE", "Draw quality against size: .png, .svg or .pdf.")
-    ] = None,
+    figure: Picture = None,
     csv: Annotated[Path | None, path_option("--csv", "FILE", "Write the table.")] = None,
     json: Json = False,
     revision: Revision = None,
 ) -> None:
     """Try many recipes, and mark the best at each size."""
-    _check(figure, workers, dask)
+    check_picture(figure)
+    _check_executor(workers, dask)
     with progress_bar("reading") as progress, _executor(workers, dask) as executor:
         found = bp.sweep(
             bp.Checkpoint.open(source, revision=revision), recipes, data, calibration=calibration, out=out, seed=seed,
@@ -72,20 +70,16 @@ def _sweep(
     refused = [row.error for row in found.rows if row.error]
     if refused and len(refused) == len(found.rows) - 1:
         raise refused[0]
-    _write(found, figure, csv)
+    write_picture(found.figure, figure)
+    write_file(csv, found.table.to_csv)
     if json:
         print_json(found.to_dict())
     else:
         print(found.to_text())
 
 
-def _check(figure: Path | None, workers: int | None, dask: str | None) -> None:
+def _check_executor(workers: int | None, dask: str | None) -> None:
     """Refuse flags before the long work. Raises BertpruneError."""
-    if figure is not None and figure.suffix.lower() not in _PICTURES:
-        raise ExportError(
-            "--figure {file}: expected a name that ends in {known}",
-            code="cli.figure_suffix", file=figure.name, known=", ".join(_PICTURES),
-        )  # fmt: skip
     if workers is not None and dask is not None:
         raise BertpruneError("--workers are of this machine, --dask of a cluster: give one", code="cli.two_executors")
 
@@ -110,19 +104,6 @@ def _executor(workers: int | None, dask: str | None) -> Iterator[Any]:
         raise BertpruneError(sentence, code="cli.no_cluster", address=dask, reason=reason) from None
     with client:
         yield client.get_executor()
-
-
-def _write(found: "bp.Sweep", figure: Path | None, csv: Path | None) -> None:
-    """Write figure and table. Raises ExportError."""
-    for path in filter(None, (figure, csv)):
-        try:
-            if path is figure:
-                found.figure().savefig(path, dpi=150)
-            else:
-                found.table.to_csv(path)
-        except OSError as error:
-            sentence = "{file}: cannot be written ({reason})"
-            raise ExportError(sentence, code="cli.not_written", file=str(path), reason=reason_of(error)) from None
 
 
 COMMANDS = {"sweep": with_flags(_sweep, {"recipes": build_recipes, "calibration": build_calibration})}

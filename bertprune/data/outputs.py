@@ -11,6 +11,8 @@ from .batches import Batch, forward
 from .embedding import MEAN, Embedding
 
 Measure = Literal["divergence", "squared", "angle"]
+NEIGHBOURS = 20
+"""To so many of the most similar texts an embedding's similarity is compared with that before."""
 MOST_ROWS = 512
 """Predictions of single tokens that are compared, in all texts together: each may be of 30,000 classes or more."""
 
@@ -29,6 +31,14 @@ class Output:
     """Whether a row is the logarithm of the probabilities of classes."""
     by_text: bool = True
     """Whether there is one row for each text; some tokens of all texts together have one each elsewhere."""
+
+    def losses(self, before: Tensor, after: Tensor) -> Tensor:
+        """Return how much each answer loses of what it is for: of embeddings the similarities, of others the drift.
+
+        Embeddings that all turn alike drift, but lose nothing. By this, allocations are compared with one another.
+        """
+        compared = self.measure == "angle" and len(before) > 2
+        return _moved(before, after) if compared else self.drifts(before, after)
 
     def drift(self, before: Tensor, after: Tensor) -> float:
         """Return how far answers are from those before, in the mean."""
@@ -87,6 +97,18 @@ def _divergence(before: Tensor, after: Tensor) -> Tensor:
 
 def _squared(before: Tensor, after: Tensor) -> Tensor:
     return ((before - after).double() ** 2).mean(-1)
+
+
+def _moved(before: Tensor, after: Tensor) -> Tensor:
+    """Return by how much the similarities of each text to those nearest to it move, squared.
+
+    What moves all of them alike changes no ranking, and does not count.
+    """
+    first, second = (functional.normalize(one.double(), dim=-1) for one in (before, after))
+    was, now = first @ first.T, second @ second.T
+    near = was.clone().fill_diagonal_(-2.0).topk(min(NEIGHBOURS, len(was) - 1)).indices
+    moved = now.gather(1, near) - was.gather(1, near)
+    return ((moved - moved.mean()) ** 2).mean(1)
 
 
 def _angle(before: Tensor, after: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Counts = tuple[int, ...]
 """How many heads or neurons go, by part."""
 Option = tuple[int, float]
-"""How many go of a part, and what the model then drifts."""
+"""How many go of a part, and what the model then loses."""
 
 _UNITS = 4000
 """In so many units is counted what has to be saved."""
@@ -82,10 +82,10 @@ class Space:
         return zip(scores, self.most, self.costs, strict=True)
 
     def cheapest(self, options: Sequence[Sequence[Option]]) -> Counts | None:
-        """Choose one option of each part, so that the sum of drifts is least, and fill up what is left."""
+        """Choose one option of each part, so that the sum of losses is least, and fill up what is left."""
         scale = _UNITS / self.need if self.need > 0 else 0.0
         units = [
-            [(math.floor(count * cost * scale + _ROUNDING), drift) for count, drift in each]
+            [(math.floor(count * cost * scale + _ROUNDING), loss) for count, loss in each]
             for each, cost in zip(options, self.costs, strict=True)
         ]
         chosen = choose(units, _UNITS if self.need > 0 else 0)
@@ -119,15 +119,15 @@ class Space:
 
 
 def choose(options: Sequence[Sequence[tuple[int, float]]], need: int) -> list[int] | None:
-    """Choose one option of each part, so that savings reach `need` and the sum of drifts is least: exact.
+    """Choose one option of each part, so that savings reach `need` and the sum of losses is least: exact.
 
-    An option is what it saves, an integer, and its drift. Return their numbers; None where nothing reaches.
+    An option is what it saves, an integer, and its loss. Return their numbers; None where nothing reaches.
     """
     least, steps = np.full(need + 1, np.inf), []
     least[0] = 0.0
     for each in options:
         moved = [_after(least, min(saving, need)) for saving, _ in each]
-        reached = np.stack([before + drift for (before, _), (_, drift) in zip(moved, each, strict=True)])
+        reached = np.stack([before + loss for (before, _), (_, loss) in zip(moved, each, strict=True)])
         steps.append((reached.argmin(axis=0), np.stack([origin for _, origin in moved])))
         least = reached.min(axis=0)
     if not np.isfinite(least[need]):
@@ -140,7 +140,7 @@ def choose(options: Sequence[Sequence[tuple[int, float]]], need: int) -> list[in
 
 
 def _after(least: NDArray[np.float64], saving: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the least drift by savings after one more saving, and from which savings each comes.
+    """Return the least loss by savings after one more saving, and from which savings each comes.
 
     What is beyond the last counts for the last.
     """

@@ -22,7 +22,7 @@ _METHOD = "obs"
 _OFFSETS = (-0.15, 0.0, 0.15)
 """By how much the share of one matrix may differ from that of all."""
 _BETWEEN = 3
-"""Into so many pieces the drift between two of them is divided."""
+"""Into so many pieces the loss between two of them is divided."""
 _MOST = 0.98
 _UNITS = 4000
 """In so many units is counted what has to go."""
@@ -31,12 +31,12 @@ _Place = tuple[int, Role]
 
 
 def plan_entries(budget: Budget, tries: Tries, ground: Ground, progress: Progress) -> Walked:
-    """Return the recipe that drifts least at a sparsity, run: the same share of every matrix, or what each bears."""
+    """Return the recipe that loses least at a sparsity, run: the same share of every matrix, or what each bears."""
     parts = _parts(tries, ground)
     share = _enough(budget.amount, [part.groups.alive for part in parts])
-    sizes, drifts = _measured(share, parts, tries, part_of(progress, 0.0, 0.4))
+    sizes, losses = _measured(share, parts, tries, part_of(progress, 0.0, 0.4))
     uniform = Recipe(steps=(_step(share, Selection(roles=ROLES)),))
-    by_parts = Recipe(steps=tuple(_steps(_spread(share, sizes, drifts))))
+    by_parts = Recipe(steps=tuple(_steps(_spread(share, sizes, losses))))
     return ground.best([uniform, by_parts], part_of(progress, 0.4, 1.0))
 
 
@@ -62,13 +62,13 @@ def _step(share: float, select: Selection) -> Step:
 def _measured(
     share: float, every: list[Part], tries: Tries, progress: Progress
 ) -> tuple[dict[_Place, int], dict[_Place, list[tuple[float, float]]]]:
-    """Return the size of each role in each layer, and how far answers drift with some shares of it alone."""
+    """Return the size of each role in each layer, and what answers lose with some shares of it alone."""
     layers: dict[int, list[Part]] = {}
     for part in every:
         layers.setdefault(part.layer, []).append(part)
     shares = sorted({min(_MOST, max(0.0, share + offset)) for offset in _OFFSETS})
     sizes: dict[_Place, int] = {}
-    drifts: dict[_Place, list[tuple[float, float]]] = {}
+    losses: dict[_Place, list[tuple[float, float]]] = {}
     for done, (layer, parts) in enumerate(layers.items()):
         progress(done / len(layers), f"layer {layer}, matrix by matrix")
         known = dict(zip(parts, tries.inputs(parts), strict=True))
@@ -83,29 +83,28 @@ def _measured(
                 for part, each in zip(here, counts, strict=True)
             ]
             each = zip(shares, zip(*values, strict=True), strict=True)
-            drifts[layer, role] = _between([(one, tries.drift_with(here, new)) for one, new in each])
-    return sizes, drifts
+            losses[layer, role] = _between([(one, tries.loss_with(here, new)) for one, new in each])
+    return sizes, losses
 
 
 def _between(measured: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Fill in shares between those that were measured: the root of the drift grows evenly from one to the next."""
-    shares, roots = [share for share, _ in measured], [math.sqrt(drift) for _, drift in measured]
+    """Fill in shares between those that were measured: the root of the loss grows evenly from one to the next."""
+    shares, roots = [share for share, _ in measured], [math.sqrt(loss) for _, loss in measured]
     finer = np.unique(np.concatenate([np.linspace(low, high, _BETWEEN + 1) for low, high in pairwise(shares)]))
     return [(float(one), float(root) ** 2) for one, root in zip(finer, np.interp(finer, shares, roots), strict=True)]
 
 
 def _spread(
-    share: float, sizes: dict[_Place, int], drifts: dict[_Place, list[tuple[float, float]]]
+    share: float, sizes: dict[_Place, int], losses: dict[_Place, list[tuple[float, float]]]
 ) -> dict[_Place, float]:
-    """Choose a share for each place, so that as many go in all, and the sum of the drifts is least."""
+    """Choose a share for each place, so that as many go in all, and the sum of the losses is least."""
     scale = _UNITS / (share * sum(sizes.values()))
     options = [
-        [(math.floor(one * sizes[place] * scale + 1e-9), drift) for one, drift in each]
-        for place, each in drifts.items()
+        [(math.floor(one * sizes[place] * scale + 1e-9), loss) for one, loss in each] for place, each in losses.items()
     ]
     chosen = choose(options, _UNITS - len(sizes))  # each may be rounded down by one
     assert chosen is not None  # all may lose the share itself
-    found = {place: drifts[place][at][0] for place, at in zip(drifts, chosen, strict=True)}
+    found = {place: losses[place][at][0] for place, at in zip(losses, chosen, strict=True)}
     return _exactly(share, sizes, found)
 
 

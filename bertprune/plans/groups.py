@@ -27,7 +27,7 @@ _TRIES = 4
 def plan_groups(
     budget: Budget, loads: Loads, tries: Tries, ground: Ground, rounds: int, deadline: float | None, progress: Progress
 ) -> Walked:
-    """Return the recipe that drifts least within the budget, run. Raises RecipeError where it cannot be met."""
+    """Return the recipe that loses least within the budget, run. Raises RecipeError where it cannot be met."""
     study = Study(tries, ground.model, ground.checkpoint.missing, ground.seed)
     space, costs = _space(budget, study, ground)
     if loads == "any" and budget.kind != "drift" and not space.enough(space.most):

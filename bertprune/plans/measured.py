@@ -20,3 +20,10 @@ def mean_of(drifts: Tensor, seed: int) -> Estimate:
     values = drifts.numpy(force=True).astype(np.float64)
     draws = bootstrap(weighted_mean(values), np.ones(len(values), dtype=np.int64), seed)
     return percentiles(float(values.mean()), draws[:, 0])
+
+
+def clearly_less(losses: Tensor, others: Tensor) -> bool:
+    """Return whether the same answers lose less than elsewhere: in the mean by more than two standard errors."""
+    less = others - losses
+    error = float(less.std()) / len(less) ** 0.5 if len(less) > 1 else 0.0
+    return float(less.mean()) > 2 * error

@@ -48,12 +48,17 @@ class _Plain:
         self.dearest = max(fine)
 
     def way(self, budget: Budget) -> Way:
-        """Return the way in which the same neurons in each layer drift least, put together."""
+        """Return the way in which the same neurons in each layer cost least, put together."""
         count = self._needed(0)
         if budget.kind == "drift" or count is None:
             count = self.neurons // 2
-        drifts = {way: float(self.study.whole(way, self.counts(count)).mean()) for way in WAYS}
-        return min(WAYS, key=drifts.__getitem__)
+        losses = self.study.tries.losses
+        lost = {way: float(losses(self.study.whole(way, self.counts(count))).mean()) for way in WAYS}
+        return min(WAYS, key=lost.__getitem__)
+
+    def drift(self, way: Way, count: int) -> float:
+        """Return how far the answers drift with so many neurons of every layer less, put together."""
+        return float(self.study.tries.drifts(self.study.whole(way, self.counts(count))).mean())
 
     def counts(self, count: int) -> Counts:
         """Return the allocation that takes so many neurons of every layer."""
@@ -96,8 +101,7 @@ def _least(budget: Budget, plain: _Plain, way: Way, ground: Ground, progress: Pr
         low, high = 0, plain.neurons
         while high - low > max(1, plain.neurons >> _BISECTIONS):
             middle = (low + high) // 2
-            drift = float(plain.study.whole(way, plain.counts(middle)).mean())
-            low, high = (middle, high) if drift <= wanted else (low, middle)
+            low, high = (middle, high) if plain.drift(way, middle) <= wanted else (low, middle)
         if not low:
             break
         walked = ground.walk(plain.recipe(way, low), within)

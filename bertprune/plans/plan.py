@@ -43,8 +43,9 @@ def plan(
     """Turn a budget into a recipe: how much goes of each part, by which score, whether what stays is adjusted.
 
     Allocations and scores compete on texts that are held back: the same amounts in all layers, heads and neurons ranked
-    together, and the parts measured one by one. The best is changed as long as that lowers the drift of the model's
-    answers. What remains is really pruned, and what then drifts least is the plan. The budget is "at most".
+    together, and the parts measured one by one. The best is changed as long as the answers then lose less, and what
+    remains is really pruned. What is lost is the drift of predictions; of embeddings it is how far their similarities
+    to the nearest other texts move, since embeddings that all turn alike lose nothing. The budget is "at most".
 
     Args:
         checkpoint: A `Checkpoint`, or what `Checkpoint.open` accepts: a name, a path or a Hub id.

@@ -1,4 +1,4 @@
-"""Look for an allocation with less drift: measured, in the model as it would be."""
+"""Look for an allocation that costs the answers less: measured, in the model as it would be."""
 
 import math
 import time
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..parallel import Progress, part_of
 from .allocation import Counts, Option, Space
+from .measured import clearly_less
 from .study import WAYS, Study, Way
 
 HEAD_SHARES = (0.0, 0.25, 0.5, 0.75)
@@ -18,7 +19,7 @@ HEAD_SHARES = (0.0, 0.25, 0.5, 0.75)
 LEVELS = (0.0, 0.25, 0.5, 0.625, 0.75, 0.875, 1.0)
 """The shares of a part that are measured by themselves."""
 _BETWEEN = 4
-"""Into so many pieces the drift between two levels is divided."""
+"""Into so many pieces the loss between two levels is divided."""
 _STEP = 1 / 8
 """The share of a part by which an allocation first changes."""
 _UNIFORM = "uniform"
@@ -28,17 +29,20 @@ _SWAPS = 3
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """An allocation, in which way it prunes, and how far each answer drifts when it is put together."""
+    """An allocation, in which way it prunes, and what the answers lose when it is put together."""
 
     name: str
     way: Way
     counts: Counts
-    drifts: Tensor
+    losses: Tensor
+    """How much each answer to the texts held back loses."""
+    drift: float
+    """How far they drift, in the mean."""
 
     @property
-    def drift(self) -> float:
-        """The mean."""
-        return float(self.drifts.mean())
+    def loss(self) -> float:
+        """The mean of the losses."""
+        return float(self.losses.mean())
 
 
 @dataclass(eq=False)
@@ -54,7 +58,9 @@ class Search:
         if counts is None:
             return None
         if (way, counts) not in self.found:
-            self.found[way, counts] = Candidate(name, way, counts, self.study.whole(way, counts))
+            answers, tries = self.study.whole(way, counts), self.study.tries
+            drift = float(tries.drifts(answers).mean())
+            self.found[way, counts] = Candidate(name, way, counts, tries.losses(answers), drift)
         return self.found[way, counts]
 
     def begin(self, progress: Progress, ways: Sequence[Way] = WAYS) -> Candidate | None:
@@ -69,23 +75,23 @@ class Search:
         return self.best(lambda one: self.space.enough(one.counts))
 
     def explore(self, rounds: int, deadline: float | None, progress: Progress) -> list[Candidate]:
-        """Return the best uniform allocation, the best of those known at once, and what comes of changing that."""
+        """Return the best allocation, and before it the best uniform one where that is not clearly behind."""
         self.begin(part_of(progress, 0.0, 0.3))
         first = self.best()
         assert first is not None  # the caller has seen that the budget can be met
         self.by_parts(first.way, part_of(progress, 0.3, 0.6))
-        known = self.best() or first
-        changed = self.improve(known, rounds, deadline, part_of(progress, 0.6, 1.0))
+        changed = self.improve(self.best() or first, rounds, deadline, part_of(progress, 0.6, 1.0))
         uniform = self.best(lambda one: one.name.startswith(_UNIFORM))
-        found = {(one.way, one.counts): one for one in (uniform, known, changed) if one is not None}
-        return list(found.values())
+        if uniform is None or uniform is changed or clearly_less(changed.losses, uniform.losses):
+            return [changed]
+        return [uniform, changed]
 
     def best(self, only: Callable[[Candidate], bool] = lambda one: True) -> Candidate | None:
-        """Return the candidate with the least drift; of equal ones the first."""
-        return min(filter(only, self.found.values()), key=lambda one: one.drift, default=None)
+        """Return the candidate that loses least; of equal ones the first."""
+        return min(filter(only, self.found.values()), key=lambda one: one.loss, default=None)
 
     def by_parts(self, way: Way, progress: Progress) -> Candidate | None:
-        """Add the allocation whose parts drift least in sum, each pruned by itself."""
+        """Add the allocation whose parts lose least in sum, each pruned by itself."""
         progress(0.0, "part by part")
         empty = (0,) * len(self.space.numbers)
         offered = [sorted({min(most, round(level * most)) for level in LEVELS}) for most in self.space.most]
@@ -93,7 +99,7 @@ class Search:
         return self.measure("part by part", way, self.space.cheapest(self.cells))
 
     def improve(self, start: Candidate, rounds: int, deadline: float | None, progress: Progress) -> Candidate:
-        """Swap amounts between parts, and keep what lowers the drift of the whole."""
+        """Swap amounts between parts, and keep what lowers the loss of the whole."""
         now, share = start, _STEP
         for number in range(rounds):
             if deadline is not None and time.monotonic() > deadline:
@@ -102,9 +108,9 @@ class Search:
             offered = [self._steps(at, count, share) for at, count in enumerate(now.counts)]
             options = self.study.around(now.way, now.counts, offered)
             tried = [self.measure("swapped", now.way, counts) for counts in self._swaps(now, options)]
-            better = [one for one in tried if one is not None and one.drift < now.drift]
+            better = [one for one in tried if one is not None and one.loss < now.loss]
             if better:
-                now = min(better, key=lambda one: one.drift)
+                now = min(better, key=lambda one: one.loss)
             else:
                 share /= 2
         return now
@@ -116,7 +122,7 @@ class Search:
     def _swaps(self, now: Candidate, options: Sequence[Sequence[Option]]) -> Iterable[Counts]:
         """Return the allocation in which all changes together promise most, and the best swaps of two parts."""
         together = self.space.cheapest(options)
-        base = next(drift for count, drift in options[0] if count == now.counts[0])
+        base = next(loss for count, loss in options[0] if count == now.counts[0])
         pairs = []
         for give, fewer in enumerate(options):
             for take, more in enumerate(options):
@@ -137,8 +143,8 @@ class Search:
 
 
 def _between(options: Sequence[Option]) -> list[Option]:
-    """Fill in counts between those that were measured: the root of the drift grows evenly from one to the next."""
-    counts, roots = [count for count, _ in options], [math.sqrt(max(0.0, drift)) for _, drift in options]
+    """Fill in counts between those that were measured: the root of the loss grows evenly from one to the next."""
+    counts, roots = [count for count, _ in options], [math.sqrt(max(0.0, loss)) for _, loss in options]
     ends = [np.linspace(low, high, _BETWEEN + 1).round() for low, high in pairwise(counts)]
     finer = np.unique(np.concatenate([[0.0], *ends]))
     return [(int(count), float(root) ** 2) for count, root in zip(finer, np.interp(finer, counts, roots), strict=True)]

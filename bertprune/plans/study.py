@@ -34,7 +34,7 @@ WAYS = (Way("obs", True), Way("fisher", False), Way("obs", False), Way("fisher",
 
 
 class Study:
-    """The heads and neurons of a model, in what order they go in each way, and how far the model then drifts."""
+    """The heads and neurons of a model, in what order they go in each way, and what the model then answers."""
 
     def __init__(self, tries: Tries, model: torch.nn.Module, missing: frozenset[str], seed: int) -> None:
         """Find the parts. Raises SelectionError where the heads and neurons of the model are not known."""
@@ -76,14 +76,14 @@ class Study:
         self._grams = [grams[at] for at in range(len(self.parts))]
 
     def whole(self, way: Way, counts: Counts) -> Tensor:
-        """Return how far each answer drifts with so many heads and neurons less in all parts."""
+        """Return the answers to the texts held back with so many heads and neurons less in all parts."""
         self._set(way, counts)
-        return self.tries.drifts(self.tries.answers())
+        return self.tries.answers()
 
     def around(self, way: Way, counts: Counts, offered: Sequence[Sequence[int]]) -> list[list[Option]]:
-        """Return what the model drifts on a few texts with other counts in one part, and the given ones elsewhere."""
+        """Return what a few answers lose with other counts in one part, and the given ones elsewhere."""
         self._set(way, counts)
-        now, found = self.tries.drift_of_few(), dict[int, list[Option]]()
+        now, found = self.tries.loss_of_few(), dict[int, list[Option]]()
         for at in sorted(range(len(self.parts)), key=lambda at: self.parts[at].layer):
             found[at] = [
                 (count, now if count == counts[at] else self._with_another(way, at, count)) for count in offered[at]
@@ -91,7 +91,7 @@ class Study:
         return [found[at] for at in range(len(self.parts))]
 
     def _with_another(self, way: Way, at: int, count: int) -> float:
-        return self.tries.drift_with([self.parts[at]], [self._values(way, at, count)])
+        return self.tries.loss_with([self.parts[at]], [self._values(way, at, count)])
 
     def by_norm(self) -> list[NDArray[np.float64]]:
         """Return the squared norms of the outputs' columns, the least first, for an allocation by them."""

@@ -25,7 +25,7 @@ from ..pruning.working_copy import plain_copy, put
 from ..recipe import Recipe
 from ..runs.run import as_stored
 from ..selection import Selection
-from .measured import ROLES, mean_of
+from .measured import ROLES, clearly_less, mean_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,8 @@ class Walked:
     recipe: Recipe
     drifts: Tensor
     """How far each answer to the texts held back is from that of the whole model."""
+    losses: Tensor
+    """How much each of them loses."""
     macs: float
     """The share of the encoder's multiply-accumulates that stays."""
     bytes: int
@@ -44,12 +46,6 @@ class Walked:
     def drift(self) -> float:
         """The mean of the drifts."""
         return float(self.drifts.mean())
-
-    def beats(self, plainer: "Walked") -> bool:
-        """Return whether it drifts less than a plainer one, by more than the standard error of the difference."""
-        less = plainer.drifts - self.drifts
-        error = float(less.std()) / len(less) ** 0.5 if len(less) > 1 else 0.0
-        return float(less.mean()) > error
 
     def forecast(self, output: Output, seed: int) -> Forecast:
         """Write what was measured."""
@@ -89,18 +85,18 @@ class Ground:
         pruned = self._pruned(decision)
         with torch.no_grad():
             answers = [self.output.rows(pruned, batch) for batch in self.batches.only(held_back=True).used]
-        drifts = self.output.drifts(self.dense, torch.cat(answers))
+        drifts, losses = (of(self.dense, torch.cat(answers)) for of in (self.output.drifts, self.output.losses))
         share = encoder_macs(pruned, self.length) / encoder_macs(self.plain, self.length)
-        return Walked(recipe, drifts, share, self.small_bytes(pruned), self._sparsity(decision))
+        return Walked(recipe, drifts, losses, share, self.small_bytes(pruned), self._sparsity(decision))
 
     def best(self, recipes: Sequence[Recipe], progress: Progress) -> Walked:
-        """Run recipes, and return the one that drifts least; the first, the plainest, unless one clearly beats it."""
+        """Run recipes, and return the one that loses least; the first, the plainest, unless one clearly beats it."""
         walked = [
             self.walk(recipe, part_of(progress, number / len(recipes), (number + 1) / len(recipes)))
             for number, recipe in enumerate(recipes)
         ]
-        best = min(walked, key=lambda one: one.drift)
-        return best if best.beats(walked[0]) else walked[0]
+        best = min(walked, key=lambda one: float(one.losses.mean()))
+        return best if clearly_less(best.losses, walked[0].losses) else walked[0]
 
     def small_bytes(self, model: nn.Module) -> int:
         """Return what the weights of a model take as stored, without the heads and neurons that give nothing."""

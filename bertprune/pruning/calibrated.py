@@ -17,7 +17,7 @@ from ..scores import score
 from ..scores.obs import damped
 from ..scores.statistics import Inputs
 from .choose import Decision, Statistics, groups_of, keep_by_scores
-from .gradients import gradients
+from .gradients import detail_of, gradients
 from .granularity import Groups, Unit
 from .layer_inputs import LayerInputs
 from .outcomes import Reconstruction
@@ -122,9 +122,9 @@ class Calibrator:
     ) -> Iterable[Statistics]:
         """Return what a method asks for, unit by unit, with the model as it is now."""
         if "gradients" in matched.method.parameters:
-            entries = matched.kind in ("element", "pattern", "block") or not matched.method.built_in
+            detail = detail_of(matched)
             modules = [self._module(unit) for unit in units]
-            found = gradients(self._model, self._batches, self._output, modules, entries, generator)
+            found = gradients(self._model, self._batches, self._output, modules, detail, generator)
             return [{"gradients": found[module]} for module in modules]
         if "inputs" in matched.method.parameters:
             return self._inputs_of_all(matched, units, stages)

@@ -7,7 +7,8 @@ embeddings.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from ..data.held_back import Batches
 from ..data.outputs import Output
 from ..scores.statistics import Gradients
 from ..undisturbed import differentiable
+from .steps import MatchedStep
 
 EXACT_CLASSES = 8
 """Up to so many classes the expectation is exact; beyond, one class is drawn for each answer."""
@@ -26,8 +28,34 @@ _TOKENS = 1024
 """Tokens in one pass, padding included; their gradients take 0.8 GB in a model of BERT's usual size."""
 _TEXTS = 4
 """Texts whose gradients of single entries are made at a time."""
-_Call = tuple[Tensor, Tensor]
-"""What a layer reads in one call, and the gradient of what it returns."""
+Detail = Literal["entries", "rows", "columns"]
+"""What is scored: entries need everything, rows their own gradients too, all else those of columns alone."""
+DETAILS: tuple[Detail, ...] = get_args(Detail)
+"""The most first."""
+
+
+@dataclass(eq=False)
+class _Call:
+    """One call of a layer: what it reads, and the gradients of what it returns and reads, once they are there."""
+
+    given: Tensor
+    slopes: Tensor | None = None
+    back: Tensor | None = None
+
+    def keep_slopes(self, gradient: Tensor) -> None:
+        """Keep the gradient of what the layer returns."""
+        self.slopes = gradient
+
+    def keep_back(self, gradient: Tensor) -> None:
+        """Keep the gradient of what it reads."""
+        self.back = gradient
+
+
+def detail_of(matched: MatchedStep) -> Detail:
+    """Return what a step reads of its matrices' gradients; a method of the user's own may read everything."""
+    if matched.kind in ("element", "pattern", "block") or not matched.method.built_in:
+        return "entries"
+    return "rows" if matched.kind == "row" else "columns"
 
 
 def gradients(
@@ -35,14 +63,14 @@ def gradients(
     batches: Batches,
     output: Output,
     modules: Sequence[nn.Linear],
-    entries: bool,
+    detail: Detail,
     generator: torch.Generator,
 ) -> dict[nn.Linear, Gradients]:
-    """Return the squared gradients of linear layers over all texts; of single entries only where `entries` says so.
+    """Return the squared gradients of linear layers over all texts, in as much detail as is scored.
 
     The model's weights have no gradients of their own and stay as they are.
     """
-    sums = {module: _Sums(module, entries) for module in modules}
+    sums = {module: _Sums(module, detail) for module in modules}
     for number, used in enumerate(batches.used):
         whole = {name: differentiable(value) for name, value in used.items()}
         labels = None if batches.labels is None else differentiable(batches.labels[number])
@@ -88,7 +116,8 @@ def _add(
     with torch.enable_grad(), _watching(sums, texts) as seen:
         goals = list(_goals(output.rows(model, batch), output, labels, generator))
         for at, (goal, weights) in enumerate(goals):
-            seen.clear()
+            for call in (call for calls in seen.values() for call in calls):
+                call.slopes = call.back = None
             if goal.requires_grad:
                 goal.backward(retain_graph=at + 1 < len(goals))  # type: ignore[no-untyped-call]
             for module, one in sums.items():
@@ -125,28 +154,32 @@ def _goals(
 class _Sums:
     """The gradients of one layer, text by text."""
 
-    def __init__(self, module: nn.Linear, entries: bool) -> None:
+    def __init__(self, module: nn.Linear, detail: Detail) -> None:
         self.module = module
-        self.squared = torch.zeros_like(module.weight, dtype=torch.float32) if entries else None
+        self.squared = torch.zeros_like(module.weight, dtype=torch.float32) if detail == "entries" else None
         self.columns: list[Tensor] = []
-        self.rows: list[Tensor] = []
+        self.rows: list[Tensor] | None = None if detail == "columns" else []
 
-    def add(self, calls: "Sequence[_Call]", texts: int, weights: Tensor | None) -> None:
+    def add(self, calls: Sequence[_Call], texts: int, weights: Tensor | None) -> None:
         """Add what the layer's calls for so many texts tell; a text's gradient is the sum over all of them."""
         weight = self.module.weight.detach().float()
-        columns, rows = weight.new_zeros(texts, weight.shape[1]), weight.new_zeros(texts, weight.shape[0])
-        scaled = [(_by_text(given, texts), _by_text(slopes, texts)) for given, slopes in calls]
-        if weights is not None:
-            scaled = [(given, slopes * weights.view(-1, 1, 1)) for given, slopes in scaled]
-        for given, slopes in scaled:
-            columns += (given * (slopes @ weight)).sum(1)
-            rows += (given @ weight.T * slopes).sum(1)
+        scale = 1.0 if weights is None else weights[:, None]
+        columns, rows, read = weight.new_zeros(texts, weight.shape[1]), weight.new_zeros(texts, weight.shape[0]), []
+        for call in calls:
+            if call.slopes is None or call.back is None:  # no answer depends on it
+                continue
+            given, slopes = _by_text(call.given, texts), _by_text(call.slopes, texts)
+            columns += (given * _by_text(call.back, texts)).sum(1) * scale
+            if self.rows is not None:
+                rows += (given @ weight.T * slopes).sum(1) * scale
+            read.append((given, slopes if weights is None else slopes * weights.view(-1, 1, 1)))
         self.columns.append(columns)
-        self.rows.append(rows)
-        for start in range(0, texts if self.squared is not None and scaled else 0, _TEXTS):
-            self._square([(given[start : start + _TEXTS], slopes[start : start + _TEXTS]) for given, slopes in scaled])
+        if self.rows is not None:
+            self.rows.append(rows)
+        for start in range(0, texts if self.squared is not None and read else 0, _TEXTS):
+            self._square([(given[start : start + _TEXTS], slopes[start : start + _TEXTS]) for given, slopes in read])
 
-    def _square(self, calls: "Sequence[_Call]") -> None:
+    def _square(self, calls: Sequence[tuple[Tensor, Tensor]]) -> None:
         """Add the squared gradients of single entries for a few texts."""
         assert self.squared is not None
         total = sum(slopes.transpose(1, 2) @ given for given, slopes in calls)
@@ -154,7 +187,9 @@ class _Sums:
         self.squared += total.square_().sum(0)
 
     def result(self, texts: int) -> Gradients:
-        return Gradients(self.squared, torch.cat(self.columns), torch.cat(self.rows), texts)
+        return Gradients(
+            self.squared, torch.cat(self.columns), None if self.rows is None else torch.cat(self.rows), texts
+        )
 
 
 def _by_text(values: Tensor, texts: int) -> Tensor:
@@ -164,24 +199,25 @@ def _by_text(values: Tensor, texts: int) -> Tensor:
 
 @contextmanager
 def _watching(modules: Iterable[nn.Linear], texts: int) -> Iterator[dict[nn.Linear, list[_Call]]]:
-    """Collect each call of the layers: its input and, in a backward pass, the gradient of its output."""
+    """Collect each call of the layers: its input and, in a backward pass, the gradients of both ends."""
     seen: dict[nn.Linear, list[_Call]] = {}
 
-    def watch(module: nn.Module, args: tuple[Any, ...], found: Tensor) -> Tensor:
+    def enter(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         assert isinstance(module, nn.Linear)
-        given = args[0].detach()
-        if len(given) != texts > 1:
+        if len(args[0]) != texts > 1:
             raise _Shared
-        if not found.requires_grad:
-            found = found.detach().requires_grad_().clone()  # the model may write into it
+        given = args[0].view_as(args[0])  # whose gradient is that of this layer alone
+        given = given if given.requires_grad else given.requires_grad_()
+        seen.setdefault(module, []).append(_Call(given.detach()))
+        given.register_hook(seen[module][-1].keep_back)
+        return (given, *args[1:])
 
-        def keep(slopes: Tensor) -> None:
-            seen.setdefault(module, []).append((given, slopes))
+    def leave(module: nn.Module, args: tuple[Any, ...], found: Tensor) -> None:
+        assert isinstance(module, nn.Linear)
+        found.register_hook(seen[module][-1].keep_slopes)  # type: ignore[no-untyped-call]
 
-        found.register_hook(keep)  # type: ignore[no-untyped-call]
-        return found
-
-    handles = [module.register_forward_hook(watch) for module in modules]
+    handles = [module.register_forward_pre_hook(enter) for module in modules]
+    handles += [module.register_forward_hook(leave) for module in modules]
     try:
         yield seen
     finally:

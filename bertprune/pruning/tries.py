@@ -18,7 +18,7 @@ from ..model.targets import Target
 from ..scores.obs import damped
 from ..scores.statistics import Inputs
 from .choose import Decision, groups_of
-from .gradients import gradients
+from .gradients import DETAILS, Detail, detail_of, gradients
 from .granularity import Unit
 from .granularity.coupled import CoupledGroups
 from .granularity.elements import ElementGroups
@@ -143,17 +143,17 @@ class Tries:
         batches = self.batches.thinned(FEW_FOR_GRADIENTS) if few else self.batches
         reading = [part for part in parts if "gradients" in part.matched.method.parameters]
         modules = list(dict.fromkeys(self._module(part) for part in reading))
-        entries = any(isinstance(part.groups, ElementGroups) or not part.matched.method.built_in for part in reading)
-        found = gradients(self._model, batches, self.output, modules, entries, generator) if reading else {}
+        detail: Detail = min((detail_of(part.matched) for part in reading), key=DETAILS.index, default="columns")
+        found = gradients(self._model, batches, self.output, modules, detail, generator) if reading else {}
         return [found.get(self._module(part)) for part in parts]
 
     def answers_with(self, parts: Sequence[Part], values: Sequence[Tensor]) -> Tensor:
         """Return what the model answers to the texts held back with other values in parts of one layer, this once."""
         return self._with(self._held, parts, values)
 
-    def drift_with(self, parts: Sequence[Part], values: Sequence[Tensor]) -> float:
-        """Return how far the answers to a few of these texts then drift."""
-        return self.output.drift(self._few.dense, self._with(self._few, parts, values))
+    def loss_with(self, parts: Sequence[Part], values: Sequence[Tensor]) -> float:
+        """Return how much the answers to a few of these texts then lose, in the mean."""
+        return float(self.output.losses(self._few.dense, self._with(self._few, parts, values)).mean())
 
     def _with(self, walk: Walk, parts: Sequence[Part], values: Sequence[Tensor]) -> Tensor:
         walk.go_to(parts[0].layer)
@@ -184,9 +184,13 @@ class Tries:
         assert role is not None
         return role
 
-    def drift_of_few(self) -> float:
-        """Return how far the answers to a few of these texts drift with the values that the parts have now."""
-        return self._few.drift()
+    def loss_of_few(self) -> float:
+        """Return how much the answers to a few of these texts lose with the values that the parts have now."""
+        return float(self.output.losses(self._few.dense, self._few.answers()).mean())
+
+    def losses(self, answers: Tensor) -> Tensor:
+        """Return how much each answer loses against that of the unpruned model."""
+        return self.output.losses(self.dense, answers)
 
     def drifts(self, answers: Tensor) -> Tensor:
         """Return how far each answer is from that of the unpruned model."""

@@ -22,6 +22,7 @@ def fisher_of_groups(weight: Tensor, grid: Grid, *, gradients: Gradients) -> Ten
     if down == 1:
         return _by_factor(gradients.columns, grid.columns, across)
     if across == 1:
+        assert gradients.rows is not None
         return _by_factor(gradients.rows, grid.rows, down)
     return grid.sums(fisher(weight, gradients=gradients))
 

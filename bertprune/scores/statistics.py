@@ -34,7 +34,8 @@ class Gradients:
     """The sum of the squared gradients of each entry, (out × in); None where only groups are scored."""
     columns: Tensor
     """Gradients towards a factor on each input of the matrix, (texts × in)."""
-    rows: Tensor
-    """Gradients towards a factor on each output of the matrix, before its bias, (texts × out)."""
+    rows: Tensor | None
+    """Gradients towards a factor on each output of the matrix, before its bias, (texts × out); None where only
+    columns, heads or neurons are scored."""
     texts: int
     """How many texts were seen."""

@@ -21,12 +21,12 @@ def texts(here: Path) -> Path:
 
 def test_a_scan_is_printed_drawn_and_kept(cli: Callable[..., Any], texts: Path) -> None:
     line = f"scan tiny-0 --calibrate texts.txt {FISHER} --file scan.json"
-    result = cli(f"{line} --figure scan.png")
+    result = cli(f"{line} --figure scan.svg")
     assert (result.code, result.err) == (0, "")
     about, heading, *rows = result.out.splitlines()
     assert "held back" in about and heading.split() == ["layer", "part", "50", "%"]
     assert [row.split()[:2] for row in rows] == [[layer, part] for layer in "01" for part in ("neuron", "head")]
-    assert (texts / "scan.png").read_bytes().startswith(b"\x89PNG")
+    assert (texts / "scan.svg").read_text().startswith("<?xml")
     assert cli(f"{line} --json").json == json.loads((texts / "scan.json").read_text())
 
 
@@ -49,6 +49,7 @@ WRONG = {
     "a plan has one budget: give one of macs, bytes, drift, sparsity; given: -": ("plan", ""),
     "macs is a share": ("plan", "--macs 1.5"),
     "--levels 'half'": ("scan", "--levels half"),
+    "--figure scan.txt: expected": ("scan", "--figure scan.txt"),
     "a scan prunes by": ("scan", "--granularity row"),
 }
 

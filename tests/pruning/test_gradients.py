@@ -66,7 +66,7 @@ def test_fisher_of_a_model_of_tokens_draws_a_class_for_each():
     module = model.bert.encoder.layer[0].intermediate.dense
     frozen, drawn = copy.deepcopy(model).requires_grad_(False), torch.Generator().manual_seed(5)
     same = frozen.bert.encoder.layer[0].intermediate.dense
-    found = gradients(frozen, batches, output, [same], True, torch.Generator().manual_seed(5))[same].squared
+    found = gradients(frozen, batches, output, [same], "entries", torch.Generator().manual_seed(5))[same].squared
     expected = torch.zeros_like(module.weight)
     for batch in batches.used:
         rows = output.rows(model, batch)
@@ -95,7 +95,7 @@ def test_a_texts_gradient_is_the_sum_over_all_calls_of_a_layer(name):
     targets = find_targets(model, ENCODER, frozenset())
     paths = list(dict.fromkeys(target.owners[0].path for target in targets))
     modules = {path: twin.get_submodule(path) for path in paths}
-    found = gradients(twin, batches, output, list(modules.values()), True, torch.Generator())
+    found = gradients(twin, batches, output, list(modules.values()), "entries", torch.Generator())
     weights = [model.get_submodule(path).weight for path in paths]
     expected = [torch.zeros_like(weight) for weight in weights]
     for batch in batches.used:
@@ -112,7 +112,7 @@ def test_a_texts_gradient_is_the_sum_over_all_calls_of_a_layer(name):
 def test_what_no_answer_depends_on_has_no_gradient():
     model = build("BertModel", "BertConfig", SMALL).requires_grad_(False)
     module = model.pooler.dense
-    found = gradients(model, given_batches(texts()), output_of(model), [module], True, torch.Generator())[module]
+    found = gradients(model, given_batches(texts()), output_of(model), [module], "entries", torch.Generator())[module]
     assert not (found.squared.any() or found.columns.any() or found.rows.any())
 
 
@@ -122,7 +122,7 @@ def test_the_answers_of_as_many_tokens_as_texts_are_told_from_those_of_texts():
     ids = torch.randint(3, 97, (64, 10), generator=torch.Generator().manual_seed(0))
     batches = Batches([{"input_ids": ids, "attention_mask": torch.ones_like(ids)}], [False])
     module, drawn = model.bert.encoder.layer[0].output.dense, torch.Generator().manual_seed(0)
-    gradients(model, batches, output_of(model), [module], False, drawn)
+    gradients(model, batches, output_of(model), [module], "columns", drawn)
     assert not torch.equal(drawn.get_state(), torch.Generator().manual_seed(0).get_state())
 
 
@@ -135,7 +135,7 @@ def test_long_texts_go_through_in_parts_that_give_the_same():
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     alone = [{key: value[number : number + 1] for key, value in batch.items()} for number in range(8)]
     found = [
-        gradients(model, Batches(used, [False] * len(used)), output, [module], True, torch.Generator())[module]
+        gradients(model, Batches(used, [False] * len(used)), output, [module], "entries", torch.Generator())[module]
         for used in ([batch], alone)
     ]
     assert max(sizes) < ids.numel()
