@@ -4,7 +4,7 @@
     python -m benchmarks.plans --data test.csv --checkpoint minilm --calibration train.csv --table minilm.md
 
 Each budget is planned, pruned and scored on the same examples. The plain rows are for models that transformers loads
-alone. The results are `plans.md` beside this script.
+alone. The results are `plans.md` beside this script; how long each plan took is printed.
 """
 
 import argparse
@@ -27,9 +27,9 @@ BUDGETS: dict[str, dict[str, Any]] = {
     "50 % of the MACs, plain": {"macs": 0.5, "loads": "plain"},
     "33 % of the MACs": {"macs": 0.33},
     "25 % of the MACs": {"macs": 0.25},
-    "60 % sparse": {"sparsity": 0.6},
-    "70 % sparse": {"sparsity": 0.7},
-    "80 % sparse": {"sparsity": 0.8},
+    "60 % of the weights": {"sparsity": 0.6},
+    "70 % of the weights": {"sparsity": 0.7},
+    "80 % of the weights": {"sparsity": 0.8},
 }
 HEADS = 0.25
 """The share of the heads that goes where all layers lose alike."""
@@ -42,13 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.threads:
         torch.set_num_threads(given.threads)
     checkpoint = bp.Checkpoint.open(given.checkpoint)
-    rows = [("whole model", "", "", score(checkpoint, given), "")]
+    rows = [("nothing pruned", "", score(checkpoint, given), "")]
     for name in given.budgets or BUDGETS:
         rows.append(measure(checkpoint, name, given))
-        print(*rows[-1], sep="  ", flush=True)
-    columns = ("budget", "MACs", "the same in all layers", "planned", "planned in")
-    text = markdown(columns, [rows[0], *rows[1:]], right=(1, 2, 3, 4)) + "\n"
-    given.table.write_text(text, encoding="utf-8")
+        given.table.write_text(table(rows), encoding="utf-8")
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Write what was measured so far as a Markdown table."""
+    return markdown(("budget", "MACs", "the same in all layers", "planned"), rows, right=(1, 2, 3)) + "\n"
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -73,7 +75,9 @@ def measure(checkpoint: bp.Checkpoint, name: str, given: argparse.Namespace) -> 
     seconds = time.perf_counter() - start
     assert recipe.forecast is not None
     sides = [pruned(checkpoint, one, given) for one in (uniform(checkpoint, budget), recipe)]
-    return (name, f"{recipe.forecast.macs:.1%}", *sides, f"{seconds:.0f} s")
+    row = (name, f"{recipe.forecast.macs:.0%}", *sides)
+    print(*row, f"planned in {seconds:.0f} s", sep="  ", flush=True)
+    return row
 
 
 def uniform(checkpoint: bp.Checkpoint, budget: dict[str, Any]) -> bp.Recipe | None:
@@ -104,7 +108,7 @@ def pruned(checkpoint: bp.Checkpoint, recipe: bp.Recipe | None, given: argparse.
 def score(model: Any, given: argparse.Namespace) -> str:
     """Score a model: the first figure, accuracies in per cent."""
     figure, found = next(iter(bp.evaluate(model, given.data, limit=given.limit).scores.items()))
-    return f"{100 * found.after.value:.1f}" if figure == "accuracy" else f"{found.after.value:.3f}"
+    return f"{found.after.value:.1%}" if figure == "accuracy" else f"{found.after.value:.4f}"
 
 
 if __name__ == "__main__":
