@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from .evaluation.speed_report import SpeedReport as SpeedReport
     from .evaluation.try_text import TextReport as TextReport
     from .evaluation.try_text import try_text as try_text
-    from .exports.push import push as push
     from .exports.write import export as export
+    from .hub.push import push as push
     from .model.bake import bake as bake
     from .model.snapshot import Snapshot as Snapshot
     from .model.snapshot import snapshot as snapshot
@@ -75,7 +75,7 @@ _HOMES = {
     "runs.run": ("PruningRun", "prune"),
     "plans.scan": ("scan",),
     "exports.write": ("export",),
-    "exports.push": ("push",),
+    "hub.push": ("push",),
     "sweeps.grid": ("grid",),
     "sweeps.report": ("Sweep",),
     "sweeps.sweep": ("sweep",),

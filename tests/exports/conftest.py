@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 import bertprune as bp
-from tests.stand_in_hub import StandInHub, reached
 
 KEY = "bert.encoder.layer.0.attention.self.key"
 RECIPE = bp.Recipe(
@@ -48,21 +47,3 @@ def unchanged_randomness() -> Iterator[None]:
     before = torch.get_rng_state()
     yield
     assert torch.equal(before, torch.get_rng_state())
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    """Give a Hub that works."""
-    with reached(monkeypatch, StandInHub()) as made:
-        yield made
-
-
-@pytest.fixture
-def exported(pruned: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that exports a tiny run in a form."""
-
-    def write(form: str = "baked", recipe: Any = None, **folder: Any) -> Path:
-        run = pruned(recipe, **folder) if recipe else pruned(**folder)
-        return Path(bp.export(run, tmp_path / form, form).path)
-
-    return write

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 from ..errors import ExportError
 from ..evaluation.report import QualityReport, figure_rows
 from ..evaluation.speed_report import SpeedReport, speed_rows
+from ..exports.card import NOT_TIMED
 from ..text import as_code, markdown
-from .card import NOT_TIMED
 
 REPORT_FILES = QUALITY_FILE, SPEED_FILE = "quality.json", "speed.json"
 """What `to_dict` of the reports of `evaluate` and `speed` gives, as JSON; the first holds texts, and stays behind."""

@@ -14,8 +14,8 @@ from ..checkpoint.onnx_folder import find_onnx
 from ..checkpoint.sentence_modules import is_sentence_folder
 from ..checkpoint.weight_files import INDEX
 from ..errors import BertpruneError, ExportError, first_names, kind_of, shortened
+from ..exports.folder import exported_files, files_in
 from ..files import check_regular, from_home, name_of, reason_of
-from .folder import exported_files, files_in
 from .measured import REPORT_FILES, with_measured
 
 CARD = "README.md"

@@ -11,7 +11,7 @@ from huggingface_hub.utils._validators import validate_repo_id
 from ..checkpoint.network import SMALL_FILE_TIMEOUT, uncut, with_timeout
 from ..errors import ExportError, Message, kind_of, shown
 from ..version import __version__
-from .hub_trouble import HubTrouble
+from .trouble import HubTrouble
 
 UPLOAD_TIMEOUT, COMMIT_TIMEOUT = 60.0, 300.0
 """Seconds until an upload has begun, and for a commit, whose large files are there already."""

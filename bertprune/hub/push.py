@@ -8,9 +8,9 @@ from huggingface_hub import CommitOperationAdd
 
 from ..errors import ExportError
 from ..parallel import Progress, check_progress, silent
-from .hub_repository import CLEAN, HubRepository, check_name, login
-from .hub_trouble import HubTrouble
 from .parcel import pack
+from .repository import CLEAN, HubRepository, check_name, login
+from .trouble import HubTrouble
 
 LARGE = 1_000_000
 """The bytes from which a file is sent by itself, so that a push can be cancelled before it."""

@@ -1,0 +1,1 @@
+"""The Hugging Face Hub, where an export goes if you push it."""
