@@ -69,7 +69,8 @@ def _speed(report: SpeedReport) -> Iterator[str]:
     data = report.data_name
     texts = "made-up token ids" if data is None else f"{report.texts:,} texts of {as_code(data)}"
     names = _names(report.before.name if report.before else None, report.after.name)
-    yield f"{names}: {report.rounds} rounds on {texts}, {report.threads} threads, {as_code(report.machine)}."
+    threads = "1 thread" if report.threads == 1 else f"{report.threads} threads"
+    yield f"{names}: {report.rounds} rounds on {texts}, {threads}, {as_code(report.machine)}."
     yield _table(speed_rows(report))
     yield from _notes(report.notes)
 

@@ -2,14 +2,18 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from ..checkpoint.json_files import first_line
 from ..errors import ExportError, Message, shortened
+from ..files import name_of
 
 _NO_ROOM = re.compile("storage|quota|too large|payment", re.IGNORECASE)
+_NOT_SENT = 400
+"""The status of what fails before it is sent, as if it had been refused."""
 _STATUS = re.compile(r"\b(40[0-9]|41[0-9]|429)\b")
 
 
@@ -30,6 +34,9 @@ class HubTrouble(Exception):
             status = error.response.status_code
             words = error.server_message or f"{status} {error.response.reason_phrase}"
             return cls(_clean(words, token), status, _seconds(error.response.headers))
+        if isinstance(error, FileNotFoundError | PermissionError):
+            file = name_of(Path(str(error.filename)))
+            return cls(Message("{file} can no longer be read", code="exports.push_file_gone", file=file), _NOT_SENT)
         return cls(_clean(_words(error), token), _status(error))
 
     @property
@@ -71,9 +78,7 @@ class HubTrouble(Exception):
                 code="exports.push_changed", **given,
             )  # fmt: skip
         if self.is_answer:
-            return ExportError(
-                "{repository}: the Hub refuses it ({reason}); {left}", code="exports.push_refused", **given
-            )
+            return ExportError("{repository}: the push failed ({reason}); {left}", code="exports.push_refused", **given)
         return ExportError(
             "{repository}: the Hub cannot be reached, or did not answer to the end ({reason}); {left}",
             code="exports.push_cut_off", **given,
@@ -90,7 +95,7 @@ def _words(error: Exception) -> str:
 def _status(error: Exception) -> int:
     """Return what the Hub answered where the client tells it in its own words alone; 0 for nothing."""
     if isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError):
-        return 400
+        return _NOT_SENT
     found = _STATUS.search(str(error))
     return int(found[1]) if found else 0
 

@@ -102,6 +102,18 @@ def test_what_cannot_be_known_is_said(hub: StandInHub, exported: Callable[..., P
     assert codes(caught.value) == ("exports.push_cut_off", "unknown")
 
 
+def test_a_file_that_vanishes_meanwhile_is_named(hub: StandInHub, exported: Callable[..., Path]) -> None:
+    folder = exported()
+
+    def remove(share: float, words: str) -> None:
+        if words.startswith("uploading"):
+            (folder / "model.safetensors").unlink()
+
+    with pytest.raises(ExportError, match=r"the push failed \(model.safetensors can no longer be read\)") as caught:
+        push(folder, progress=remove)
+    assert codes(caught.value) == ("exports.push_refused", "deleted") and hub.repositories == {}
+
+
 class Enough(Exception):
     """What cancels a push."""
 
