@@ -58,6 +58,10 @@ def _front_matter(origin: Origin, library: str) -> str:
     return f"---\n{data.to_yaml()}\n---"
 
 
+_UNKNOWN = "No recipe is known: the model was pruned elsewhere. The table below names the hooks on its tensors."
+_AS_THERE = "Nothing more was pruned: these are the weights of its source, whose own card says how they were made."
+
+
 def _summary(contents: Contents) -> str:
     origin, total = contents.origin, contents.sparsity.total
     revision = f" at revision {as_code(origin.revision)}" if origin.revision else ""
@@ -68,7 +72,7 @@ def _summary(contents: Contents) -> str:
         *removed,
         f"{total.masked:,} of {total.size:,} weights ({total.sparsity:.2%}) in the pruned tensors were pruned; that is"
         f" {total.masked:,} of the model's {contents.sparsity.model.size:,} parameters."
-        if total.size or not removed
+        if total.size
         else f"The model has {contents.sparsity.model.size:,} parameters.",
     ]
     return " ".join(said)
@@ -91,7 +95,7 @@ def _removed(record: Mapping[str, Any]) -> list[str]:
 def _making(contents: Contents) -> str:
     parts = []
     if contents.recipe is None:
-        parts += ["No recipe is known: the model was pruned elsewhere. The table below names the hooks on its tensors."]
+        parts += [_UNKNOWN if contents.sparsity.total.size else _AS_THERE]
     else:
         parts += [f"Seed {contents.seed}, and this recipe (`recipe.yaml`):", _fenced(contents.recipe.to_yaml(), "yaml")]
         parts += _own_methods(contents.record.get("methods"))
@@ -126,18 +130,21 @@ def _calibration(contents: Contents) -> list[str]:
     kept = list(_reconstructed(contents.record.get("steps")))
     if kept:
         said += (
-            f" What stays was adjusted to them in {sum(kept):,} of {len(kept):,} layers: where that lowers the drift of"
-            " the model's output on the fifth of them that was held back."
+            f" What stays was adjusted to them throughout in {sum(kept):,} of {len(kept):,} layers: where that lowers"
+            " the drift of the model's output on the fifth of them that was held back."
         )
     return [said]
 
 
 def _reconstructed(steps: Any) -> Iterator[bool]:
-    """Yield whether the reconstruction of each layer is kept; the record of a folder may hold anything."""
+    """Yield of each layer whether its reconstructions are kept; the record of a folder may hold anything."""
+    layers: dict[str, bool] = {}
     for step in steps if isinstance(steps, list) else ():
         listed = step.get("reconstructions") if isinstance(step, dict) else None
         for one in listed if isinstance(listed, list) else ():
-            yield isinstance(one, dict) and one.get("kept") is True
+            layer, kept = (one.get("layer"), one.get("kept") is True) if isinstance(one, dict) else (None, False)
+            layers[str(layer)] = layers.get(str(layer), True) and kept
+    yield from layers.values()
 
 
 def _own_methods(methods: Any) -> list[str]:
@@ -207,7 +214,10 @@ def _load_irregular(library_class: str | None) -> str:
 def _load_baked(contents: Contents, library_class: str | None) -> str:
     if library_class:
         code = f'from sentence_transformers import {library_class}\n\nmodel = {library_class}("path/to/this/folder")'
-        text = "Only sentence-transformers is needed; pruned weights that are still there are plain zeros."
+        text = (
+            "Only sentence-transformers is needed, and transformers' auto classes load it too; pruned weights that are "
+            "still there are plain zeros."
+        )
         return f"{text}\n\n{_fenced(code, 'python')}"
     origin = contents.origin
     half = origin.dtype in HALF and not contents.is_wider and contents.dtype is None
@@ -238,16 +248,8 @@ def _load_masked() -> str:
 def _sparsity(contents: Contents) -> str:
     shown = [one for one in contents.sparsity.rows if one.masks or one.is_zeroed]
     if not shown:
-        return "Nothing was pruned."
-    rows = [
-        (
-            as_code(one.name),
-            " → ".join(one.history),
-            f"{one.count.size:,}",
-            *_cells(one.count)[1:],
-        )
-        for one in shown
-    ]
+        return "No weight is masked."
+    rows = [(as_code(one.name), " → ".join(one.history), *_cells(one.count)) for one in shown]
     tensors = markdown(("tensor", "methods", "weights", "pruned", "share", "other zeros"), rows, right=(2, 3, 4, 5))
     return "\n\n".join([_grouped("layer", contents), _grouped("role", contents), f"By tensor:\n\n{tensors}"])
 
@@ -266,13 +268,15 @@ def _cells(count: Count) -> tuple[str, ...]:
 def _size(contents: Contents, form: Form, size: int) -> str:
     if contents.smaller:
         return _smaller(contents, contents.smaller, size)
+    if not contents.sparsity.total.size:
+        return f"`{WEIGHT_FILES[form]}` has {size:,} bytes."
     if form == "onnx":
         return f"`{WEIGHT_FILES[form]}` has {size:,} bytes. No neuron or head was taken out of the matrices."
     stored = "zeros" if form == "baked" else "pruned weights and masks"
     return (
         f"`{WEIGHT_FILES[form]}` has {size:,} bytes. A dense file stores {stored} like any other numbers: "
         "pruning by masks does not make it smaller"
-    ) + (", taking out layers does." if _removed(contents.record) else ".")
+    ) + (", taking out layers or tokens does." if _removed(contents.record) else ".")
 
 
 def _smaller(contents: Contents, smaller: Smaller, size: int) -> str:

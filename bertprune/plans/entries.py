@@ -34,9 +34,9 @@ def plan_entries(budget: Budget, tries: Tries, ground: Ground, progress: Progres
     """Return the recipe that loses least at a sparsity, run: the same share of every matrix, or what each bears."""
     parts = _parts(tries, ground)
     share = _enough(budget.amount, [part.groups.alive for part in parts])
-    sizes, losses = _measured(share, parts, tries, part_of(progress, 0.0, 0.4))
+    matrices, losses = _measured(share, parts, tries, part_of(progress, 0.0, 0.4))
     uniform = Recipe(steps=(_step(share, Selection(roles=ROLES)),))
-    by_parts = Recipe(steps=tuple(_steps(_spread(share, sizes, losses))))
+    by_parts = Recipe(steps=tuple(_steps(_rounded_up(share, matrices, _spread(share, matrices, losses)))))
     return ground.best([uniform, by_parts], part_of(progress, 0.4, 1.0))
 
 
@@ -61,13 +61,13 @@ def _step(share: float, select: Selection) -> Step:
 
 def _measured(
     share: float, every: list[Part], tries: Tries, progress: Progress
-) -> tuple[dict[_Place, int], dict[_Place, list[tuple[float, float]]]]:
-    """Return the size of each role in each layer, and what answers lose with some shares of it alone."""
+) -> tuple[dict[_Place, list[int]], dict[_Place, list[tuple[float, float]]]]:
+    """Return the sizes of each role's matrices in each layer, and what answers lose with some shares of it alone."""
     layers: dict[int, list[Part]] = {}
     for part in every:
         layers.setdefault(part.layer, []).append(part)
     shares = sorted({min(_MOST, max(0.0, share + offset)) for offset in _OFFSETS})
-    sizes: dict[_Place, int] = {}
+    matrices: dict[_Place, list[int]] = {}
     losses: dict[_Place, list[tuple[float, float]]] = {}
     for done, (layer, parts) in enumerate(layers.items()):
         progress(done / len(layers), f"layer {layer}, matrix by matrix")
@@ -76,7 +76,7 @@ def _measured(
             here = [part for part in parts if tries.name_of(part) == role]
             if not here:
                 continue
-            sizes[layer, role] = sum(part.groups.alive for part in here)
+            matrices[layer, role] = [part.groups.alive for part in here]
             counts = [[round(one * part.groups.alive) for one in shares] for part in here]
             values = [
                 values_of(part, known[part], each, torch.Generator(), quick=True)
@@ -84,7 +84,7 @@ def _measured(
             ]
             each = zip(shares, zip(*values, strict=True), strict=True)
             losses[layer, role] = _between([(one, tries.loss_with(here, new)) for one, new in each])
-    return sizes, losses
+    return matrices, losses
 
 
 def _between(measured: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -95,9 +95,10 @@ def _between(measured: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _spread(
-    share: float, sizes: dict[_Place, int], losses: dict[_Place, list[tuple[float, float]]]
+    share: float, matrices: dict[_Place, list[int]], losses: dict[_Place, list[tuple[float, float]]]
 ) -> dict[_Place, float]:
     """Choose a share for each place, so that as many go in all, and the sum of the losses is least."""
+    sizes = {place: sum(each) for place, each in matrices.items()}
     scale = _UNITS / (share * sum(sizes.values()))
     options = [
         [(math.floor(one * sizes[place] * scale + 1e-9), loss) for one, loss in each] for place, each in losses.items()
@@ -116,6 +117,15 @@ def _exactly(share: float, sizes: dict[_Place, int], shares: dict[_Place, float]
             break
         shares = {place: min(1.0, max(0.0, one + missing)) for place, one in shares.items()}
     return shares
+
+
+def _rounded_up(share: float, matrices: dict[_Place, list[int]], shares: dict[_Place, float]) -> dict[_Place, float]:
+    """Take a little more of each matrix, where rounding would leave too many entries of all together."""
+    every = [(shares[place], size) for place, sizes in matrices.items() for size in sizes]
+    if sum(round(one * size) for one, size in every) >= share * sum(size for _, size in every):
+        return shares
+    more = 0.5 / min(size for _, size in every)
+    return {place: min(1.0, one + more) for place, one in shares.items()}
 
 
 def _steps(shares: dict[_Place, float]) -> Iterator[Step]:

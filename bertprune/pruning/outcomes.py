@@ -111,20 +111,21 @@ def removal_notes(outcomes: Iterable[StepOutcome]) -> Iterator[Note]:
 
 
 def reconstruction_notes(outcomes: Iterable[StepOutcome]) -> Iterator[Note]:
-    """Say how many of the layers that were reconstructed, each in each step, are kept so."""
+    """Say in how many of the layers that were reconstructed every step is kept so."""
     every = [one for outcome in outcomes for one in outcome.reconstructions]
     refused = [one.layer for one in every if not one.kept]
+    number = len({one.layer for one in every})
     if not refused:
         if every:
             yield Note(
                 "reconstruction lowers the drift on the texts held back in all {all:,} layers, and is kept there",
-                code="calibration.all_kept", all=len(every),
+                code="calibration.all_kept", all=number,
             )  # fmt: skip
         return
     layers = dict.fromkeys(sorted(refused, key=lambda layer: (layer is None, layer or 0)))
     yield Note(
-        "reconstruction is kept in {kept:,} of {all:,} layers; it does not lower the drift on the texts held back in"
-        " {layers}",
-        code="calibration.some_kept", kept=len(every) - len(refused), all=len(every),
+        "reconstruction is kept throughout in {kept:,} of {all:,} layers; it does not lower the drift on the texts held"
+        " back in {layers}",
+        code="calibration.some_kept", kept=number - len(layers), all=number,
         layers=", ".join("head" if layer is None else str(layer) for layer in layers),
     )  # fmt: skip

@@ -118,7 +118,7 @@ def test_a_recipe_without_steps_gives_the_tensors_of_the_source(tmp_path: Path, 
         load_file(tmp_path / "out" / "model.safetensors"),
     )
     assert source.keys() == out.keys() and all(torch.equal(source[name], out[name]) for name in source)
-    assert "Nothing was pruned." in (tmp_path / "out" / "README.md").read_text()
+    assert "No weight is masked." in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_a_baked_folder_is_a_checkpoint_with_a_note_about_its_zeros(tmp_path: Path, pruned: Callable[..., Any]) -> None:

@@ -138,6 +138,7 @@ def test_one_layer_is_enough(tiny_folder):
 FAMILIES = {
     "AlbertModel": {"embedding_size": 16},  # one layer, used twice
     "BertForMaskedLM": {},
+    "EuroBertForMaskedLM": {"num_key_value_heads": 2},  # matrices of other sizes, whose shares are rounded down
     "DebertaV2Model": {},
     "ModernBertModel": {},  # one matrix for query, key and value
 }
