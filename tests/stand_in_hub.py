@@ -5,18 +5,19 @@ import fnmatch
 import hashlib
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from huggingface_hub import constants
 from huggingface_hub.utils import _http
+
+from tests.loopback import LoopbackServer
 
 RIGHT, READ_ONLY = "hf_right0123456789", "hf_readonly0123456789"
 """A token that may write to `me` and `team`, and one that may not."""
@@ -64,24 +65,8 @@ class StandInHub:
         self.faults: dict[str, Fault] = {}
         self.during: Callable[[str], None] = lambda step: None
         """Called at each request."""
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def handle_any(self) -> None:
-                fake.answer(self)
-
-            do_GET = do_POST = do_PUT = do_DELETE = handle_any
-
-            def log_message(self, *args: object) -> None:
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=[0.02], daemon=True).start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self._server = LoopbackServer(self.answer)
+        self.url, self.close = self._server.url, self._server.close
 
     def answer(self, to: BaseHTTPRequestHandler) -> None:
         body, path = _body(to), to.path.partition("?")[0].strip("/")

@@ -102,7 +102,7 @@ def push(
         removed = hub.files - files.keys()
         commit = hub.commit(list(files.values()), removed, f"Push {parcel.name} with bertprune")
     except HubTrouble as trouble:
-        raise trouble.told(repository, sum(sizes.values()), hub.undo()) from None
+        raise trouble.as_error(repository, sum(sizes.values()), hub.undo()) from None
     except BaseException:
         left = hub.undo()
         if left.code in CLEAN:

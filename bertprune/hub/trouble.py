@@ -44,7 +44,7 @@ class HubTrouble(Exception):
         """Whether the Hub said no; without an answer it may have done what was asked."""
         return 400 <= self.status < 500
 
-    def told(self, repository: str, size: int, left: Message) -> ExportError:
+    def as_error(self, repository: str, size: int, left: Message) -> ExportError:
         """Return the error that says what is wrong, and what is left of the push."""
         given: dict[str, Any] = {"repository": repository, "left": left, "reason": self.reason}
         if self.status in (402, 413) or (self.is_answer and _NO_ROOM.search(str(self.reason))):
@@ -64,9 +64,9 @@ class HubTrouble(Exception):
                 " yours and a token with the right to write, and see whether there is room left; {left}",
                 code="exports.push_no_rights", **given,
             )  # fmt: skip
-        return self._told_later(given)
+        return self._as_later_error(given)
 
-    def _told_later(self, given: dict[str, Any]) -> ExportError:
+    def _as_later_error(self, given: dict[str, Any]) -> ExportError:
         if self.status == 429:
             return ExportError(
                 "{repository}: the Hub takes no more requests now: try again {when}; {left}",

@@ -33,7 +33,8 @@ _Place = tuple[int, Role]
 def plan_entries(budget: Budget, tries: Tries, ground: Ground, progress: Progress) -> Walked:
     """Return the recipe that loses least at a sparsity, run: the same share of every matrix, or what each bears."""
     parts = _parts(tries, ground)
-    share = _enough(budget.amount, [part.groups.alive for part in parts])
+    missing = _missing(budget.amount, [(budget.amount, part.groups.alive) for part in parts])
+    share = min(1.0, budget.amount + missing)
     matrices, losses = _measured(share, parts, tries, part_of(progress, 0.0, 0.4))
     uniform = Recipe(steps=(_step(share, Selection(roles=ROLES)),))
     by_parts = Recipe(steps=tuple(_steps(_rounded_up(share, matrices, _spread(share, matrices, losses)))))
@@ -48,11 +49,11 @@ def _parts(tries: Tries, ground: Ground) -> list[Part]:
     return tries.parts(matched)
 
 
-def _enough(share: float, sizes: list[int]) -> float:
-    """Return a share, or a little more where that would be rounded down in too many of the matrices."""
-    if sum(round(share * size) for size in sizes) >= share * sum(sizes):
-        return share
-    return min(1.0, share + 0.5 / min(sizes))
+def _missing(wanted: float, shares: list[tuple[float, int]]) -> float:
+    """Return how much more of each matrix has to go, where shares of their sizes are rounded down in too many."""
+    if sum(round(share * size) for share, size in shares) >= wanted * sum(size for _, size in shares):
+        return 0.0
+    return 0.5 / min(size for _, size in shares)
 
 
 def _step(share: float, select: Selection) -> Step:
@@ -121,11 +122,8 @@ def _exactly(share: float, sizes: dict[_Place, int], shares: dict[_Place, float]
 
 def _rounded_up(share: float, matrices: dict[_Place, list[int]], shares: dict[_Place, float]) -> dict[_Place, float]:
     """Take a little more of each matrix, where rounding would leave too many entries of all together."""
-    every = [(shares[place], size) for place, sizes in matrices.items() for size in sizes]
-    if sum(round(one * size) for one, size in every) >= share * sum(size for _, size in every):
-        return shares
-    more = 0.5 / min(size for _, size in every)
-    return {place: min(1.0, one + more) for place, one in shares.items()}
+    missing = _missing(share, [(shares[place], size) for place, sizes in matrices.items() for size in sizes])
+    return {place: min(1.0, one + missing) for place, one in shares.items()}
 
 
 def _steps(shares: dict[_Place, float]) -> Iterator[Step]:

@@ -1,12 +1,13 @@
 """A Hub on loopback, for tests that may reach no other."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
+
+from tests.loopback import LoopbackServer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -17,25 +18,8 @@ class FakeHub:
     def __init__(self) -> None:
         self.models: dict[str, Path] = {}
         self.asked: list[str] = []
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                fake.answer(self, body=True)
-
-            def do_HEAD(self) -> None:
-                fake.answer(self, body=False)
-
-            def log_message(self, *args: object) -> None:
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=[0.02], daemon=True).start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self._server = LoopbackServer(lambda to: self.answer(to, body=to.command != "HEAD"))
+        self.url, self.close = self._server.url, self._server.close
 
     def answer(self, to: BaseHTTPRequestHandler, body: bool) -> None:
         path = to.path.partition("?")[0]
