@@ -6,7 +6,8 @@ from pydantic import Field, FiniteFloat
 
 from .validation import FrozenModel
 
-_MEASURES = {"divergence": "Kullback-Leibler divergence", "squared": "mean squared difference", "angle": "1 - cosine"}
+MEASURES = {"divergence": "Kullback-Leibler divergence", "squared": "mean squared difference", "angle": "1 - cosine"}
+"""What drifts are, in words."""
 
 
 class Forecast(FrozenModel):
@@ -32,6 +33,6 @@ class Forecast(FrozenModel):
     def __str__(self) -> str:
         """Write it in one line."""
         return (
-            f"{_MEASURES[self.measure]} of {self.drift:.3g} ({self.low:.3g} to {self.high:.3g}) on {self.answers:,}"
+            f"{MEASURES[self.measure]} of {self.drift:.3g} ({self.low:.3g} to {self.high:.3g}) on {self.answers:,}"
             f" answers held back; {self.macs:.1%} of the MACs, {self.sparsity:.1%} sparse, {self.bytes / 1e6:,.2f} MB"
         )

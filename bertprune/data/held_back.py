@@ -13,6 +13,8 @@ from .batches import Batch
 
 HELD_BACK = 5
 """One text in so many is held back, to see whether what the others teach holds there."""
+_Part = tuple[Batch, Tensor | None]
+"""Some texts, and their labels where they have them."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,10 @@ class Batches:
         """Return the same texts with one in five of them held back, whichever were before."""
         labels = [None] * len(self.used) if self.labels is None else self.labels
         parts = list(_split(zip(self.used, labels, strict=True)))
-        known = [label for _, label, _ in parts if label is not None]
+        known = [label for (_, label), _ in parts if label is not None]
         return replace(
-            self, used=[batch for batch, _, _ in parts], held_back=[back for _, _, back in parts],
-            labels=known or None,
-        )  # fmt: skip
+            self, used=[batch for (batch, _), _ in parts], held_back=[back for _, back in parts], labels=known or None
+        )
 
     @property
     def tokens(self) -> int:
@@ -80,20 +81,40 @@ def given_batches(given: Iterable[Mapping[str, Any]]) -> Batches:
     parts = list(_split((_batch(one, number), None) for number, one in enumerate(given, start=1)))
     if not parts:
         raise DataError("calibration has no batches: expected at least one", code="calibration.no_batches")
-    return Batches([batch for batch, _, _ in parts], [back for _, _, back in parts])
+    return Batches([batch for (batch, _), _ in parts], [back for _, back in parts])
 
 
-def _split(batches: Iterable[tuple[Batch, Tensor | None]]) -> Iterator[tuple[Batch, Tensor | None, bool]]:
-    """Split batches, and their labels, by whether their texts are held back: one in five, counted over all of them."""
-    seen = 0
+def _split(batches: Iterable[_Part]) -> Iterator[tuple[_Part, bool]]:
+    """Split batches, and their labels, by whether their texts are held back: one in five, counted over all of them.
+
+    What is held back of batches of one shape is joined, since many small batches take longer.
+    """
+    seen, waiting = 0, dict[Any, list[_Part]]()
     for batch, labels in batches:
         rows = torch.arange(seen, seen + len(_first(batch)), device=_first(batch).device)
         seen += len(rows)
-        for back in (False, True):
-            part = (rows % HELD_BACK == HELD_BACK - 1) == back
-            if part.any():
-                chosen = {name: value[part.to(value.device)] for name, value in batch.items()}
-                yield chosen, None if labels is None else labels[part.to(labels.device)], back
+        back = rows % HELD_BACK == HELD_BACK - 1
+        if not back.all():
+            yield _rows(batch, labels, ~back), False
+        if back.any():
+            shape = tuple((name, value.shape[1:], value.dtype, value.device) for name, value in batch.items())
+            held = waiting.setdefault(shape, [])
+            held.append(_rows(batch, labels, back))
+            if sum(len(_first(part)) for part, _ in held) >= len(rows):
+                yield _joined(waiting.pop(shape)), True
+    for held in waiting.values():
+        yield _joined(held), True
+
+
+def _rows(batch: Batch, labels: Tensor | None, chosen: Tensor) -> _Part:
+    part = {name: value[chosen.to(value.device)] for name, value in batch.items()}
+    return part, None if labels is None else labels[chosen.to(labels.device)]
+
+
+def _joined(parts: Sequence[_Part]) -> _Part:
+    labels = [known for _, known in parts if known is not None]
+    batch = {name: torch.cat([part[name] for part, _ in parts]) for name in parts[0][0]}
+    return batch, torch.cat(labels) if labels else None
 
 
 def _batch(given: Any, number: int) -> Batch:

@@ -110,7 +110,7 @@ class TextReport:
         lines = [f"{self.before_name} -> {self.after_name}" if self.before_name else self.after_name]
         lines += [f"note: the text was cut to {self.max_length:,} tokens"] if self.cut else []
         lines += [f"note: {note}" for note in self.notes]
-        sides = ("before", "after") if self.before_name else ("after",)
+        sides = ("before", "after") if self.before_name else ("answer",)
         for number, answers in enumerate(self.answers, 1):
             blanks = self.task == "language"
             lines += ["", aligned([(f"blank {number}" if blanks else "class", *sides), *_answer_rows(answers, blanks)])]

@@ -60,7 +60,7 @@ def shrink(contents: Contents) -> Contents:
         stay, add = _decide(one, model, contents)
         staying[one.kind][one.layer] = stay
         if len(stay) < one.number:
-            cuts |= _cuts(one, model, stay, add)
+            cuts |= _cuts(one, stay, add)
         if len(stay) < one.number and one.kind == "head":
             _check_heads(model, contents.checkpoint.name)
     if not cuts and not contents.cut:
@@ -115,7 +115,7 @@ def _bias(one: Coupled) -> str:
     return one.output.name.removesuffix("weight") + "bias"
 
 
-def _cuts(one: Coupled, model: nn.Module, stay: list[int], add: Tensor | None) -> dict[str, _Cut]:
+def _cuts(one: Coupled, stay: list[int], add: Tensor | None) -> dict[str, _Cut]:
     """Say what stays of each tensor that the neurons or heads of a layer are part of."""
     kept = torch.tensor(stay)
 
@@ -124,10 +124,7 @@ def _cuts(one: Coupled, model: nn.Module, stay: list[int], add: Tensor | None) -
 
     cuts = {target.name: _Cut(0, positions(rows)) for target, rows in one.inputs}
     cuts[one.output.name] = _Cut(1, positions(one.columns))
-    base = encoder(model)
-    if base is not None and one.kind == "head":
-        layer, _ = layers(model)[one.layer]
-        cuts |= {f"{layer}.{name}": _Cut(0, positions(one.columns)) for name in base.family.biases}
+    cuts |= {name: _Cut(0, positions(one.columns)) for name in one.vectors}
     return cuts if add is None else cuts | {_bias(one): _Cut(add=add)}
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import SelectionError
 from ..selection import Selection
-from .families import Encoder, Place, encoder, places
+from .families import Encoder, Place, encoder, layers, places
 from .family_tables import KNOWN_FAMILIES
 from .matching import computed_tensor, is_computed, matching_paths, refuse_adapters
 from .targets import Target, every_target
@@ -39,6 +39,9 @@ class Coupled:
     """Which of them each of its columns belongs to."""
     inputs: tuple[tuple[Target, Tensor], ...]
     """The tensors whose rows go, biases included, and which of them each row belongs to."""
+    vectors: tuple[str, ...]
+    """The names of vectors, as long as the columns, that are added to projections: never masked, cut where shapes
+    shrink."""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -63,6 +66,7 @@ def find_coupled(
         )  # fmt: skip
     targets = {owner.name: target for target in every_target(model) for owner in target.owners}
     modules = _modules(model, kind, where, targets)
+    numbered = layers(model)
     matched = matching_paths(model, selection)
     chosen, spared = matched.chosen, matched.spared
     unavailable = frozenset(missing)
@@ -70,7 +74,8 @@ def find_coupled(
     for layer, paths in modules.items():
         if chosen.isdisjoint(paths) or not spared.isdisjoint(paths):
             continue
-        one = _couple(kind, layer, {path: where[path] for path in paths}, targets, base)
+        vectors = tuple(f"{numbered[layer][0]}.{inner}" for inner in base.family.biases) if kind == "head" else ()
+        one = _couple(kind, layer, {path: where[path] for path in paths}, targets, base, vectors)
         if unavailable.isdisjoint(name for target in one.targets for name in (target.name, *target.aliases)):
             found.append(one)
     if not found:
@@ -96,7 +101,12 @@ def _modules(
 
 
 def _couple(
-    kind: Coupling, layer: int, where: Mapping[str, Place], targets: Mapping[str, Target], base: Encoder
+    kind: Coupling,
+    layer: int,
+    where: Mapping[str, Place],
+    targets: Mapping[str, Target],
+    base: Encoder,
+    vectors: tuple[str, ...],
 ) -> Coupled:
     outputs = [path for path, place in where.items() if place.role == COLUMNS[kind]]
     if len(outputs) != 1:
@@ -126,7 +136,7 @@ def _couple(
         inputs.append((weight, rows))
         if (bias := targets.get(f"{path}.bias")) is not None:
             inputs.append((bias, rows))
-    return Coupled(kind, layer, where[outputs[0]].uses, number, output, groups, tuple(inputs))
+    return Coupled(kind, layer, where[outputs[0]].uses, number, output, groups, tuple(inputs), vectors)
 
 
 def _heads(width: int, base: Encoder) -> Tensor:

@@ -9,6 +9,7 @@ from ..errors import RecipeError, SelectionError, shown
 from ..model.coupled import Coupled
 from ..model.layers import find_layers
 from ..model.macs import encoder_macs, macs_per_group
+from ..model.targets import Target
 from ..selection import Selection
 from .walked import Ground, bytes_of, bytes_per_group
 
@@ -89,24 +90,28 @@ class Costs:
     """What one head or neuron costs, by part."""
     layers: Mapping[int, float]
     """What each layer costs that can be taken out."""
+    no_layers: SelectionError | None
+    """Why none can."""
 
     @classmethod
     def of(cls, kind: Kind, ground: Ground, parts: Sequence[Coupled]) -> "Costs":
         """Count bytes, or MACs of texts of the mean length, in which a drift is paid for too."""
+        found: Mapping[int, tuple[Target, ...]] = {}
+        no_layers = None
         try:
             found = find_layers(ground.plain, Selection())[0]
-        except SelectionError:  # whose layers cannot be taken out
-            found = {}
+        except SelectionError as error:
+            no_layers = error
         if kind == "bytes":
-            each = tuple(bytes_per_group(one.targets, one.number, ground.checkpoint) for one in parts)
+            each = tuple(bytes_per_group(one, ground.checkpoint) for one in parts)
             layers = {
                 number: float(sum(bytes_of(one.name, one.parameter.numel(), ground.checkpoint) for one in targets))
                 for number, targets in found.items()
             }
-            return cls(ground.small_bytes(ground.plain), each, layers)
+            return cls(ground.small_bytes(ground.plain), each, layers, no_layers)
         each = tuple(ground.length * macs_per_group(one, ground.length) for one in parts)
         taken = dict.fromkeys(found, 0.0)
         for one, cost in zip(parts, each, strict=True):
             if one.layer in taken:
                 taken[one.layer] += one.number * cost
-        return cls(encoder_macs(ground.plain, ground.length), each, taken)
+        return cls(encoder_macs(ground.plain, ground.length), each, taken, no_layers)

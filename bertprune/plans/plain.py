@@ -32,7 +32,14 @@ def plan_plain(budget: Budget, study: Study, space: Space, costs: Costs, ground:
         return _least(budget, plain, way, ground, progress)
     recipes = plain.recipes(way)
     if not recipes:
-        raise budget.unreachable(plain.least(), costs.total)
+        least = plain.least()
+        if costs.no_layers is not None:
+            raise costs.no_layers.within(
+                "{kind}={amount:g} cannot be met with all layers, of which {least} would stay",
+                code="plan.unreachable_with_layers", kind=budget.kind, amount=budget.amount,
+                least=budget.shown(least, costs.total),
+            )  # fmt: skip
+        raise budget.unreachable(least, costs.total)
     return ground.best(recipes, progress)
 
 

@@ -1,6 +1,6 @@
 """Recipes that were really run, and what a model with them is and answers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,12 +12,11 @@ from ..data.held_back import Batches
 from ..data.outputs import Output
 from ..evaluation.metrics import Estimate
 from ..forecast import Forecast
-from ..model.coupled import COLUMNS, find_coupled
+from ..model.coupled import COLUMNS, Coupled, find_coupled
 from ..model.cuts import cut_model
 from ..model.families import places
 from ..model.macs import encoder_macs
 from ..model.matching import find_targets
-from ..model.targets import Target
 from ..parallel import Progress, part_of
 from ..pruning.choose import Decision
 from ..pruning.decide import decide
@@ -105,7 +104,7 @@ class Ground:
         for kind in COLUMNS:
             for one in find_coupled(model, kind, Selection()):
                 alive = len(set(one.columns[one.output.parameter.detach().any(dim=0).cpu()].tolist()))
-                gone += (one.number - max(1, alive)) * bytes_per_group(one.targets, one.number, self.checkpoint)
+                gone += (one.number - max(1, alive)) * bytes_per_group(one, self.checkpoint)
         return round(sum(sizes) - gone)
 
     def _pruned(self, decision: Decision) -> nn.Module:
@@ -126,9 +125,11 @@ class Ground:
         return 1 - stays / sum(target.parameter.numel() for target in targets.values())
 
 
-def bytes_per_group(targets: Iterable[Target], number: int, checkpoint: Checkpoint) -> float:
+def bytes_per_group(one: Coupled, checkpoint: Checkpoint) -> float:
     """Return what one head or neuron takes as stored: its share of each of its tensors."""
-    return sum(bytes_of(one.name, one.parameter.numel(), checkpoint) for one in targets) / number
+    sizes = {target.name: target.parameter.numel() for target in one.targets}
+    sizes |= dict.fromkeys(one.vectors, len(one.columns))
+    return sum(bytes_of(name, numbers, checkpoint) for name, numbers in sizes.items()) / one.number
 
 
 def bytes_of(name: str, numbers: int, checkpoint: Checkpoint) -> int:

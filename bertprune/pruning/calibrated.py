@@ -26,7 +26,7 @@ from .reconstruct import FEW_REFINEMENTS, REFINEMENTS, solve_rows
 from .steps import MatchedStep, linear_owner
 from .surgeon import keep_by_surgeon, works_by_surgeon
 from .walk import Walk
-from .working_copy import plain_copy, put
+from .working_copy import narrowed, plain_copy, put
 
 _Layer = int | None
 
@@ -49,6 +49,12 @@ class Calibrator:
         Return whether that removes a value that is not zero; by tensor, how many groups were alive and are removed; and
         how each layer's reconstruction fared.
         """
+        with narrowed(self._model, {target.name for unit in matched.units for target in unit.targets}):
+            return self._run(matched, decision, generator, progress)
+
+    def _run(
+        self, matched: MatchedStep, decision: Decision, generator: torch.Generator, progress: Progress
+    ) -> tuple[bool, list[tuple[int, int]], tuple[Reconstruction, ...]]:
         units = [decision.now(unit) for unit in matched.units]
         groups = groups_of(matched, units, decision)
         stages = self._stages(units)

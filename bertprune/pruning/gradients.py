@@ -5,6 +5,7 @@ beyond, and for the classes of tokens. A model without a head for texts is asked
 embeddings.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,9 +98,11 @@ def _length(batch: Batch) -> int:
 
 
 def _parts(batch: Batch, labels: Tensor | None, size: int) -> Iterator[tuple[Batch, Tensor | None]]:
-    """Yield so many texts of a batch at a time, with their labels."""
-    for start in range(0, _texts_in(batch), size):
-        part = slice(start, start + size)
+    """Yield equal parts of at most so many texts of a batch, with their labels."""
+    texts = _texts_in(batch)
+    each = math.ceil(texts / math.ceil(texts / size))
+    for start in range(0, texts, each):
+        part = slice(start, start + each)
         yield {name: value[part] for name, value in batch.items()}, None if labels is None else labels[part]
 
 
@@ -187,9 +190,10 @@ class _Sums:
         self.squared += total.square_().sum(0)
 
     def result(self, texts: int) -> Gradients:
-        return Gradients(
-            self.squared, torch.cat(self.columns), None if self.rows is None else torch.cat(self.rows), texts
-        )
+        """Join what was added, and forget it: all layers' gradients take hundreds of megabytes."""
+        columns, rows = torch.cat(self.columns), None if self.rows is None else torch.cat(self.rows)
+        self.columns, self.rows = [], None
+        return Gradients(self.squared, columns, rows, texts)
 
 
 def _by_text(values: Tensor, texts: int) -> Tensor:

@@ -32,6 +32,12 @@ class StepPreview:
     needs_texts: bool = False
     """Whether pruning needs calibration texts."""
 
+    def __str__(self) -> str:
+        tensors = "1 tensor" if len(self.targets) == 1 else f"{len(self.targets):,} tensors"
+        pruned = " to ".join(f"{bound:,}" for bound in dict.fromkeys(self.removed))
+        needs = "; needs calibration texts" if self.needs_texts else ""
+        return f"{self.step}: {pruned} of {self.weights:,} weights in {tensors}{needs}"
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -51,6 +57,9 @@ class Preview:
             ],
             "loads": self.loads,
         }
+
+    def __str__(self) -> str:
+        return "\n".join(f"{number}. {step}" for number, step in enumerate(self.steps, 1))
 
 
 def preview_recipe(model: nn.Module, recipe: Recipe, missing: frozenset[str] = frozenset()) -> Preview:

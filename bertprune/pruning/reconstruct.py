@@ -94,7 +94,7 @@ def sweep(weight: Tensor, hessian: Tensor, choose: Choose, width: int = BLOCK) -
     `choose` says which entries of each `width` columns stay, by their scores w²/[H⁻¹]ⱼⱼ, in which H⁻¹ is that of the
     columns not yet passed. Source: Frantar and Alistarh, SparseGPT, arXiv:2301.00774, algorithm 1.
     """
-    upper = root_of_inverse(hessian).to(weight.dtype)
+    upper = root_of_inverse(hessian, weight.dtype)
     lines = weight.T.clone(memory_format=torch.contiguous_format)  # each column in one piece
     kept = torch.empty_like(lines, dtype=torch.bool)
     span = max(width, BLOCK - BLOCK % width)
@@ -128,30 +128,29 @@ def removal_order(weight: Tensor, hessian: Tensor, grid: Grid, alive: Tensor, co
     `alive` says which of the groups are there, bool. After each removal the others make up for it, and are judged
     again. Source: Kurtic et al., ZipLM, arXiv:2302.04089; Frantar and Alistarh, Optimal Brain Compression.
     """
-    inverted = inverse(_apart(hessian, ~alive[grid.columns]))
-    weight, alive = weight.double().clone(), alive.clone()
-    single = bool((torch.bincount(grid.columns) == 1).all())
-    chunk = max(1, len(alive) // ROUNDS) if single else 1
-    order = [alive.new_empty(0, dtype=torch.long)]
+    names, order = alive.nonzero().flatten(), [alive.new_empty(0, dtype=torch.long)]
+    weight, inverted, columns = _only(names, weight.double(), hessian, grid.columns)
+    inverted, gone = inverse(inverted), torch.zeros_like(names, dtype=torch.bool)
+    chunk = max(1, len(alive) // ROUNDS) if len(columns) == len(names) else 1
     while count:
-        scores = losses(weight, inverted, grid)[0].masked_fill(~alive, torch.inf)
-        gone = scores.argsort(stable=True)[: min(chunk, count)]
-        columns = torch.isin(grid.columns, gone).nonzero().flatten()
-        step = torch.linalg.solve(inverted[columns][:, columns], inverted[columns])
-        weight.addmm_(weight[:, columns], step, alpha=-1)
-        inverted.addmm_(inverted[:, columns], step, alpha=-1)
-        inverted[columns, columns] = 1.0  # so that what is gone can still be divided by
-        weight[:, columns] = 0.0
-        alive[gone] = False
-        order.append(gone)
-        count -= len(gone)
+        if gone.sum() > len(gone) // 4:  # smaller products from now on
+            weight, inverted, columns = _only((~gone).nonzero().flatten(), weight, inverted, columns)
+            names, gone = names[~gone], gone[~gone]
+        scores = losses(weight, inverted, Grid(grid.rows, columns))[0].masked_fill(gone, torch.inf)
+        least = scores.argsort(stable=True)[: min(chunk, count)]
+        going = torch.isin(columns, least).nonzero().flatten()
+        step = torch.linalg.solve(inverted[going][:, going], inverted[going])
+        weight.addmm_(weight[:, going], step, alpha=-1)
+        inverted.addmm_(inverted[:, going], step, alpha=-1)
+        inverted[going, going] = 1.0  # so that what is gone can still be divided by
+        weight[:, going] = 0.0
+        gone[least] = True
+        order.append(names[least])
+        count -= len(least)
     return torch.cat(order)
 
 
-def _apart(hessian: Tensor, gone: Tensor) -> Tensor:
-    """Return second derivatives in which columns that are gone have nothing to do with the others."""
-    if not gone.any():
-        return hessian
-    together = ~gone & ~gone[:, None]
-    together.fill_diagonal_(True)
-    return hessian.where(together, 0.0)
+def _only(groups: Tensor, weight: Tensor, square: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Leave out the columns of other groups than these, in ascending order, which are numbered anew."""
+    kept = torch.isin(columns, groups)
+    return weight[:, kept], square[kept][:, kept], torch.searchsorted(groups, columns[kept])

@@ -9,6 +9,7 @@ from pydantic import Field, FiniteFloat
 
 from ..errors import BertpruneError, DataError, Message, RecipeError, kind_of
 from ..files import check_regular, from_home, name_of, reason_of
+from ..forecast import MEASURES
 from ..recipe import CalibrationRecord
 from ..text import aligned
 from ..validation import FrozenModel
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
 
 _LARGEST = 16 * 1024 * 1024
 """In bytes; a scan of 48 layers takes less than one megabyte."""
-_MEASURES = {
-    "divergence": "Kullback-Leibler divergence from the predictions of the whole model",
-    "squared": "mean squared difference from the numbers of the whole model",
-    "angle": "1 - cosine to the embeddings of the whole model",
-}
 _Hash = Annotated[str, Field(strict=True, pattern="^[0-9a-f]{64}$")]
 
 
@@ -204,7 +200,8 @@ class Scan(FrozenModel):
 
     def _about(self) -> str:
         adjusted = ", reconstructed" if self.reconstruct else ""
-        return f"{self.checkpoint}, {self.method}{adjusted}: {_MEASURES[self.measure]}, {self.held_back:,} held back"
+        answers = f"between {self.held_back:,} answers held back and those of the whole model"
+        return f"{self.checkpoint}, {self.method}{adjusted}: {MEASURES[self.measure]} {answers}"
 
     def __str__(self) -> str:
         return self.to_text()

@@ -156,6 +156,9 @@ class SparsityReport:
         """
         return aligned(list(_rows(self, with_labels(LABELS, labels))), NUMBERS)
 
+    def __str__(self) -> str:
+        return self.to_text()
+
     def to_frame(self) -> "pandas.DataFrame":
         """Build a pandas table with one row per target, and per matrix with more zeros than a row.
 

@@ -112,4 +112,10 @@ def _used(batches: Batches, demo: str | None) -> Note:
             "calibrated on the {texts:,} texts that come with {name}",
             code="calibration.own_texts", texts=batches.texts, name=demo,
         )  # fmt: skip
+    assert batches.record is not None
+    if batches.texts > batches.record.count:
+        return Note(
+            "calibrated on the {texts:,} texts of {pairs:,} pairs",
+            code="calibration.texts_of_pairs", texts=batches.texts, pairs=batches.record.count,
+        )  # fmt: skip
     return Note("calibrated on {texts:,} texts", code="calibration.texts", texts=batches.texts)

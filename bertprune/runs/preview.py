@@ -39,6 +39,8 @@ def preview(
         >>> seen = bp.preview("demo", step).steps[0]
         >>> len(seen.targets), seen.weights, seen.removed
         (4, 147456, (44236, 44236))
+        >>> print(seen)
+        l1_unstructured 0.3 local on roles attention.query: 44,236 of 147,456 weights in 4 tensors
     """
     opened, recipe = Checkpoint.open(checkpoint), Recipe.of(recipe)
     check_seed(seed)

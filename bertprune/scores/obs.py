@@ -22,7 +22,7 @@ def damped(gram: Tensor) -> Tensor:
 
     Inputs that are never active get a share of the others' mean, so that nothing is divided by zero. Pure.
     """
-    hessian = gram.double().clone()
+    hessian = gram.to(torch.float64, copy=True)
     diagonal = hessian.diagonal()
     mean = float(diagonal.mean())
     diagonal += DAMPING * mean if mean > 0 else 1.0
@@ -34,16 +34,17 @@ def inverse(hessian: Tensor) -> Tensor:
     return torch.cholesky_inverse(_cholesky(hessian))
 
 
-def root_of_inverse(hessian: Tensor) -> Tensor:
-    """Return the upper triangular R with H⁻¹ = RᵀR. Raises RecipeError where the inputs are not finite.
+def root_of_inverse(hessian: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the upper triangular R with H⁻¹ = RᵀR, rounded to a dtype. Raises RecipeError for inputs not finite.
 
     With H = UUᵀ it is U⁻¹: half the work of factoring the inverse.
     """
     upper = _cholesky(hessian.flip(0, 1)).flip(0, 1)
-    found = torch.zeros_like(upper)
+    found = torch.zeros_like(upper, dtype=dtype)
     for start in range(0, len(upper), _SPAN):  # what is below the diagonal stays zero, and costs nothing
         stop = min(start + _SPAN, len(upper))
-        unit = torch.eye(stop, dtype=upper.dtype, device=upper.device)[:, start:]
+        unit = upper.new_zeros(stop, stop - start)
+        unit[start:].fill_diagonal_(1.0)
         found[:stop, start:stop] = torch.linalg.solve_triangular(upper[:stop, :stop], unit, upper=True)
     return found
 

@@ -154,6 +154,22 @@ def test_every_family_is_planned_for_each_budget(tiny_folder, name, subtests):
             assert forecast.macs <= budget.get("macs", 1.0) and forecast.sparsity >= budget.get("sparsity", 0.0) - 1e-9
 
 
+def test_bytes_hold_where_biases_stand_outside_the_projections(tiny_folder, tmp_path):
+    folder = tiny_folder("DebertaModel", num_attention_heads=4)  # its query and value have vectors of their own
+    most = int(0.8 * 4 * bp.Checkpoint.open(folder).facts.parameters)
+    recipe = bp.plan(folder, bytes=most, calibration=TEXTS, rounds=1)
+    assert any(step.granularity == "head" for step in recipe.steps) and recipe.forecast is not None
+    bp.export(bp.prune(folder, recipe, calibration=TEXTS), tmp_path / "small", form="small")
+    assert 4 * bp.load(tmp_path / "small").num_parameters() == recipe.forecast.bytes <= most
+
+
+def test_a_plain_plan_says_why_no_layer_may_go(tiny_folder):
+    folder = tiny_folder("AlbertModel", embedding_size=16)
+    with pytest.raises(BertpruneError, match="share their weights") as caught:
+        bp.plan(folder, macs=0.1, loads="plain", calibration=TEXTS)
+    assert caught.value.code == "selection.shared_layers"
+
+
 def test_texts_that_are_only_spelled_are_warned_of(folder):
     spelled = ["qxzj vkqp wzxy" + letter for letter in "abcdefghijklmnopqrst"]
     with pytest.warns(ForeignTextsWarning, match="single letters"):
