@@ -55,8 +55,8 @@ space: $(READY)  ## build the folder for the Hub, then install and start it as t
 	$(BIN)/python -m tools.space
 
 fuzz: ARGS =
-fuzz: $(READY)  ## fuzz the parsers of untrusted input for some minutes; ARGS="-k recipes" for one of them
-	HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest tests/fuzz --timeout 3600 $(ARGS)
+fuzz: $(READY)  ## fuzz parsers of untrusted input and random visits of the page; ARGS="-k recipes" for one of them
+	HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest tests/fuzz tests/app/test_machine.py --timeout 3600 $(ARGS)
 
 audit: $(READY)  ## check the installed packages for known vulnerabilities; asks PyPI
 	test -x build/audit/bin/python || $(BIN)/python -m venv build/audit

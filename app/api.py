@@ -6,28 +6,47 @@ some; a run is a pure function of these and the seed.
 """
 
 import functools
+import inspect
 from typing import Any
 
 import gradio as gr
 
 import bertprune as bp
 
-from .handlers import cost, model, take, texts
-from .session import Done, Shelf, Source
-from .trouble import PageError, error_text, showing_errors
+from .errors import PageError, error_text, showing_errors
+from .exporting import export
+from .opening import check_texts, open_given, open_hub, take_lines
+from .runs import EMBEDDED, Given, RunKey, Source
+from .store import Store
+from .tabs import cost, search
+
+_ARGS = {
+    "source": "An embedded name (demo, demo-mlm, kobert-shape) or a Hub id, also org/name@revision.",
+    "recipe": "Steps as YAML or JSON.",
+    "module": "The path of a module, such as bert.encoder.layer.0.attention.self.key.",
+    "seed": "A whole number from which the random choices are made.",
+    "macs": "The share of the multiply-accumulates that may stay, above 0 and below 1.",
+    "form": "`baked`, `small`, `masked` or `onnx`.",
+    "precision": "`float16` or `bfloat16`, or `int8` for ONNX; empty for the numbers of the source.",
+    "texts": "Calibration texts, one a line; empty for those that an embedded checkpoint brings.",
+}
+"""What each argument is; agents read it in the docstrings."""
+
+
+VERBS = ("load", "preview", "inspect", "prune", "report", "evaluate", "plan", "export")
 
 
 class Api:
     """The functions of the library, as programs elsewhere call them."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, store: Store) -> None:
         """Work on what all visitors share."""
-        self.shelf = shelf
+        self.store = store
 
     def load(self, source: str = "demo") -> dict[str, Any]:
         """Open a checkpoint by its headers: architecture, parameters, dtype, bytes, tensors, notes, module paths."""
         given = self._source(source)
-        known = self.shelf.checkpoint(given).facts
+        known = self.store.checkpoint(given).facts
         return {
             "architecture": known.architecture,
             "parameters": known.parameters,
@@ -35,35 +54,42 @@ class Api:
             "bytes": known.bytes,
             "tensors": [[tensor.name, list(tensor.shape), tensor.dtype] for tensor in known.tensors],
             "notes": list(known.notes),
-            "modules": [node.path for node in self.shelf.tree(given).walk()],
+            "modules": [node.path for node in self.store.tree(given).walk()],
         }
 
     def preview(self, source: str = "demo", recipe: str = "") -> dict[str, Any]:
         """Preview what each step of a recipe matches and how much it would prune; no weight is read."""
-        return bp.preview(self.shelf.checkpoint(self._source(source)), self._recipe(recipe)).to_dict()
+        return bp.preview(self.store.checkpoint(self._source(source)), self._recipe(recipe)).to_dict()
 
     def prune(self, source: str = "demo", recipe: str = "", seed: int = 0, texts: str = "") -> dict[str, Any]:
         """Prune; return the report as data: every target with its size, masked, zero and alive entries; and notes."""
-        run = self.shelf.run(self._done(source, recipe, seed, texts))
+        run = self.store.run(self._key(source, recipe, seed, texts))
         return {**run.report.to_dict(), "notes": list(run.notes)}
 
     def inspect(
         self, source: str = "demo", module: str = "", recipe: str = "", seed: int = 0, texts: str = ""
     ) -> dict[str, Any]:
         """Show one module before, and with a recipe also after pruning: tensors, hooks, state_dict keys."""
-        before = self.shelf.before(self._source(source)).module(str(module)).to_dict()
+        before = self.store.before(self._source(source)).module(str(module)).to_dict()
         if not str(recipe).strip():
             return {"before": before}
-        after = self.shelf.run(self._done(source, recipe, seed, texts)).after
+        after = self.store.run(self._key(source, recipe, seed, texts)).after
         return {"before": before, "after": after.module(str(module)).to_dict()}
 
     def report(self, source: str = "demo", recipe: str = "", seed: int = 0, texts: str = "") -> str:
         """Prune; return the report as text."""
-        return self.shelf.run(self._done(source, recipe, seed, texts)).report.to_text()
+        return self.store.run(self._key(source, recipe, seed, texts)).report.to_text()
 
     def evaluate(self, source: str = "demo", recipe: str = "", seed: int = 0, texts: str = "") -> dict[str, Any]:
         """Prune, and measure quality before and after on the labelled samples of the demo."""
-        return cost.measure(self.shelf, self._done(source, recipe, seed, texts), "samples", None).to_dict()
+        key, most = self._key(source, recipe, seed, texts), self.store.settings.max_rows
+        return dict(cost.evaluated(self.store, key, "samples", "", most).to_dict())
+
+    def plan(self, source: str = "demo", macs: float = 0.5, texts: str = "") -> str:
+        """Turn a budget into a recipe, as YAML: how much goes of each part, and by which score."""
+        opened = self._source(source)
+        given = Given(take_lines(texts), "file") if str(texts).strip() else Given()
+        return search.planned(self.store, opened, macs, given.all_of(opened), self.store.timed()).to_yaml()
 
     def export(
         self,
@@ -74,42 +100,34 @@ class Api:
         precision: str = "",
         texts: str = "",
     ) -> str:
-        """Prune and export the checkpoint as a zip, after it was read back and compared.
-
-        Args:
-            source: An embedded name or a Hub id.
-            recipe: YAML or JSON.
-            seed: From which the random choices are made.
-            form: `baked`, `small`, `masked` or `onnx`.
-            precision: `float16` or `bfloat16`, or `int8` for ONNX; empty for the numbers of the source.
-            texts: Calibration texts, one a line; empty for those that an embedded checkpoint brings.
-        """
-        return str(take.build("en", self.shelf, self._done(source, recipe, seed, texts), form, str(precision)).zip)
+        """Prune and export the checkpoint as a zip, after it was read back and compared."""
+        return str(export(self.store, self._key(source, recipe, seed, texts), form, str(precision)).zip)
 
     def _source(self, given: str) -> Source:
         name, _, revision = str(given).strip().partition("@")
-        kind = name if name in model.EMBEDDED else "hub"
-        return model.open_source(self.shelf, model.Wanted(kind, hub_id=name, revision=revision), Source())
+        return open_given(self.store, name) if name in EMBEDDED else open_hub(self.store, name, revision)
 
     def _recipe(self, text: str) -> bp.Recipe:
         if not str(text).strip():
             raise PageError("api_no_recipe")
-        return self.shelf.admitted(bp.Recipe.from_yaml(str(text)))  # JSON is YAML too
+        return self.store.admitted(bp.Recipe.from_yaml(str(text)))  # JSON is YAML too
 
-    def _done(self, source: str, recipe: str, seed: int, lines: str) -> Done:
+    def _key(self, source: str, recipe: str, seed: int, lines: str) -> RunKey:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
             raise PageError("api_seed", given=repr(seed)[:60])
         opened, steps = self._source(source), self._recipe(recipe)
-        given = texts.Given(texts.take_lines(lines), "file") if str(lines).strip() else texts.Given()
-        return Done(opened, steps, seed, given.chosen(opened, steps))
+        given = Given(take_lines(lines), "file") if str(lines).strip() else Given()
+        texts = given.chosen(opened, steps)
+        check_texts(texts)
+        return RunKey(opened, steps, seed, texts)
 
 
-def publish(shelf: Shelf) -> None:
+def publish(store: Store) -> None:
     """Publish the endpoints; errors are the library's one line."""
-    api, heavy = Api(shelf), {"concurrency_id": "heavy", "concurrency_limit": 1}
+    api, heavy = Api(store), {"concurrency_id": "heavy", "concurrency_limit": 1}
     for verb in (api.load, api.preview, api.inspect):
         gr.api(with_plain_errors(verb), api_name=verb.__name__, concurrency_limit=4)
-    for verb in (api.prune, api.report, api.evaluate):
+    for verb in (api.prune, api.report, api.evaluate, api.plan):
         gr.api(with_plain_errors(verb), api_name=verb.__name__, **heavy)
     fields = [
         gr.Textbox("demo", label="source", visible=False),
@@ -124,11 +142,13 @@ def publish(shelf: Shelf) -> None:
 
 
 def with_plain_errors(verb: Any) -> Any:
-    """Answer with the library's line where it raises an error, and with a general one for anything else."""
+    """Answer with the library's line where it raises an error, with a general one for anything else; document it."""
 
     @functools.wraps(verb)
     def called(*values: Any, **named: Any) -> Any:
         with showing_errors(verb, functools.partial(error_text, "en")):
             return verb(*values, **named)
 
+    given = [f"    {name}: {_ARGS[name]}" for name in inspect.signature(verb).parameters]
+    called.__doc__ = "\n".join([inspect.getdoc(verb) or "", "", "Args:", *given])
     return called

@@ -13,8 +13,9 @@ def main(chromium: str | None) -> None:
     from playwright.sync_api import expect, sync_playwright
 
     from app.main import main as serve
+    from tools.space import free_port
 
-    address = serve("127.0.0.1", 0, open_browser=False, block=False)
+    address = serve("127.0.0.1", free_port(), open_browser=False, block=False)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1280, "height": 860}, locale="en-US", reduced_motion="reduce")
@@ -22,12 +23,10 @@ def main(chromium: str | None) -> None:
         expect.set_options(timeout=300_000)
         page.goto(address)
         page.locator("#inspector h2").wait_for()
-        page.get_by_role("tab", name="2 Recipe", exact=True).click()
-        page.get_by_label("Recipes from the tutorial", exact=True).click()
-        page.get_by_role("option").last.click()
-        expect(page.locator("#steps li").first).to_contain_text("global")
+        page.locator("#start [data-do=preset][data-name=global]").click()
+        expect(page.locator("#cards li").first).to_contain_text("global")
         page.get_by_role("button", name="Prune", exact=True).click()
-        expect(page.locator("#heatmap img")).to_be_visible()
+        expect(page.locator("#pictures img")).to_have_count(2)
         page.mouse.move(0, 0)  # so that nothing is outlined under the pointer
         page.wait_for_timeout(1500)
         page.screenshot(path=str(TARGET))

@@ -1,59 +1,75 @@
-// The page's language, what a tab remembers of its session, and the browser's Back button.
+// The page's language, its views, what a tab remembers of its visit, and whether what is drawn is in order.
 window.bertprune = {
-  key: 'bertprune-language',
-  visit: 'bertprune-visit',
-  chosen() {
-    try { return localStorage.getItem(this.key); } catch { return null; }
+  panels: ['model', 'recipe', 'runs', 'result', 'cost', 'export'],
+  number: 0,
+  version: null,
+  module: null,
+  store(name, value) {
+    try { sessionStorage.setItem(name, JSON.stringify(value)); } catch { /* private windows */ }
   },
-  async change(language) {
+  read(name) {
+    try { return JSON.parse(sessionStorage.getItem(name)); } catch { return null; }
+  },
+  // What is asked for is numbered, so that the server does it in this order.
+  numbered(values) {
+    this.number += 1;
+    return [this.number, ...values.slice(1, 2)];
+  },
+  send(via, asked = {}) {
+    const n = via === 'act' || via === 'open' || via === 'work' || via === 'file' ? (this.number += 1) : undefined;
+    this.trigger?.(via, n === undefined ? asked : { ...asked, n });
+  },
+  begin: async () => {
+    const page = window.bertprune;
+    let chosen = null;
+    try { chosen = localStorage.getItem('bertprune-language'); } catch { /* private windows */ }
+    const language = (chosen || navigator.language || 'en').toLowerCase().startsWith('ko') ? 'ko' : 'en';
+    await page.speak(language);
+    page.number += 1;
+    return [page.number, JSON.stringify({ language, kept: page.read('bertprune-visit') })];
+  },
+  // Gradio's own labels change with its locale.
+  async speak(language) {
     const loaded = performance.getEntriesByType('resource').map((entry) => entry.name);
     const core = loaded.find((name) => /\/assets\/core-[\w-]+\.js/.test(name));
     if (core) (await import(core)).changeLocale?.(language);
     document.documentElement.lang = language;
   },
-  // A tab continues its own session; a new one begins with the last recipe, but not with another tab's run or upload.
-  own(last) {
-    try {
-      const own = JSON.parse(sessionStorage.getItem(this.visit));
-      if (own) return own;
-    } catch { /* private windows */ }
-    return { ...last, run: null, upload: null, texts: null };
+  // An answer that is older than what is shown, or that does not follow it, has everything drawn anew.
+  answered(state) {
+    if (!state) return;
+    if (state.failed) { this.send('fail'); return; }
+    const { from, to, at } = state;
+    const follows = from === null || from === this.version || to === this.version;
+    if (to !== undefined) {
+      if (!follows || (from !== null && to < this.version)) { this.send('act', { do: 'redraw' }); return; }
+      this.version = to;
+      if (state.kept) this.store('bertprune-visit', state.kept);
+      if (state.language !== document.documentElement.lang) {
+        try { localStorage.setItem('bertprune-language', state.language); } catch { /* private windows */ }
+        this.speak(state.language);
+      }
+      if (state.go) this.go(state.go);
+      if (state.measure) this.send('measure');
+    } else if (at !== undefined && at < this.version) {
+      this.send('act', { do: 'redraw' });
+      return;
+    }
+    if (state.late?.length) this.send('late', { parts: state.late });
+    requestAnimationFrame(() => { this.show(); this.restore?.(); this.marked?.(); });
   },
-  begun: false,
-  keep: (kept) => {
-    // what the page reports first may come from another tab
-    if (window.bertprune.begun) try { sessionStorage.setItem(window.bertprune.visit, JSON.stringify(kept)); } catch { /* private windows */ }
-    return [];
-  },
-  begin: async (_, last) => {
-    const chosen = window.bertprune.chosen();
-    if (chosen) await window.bertprune.change(chosen);
-    const language = (chosen || navigator.language || 'en').toLowerCase().startsWith('ko') ? 'ko' : 'en';
-    document.documentElement.lang = language;
-    const kept = window.bertprune.own(last || {});
-    window.bertprune.begun = true;
-    window.bertprune.keep(kept);
-    window.bertprune.show();
-    return [language, kept];
-  },
-  speak: async (language) => {
-    try { localStorage.setItem(window.bertprune.key, language); } catch { /* private windows */ }
-    await window.bertprune.change(language);
-    return [language];
-  },
-  // Each panel has its own address, so that Back returns to the previous panel.
-  turn: (panel) => {
-    if (location.hash !== '#' + panel) history.pushState(null, '', '#' + panel);
-    return [];
+  // Each view has its own address, so that Back returns to the one before.
+  go(panel) {
+    if (location.hash !== '#' + panel) location.hash = panel;
+    window.scrollTo({ top: 0 });
   },
   show() {
-    this.open(location.hash.slice(1) || 'model');
-  },
-  // On a narrow screen, Gradio's overflow menu identifies its tabs by their text only.
-  folded(panel) {
-    const at = ['model', 'recipe', 'result', 'cost', 'take'].indexOf(panel);
-    const text = document.querySelectorAll('#tabs .tab-container[aria-hidden=true] button')[at]?.textContent;
-    return [...document.querySelectorAll('#tabs .overflow-dropdown button')].find((tab) => tab.textContent === text);
+    const wanted = location.hash.slice(1);
+    const panel = this.panels.includes(wanted) ? wanted : 'model';
+    document.body.dataset.panel = panel;
+    for (const link of document.querySelectorAll('.bp-nav a')) {
+      if (link.dataset.panel === panel) link.setAttribute('aria-current', 'page'); else link.removeAttribute('aria-current');
+    }
   },
   // A link that Gradio draws may still lead nowhere, or to the file before this one.
   save: (file) => {
@@ -63,29 +79,6 @@ window.bertprune = {
     link.click();
     return [];
   },
-  // Changing the steps takes a moment; a click on Prune right after it means the changed steps.
-  changes: 0,
-  last: 0,
-  changing: () => {
-    window.bertprune.changes += 1;
-    window.bertprune.last = Date.now();
-  },
-  changed: () => {
-    window.bertprune.changes = Math.max(0, window.bertprune.changes - 1);
-    return [];
-  },
-  async settled() {
-    // after a lost connection no answer comes, so waiting must have an end
-    while (this.changes && Date.now() - this.last < 60000) await new Promise((done) => setTimeout(done, 20));
-    this.changes = 0;
-  },
-  go(panel) {
-    this.open(panel);
-    window.scrollTo({ top: 0 });
-  },
-  open(panel) {
-    const tab = document.querySelector(`[data-tab-id="${CSS.escape(panel)}"]`) || this.folded(panel);
-    if (tab && tab.getAttribute('aria-selected') !== 'true') tab.click();
-  },
 };
-window.addEventListener('popstate', () => window.bertprune.show());
+window.addEventListener('hashchange', () => window.bertprune.show());
+document.addEventListener('DOMContentLoaded', () => window.bertprune.show());

@@ -104,7 +104,7 @@ function choose(entry) {
   if (entry.node.g) { toggle(entry); return; }
   openTo(data().nodes, entry.node.p);
   props.value = { ...data(), selected: entry.node.p };
-  trigger('select', { module: entry.node.p });
+  window.bertprune.send('act', { do: 'module', module: entry.node.p });
 }
 function at(target) {
   const item = target.closest('[role=treeitem]');

@@ -36,8 +36,8 @@ def heatmap(report: SparsityReport | Reported | nn.Module, labels: Mapping[str, 
 
     Zeros without a mask, as in a baked model, stand in the cells by themselves, and the legend names what the colours
     add up. Cells without a target or zeros are empty. Roles outside the layers (embeddings, pooler, head) have their
-    own row below. For models of unknown families the rows are modules and the columns tensor names. Colours span the
-    shares that occur, at least ten percentage points.
+    own row below. For models of unknown families the rows are modules and the columns tensor names. Colours span 0 to
+    100 %, so that the pictures of two runs can be compared.
 
     Args:
         report: A `SparsityReport`, or a run or a model to count; a run's model is counted as it is now.
@@ -63,10 +63,9 @@ def heatmap(report: SparsityReport | Reported | nn.Module, labels: Mapping[str, 
         )
     counted = given_report(report, "bp.figures.heatmap")
     shares = [shares for *_, cells in _grids(counted) for shares in cells.values()]
-    low, high = _span([masked + zero for masked, zero in shares]) if shares else (0.0, 1.0)
     title = "gone" if any(masked for masked, _ in shares) else "zero"
     zeros = any(zero for _, zero in shares)
-    return _draw(counted, labels, title if zeros else "sparsity", _percent, cmap="flare", vmin=low, vmax=high)
+    return _draw(counted, labels, title if zeros else "sparsity", _percent, cmap="flare", vmin=0.0, vmax=1.0)
 
 
 def difference(comparison: Comparison, labels: Mapping[str, str] | None = None) -> Figure:
@@ -231,15 +230,6 @@ def _role(role: str | None, words: Mapping[str, str]) -> str:
 
 def _row(row: int | str | None, words: Mapping[str, str]) -> str:
     return words["outside"] if row is None else str(row)
-
-
-def _span(shares: list[float], least: float = 0.1) -> tuple[float, float]:
-    """Return the range of the colours: that of the shares, but at least `least` wide."""
-    low, high = min(shares), max(shares)
-    missing = max(0.0, least - (high - low))
-    low = max(0.0, low - missing / 2)
-    high = max(high, low + least)
-    return (low, high) if high <= 1 else (min(low, 1 - least), 1.0)
 
 
 def _draw_bar(figure: Figure, axes: list[Axes], word: str, write: _Format) -> None:

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
 from ..checkpoint.vocabulary import cut_tokenizer
-from ..errors import Note
+from ..errors import Note, SelectionError
 from ..model.copies import copied, twin
 from ..model.cuts import Cut, cut_model, without
 from ..model.diff import SnapshotDiff, diff
 from ..model.hooks import MaskDtype, attach
+from ..model.macs import encoder_macs
 from ..model.snapshot import Snapshot, snapshot
 from ..parallel import Progress, check_progress, silent
 from ..pruning.decide import decide
@@ -180,11 +181,26 @@ class PruningRun:
         """The model with its hooks on, before any forward pass."""
         with self._lock:
             if "after" not in self._snapshots:
-                pruned = twin(self.checkpoint.model(self.seed))
-                cut_model(pruned, self.cut)
-                self._attach(pruned)
-                self._snapshots["after"] = snapshot(pruned)
+                self._snapshots["after"] = snapshot(self._pruned_twin())
             return self._snapshots["after"]
+
+    def _pruned_twin(self) -> nn.Module:
+        pruned = twin(self.checkpoint.model(self.seed))
+        cut_model(pruned, self.cut)
+        self._attach(pruned)
+        return pruned
+
+    @property
+    def macs(self) -> tuple[float, float] | None:
+        """The multiply-accumulates of all layers for a text of 128 tokens, before and after; None for a family that is
+        not known.
+
+        Heads and neurons that are wholly masked take none, as in the export `small`; other masks save none.
+        """
+        try:
+            return encoder_macs(self.checkpoint.model(self.seed), 128), encoder_macs(self._pruned_twin(), 128)
+        except SelectionError:
+            return None
 
     @property
     def diff(self) -> SnapshotDiff:

@@ -1,4 +1,4 @@
-"""What the page's tests share: a shelf, a tiny checkpoint, a run of it."""
+"""What the page's tests share: a store, a tiny checkpoint, a run of it, a visit of it."""
 
 import shutil
 from collections.abc import Callable
@@ -11,17 +11,19 @@ from tests.app import quick_gradio  # noqa: F401
 
 # isort: split
 import bertprune as bp
-from app.handlers import results
-from app.plan import Plan
-from app.presets import preset
-from app.session import Done, Shelf, Source
+from app.offers import preset
+from app.runs import Run, RunKey, Source
 from app.settings import Settings
+from app.store import Store
+from app.tabs.model import opened
+from app.tabs.recipe import run, with_recipe
+from app.visit import Visit
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    """Give a shelf of a local page, with nothing on it."""
-    return Shelf(Settings())
+def store() -> Store:
+    """Give the store of a local page, with nothing in it."""
+    return Store(Settings())
 
 
 @pytest.fixture
@@ -31,17 +33,41 @@ def source(tiny_folder: Callable[..., Path]) -> Source:
 
 
 @pytest.fixture
-def done(shelf: Shelf, source: Source) -> Done:
-    """Give its run by the tutorial's first recipe."""
-    return results.prune(shelf, source, Plan(preset("random")), 0)
+def visit(store: Store, source: Source) -> Visit:
+    """Give a visit that has opened it."""
+    return opened(store, Visit(), source)
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    """Report no progress."""
+
+
+def pruned(store: Store, visit: Visit, recipe: bp.Recipe, seed: int = 0) -> Visit:
+    """Load a recipe and prune by it."""
+    visit = with_recipe(store, visit, recipe)
+    texts = visit.given.chosen(visit.source, recipe)
+    return run(store, RunKey(visit.source, recipe, seed, texts), visit.cards, nothing)(visit)
 
 
 @pytest.fixture
-def exported(shelf: Shelf, done: Done, tmp_path: Path) -> Callable[[str], Source]:
+def ran(store: Store, visit: Visit) -> Visit:
+    """Give the visit after a run by the tutorial's first recipe."""
+    return pruned(store, visit, preset("random"))
+
+
+@pytest.fixture
+def done(ran: Visit) -> RunKey:
+    """Give that run's key."""
+    assert isinstance(ran.shown, Run)
+    return ran.shown.key
+
+
+@pytest.fixture
+def exported(store: Store, done: RunKey, tmp_path: Path) -> Callable[[str], Source]:
     """Give a function that exports the run in a form, and names the folder as an upload would."""
 
     def export(form: str) -> Source:
-        bp.export(shelf.run(done), tmp_path / form, form)  # type: ignore[arg-type]
+        bp.export(store.run(done), tmp_path / form, form)  # type: ignore[arg-type]
         return Source(str(tmp_path / form), shown=form)
 
     return export

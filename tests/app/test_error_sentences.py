@@ -13,8 +13,7 @@ from pydantic_core.core_schema import ErrorType
 
 import bertprune as bp
 from app.i18n import texts
-from app.i18n.errors import LocalizedError, sentences, translate_error
-from app.i18n.particles import with_particles
+from app.i18n.errors import LocalizedError, sentences, translate_error, with_particles
 
 HANGUL = re.compile("[가-힣]")
 FIELD = "field."

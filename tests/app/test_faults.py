@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 import bertprune as bp
-from app.archives import take_upload
-from app.handlers import take
-from app.presets import preset
-from app.session import Done, Shelf, Source
+from app import exporting
+from app.errors import error_text
+from app.offers import preset
+from app.runs import RunKey, Source
 from app.settings import Settings
-from app.trouble import error_text
+from app.store import Store
+from app.uploads import take_upload
 from tools.audit import judge
 
 
@@ -35,22 +36,22 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_reported_and_nothing_is_left(
     small_disk: Path, tiny_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shelf, done = Shelf(), Done(Source(str(tiny_folder())), preset("random"))
+    store, done = Store(), RunKey(Source(str(tiny_folder())), preset("random"))
 
     def home() -> Path:
         (small_disk / "home").mkdir()
         return small_disk / "home"
 
-    monkeypatch.setattr(take, "new_folder", home)
+    monkeypatch.setattr(exporting, "new_folder", home)
     (small_disk / "other").write_bytes(bytes(520_000))
     with pytest.raises((bp.BertpruneError, OSError)) as caught:
-        take.build("en", shelf, done, "masked", "")
+        exporting.export(store, done, "masked", "")
     assert "disk is full" in error_text("en", caught.value).replace("disk of this machine is full", "disk is full")
     assert [path.name for path in small_disk.iterdir()] == ["other"]
     (small_disk / "other").unlink()
     (small_disk / "home").mkdir()
-    monkeypatch.setattr(take, "new_folder", lambda: small_disk / "home")
-    assert take.build("en", shelf, done, "baked", "").checked
+    monkeypatch.setattr(exporting, "new_folder", lambda: small_disk / "home")
+    assert exporting.export(store, done, "baked", "").checked
 
 
 def test_a_full_disk_is_not_blamed_on_the_upload(

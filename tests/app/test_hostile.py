@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 
 import bertprune as bp
+from app import exporting
 from app.api import Api
-from app.archives import take_upload
-from app.handlers import model, take
-from app.presets import preset
-from app.session import Done, Shelf, Source
+from app.errors import error_text
+from app.offers import preset
+from app.opening import open_upload
+from app.runs import RunKey, Source
 from app.settings import Settings
-from app.trouble import error_text
+from app.store import Store
+from app.uploads import take_upload
 
 GOOD = {"config.json": b"{}", "model.safetensors": b"weights"}
 HOSTED = Settings.for_strangers("me/page")
@@ -204,34 +206,34 @@ def test_weights_with_a_broken_header_are_refused_by_their_name(tiny_folder: Cal
     folder = tiny_folder()
     header = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}}).encode()
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(12))
-    wanted = model.Wanted("upload", files=[str(path) for path in folder.iterdir()])
-    assert "model.safetensors" in refused(lambda: model.open_source(Shelf(HOSTED), wanted, Source()))
+    files = [str(path) for path in folder.iterdir()]
+    assert "model.safetensors" in refused(lambda: open_upload(Store(HOSTED), files))
 
 
-def test_a_form_is_never_used_as_a_path(shelf: Shelf, done: Done, subtests: pytest.Subtests) -> None:
+def test_a_form_is_never_used_as_a_path(store: Store, done: RunKey, subtests: pytest.Subtests) -> None:
     for form in ["\0", "../../../etc/x", "/etc/x", "x" * 200_000]:
         with subtests.test(repr(form)[:20]):
-            said = refused(lambda: take.build("en", shelf, done, form, ""))
+            said = refused(lambda: exporting.export(store, done, form, ""))
             assert "choose baked or masked" in said or "form '" in said
             assert tempfile.gettempdir() not in said
 
 
-def test_a_long_name_of_an_upload_fits_in_a_file_name(shelf: Shelf, tiny_folder: Callable[..., Path]) -> None:
-    named = Done(Source(str(tiny_folder()), shown="모" * 200), preset("random"))
-    assert take.build("en", shelf, named, "masked", "").zip.is_file()
+def test_a_long_name_of_an_upload_fits_in_a_file_name(store: Store, tiny_folder: Callable[..., Path]) -> None:
+    named = RunKey(Source(str(tiny_folder()), shown="모" * 200), preset("random"))
+    assert exporting.export(store, named, "masked", "").zip.is_file()
 
 
-def test_calls_with_values_of_another_kind_are_refused_by_the_library(shelf: Shelf, subtests: pytest.Subtests) -> None:
+def test_calls_with_values_of_another_kind_are_refused_by_the_library(store: Store, subtests: pytest.Subtests) -> None:
     for given in [None, 3, {"path": "/etc/passwd"}, "\0", "x" * 200_000]:
         with subtests.test(repr(given)[:20]):
-            api, recipe = Api(shelf), preset("random").to_yaml()
+            api, recipe = Api(store), preset("random").to_yaml()
             assert "module" in refused(lambda: api.inspect("demo", given, recipe, 0))
             assert refused(lambda: api.preview(given, recipe))
 
 
-def test_a_seed_is_a_whole_number(shelf: Shelf, subtests: pytest.Subtests) -> None:
+def test_a_seed_is_a_whole_number(store: Store, subtests: pytest.Subtests) -> None:
     for seed in [-1, 1.5, True, 2**64, [0]]:
         with subtests.test(str(seed)):
             assert "seed must be a whole number" in refused(
-                lambda: Api(shelf).report("demo", preset("random").to_yaml(), seed)
+                lambda: Api(store).report("demo", preset("random").to_yaml(), seed)
             )

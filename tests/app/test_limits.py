@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 import bertprune as bp
-from app.limits import LimitError, upload_limit
-from app.session import Done, Shelf, Source
+from app.errors import LimitError, error_text, upload_limit
+from app.runs import RunKey, Source
 from app.settings import Settings
-from app.trouble import error_text
+from app.store import Store
 
 LIMITS: dict[str, dict[str, Any]] = {
     "steps": {"steps": 50, "most": 40},
@@ -39,10 +39,10 @@ def test_the_upload_says_beforehand_what_is_accepted() -> None:
 
 def test_a_recipe_that_is_too_long_is_refused_wherever_it_comes_from(tiny_folder: Any) -> None:
     step = bp.Step(method="l1_unstructured", fraction=0.1)
-    shelf, recipe = Shelf(Settings(max_steps=2)), bp.Recipe(steps=[step] * 3)
-    assert shelf.admitted(bp.Recipe(steps=[step] * 2))
+    store, recipe = Store(Settings(max_steps=2)), bp.Recipe(steps=[step] * 3)
+    assert store.admitted(bp.Recipe(steps=[step] * 2))
     with pytest.raises(LimitError, match="3 steps; at most 2"):
-        shelf.run(Done(Source(str(tiny_folder())), recipe))
+        store.run(RunKey(Source(str(tiny_folder())), recipe))
 
 
 def test_unknown_limits_and_nonsense_are_refused() -> None:

@@ -1,10 +1,14 @@
 """Where the page listens: the port that was asked for, or the first that is free."""
 
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from app.listen import place_to_listen
+import app
+from app.main import place_to_listen
 
 
 def test_without_a_port_the_first_free_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +37,10 @@ def test_an_address_of_ipv6_is_written_as_gradio_takes_it(host: str) -> None:
     except OSError:
         pytest.skip("no IPv6 here")
     assert place_to_listen(host)[0] == "[::1]"
+
+
+def test_no_file_of_the_page_hides_one_of_pythons() -> None:
+    code = (
+        "import runpy, sys; sys.path[0] = sys.argv[1]; runpy.run_path(sys.argv[1] + '/main.py'); import html.entities"
+    )
+    subprocess.run([sys.executable, "-c", code, str(Path(app.__file__).parent)], check=True)

@@ -8,34 +8,30 @@ from typing import Any
 import pytest
 
 import bertprune as bp
-from app.fields import put
-from app.handlers import cost, model, recipe, results
-from app.handlers.model import Wanted
-from app.handlers.recipe import Form, option_fields
-from app.plan import Plan
-from app.presets import preset
-from app.session import Done, Shelf, Source
-from app.trouble import error_text
+from app.cards import Form, set_field
+from app.errors import error_text
+from app.offers import preset
+from app.opening import open_given, open_upload
+from app.runs import RunKey, Source
+from app.store import Store
+from app.tabs import cost, recipe, recipe_texts
+from app.tabs.model import opened
+from app.visit import Visit, add_step
 
-SHELF = Shelf()
+STORE = Store()
 EVERYWHERE: dict[str, Any] = {"where": "pattern", "include": "*"}
 
-HUB = {
-    "no id": {"hub_id": " "},
-    "a path": {"hub_id": "../etc/passwd"},
-    "unknown": {"hub_id": "no/such-model"},
-    "revision": {"hub_id": "a/b", "revision": "one two"},
-}
+HUB = {"nothing": " ", "a path": "..%2Fetc/passwd", "unknown": "no/such-model", "revision": "a/b@one two"}
 STEPS: dict[str, dict[str, Any]] = {
-    "no fraction": {"percent": None},
-    "fraction 0": {"percent": 0},
-    "fraction 101": {"percent": 101},
-    "fraction nan": {"percent": float("nan")},
+    "no fraction": {"percent": ""},
+    "fraction 0": {"percent": "0"},
+    "fraction 101": {"percent": "101"},
+    "fraction nan": {"percent": "nan"},
     "no count": {"amount": "count"},
-    "count 0": {"amount": "count", "count": 0},
-    "count 1.5": {"amount": "count", "count": 1.5},
-    "count inf": {"amount": "count", "count": float("inf")},
-    "count too large": {"amount": "count", "count": 10**12},
+    "count 0": {"amount": "count", "count": "0"},
+    "count 1.5": {"amount": "count", "count": "1.5"},
+    "count inf": {"amount": "count", "count": "inf"},
+    "count too large": {"amount": "count", "count": str(10**12)},
     "no pattern": {"include": " "},
     "pattern of nothing": {"include": "no.such.module"},
     "pattern not closed": {"include": "{a,b"},
@@ -43,8 +39,8 @@ STEPS: dict[str, dict[str, Any]] = {
     "tensor of nothing": {"tensor": "no such tensor"},
     "no roles": {"where": "roles"},
     "no types": {"where": "types"},
-    "n": {"method": "ln_structured", "options": {"ln_structured": {"n": "abc", "dim": 0}}},
-    "dim": {"method": "ln_structured", "options": {"ln_structured": {"n": 2, "dim": 7}}},
+    "n": {"method": "ln_structured", "options": {"ln_structured": {"n": "abc", "dim": "0"}}},
+    "dim": {"method": "ln_structured", "options": {"ln_structured": {"n": "2", "dim": "7"}}},
     "method": {"method": "no_such_method"},
 }
 YAML = {
@@ -75,22 +71,27 @@ def check(where: Path, act: Callable[[], Any]) -> None:
 
 
 @pytest.fixture
-def done(tiny_folder: Callable[..., Path]) -> Done:
-    return Done(Source(str(tiny_folder())), preset("global"))
+def done(tiny_folder: Callable[..., Path]) -> RunKey:
+    return RunKey(Source(str(tiny_folder())), preset("global"))
+
+
+@pytest.fixture
+def visit(done: RunKey) -> Visit:
+    return opened(STORE, Visit(language="ko"), done.source)
 
 
 def test_hub_id_and_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests) -> None:
-    for case in HUB:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for case, given in HUB.items():
         with subtests.test(case):
-            monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-            check(tmp_path, lambda: model.open_source(SHELF, Wanted("hub", **HUB[case]), Source()))
+            check(tmp_path, lambda: open_given(STORE, given))
 
 
 def test_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests) -> None:
-    for given in ["", "no/such/folder", "."]:
+    monkeypatch.chdir(tmp_path)
+    for given in ["./no/such/folder", "."]:
         with subtests.test(given):
-            monkeypatch.chdir(tmp_path)
-            check(tmp_path, lambda: model.open_source(SHELF, Wanted("folder", path=given), Source()))
+            check(tmp_path, lambda: open_given(STORE, given))
 
 
 def test_upload(tmp_path: Path, subtests: pytest.Subtests) -> None:
@@ -100,62 +101,64 @@ def test_upload(tmp_path: Path, subtests: pytest.Subtests) -> None:
             if name:
                 (tmp_path / name).write_text("words")
                 files = [str(tmp_path / name)]
-            check(tmp_path, lambda: model.open_source(SHELF, Wanted("upload", files=files), Source()))
+            check(tmp_path, lambda: open_upload(STORE, files))
 
 
-def test_the_fields_of_a_step(done: Done, tmp_path: Path, subtests: pytest.Subtests) -> None:
+def test_the_fields_of_a_step(visit: Visit, tmp_path: Path, subtests: pytest.Subtests) -> None:
     for case in STEPS:
         with subtests.test(case):
-            form = Form(**{**EVERYWHERE, **STEPS[case]})
-            check(tmp_path, lambda: recipe.add_step(SHELF, done.source, Plan(), form))
-            assert "bp-refused" in recipe.look_ahead("ko", SHELF, done.source, Plan(), form)
+            wrong = add_step(visit, Form(**{**EVERYWHERE, **STEPS[case]}))
+            (seen,) = recipe.previews(STORE, wrong)
+
+            def refuse() -> None:
+                raise seen
+
+            check(tmp_path, refuse)
+            assert "bp-bad" in recipe.show_cards(STORE, wrong)
 
 
-def test_an_option_keeps_what_was_typed_and_the_preview_says_what_is_wrong(
-    done: Done, subtests: pytest.Subtests
+def test_an_option_keeps_what_was_typed_and_the_card_says_what_is_wrong(
+    visit: Visit, subtests: pytest.Subtests
 ) -> None:
+    root = STORE.tree(visit.source)
     for typed, wrong in [("½", True), ("-", True), ("inf", False), ("1e999", False)]:
         with subtests.test(typed):
-            (n,) = [field for field in option_fields(bp.methods()["ln_structured"]) if field.name == "n"]
-            options = put("ln_structured", n)({"ln_structured": {"dim": 0}}, typed)
-            form = Form(**EVERYWHERE, tensor="weight", method="ln_structured", options=options)
-            assert ("bp-refused" in recipe.look_ahead("ko", SHELF, done.source, Plan(), form)) == wrong
+            form = Form(**EVERYWHERE, method="ln_structured", options={"ln_structured": {"dim": "0"}})
+            card = add_step(visit, set_field(form, "option.n", typed, root))
+            assert f'value="{typed}"' in recipe.show_cards(STORE, card)
+            assert ("bp-bad" in recipe.show_cards(STORE, card)) == wrong
 
 
-def test_seed(done: Done, tmp_path: Path, subtests: pytest.Subtests) -> None:
-    for seed in [None, -1, 0.5, 2.0**63, float("nan")]:
-        with subtests.test(str(seed)):
-            check(tmp_path, lambda: results.prune(SHELF, done.source, Plan(done.recipe), seed))
+def test_seed(visit: Visit, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for seed in ["", "-1", "0.5", str(2**63), "nan", "1e30"]:
+        with subtests.test(seed):
+            wrong = recipe_texts.take_seed(STORE, add_step(visit, Form(**EVERYWHERE)), {"value": seed})
+            check(tmp_path, lambda: recipe.key_of(STORE, wrong))
+    right = recipe_texts.take_seed(STORE, add_step(visit, Form(**EVERYWHERE)), {"value": str(2**53 + 1)})
+    assert recipe.key_of(STORE, right).seed == 2**53 + 1
 
 
-def test_yaml(tmp_path: Path, subtests: pytest.Subtests) -> None:
+def test_yaml(visit: Visit, tmp_path: Path, subtests: pytest.Subtests) -> None:
     for case in YAML:
         with subtests.test(case):
-            check(tmp_path, lambda: recipe.read_yaml(SHELF, Plan(), YAML[case]))
+            check(tmp_path, lambda: recipe_texts.take_yaml(STORE, visit, {"yaml": YAML[case]}))
 
 
-def test_yaml_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "recipe.yaml").write_text(YAML["broken"])
-    check(tmp_path, lambda: recipe.open_yaml(SHELF, Plan(), str(tmp_path / "recipe.yaml")))
+def test_evaluation_file(done: RunKey, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name, content in FILES.items():
+        with subtests.test(name):
+            (tmp_path / name).write_text(content)
+            check(tmp_path, lambda: cost.evaluated(STORE, done, str(tmp_path / name), "", 5_000))
 
 
-def test_evaluation_file(done: Done, tmp_path: Path, subtests: pytest.Subtests) -> None:
-    for name in [None, *FILES]:
-        with subtests.test(str(name)):
-            if name:
-                (tmp_path / name).write_text(FILES[name])
-            file = str(tmp_path / name) if name else None
-            check(tmp_path, lambda: cost.measure(SHELF, done, "file", file))
-
-
-def test_sentence(done: Done, tmp_path: Path, subtests: pytest.Subtests) -> None:
+def test_sentence(done: RunKey, tmp_path: Path, subtests: pytest.Subtests) -> None:
     for sentence in [" ", "\ud800", "아" * 2_000_000]:
         with subtests.test(repr(sentence)[:20]):
-            check(tmp_path, lambda: cost.ask(SHELF, done, sentence, "", ""))
+            check(tmp_path, lambda: cost.answers_of(STORE, done, sentence, "", ""))
 
 
-def test_tokenizer(done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests) -> None:
+def test_tokenizer(done: RunKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests) -> None:
     for given in ["../x", "no-such-tokenizer"]:
         with subtests.test(given):
             monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-            check(tmp_path, lambda: cost.ask(SHELF, done, "good", "", given))
+            check(tmp_path, lambda: cost.answers_of(STORE, done, "good", "", given))

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 import bertprune as bp
-from app.archives import take_upload
 from app.settings import Settings
+from app.uploads import take_upload
 from bertprune.checkpoint.headers import safetensors_header
 from bertprune.checkpoint.pickled import load_tensors
 from bertprune.checkpoint.weights import SafetensorsWeights

@@ -27,6 +27,18 @@ def test_the_same_three_give_the_same_masks(checkpoint):
     assert not all(torch.equal(mask, other.masks[name]) for name, mask in first.masks.items())
 
 
+def test_macs_fall_with_neurons_and_not_with_single_weights(checkpoint):
+    known = checkpoint.load().config
+    wide, inner, layers, length = known.hidden_size, known.intermediate_size, known.num_hidden_layers, 128
+    per_token = 4 * wide * wide + 2 * length * wide
+    dense = length * layers * (per_token + 2 * wide * inner)
+    assert bp.prune(checkpoint, HALF).macs == (dense, dense)
+    neurons = bp.prune(checkpoint, bp.Step(method="magnitude", granularity="neuron", fraction=0.5))
+    assert neurons.macs == (dense, length * layers * (per_token + wide * inner))
+    layer = bp.prune(checkpoint, bp.Step(granularity="layer", fraction=1.0, select=bp.Selection(layers=[0])))
+    assert layer.macs == (dense, dense * (layers - 1) / layers)
+
+
 @pytest.mark.usefixtures("temporary_methods")
 def test_the_hooks_are_those_of_the_method_that_pruned(checkpoint):
     @bp.method("mine")

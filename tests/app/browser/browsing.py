@@ -4,25 +4,32 @@ import re
 from pathlib import Path
 from typing import Any
 
-TABS = ("1 Model", "2 Recipe", "3 Before and after", "4 Cost", "5 Export")
-TABS_KO = ("1 모델", "2 레시피", "3 전과 후", "4 비용", "5 내보내기")
+PANELS = ("model", "recipe", "runs", "result", "cost", "export")
 
 
-def upload(page: Any, archive: Path, name: str = "Upload", choose: str = "Choose files") -> None:
-    page.get_by_role("radio", name=name).check()
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name=choose).click()
-    chooser.value.set_files(str(archive))
-    page.locator("#status").get_by_text(archive.stem, exact=True).wait_for()
+def view(page: Any, panel: str) -> None:
+    """Go to a view."""
+    page.locator(f'.bp-nav a[data-panel="{panel}"]').click()
+    page.locator(f"#panel-{panel}").wait_for()
 
 
-def choose(page: Any, field: str, option: str) -> None:
-    page.get_by_label(field, exact=True).click()
-    page.get_by_role("option", name=option).click()
+def upload(page: Any, archive: Path) -> None:
+    """Open an upload."""
+    view(page, "model")
+    page.locator("#upload input[type=file]").set_input_files(str(archive))
+    page.locator("#bar").get_by_text(archive.stem, exact=True).wait_for()
 
 
-def tab(page: Any, name: str) -> None:
-    page.get_by_role("tab", name=name, exact=True).click()
+def press(page: Any, part: str, do: str, **data: str) -> None:
+    """Press the button of a part that asks for something."""
+    chosen = "".join(f'[data-{key}="{value}"]' for key, value in {"do": do, **data}.items())
+    page.locator(f"#{part} button{chosen}").first.click()
+
+
+def prune(page: Any) -> None:
+    """Prune by the cards, and wait for the run."""
+    press(page, "bar", "prune")
+    page.locator("#panel-result").wait_for()
 
 
 def toast(page: Any) -> Any:
@@ -34,17 +41,8 @@ def dismiss(page: Any) -> None:
         button.click()
 
 
-def fetched(page: Any, button: str, folder: Path) -> Path:
-    return _saved(
-        page, page.get_by_role("link", name=button).or_(page.get_by_role("button", name=button)).first, folder
-    )
-
-
-def fetched_after(page: Any, button: str, folder: Path) -> Path:
-    return _saved(page, page.get_by_role("button", name=button), folder)
-
-
-def _saved(page: Any, control: Any, folder: Path) -> Path:
+def saved(page: Any, control: Any, folder: Path) -> Path:
+    """Press what downloads a file, and keep that."""
     with page.expect_download() as download:
         control.click()
     target = folder / download.value.suggested_filename
@@ -58,18 +56,8 @@ def raw_texts(page: Any) -> list[str]:
     return re.findall(r"\bbp_[a-z_]+|__i18n__|\[object Object\]|\bcommon\.[a-z_]+", text)
 
 
-def open_tab(page: Any, name: str) -> None:
-    """Choose a tab, which on a phone may be within the menu of the rest."""
-    there = page.get_by_role("tab", name=name, exact=True)
-    if not there.first.is_visible():
-        page.locator("#tabs .overflow-menu > button").click()
-        page.locator("#tabs .overflow-dropdown").get_by_role("button", name=name).click()
-        return
-    there.first.click()
-
-
 NAMELESS = """() => [...document.querySelectorAll('button, input, select, textarea, [role=treeitem]')]
   .filter((e) => e.checkVisibility({visibilityProperty: true}) && e.type !== 'file' && !e.closest('[aria-hidden=true]'))
   .filter((e) => !(e.innerText?.trim() || e.getAttribute('aria-label') || e.title || e.getAttribute('aria-labelledby')
-    || (e.labels && [...e.labels].some((l) => l.innerText.trim())) || e.closest('.cm-editor')))
+    || (e.labels && [...e.labels].some((l) => l.innerText.trim()))))
   .map((e) => e.outerHTML.slice(0, 200))"""

@@ -117,7 +117,7 @@ class Visitors:
         page.on("pageerror", lambda error: self.complain(f"error: {error}"))
         page.on("request", self.asked)
         page.goto(self.address)
-        page.locator("#inspector h2").wait_for()
+        page.locator("#inspector h2").wait_for(state="attached")
         return page
 
     def context(self, locale: str) -> Any:

@@ -1,6 +1,6 @@
 """Serve the page for the tests, in a process of its own.
 
-SIGUSR1 ends every session, as hours of inactivity would. While there is a file `hold` in its folder, no run goes on.
+SIGUSR1 ends every visit, as hours of inactivity would. While there is a file `hold` in its folder, no run goes on.
 """
 
 import signal
@@ -19,23 +19,26 @@ def main(port: int) -> None:
 
     # isort: split
     from app import main as page
-    from app import ui
-    from app.session import Shelf
+    from app.settings import Settings
+    from app.store import Store
 
-    pages: list[Any] = []
-    build = ui.build
-    ui.build = lambda *given: pages.append(build(*given)) or pages[-1]  # type: ignore[func-returns-value]
-    prune = Shelf.run
+    stores: list[Store] = []
+    prune = Store.run
 
-    def run(self: Shelf, done: Any, progress: Any = None) -> Any:
+    def make_store(settings: Settings) -> Store:
+        stores.append(Store(settings))
+        return stores[0]
+
+    def run(self: Store, key: Any, progress: Any = None) -> Any:
         report = progress or self.timed()
-        while Path("hold").exists():
+        while Path("hold").exists() and key.recipe.steps and progress is not None:
             report(0.5, "held")
             time.sleep(0.05)
-        return prune(self, done, report)
+        return prune(self, key, report)
 
-    Shelf.run = run  # type: ignore[method-assign]
-    signal.signal(signal.SIGUSR1, lambda *_: pages[0].app.state_holder.session_data.clear())
+    page.make_store = make_store
+    Store.run = run  # type: ignore[method-assign]
+    signal.signal(signal.SIGUSR1, lambda *_: stores[0].visitors.forget())
     page.main("127.0.0.1", port, open_browser=False)
 
 

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from browsing import choose, dismiss, tab, toast
+from browsing import PANELS, dismiss, press, prune, toast, view
 
-from app.i18n import LANGUAGES, say
+from app.i18n import say
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
-PANELS = ("tab_model", "tab_recipe", "tab_result", "tab_cost", "tab_take")
 SETTLED = """document.getAnimations().filter((one) => !one.effect.target?.closest('.timer')).every(
   (one) => one.playState !== 'running' || one.effect.getComputedTiming().endTime === Infinity)"""
 """Nothing fades any more, and no toast flies in: every colour is its last. A toast's own clock runs on."""
@@ -36,55 +35,52 @@ def is_gradios(rule: str, html: str) -> bool:
 
 
 def fill(page: Any) -> None:
-    """Put something on every panel."""
+    """Put something on every view."""
     from playwright.sync_api import expect
 
-    tab(page, say("en", "tab_recipe"))
-    choose(page, say("en", "preset"), say("en", "preset_global"))
-    expect(page.locator("#steps li")).to_have_count(1)
-    page.locator("#prune").click()
-    expect(page.locator("#mask img")).to_be_visible()
-    tab(page, say("en", "tab_cost"))
-    page.locator("#measure").click()
+    page.locator("#start [data-do=preset][data-name=global]").click()
+    page.locator("#cards .bp-card-open").first.click()
+    prune(page)
+    expect(page.locator("#pictures img")).to_have_count(2)
+    view(page, "cost")
     expect(page.locator("#quality table").first).to_be_visible()
-    page.locator("#sentence textarea").fill("배우들 연기가 아까운 영화")
-    page.locator("#ask").click()
+    page.locator("#answers textarea").first.fill("배우들 연기가 아까운 영화")
+    press(page, "answers", "ask")
     expect(page.locator("#answers table")).to_be_visible()
-    tab(page, say("en", "tab_take"))
-    page.locator("#build").click()
-    expect(page.locator("#download")).to_be_visible()
-
-
-def unfold(page: Any) -> None:
-    """Open every accordion of the panel."""
-    page.locator("button.label-wrap:not(.open):visible").evaluate_all("all => all.forEach((one) => one.click())")
+    view(page, "runs")
+    for button in page.locator("#runs [data-do=pair]").all():
+        button.click()
+    expect(page.locator("#pair table").first).to_be_visible()
+    view(page, "export")
+    press(page, "forms", "build", form="baked")
+    expect(page.locator("#forms [data-do=download]")).to_be_visible()
 
 
 def fail(page: Any, language: str) -> None:
     """Have the page show an error."""
     dismiss(page)
-    tab(page, say(language, "tab_cost"))
-    page.locator("#sentence textarea").fill(" ")
-    page.locator("#ask").click()
+    view(page, "cost")
+    page.locator("#answers textarea").first.fill(" ")
+    press(page, "answers", "ask")
     toast(page).get_by_text(say(language, "ask_empty")).wait_for()
 
 
-def test_axe_finds_nothing_in_any_panel(visit: Callable[..., Any]) -> None:
-    from playwright.sync_api import expect
-
+def test_axe_finds_nothing_in_any_view(visit: Callable[..., Any]) -> None:
     page = visit()
     fill(page)
     found: dict[tuple[str, str], list[str]] = {}
     # names go with the language, contrast with the scheme: two passes see to all of both
     for language, scheme in (("en", "light"), ("ko", "dark")):
-        choose(page, page.locator(".bp-language input").get_attribute("aria-label"), LANGUAGES[language])
-        expect(page.locator("#answers caption")).to_have_text(say(language, "ask_classes"))
+        page.locator("select[name=language]").select_option(language)
+        page.locator("#answers caption").get_by_text(say(language, "ask_classes")).wait_for(state="attached")
         page.emulate_media(color_scheme=scheme)
         page.wait_for_function(f"document.body.classList.contains('dark') === {json.dumps(scheme == 'dark')}")
         fail(page, language)
         for panel in PANELS:
-            tab(page, say(language, panel))
-            unfold(page)
+            view(page, panel)
+            page.locator("details:not([open]):visible > summary").evaluate_all(
+                "all => all.forEach((one) => one.click())"
+            )
             page.wait_for_function(SETTLED)
-            found[scheme, panel] = findings(page, "html" if panel == PANELS[0] else "#tabs")  # the rest stays the same
+            found[scheme, panel] = findings(page, "html" if panel == PANELS[0] else f"#panel-{panel}")
     assert not any(found.values()), "\n".join(f"{where}: {what}" for where, what in found.items() if what)

@@ -33,14 +33,14 @@ def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="module")
 def source(client: Any) -> str:
     """Name the first embedded checkpoint."""
-    from app.handlers.model import offered
+    from app.opening import offered
 
     return offered()[0]
 
 
 def test_only_the_verbs_are_public(client: Any) -> None:
     endpoints = set(client.view_api(return_format="dict")["named_endpoints"])
-    assert endpoints == {"/load", "/preview", "/prune", "/inspect", "/report", "/evaluate", "/export"}
+    assert endpoints == {"/load", "/preview", "/prune", "/inspect", "/report", "/evaluate", "/plan", "/export"}
 
 
 def test_the_verbs_answer_as_the_library_does(client: Any, source: str, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_texts_calibrate_one_a_line(client: Any) -> None:
     assert client.predict("demo", recipe, 0, api_name="/prune")["notes"] != found["notes"]
 
 
-@pytest.mark.parametrize("verb", ["load", "preview", "prune", "inspect", "report", "evaluate", "export"])
+@pytest.mark.parametrize("verb", ["load", "preview", "prune", "inspect", "report", "evaluate", "plan", "export"])
 def test_every_verb_is_documented_and_answers_a_wrong_source_in_one_line(client: Any, verb: str) -> None:
     shown = client.view_api(return_format="dict")["named_endpoints"][f"/{verb}"]
     assert shown["parameters"][0]["parameter_name"] == "source"

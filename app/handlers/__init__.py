@@ -1,1 +1,0 @@
-"""What the page does, as plain functions: values in, values out, nothing of Gradio's."""

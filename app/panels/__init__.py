@@ -1,1 +1,0 @@
-"""The page's panels: layout only, one file each, returning its components."""

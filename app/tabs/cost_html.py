@@ -1,0 +1,160 @@
+"""Measurements in tables: figures with their intervals, changed predictions, and the answers to a sentence."""
+
+import math
+from typing import Any
+
+from markupsafe import Markup
+
+from ..html import joined, note, table, tag
+from ..i18n import say
+from ..i18n.errors import translate_error
+from .result_html import bar
+from .steps import has_text
+
+MOST_CHANGED = 100
+
+
+def quality_view(language: str, report: Any) -> Markup:
+    """Write the report: a table of figures, the changed predictions, the notes."""
+    about = {"data": report.data_name, "examples": f"{report.examples:,}", "seconds": f"{report.seconds['total']:.1f}"}
+    notes = [note(translate_error(language, one)) for one in report.notes]
+    if report.before_name is None:
+        return joined([note(say(language, "quality_about_one", **about)), _figures_of_one(language, report), *notes])
+    shown = [note(say(language, "quality_about", **about)), _figures(language, report), _changed(language, report)]
+    return joined([*shown, *notes])
+
+
+def _figures_of_one(language: str, report: Any) -> Markup:
+    """Write the figures of a model that is compared with no other."""
+    rows = [(figure_name(language, name), _interval(score.after)) for name, score in report.scores.items()]
+    headers = [say(language, f"quality_{key}") for key in ("figure", "value")]
+    return table(headers, rows, caption=say(language, "quality_title"))
+
+
+def _figures(language: str, report: Any) -> Markup:
+    rows = [
+        (
+            figure_name(language, name), _interval(score.before), _interval(score.after),
+            _interval(score.difference, sign="+"), f"{score.p_value:.3g}" if score.p_value is not None else "–",
+        )
+        for name, score in report.scores.items()
+    ]  # fmt: skip
+    rows += [
+        (figure_name(language, name), "–", _interval(figure), "–", "–") for name, figure in report.fidelity.items()
+    ]
+    headers = [say(language, f"quality_{key}") for key in ("figure", "before", "after", "difference", "p")]
+    return table(headers, rows, caption=say(language, "quality_title"))
+
+
+def figure_name(language: str, name: str) -> str:
+    """Name a figure in the visitor's language."""
+    key = f"figure_{name}"
+    return say(language, key) if has_text(language, key) else name
+
+
+def _interval(figure: Any, sign: str = "") -> Markup:
+    if figure is None or not math.isfinite(figure.value):
+        return Markup("–")
+    value = f"{figure.value:{sign}.3f}"
+    if not (math.isfinite(figure.low) and math.isfinite(figure.high)):
+        return tag("span", value)
+    return tag("span", tag("strong", value), f" ({figure.low:{sign}.3f} … {figure.high:{sign}.3f})")
+
+
+def _changed(language: str, report: Any) -> Markup:
+    if report.task != "classification":
+        return Markup("")
+    if not report.changed:
+        return note(say(language, "changed_none"))
+    surest = sorted(report.changed, key=lambda one: -max(one.before_probability, one.after_probability))[:MOST_CHANGED]
+    rows = [
+        (
+            str(one.number), tag("span", " / ".join(filter(None, (one.text, one.text_pair))), cls="bp-text"),
+            one.label or "–",
+            f"{one.before} ({one.before_probability:.2f})", f"{one.after} ({one.after_probability:.2f})",
+            _verdict(language, one),
+        )
+        for one in surest
+    ]  # fmt: skip
+    headers = [say(language, f"changed_{key}") for key in ("number", "text", "label", "before", "after", "verdict")]
+    return table(headers, rows, numbers=(0,), caption=say(language, "changed_title", count=len(report.changed)))
+
+
+def _verdict(language: str, one: Any) -> str:
+    if one.label is None:
+        return "–"
+    if one.label == one.after:
+        return say(language, "changed_better")
+    return say(language, "changed_worse" if one.label == one.before else "changed_other")
+
+
+MOST_CLASSES = 20
+
+
+def text_view(language: str, report: Any) -> Markup:
+    """Write the predictions side by side, or those of the only model."""
+    parts = [note(say(language, "ask_cut", most=f"{report.max_length:,}"), "bp-honest")] if report.cut else []
+    for number, answers in enumerate(report.answers, 1):
+        parts.append(_blank(language, number, answers) if report.task == "language" else _classes(language, answers))
+    if report.figures:
+        parts.append(_alikeness(language, report.figures))
+    parts += [note(translate_error(language, one)) for one in report.notes]
+    return joined(parts)
+
+
+def _classes(language: str, answers: Any) -> Markup:
+    if answers.before is None:
+        given = [(one.name, _share(one.probability)) for one in answers.after[:MOST_CLASSES]]
+        headers = [say(language, f"ask_{key}") for key in ("class", "share")]
+        return table(headers, given, caption=say(language, "ask_classes_one"))
+    rows = [
+        (old.name, _share(old.probability), _share(new.probability), _change(new.probability - old.probability))
+        for old, new in zip(answers.before[:MOST_CLASSES], answers.after, strict=False)
+    ]
+    headers = [say(language, f"ask_{key}") for key in ("class", "before", "after", "change")]
+    verdict = say(language, "ask_same" if _first(answers.before) == _first(answers.after) else "ask_other")
+    return joined([table(headers, rows, numbers=(3,), caption=say(language, "ask_classes")), note(verdict)])
+
+
+def _change(share: float) -> str:
+    return f"{share:+.2%}" if round(share, 4) else "0.00%"
+
+
+def _first(guesses: Any) -> str:
+    return max(guesses, key=lambda one: one.probability).name
+
+
+def _blank(language: str, number: int, answers: Any) -> Markup:
+    if answers.before is None:
+        given = [(str(rank), _guess(one, False)) for rank, one in enumerate(answers.after, 1)]
+        headers = [say(language, f"ask_{key}") for key in ("rank", "candidate")]
+        return table(headers, given, numbers=(0,), caption=say(language, "ask_blank_one", number=number))
+    known = {one.name for one in answers.before}
+    rows = [
+        (str(rank), _guess(old, False), _guess(new, new.name not in known))
+        for rank, (old, new) in enumerate(zip(answers.before, answers.after, strict=True), 1)
+    ]
+    headers = [say(language, f"ask_{key}") for key in ("rank", "before", "after")]
+    return table(headers, rows, numbers=(0,), caption=say(language, "ask_blank", number=number))
+
+
+def _guess(one: Any, new: bool) -> Markup:
+    name = tag("strong", one.name, cls="bp-new") if new else tag("strong", one.name)
+    return joined([_share(one.probability), " ", name])
+
+
+def _share(share: float) -> Markup:
+    return joined([bar(share), tag("span", f"{share:.2%}", cls="bp-share")])
+
+
+def _alikeness(language: str, figures: Any) -> Markup:
+    if all(one.before is None for one in figures):
+        given = [(figure_name(language, one.name), f"{one.after:.4f}") for one in figures]
+        headers = [say(language, key) for key in ("ask_figure", "quality_value")]
+        return table(headers, given, numbers=(1,), caption=say(language, "ask_figures_one"))
+    rows = [
+        (figure_name(language, one.name), "–" if one.before is None else f"{one.before:.4f}", f"{one.after:.4f}")
+        for one in figures
+    ]
+    headers = [say(language, f"ask_{key}") for key in ("figure", "before", "after")]
+    return table(headers, rows, numbers=(1, 2), caption=say(language, "ask_figures"))

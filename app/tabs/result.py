@@ -1,0 +1,257 @@
+"""One run: what it did in one sentence, the map of layers and parts, and the selected module before and after."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from markupsafe import Markup
+
+import bertprune as bp
+
+from ..exporting import mask_after, mask_before, weight_after
+from ..html import Part, check, heading, joined, link, note, picture, short_number, tag
+from ..i18n import say
+from ..runs import Run, RunKey
+from ..store import Store
+from ..visit import Visit
+from .cost_html import figure_name
+from .inspector import inspector, tree_value
+from .model import node_at
+from .recipe import changed_since
+from .result_html import grid, of_report, outcomes, shares, summary, tensor_table, words
+from .runs import run_name
+
+
+def show_run(store: Store, visit: Visit) -> Markup:
+    """Write what the run did to the model in one sentence, and whether the cards are still those of it."""
+    language, run = visit.language, visit.shown
+    title = tag("h2", run_name(language, run))
+    return joined([title, tag("p", *_sentence(language, run), cls="bp-lead", role="status"), older(visit, run)])
+
+
+def older(visit: Visit, run: Run) -> Markup:
+    """Say that the cards have changed since a run, wherever it is looked at; empty where they have not."""
+    words = changed_since(visit.language, visit, run)
+    return note(words, "bp-honest") if words else Markup("")
+
+
+def _sentence(language: str, run: Run) -> list[Any]:
+    if run.is_dense and not run.came_pruned:
+        return [say(language, "run_dense")]
+    parts = [say(language, "result_opened", name=run.name)] if run.is_dense else []
+    if run.masked is not None and not run.is_dense:
+        count, size = run.masked
+        parts.append(say(language, "run_masked", count=f"{count:,}", size=short_number(size)))
+        parts.append(say(language, "run_model", share=shares(language, run.count)))
+    if run.quality is not None and (measured := headline(language, run.quality)):
+        parts.append(measured)
+    if run.speed is not None:
+        parts.append(say(language, "run_faster", times=f"{run.speed.timings[-1].ratio.value:.2f}"))
+    return ["; ".join(parts) + "."]
+
+
+def headline(language: str, report: Any) -> str:
+    """Write the first figure of a measurement, before and after, with its interval."""
+    for name, score in report.scores.items():
+        before = f"{score.before.value:.3f} → " if score.before else ""
+        half = (score.after.high - score.after.low) / 2
+        return f"{figure_name(language, name)} {before}{score.after.value:.3f} ± {half:.3f}"
+    for name, figure in report.fidelity.items():
+        return f"{figure_name(language, name)} {figure.value:.3f}"
+    return ""
+
+
+def show_map(store: Store, visit: Visit) -> Markup:
+    """Draw the sparsity of the run by layer and role; where nothing is masked, say so."""
+    language, run = visit.language, visit.shown
+    report = store.run(run.key).report
+    title = heading(say(language, "result_heatmap"))
+    if not report.rows or (run.is_dense and not run.came_pruned):
+        return joined([title, note(say(language, "result_no_masks"), "bp-empty")])
+
+    def make() -> tuple[Markup, int]:
+        drawn = of_report(language, bp.figures.heatmap(report, labels=words(language, "draw_")), report)
+        return drawn, len(drawn)
+
+    return joined([title, store.keep((run.key, "heatmap", language), make), emptied(language, report)])
+
+
+def emptied(language: str, report: Any) -> Markup:
+    """Name the tensors that nothing is left of."""
+    names = [tensor.name for tensor in report.tensors if tensor.count.masked and not tensor.count.alive]
+    if not names:
+        return Markup("")
+    shown = ", ".join(names[:3]) + ("…" if len(names) > 3 else "")
+    return note(say(language, "result_emptied", count=len(names), names=shown), "bp-honest")
+
+
+def show_changes(store: Store, visit: Visit) -> Markup:
+    """Show the selected module before and after the run, with its mask and its weights."""
+    language, run = visit.language, visit.shown
+    boxes = [
+        check("everything", visit.everything, say(language, "shown_all"), data_choose="view"),
+        check(
+            "baked", visit.baked, say(language, "result_baked"), say(language, "result_baked_info"), data_choose="view"
+        ),
+    ]
+    node = node_at(store, run.key.source, visit.module)
+    moments, changed = moments_of(store, run.key, visit.baked), None
+    if not visit.everything and not run.is_dense:
+        changed = _changed(store, run.key)
+    shown = inspector(language, node, moments, changed)
+    return joined([heading(say(language, "result_module")), tag("div", *boxes, cls="bp-actions"), shown])
+
+
+def show_pictures(store: Store, visit: Visit) -> Markup:
+    """Draw the mask and the weights of the selected module."""
+    language, run = visit.language, visit.shown
+    drawn = pictures_of(store, language, run.key, visit.module)
+    return tag("div", *drawn, cls="bp-pictures") if drawn else note(say(language, "result_unpictured"))
+
+
+def _is_made(store: Store, visit: Visit) -> bool:
+    return store.has("run", visit.shown.key)
+
+
+def _is_drawn(store: Store, visit: Visit, *what: str) -> bool:
+    return store.has("light", (visit.shown.key, *what))
+
+
+def _are_drawn(store: Store, visit: Visit) -> bool:
+    if not _is_made(store, visit):
+        return False
+    target = target_of(store.run(visit.shown.key).report, visit.module)
+    return target is None or _is_drawn(store, visit, "pictures", target.name, visit.language)
+
+
+def moments_of(store: Store, key: RunKey, baked: bool) -> dict[str, bp.Snapshot]:
+    """Return the model before and after a run, and baked; a checkpoint as it was opened is alone."""
+    run = store.run(key)
+    moments = {"before": run.before, "after": run.after} if run.steps else {"before": run.before}
+    return {**moments, "baked": _baked(store, key)} if baked else moments
+
+
+def _changed(store: Store, key: RunKey) -> frozenset[str]:
+    """Return the names of the masks and values that the run changed, and of what the masks are applied to."""
+
+    def make() -> tuple[frozenset[str], int]:
+        run, model = store.run(key), store.checkpoint(key.source).model(key.seed)
+        masks = {one: mask_before(model, one) for one in run.report.targets if one.name in run.masks}
+        changed = [one for one, mask in masks.items() if mask is None or not mask.equal(run.masks[one.name])]
+        names = [name for one in changed for name in (one.name, *one.aliases)]
+        names += [f"{name}_mask" for name in names]
+        names += [f"{name}_orig" for one in changed if one.name in run.values for name in (one.name, *one.aliases)]
+        return frozenset(names), 100 * len(names)
+
+    return store.keep((key, "changed"), make)
+
+
+def _baked(store: Store, key: RunKey) -> bp.Snapshot:
+    """Record the model with its masks baked in, once per run."""
+
+    def make() -> tuple[Any, int]:
+        with store.model_of(key) as run:
+            # another visitor may be using run.model; baked, it computes the same
+            return bp.snapshot(bp.bake(run.model)), 1_000_000
+
+    return store.keep((key, "baked"), make)
+
+
+def pictures_of(store: Store, language: str, key: RunKey, module: str) -> list[Markup]:
+    """Draw the mask and the weights of the selected module's first pruned tensor; none where it has none."""
+    run = store.run(key)
+    target = target_of(run.report, module)
+    if target is None:
+        return []
+
+    def make() -> tuple[list[Markup], int]:
+        model = store.checkpoint(key.source).model(key.seed)
+        mask, weight = mask_after(run, model, target), weight_after(run, model, target)
+        given = {"labels": words(language, "draw_"), "title": target.name}
+        drawn = [
+            picture(bp.figures.mask(mask, **given), say(language, "result_mask")),
+            picture(bp.figures.histogram(weight, mask, **given), say(language, "result_histogram")),
+        ]
+        return drawn, sum(map(len, drawn))
+
+    return store.keep((key, "pictures", target.name, language), make)
+
+
+def target_of(report: Any, module: str) -> Any:
+    """Find the tensor of a module to draw: a matrix rather than a bias; None where none is masked."""
+    here = [tensor for tensor in report.targets if tensor.module == module]
+    return next((tensor for tensor in here if tensor.tensor == "weight"), here[0] if here else None)
+
+
+def show_details(store: Store, visit: Visit) -> Markup:
+    """Write the run in numbers: what each step did, the tensors, the report as text, the same in Python."""
+    language, shown = visit.language, visit.shown
+    run = store.run(shown.key)
+    text = run.report.to_text(words(language, "words_"))
+    parts = [
+        summary(language, run),
+        _fold("steps", say(language, "outcome_title"), outcomes(language, run)) if run.steps else "",
+        _fold("grid", say(language, "grid_title"), grid(language, run.report)),
+        _fold("tensors", say(language, "result_tensors"), tensor_table(language, run.report, visit.everything)),
+        _fold("report", say(language, "result_text"), _code(text)),
+    ]
+    if not shown.is_dense:
+        ways = (("torch", run.as_python()), ("ours", run.as_python(ours=True)))
+        code = [joined([tag("h3", say(language, f"code_{way}")), _code(script)]) for way, script in ways]
+        parts.append(_fold("code", say(language, "result_code"), joined(code)))
+    return joined([*parts, tag("div", link(say(language, "next_export"), "export", primary=True), cls="bp-next")])
+
+
+def _fold(key: str, title: str, inner: object) -> Markup:
+    return tag("details", tag("summary", title), inner, data_key=f"fold-{key}")
+
+
+def _code(text: str) -> Markup:
+    return tag("pre", tag("code", text), cls="bp-code", tabindex="0")
+
+
+def show_tree(store: Store, visit: Visit) -> Any:
+    """Give the module tree, with what the run that is shown masks, where it is of the open checkpoint."""
+    run = _counted(visit)
+    return _tree(store, visit, None if run is None else store.run(run.key).report)
+
+
+def _counted(visit: Visit) -> Run | None:
+    """Return the run that is shown, where it is one of the open checkpoint and its weights were counted."""
+    run = visit.shown
+    if run.key.source != visit.source or run.count is None:
+        return None
+    return run if run.came_pruned or not run.is_dense else None
+
+
+def _tree(store: Store, visit: Visit, report: Any = None) -> Any:
+    called = f"{visit.source.given}@{visit.source.revision}"
+    return tree_value(visit.language, called, store.tree(visit.source), visit.module, report)
+
+
+def _is_uncounted(store: Store, visit: Visit) -> bool:
+    run = _counted(visit)
+    return run is not None and not store.has("run", run.key)
+
+
+def choose_view(store: Store, visit: Visit, asked: dict[str, Any]) -> Visit:
+    """Choose what is shown of a module."""
+    name = str(asked.get("name"))
+    return replace(visit, **{name: asked.get("value") is True}) if name in ("everything", "baked") else visit
+
+
+PARTS = (
+    Part("run", show_run, ("run", "runs", "cards", "given", "seed", "source")),
+    Part("map", show_map, ("run",), lambda store, visit: not _is_drawn(store, visit, "heatmap", visit.language)),
+    Part(
+        "changes",
+        show_changes,
+        ("run", "module", "everything", "baked"),
+        lambda store, visit: not _is_made(store, visit),
+    ),
+    Part("pictures", show_pictures, ("run", "module"), lambda store, visit: not _are_drawn(store, visit)),
+    Part("details", show_details, ("run", "everything"), lambda store, visit: not _is_made(store, visit)),
+    Part("tree", show_tree, ("source", "module", "run", "runs"), _is_uncounted, _tree),
+)
+ACTS = {"view": choose_view}
