@@ -25,6 +25,7 @@ from tests.tiny_models import make_model, make_tokenizer, write_checkpoint
 
 settings.register_profile(
     "ci",
+    max_examples=40,  # the same ones each time; `make fuzz` searches
     derandomize=True,
     deadline=None,
     database=None,
@@ -154,7 +155,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 BROWSER = "tests/app/browser/"
-LONGEST = (BROWSER, "tests/test_tutorial.py")
+ONNX = "tests/exports/test_onnx"
+LONGEST = (BROWSER, ONNX, "tests/test_tutorial.py")
 """What begins first, so that no worker is left alone with it at the end."""
 
 
@@ -168,15 +170,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Let one worker run all tests that drive a browser, so that one page is served; the others take file by file."""
+    """Let one worker run all tests that share one page, or what was made as ONNX; the others take file by file."""
     from xdist.scheduler import LoadFileScheduling
 
-    class OneServer(LoadFileScheduling):
+    class Together(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return BROWSER if nodeid.startswith(BROWSER) else str(super()._split_scope(nodeid))
+            shared = next(filter(nodeid.startswith, (BROWSER, ONNX)), None)
+            return shared or str(super()._split_scope(nodeid))
 
     config.option.loadscopereorder = False
-    return OneServer(config, log) if config.getvalue("dist") == "loadfile" else None
+    return Together(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture

@@ -106,6 +106,10 @@ def test_only_what_is_needed_is_loaded(code: str, loaded: list[str]) -> None:
     assert heavy_after(code) == loaded
 
 
+def test_waiting_for_transformers_loads_no_torch() -> None:
+    assert "torch" not in heavy_after("import transformers, bertprune")
+
+
 def test_the_probe_sees_what_is_heavy() -> None:
     assert "scipy" in heavy_after("import scipy")
 

@@ -2,11 +2,13 @@
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bertprune.checkpoint import source
 from tools.documents import PAIRS, ROOT, cells, run, with_outputs
 
 pytestmark = pytest.mark.timeout(900)
@@ -26,7 +28,8 @@ def unchanged_state(temporary_methods: object) -> Iterator[None]:
     "ignore::bertprune.errors.NoEffectWarning"
 )  # KoBERT's shape has random weights, but no bias
 @pytest.mark.parametrize("name", PAIRS)
-def test_every_cell_prints_what_the_page_says(name: str, tmp_path: Path) -> None:
+def test_every_cell_prints_what_the_page_says(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # a sweep starts one process, which imports torch once
     page = cells((ROOT / name).read_text(encoding="utf-8"))
     assert page
     for cell, printed in zip(page, run(page, name, tmp_path), strict=True):
@@ -45,6 +48,22 @@ def commands(name: str) -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.startswith("bertprune ")]
 
 
+@pytest.fixture
+def small_demos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the demos be narrow models with as many layers and heads, and with their tokenizers."""
+    import torch
+    import transformers
+
+    for name in ("sentiment", "mlm"):
+        folder = shutil.copytree(source.DEMO / name, tmp_path / "demos" / name)
+        config = transformers.AutoConfig.from_pretrained(folder, hidden_size=32, intermediate_size=64)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            getattr(transformers, config.architectures[0])(config).save_pretrained(folder)
+    monkeypatch.setattr(source, "DEMO", tmp_path / "demos")
+
+
+@pytest.mark.usefixtures("small_demos")
 @pytest.mark.parametrize("name", PAIRS)
 def test_every_command_of_a_page_works(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bertprune.cli import main

@@ -45,9 +45,7 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "list of numbers": [1, 2],
         "dict": {},
         "class": bp.Recipe,
-        "model class": nn.Linear,
         "function": bp.prune,
-        "module": torch,
         "step": STEP,
         "steps": [STEP],
         "step as data": STEP.model_dump(),
@@ -75,6 +73,9 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "large number": 2**70,
     }
 
+
+OF_ANOTHER = {"recipe file", "recipe", "steps", "step as data", "preview", "mask", "heatmap"}
+"""Things that are right somewhere, and elsewhere as wrong as a path, a step, a list, a dict, a report or a figure."""
 
 CALLS = {
     "prune, checkpoint": lambda thing, some: bp.prune(thing, STEP),
@@ -180,8 +181,9 @@ def test_the_wrong_kind_of_thing_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     calls = {name: call for name, call in CALLS.items() if name.partition(",")[0] == function}
+    given = {kind: thing for kind, thing in things.items() if kind not in OF_ANOTHER}
     leaks = []
-    for (name, call), (kind, thing) in product(calls.items(), things.items()):
+    for (name, call), (kind, thing) in product(calls.items(), given.items()):
         try:
             call(thing, things)
         except bp.BertpruneError as error:

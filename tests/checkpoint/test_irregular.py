@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import bertprune as bp
 from bertprune.errors import CheckpointError
 from tests.model.tiny_families import INPUT, KNOWN, SMALL
 
+ENV = {**os.environ, "PYTHONPATH": str(Path(bp.__file__).parents[1])}
 SHAPES = {"kept_neurons": [10, 20], "kept_heads": [[0, 2], [3]]}
 HEADS = {
     "AutoModel": "BertModel",
@@ -74,78 +76,99 @@ def test_it_can_be_copied_and_pickled() -> None:
     assert model.config == copy.deepcopy(model.config)
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"kept_neurons": [10]}, "one entry for each layer"),
-        ({"kept_neurons": None}, "one entry for each layer"),
-        ({"kept_neurons": [10, 0]}, "numbers from 1 to 48"),
-        ({"kept_neurons": [10, 49]}, "numbers from 1 to 48"),
-        ({"kept_neurons": [10, "20"]}, "numbers from 1 to 48"),
-        ({"kept_heads": [[0], []]}, "heads from 0 to 3"),
-        ({"kept_heads": [[0], [4]]}, "heads from 0 to 3"),
-        ({"kept_heads": [[0], [1, 1]]}, "heads from 0 to 3"),
-        ({"kept_heads": [[0], 1]}, "heads from 0 to 3"),
-        ({"kept_heads": [[0], [1], [2]], "kept_neurons": [1, 2, 3]}, "2 layers"),
-        ({"num_attention_heads": 0}, "at least 1"),
-        ({"architectures": ["IrregularNothing"]}, ""),
-    ],
-)
-def test_a_wrong_config_is_one_line(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
+WRONG = [
+    ({"kept_neurons": [10]}, "one entry for each layer"),
+    ({"kept_neurons": None}, "one entry for each layer"),
+    ({"kept_neurons": [10, 0]}, "numbers from 1 to 48"),
+    ({"kept_neurons": [10, 49]}, "numbers from 1 to 48"),
+    ({"kept_neurons": [10, "20"]}, "numbers from 1 to 48"),
+    ({"kept_heads": [[0], []]}, "heads from 0 to 3"),
+    ({"kept_heads": [[0], [4]]}, "heads from 0 to 3"),
+    ({"kept_heads": [[0], [1, 1]]}, "heads from 0 to 3"),
+    ({"kept_heads": [[0], 1]}, "heads from 0 to 3"),
+    ({"kept_heads": [[0], [1], [2]], "kept_neurons": [1, 2, 3]}, "2 layers"),
+    ({"num_attention_heads": 0}, "at least 1"),
+]
+
+
+def test_a_wrong_config_is_one_line(tmp_path: Path, subtests: pytest.Subtests) -> None:
     irregular().save_pretrained(tmp_path)
     path = tmp_path / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    if not reason:
-        assert type(bp.load(tmp_path)).__name__ == "IrregularBertModel"
-        return
-    with pytest.raises(CheckpointError, match=reason) as caught:
-        bp.Checkpoint.open(tmp_path)
-    assert "\n" not in str(caught.value)
+    good = json.loads(path.read_text())
+    for changes, reason in WRONG:
+        path.write_text(json.dumps(good | changes))
+        with subtests.test(str(changes)):
+            with pytest.raises(CheckpointError, match=reason) as caught:
+                bp.Checkpoint.open(tmp_path)
+            assert "\n" not in str(caught.value)
+    path.write_text(json.dumps(good | {"architectures": ["IrregularNothing"]}))
+    assert type(bp.load(tmp_path)).__name__ == "IrregularBertModel"
 
 
-IN_ANY_ORDER = {
-    "before": "import bertprune, transformers",
-    "after": "from transformers import AutoModel, AutoConfig\nimport bertprune",
-    "between": "from transformers import AutoConfig\nimport bertprune",
-    "lazily": "import transformers, bertprune",
-}
 LOAD = """
 import sys
-{imports}
-if {lazily}:
-    assert "transformers.models.auto.modeling_auto" not in sys.modules
-    assert "torch" not in sys.modules
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
 assert AutoConfig.from_pretrained(sys.argv[1]).kept_neurons == [10, 20]
-from transformers import AutoModelForMaskedLM
 print(type(AutoModelForMaskedLM.from_pretrained(sys.argv[1])).__name__)
 """
-
-
-@pytest.mark.parametrize("order", IN_ANY_ORDER)
-def test_importing_bertprune_is_enough_in_any_order(order: str, tmp_path: Path) -> None:
-    irregular("AutoModelForMaskedLM").save_pretrained(tmp_path)
-    code = LOAD.format(imports=IN_ANY_ORDER[order], lazily=order in ("before", "lazily"))
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=200)
-    assert done.stdout.splitlines()[-1:] == ["IrregularBertForMaskedLM"], done.stderr
-
-
-def test_without_bertprune_it_fails_loudly(tmp_path: Path) -> None:
-    irregular().save_pretrained(tmp_path)
-    code = "import sys, transformers; transformers.AutoModel.from_pretrained(sys.argv[1])"
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=200)
-    assert done.returncode and "`bertprune-bert`" in done.stderr
-
-
-def test_a_class_is_made_once_even_where_it_is_asked_for_before_its_config() -> None:
-    code = (
+LAZY = "assert 'transformers.models.auto.modeling_auto' not in __import__('sys').modules"
+ELSEWHERE = {
+    "bertprune first": f"import bertprune, transformers\n{LAZY}\n{LOAD}",
+    "transformers first": f"import transformers, bertprune\n{LAZY}\n{LOAD}",
+    "its auto classes first": f"from transformers import AutoModel, AutoConfig\nimport bertprune\n{LOAD}",
+    "its configs first": f"from transformers import AutoConfig\nimport bertprune\n{LOAD}",
+    "a class before its config": (
         "from transformers import AutoModel, BertModel\n"
         "from bertprune.checkpoint.irregular import irregular_class\n"
         "made = irregular_class(BertModel)\n"
         "config = made.config_class(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)\n"
-        "assert type(AutoModel.from_config(config)) is made\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+        "print('once' if type(AutoModel.from_config(config)) is made else 'twice')\n"
+    ),
+    "no bertprune": LOAD,
+}
+"""What is imported, in which order, before an irregular model is loaded."""
+IN_TURN = """
+import json, os, sys, traceback
+import accelerate, huggingface_hub.hf_api, jinja2, numpy, safetensors.torch, sklearn.metrics, tokenizers
+import torch._dynamo, torch.distributed.tensor  # all that takes long, whatever the order of the two
+assert not {"transformers", "bertprune"} & set(sys.modules)
+
+for name, code in json.load(sys.stdin).items():
+    if os.fork() == 0:  # none sees what another imported
+        os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY), 1)
+        os.dup2(1, 2)
+        try:
+            exec(code, {})
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Give what each of them prints in a process of its own."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    irregular("AutoModelForMaskedLM").save_pretrained(folder / "model")
+    command = [sys.executable, "-c", IN_TURN, str(folder / "model")]
+    subprocess.run(command, input=json.dumps(ELSEWHERE), cwd=folder, env=ENV, text=True, check=True, timeout=250)
+    return {name: (folder / name).read_text().strip() for name in ELSEWHERE}
+
+
+def test_importing_bertprune_is_enough_in_any_order(said: dict[str, str]) -> None:
+    orders = [name for name in ELSEWHERE if name.endswith(" first")]
+    last = {name: said[name].splitlines()[-1] for name in orders}
+    assert last == dict.fromkeys(orders, "IrregularBertForMaskedLM")
+
+
+def test_without_bertprune_it_fails_loudly(said: dict[str, str]) -> None:
+    assert "`bertprune-bert`" in said["no bertprune"]
+
+
+def test_a_class_is_made_once_even_where_it_is_asked_for_before_its_config(said: dict[str, str]) -> None:
+    assert said["a class before its config"].splitlines()[-1] == "once"
 
 
 @pytest.mark.parametrize("family", KNOWN)

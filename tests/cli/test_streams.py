@@ -140,11 +140,10 @@ def test_json_and_scripts_mean_the_same_in_every_encoding(
             assert known["text"] == TEXT
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp949"])
-def test_every_command_prints_in_a_narrow_encoding(here: Path, printed: Callable[..., bytes], encoding: str) -> None:
+def test_every_command_prints_in_a_narrow_encoding(here: Path, printed: Callable[..., bytes]) -> None:
     (here / "tiny-0").rename(here / "층")
     for line in (line.replace("tiny-0", "층") for line in COMMANDS):
-        shown = printed(encoding, lambda line=line: main(line.split())).decode(encoding)
+        shown = printed("ascii", lambda line=line: main(line.split())).decode("ascii")
         assert shown and ("--json" not in line or json.loads(shown)), line
 
 

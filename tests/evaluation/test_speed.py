@@ -154,17 +154,19 @@ def test_progress_is_told_and_may_cancel(tiny_folder: Callable[..., Path]) -> No
     assert model.training
 
 
-@pytest.mark.parametrize(
-    ("given", "code"),
-    [
-        ({"rounds": 1}, "evaluation.not_whole"),
-        ({"texts": ["good"]}, "speed.no_tokenizer"),
-        ({"texts": 3}, "calibration.kind"),
-        ({"against": 3}, "evaluation.model_type"),
-        ({"texts": ["good"], "tokenizer": 3}, "evaluation.tokenizer_type"),
-    ],
-)
-def test_what_cannot_be_timed_is_refused(given: dict[str, Any], code: str) -> None:
-    with pytest.raises(bp.BertpruneError) as caught:
-        bp.speed(make_model("BertModel"), **given)
-    assert caught.value.code == code
+UNTIMED: list[tuple[dict[str, Any], str]] = [
+    ({"rounds": 1}, "evaluation.not_whole"),
+    ({"texts": ["good"]}, "speed.no_tokenizer"),
+    ({"texts": 3}, "calibration.kind"),
+    ({"against": 3}, "evaluation.model_type"),
+    ({"texts": ["good"], "tokenizer": 3}, "evaluation.tokenizer_type"),
+]
+
+
+def test_what_cannot_be_timed_is_refused(subtests: pytest.Subtests) -> None:
+    model = make_model("BertModel")
+    for given, code in UNTIMED:
+        with subtests.test(f"{code}: {given}"):
+            with pytest.raises(bp.BertpruneError) as caught:
+                bp.speed(model, **given)
+            assert caught.value.code == code

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 import bertprune as bp
+from tests.calibration_texts import TEXTS
+from tests.tiny_models import make_model, make_tokenizer
 
 KEY = "bert.encoder.layer.0.attention.self.key"
 RECIPE = bp.Recipe(
@@ -18,6 +20,16 @@ RECIPE = bp.Recipe(
     ]
 )
 """Every kind of hook: torch's own, a stacked container, one on a bias, and one of a global step."""
+
+NEURONS = bp.Step(method="magnitude", granularity="neuron", fraction=0.5)
+UNEQUAL = [
+    bp.Step(method="token_count", count=7),
+    bp.Step(method="magnitude", granularity="neuron", count=9, select=bp.Selection(layers=[1])),
+    bp.Step(method="magnitude", granularity="head", count=1, select=bp.Selection(layers=[0])),
+]
+LABELS = {0: "bad \"'", 1: "good"}
+Made = tuple[bp.PruningRun, Any]
+"""A run and its export."""
 
 WORDS = bp.Step(method="l1_unstructured", fraction=0.25, select=bp.Selection(roles=["embeddings.word"]))
 
@@ -47,3 +59,33 @@ def unchanged_randomness() -> Iterator[None]:
     before = torch.get_rng_state()
     yield
     assert torch.equal(before, torch.get_rng_state())
+
+
+def as_onnx(folder: Path, model_cls: str, steps: Any, **changes: Any) -> Made:
+    make_model(model_cls, initializer_range=0.3, **changes).save_pretrained(folder / "tiny")
+    make_tokenizer().save_pretrained(folder / "tiny")
+    run = bp.prune(folder / "tiny", steps, calibration=TEXTS)
+    return run, bp.export(run, folder / "out", form="onnx")
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Give a classifier of one layer with half of its neurons, as ONNX."""
+    folder = tmp_path_factory.mktemp("onnx")
+    return as_onnx(folder, "BertForSequenceClassification", NEURONS, num_hidden_layers=1, id2label=LABELS)
+
+
+@pytest.fixture(scope="session")
+def unequal(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Give a masked-language model with fewer tokens, whose layers have different shapes, as ONNX."""
+    return as_onnx(tmp_path_factory.mktemp("unequal"), "RobertaForMaskedLM", UNEQUAL)
+
+
+def given_by_torch(run: bp.PruningRun, texts: list[str]) -> Any:
+    """Return the logits of a run's model."""
+    import torch
+
+    model, batch = run.model, run.tokenizer(texts, padding=True, return_tensors="pt")
+    batch = {name: batch[name] for name in batch if name != "token_type_ids" or model.config.type_vocab_size > 1}
+    with torch.no_grad():
+        return model(**batch).logits

@@ -14,10 +14,11 @@ import torch
 
 import bertprune as bp
 from bertprune.exports.onnx_lines import OnnxLines
-from tests.conftest import make_tokenizer
-from tests.tiny_models import make_model
+from tests.tiny_models import make_model, make_tokenizer
 
-HEAD = bp.Step(method="magnitude", granularity="head", count=1, select=bp.Selection(layers=[0]))
+from .conftest import LABELS, Made, as_onnx, given_by_torch
+
+HEAD = bp.Step(method="magnitude", granularity="head", count=1)
 
 
 def run(text: str, folder: Path, texts: list[str] | None = None) -> tuple[dict[str, Any], str]:
@@ -39,11 +40,8 @@ def of_card(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give an ONNX export of an encoder with unequal layers."""
-    folder = tmp_path_factory.mktemp("lines")
-    make_model("BertModel", initializer_range=0.3).save_pretrained(folder / "tiny")
-    make_tokenizer().save_pretrained(folder / "tiny")
-    return bp.export(bp.prune(folder / "tiny", HEAD), folder / "out", form="onnx").path
+    """Give an encoder of one layer that lost a head, as ONNX."""
+    return Path(as_onnx(tmp_path_factory.mktemp("lines"), "BertModel", HEAD, num_hidden_layers=1)[1].path)
 
 
 TEXTS = ["the film was good", "bad", "Very boring music and it was awful"]
@@ -70,7 +68,7 @@ def test_embeddings_are_those_of_sentence_transformers(
 ) -> None:
     from sentence_transformers import SentenceTransformer
 
-    folder = sentence_folder(initializer_range=0.3, **modules)
+    folder = sentence_folder(initializer_range=0.3, num_hidden_layers=1, **modules)
     model = bp.load(embedder.parent / "tiny")
     bp.export(bp.prune(folder, HEAD), folder.parent / "small", "small")
     prompt = {"prompt_name": "query"} if "settings" in modules else {}
@@ -91,35 +89,18 @@ def test_the_card_of_an_encoder_gives_embeddings(embedder: Path) -> None:
     assert np.allclose(names["embeddings"][0], hidden[0].mean(0).numpy(), atol=1e-4)
 
 
-@pytest.fixture
-def written(tmp_path: Path) -> Callable[..., tuple[Any, str]]:
-    """Return a function that exports a tiny model of a class as ONNX; it gives the model and what the card prints."""
-
-    def write(model_cls: str, **changes: Any) -> tuple[Any, str]:
-        make_model(model_cls, initializer_range=0.3, **changes).save_pretrained(tmp_path / "tiny")
-        make_tokenizer().save_pretrained(tmp_path / "tiny")
-        folder = bp.export(tmp_path / "tiny", tmp_path / "out", form="onnx").path
-        return bp.load(tmp_path / "tiny"), run(of_card(folder), folder)[1]
-
-    return write
+def test_a_classifier_gives_labels(classifier: Made) -> None:
+    pruned, exported = classifier
+    best = given_by_torch(pruned, ["A first text", "Another one"]).argmax(-1).tolist()
+    assert run(of_card(exported.path), exported.path)[1] == str([LABELS[at] for at in best])
 
 
-def given(model: Any, texts: list[str]) -> torch.Tensor:
-    with torch.no_grad():
-        found: torch.Tensor = model(**make_tokenizer()(texts, padding=True, return_tensors="pt")).logits
-    return found
-
-
-def test_a_classifier_gives_labels(written: Callable[..., tuple[Any, str]]) -> None:
-    names = {0: "bad \"'", 1: "good"}
-    model, printed = written("BertForSequenceClassification", id2label=names)
-    assert printed == str([names[int(at)] for at in given(model, ["A first text", "Another one"]).argmax(-1)])
-
-
-def test_a_masked_language_model_fills_the_blank(written: Callable[..., tuple[Any, str]]) -> None:
-    model, printed = written("BertForMaskedLM")
-    best = given(model, ["The film was [MASK]."])[0, 4].topk(5).indices.tolist()
-    assert printed == str([make_tokenizer().convert_ids_to_tokens(best)])
+def test_a_masked_language_model_fills_the_blank(unequal: Made) -> None:
+    pruned, exported = unequal
+    text, tokenizer = "The film was [MASK].", pruned.tokenizer
+    blank = tokenizer(text)["input_ids"].index(tokenizer.mask_token_id)
+    best = given_by_torch(pruned, [text])[0, blank].topk(5).indices.tolist()
+    assert run(of_card(exported.path), exported.path)[1] == str([tokenizer.convert_ids_to_tokens(best)])
 
 
 def test_other_answers_are_read_as_their_heads_mean_them(embedder: Path) -> None:

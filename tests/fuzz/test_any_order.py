@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 import bertprune as bp
+from tests.fuzz.drawn import FORMS, MODELS, STEPS, TORCH
 from tests.fuzz.model_state import (
     has_uneven_ties,
     has_uneven_values,
@@ -38,50 +39,6 @@ from tests.fuzz.model_state import (
 )  # fmt: skip
 from tests.tiny_models import make_model
 
-MODELS = st.sampled_from(
-    [
-        ("BertForMaskedLM", {}),
-        ("BertForMaskedLM", {"tie_word_embeddings": False}),
-        ("RobertaForMaskedLM", {}),
-        ("DistilBertForMaskedLM", {}),
-        ("DistilBertModel", {}),
-    ]
-)
-SELECTIONS = st.sampled_from(
-    [
-        bp.Selection(types="Linear"),
-        bp.Selection(types="Embedding"),
-        bp.Selection(roles=["attention.query", "ffn.output"]),
-        bp.Selection(include="*word_embeddings"),
-        bp.Selection(layers=[1]),
-    ]
-)
-ELEMENTS = st.builds(
-    bp.Step,
-    method=st.sampled_from(["l1_unstructured", "random_unstructured"]),
-    fraction=st.sampled_from([0.1, 0.5, 0.9]),
-    select=SELECTIONS,
-)
-EVERYWHERE = st.builds(
-    bp.Step, method=st.just("l1_unstructured"), scope=st.just("global"), count=st.integers(1, 40), select=SELECTIONS
-)
-ROWS = st.builds(
-    bp.Step,
-    method=st.sampled_from(["ln_structured", "random_structured"]),
-    fraction=st.sampled_from([0.1, 0.5]),
-    options=st.sampled_from([{"dim": 0}, {"dim": 1}]),
-    select=SELECTIONS,
-)
-COUPLED = st.builds(
-    bp.Step,
-    method=st.just("magnitude"),
-    granularity=st.sampled_from(["neuron", "head"]),
-    fraction=st.sampled_from([0.5, 1.0]),
-    select=st.sampled_from([bp.Selection(), bp.Selection(layers=[1])]),
-)
-STEPS = ELEMENTS | EVERYWHERE | ROWS | COUPLED
-TORCH = st.sampled_from(["l1", "random"])
-FORMS = st.sampled_from(["baked", "masked"])
 COMPANIONS = {
     "generation_config.json": {"max_length": 7},
     "modules.json": [
@@ -321,7 +278,7 @@ def assert_removed(outcome: Any, step: bp.Step) -> None:
 
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(
-    max_examples=settings().max_examples // 10,
+    max_examples=settings().max_examples // 8,
     stateful_step_count=20,
     deadline=None,
     phases=[Phase.generate],  # a failure is short enough as it is, and making it shorter takes minutes

@@ -1,6 +1,9 @@
 """The vocabulary cut: what goes, what stays, and that everything that needs none of what went is as it was."""
 
 import json
+import pickle
+import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,84 +13,36 @@ import torch
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 import bertprune as bp
 from bertprune.checkpoint.vocabulary import cut_tokenizer, read_vocabulary
 from bertprune.errors import BertpruneError
 from tests.calibration_texts import TEXTS
+from tests.runs.trained_tokenizers import CORPUS, KINDS, byte_level, other_tokens
 from tests.tiny_models import make_model
 
-CORPUS = [
-    *TEXTS,
-    "the quick brown fox jumps over the lazy dog",
-    "naïve cafés, 영화가 정말 재미있다! 배우들의 연기도 좋았다",
-    "a film about nothing at all; awfully, wonderfully boring",
-    "unbelievable performances and unforgettable music 2024",
-]
-SPECIAL = {
-    "WordPiece": ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
-    "other": ["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
-}
 
-
-def wordpiece() -> Any:
-    raw = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    raw.normalizer, raw.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
-    raw.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=SPECIAL["WordPiece"]))
-    raw.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    names = dict(zip(("pad", "unk", "cls", "sep", "mask"), SPECIAL["WordPiece"], strict=True))
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=raw, **{f"{k}_token": v for k, v in names.items()})
-
-
-def byte_level() -> Any:
-    raw = Tokenizer(models.BPE())
-    raw.pre_tokenizer, raw.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    raw.train_from_iterator(
-        CORPUS, trainers.BpeTrainer(vocab_size=450, special_tokens=SPECIAL["other"], initial_alphabet=alphabet)
-    )
-    raw.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=raw, **_others())
-
-
-def unigram() -> Any:
-    raw = Tokenizer(models.Unigram())
-    raw.pre_tokenizer, raw.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
-    raw.train_from_iterator(
-        CORPUS, trainers.UnigramTrainer(vocab_size=200, special_tokens=SPECIAL["other"], unk_token="<unk>")
-    )
-    raw.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=raw, **_others())
-
-
-def _others() -> dict[str, str]:
-    keys = ("bos_token", "pad_token", "eos_token", "unk_token", "mask_token")
-    return {**dict(zip(keys, SPECIAL["other"], strict=True)), "cls_token": "<s>", "sep_token": "</s>"}
-
-
-KINDS: dict[str, tuple[Callable[[], Any], str]] = {
-    "WordPiece": (wordpiece, "BertForMaskedLM"),
-    "BPE": (byte_level, "RobertaForMaskedLM"),
-    "Unigram": (unigram, "XLMRobertaForMaskedLM"),
-    "classifier": (wordpiece, "BertForSequenceClassification"),
-}
-
-
-@pytest.fixture(params=KINDS)
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module", params=KINDS)
+def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a checkpoint with each kind of tokenizer, one row of its embeddings more than it has tokens."""
     make, model_cls = KINDS[request.param]
-    tokenizer = make()
+    tokenizer, folder = make(), tmp_path_factory.mktemp("tokens") / "source"
     ids = {
         f"{name}_token_id": tokenizer.convert_tokens_to_ids(getattr(tokenizer, f"{name}_token"))
         for name in ("pad", "bos", "eos")
         if getattr(tokenizer, f"{name}_token")
     }
     model = make_model(model_cls, vocab_size=len(tokenizer) + 1, max_position_embeddings=100, **ids)
-    model.save_pretrained(tmp_path / "source")
-    tokenizer.save_pretrained(tmp_path / "source")
-    return tmp_path / "source"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(source: Path) -> Any:
+    """Give a run that cuts the vocabulary; tests only look at it."""
+    return bp.prune(source, step(many(source)), calibration=TEXTS)
 
 
 def step(count: int) -> bp.Step:
@@ -105,10 +60,9 @@ def answers(model: Any, ids: list[int]) -> torch.Tensor:
     return found
 
 
-def test_texts_whose_tokens_all_stay_read_and_answer_as_before(folder: Path) -> None:
-    run = bp.prune(folder, step(many(folder)), calibration=TEXTS)
+def test_texts_whose_tokens_all_stay_read_and_answer_as_before(source: Path, run: Any) -> None:
     before, after, kept = run.checkpoint.tokenizer(), run.tokenizer, run.cut.kept
-    assert len(kept) == run.checkpoint.config.vocab_size - many(folder) == run.model.config.vocab_size
+    assert len(kept) == run.checkpoint.config.vocab_size - many(source) == run.model.config.vocab_size
     dense, places = run.checkpoint.model(), {int(old): new for new, old in enumerate(kept)}
     same = 0
     for text in CORPUS:
@@ -127,8 +81,7 @@ def test_texts_whose_tokens_all_stay_read_and_answer_as_before(folder: Path) -> 
         ].count(before.unk_token_id)
 
 
-def test_the_least_used_go_and_of_equals_the_higher_ids(folder: Path) -> None:
-    run = bp.prune(folder, step(many(folder)), calibration=TEXTS)
+def test_the_least_used_go_and_of_equals_the_higher_ids(source: Path, run: Any) -> None:
     tokenizer = run.checkpoint.tokenizer()
     uses = [0] * run.checkpoint.config.vocab_size
     for text in TEXTS:
@@ -136,7 +89,7 @@ def test_the_least_used_go_and_of_equals_the_higher_ids(folder: Path) -> None:
             uses[one] += 1
     kept = set(run.cut.kept.tolist())
     gone = [one for one in range(len(uses)) if one not in kept]
-    assert len(gone) == many(folder) and gone[-1] == len(uses) - 1
+    assert len(gone) == many(source) and gone[-1] == len(uses) - 1
     (outcome,) = run.steps
     assert outcome.tokens.changed == sum(not kept.issuperset(tokenizer(text)["input_ids"]) for text in TEXTS)
     assert outcome.tokens.used == sum(uses[one] > 0 for one in gone)
@@ -145,10 +98,11 @@ def test_the_least_used_go_and_of_equals_the_higher_ids(folder: Path) -> None:
     known = read_vocabulary(tokenizer, "x")
     if not known.parts:  # no piece is part of another
         free = [one for one in range(len(uses)) if one not in known.stay]
-        assert gone == sorted(sorted(free, key=lambda one: (uses[one], -one))[: many(folder)])
+        assert gone == sorted(sorted(free, key=lambda one: (uses[one], -one))[: many(source)])
 
 
-def test_it_leaves_in_every_form_and_loads_without_us(folder: Path, tmp_path: Path) -> None:
+def test_it_leaves_in_every_form_and_loads_without_us(source: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(source, tmp_path / "source"))
     (folder / "sentencepiece.bpe.model").write_bytes(b"old")
     (folder / "generation_config.json").write_text(json.dumps({"pad_token_id": 1, "max_length": 9}))
     recipe = [
@@ -178,10 +132,7 @@ def test_it_leaves_in_every_form_and_loads_without_us(folder: Path, tmp_path: Pa
     assert bp.evaluate(tmp_path / "baked", TEXTS, baseline=folder).examples == len(TEXTS)
 
 
-def test_a_run_is_evaluated_tried_pickled_and_undone(folder: Path) -> None:
-    import pickle
-
-    run = bp.prune(folder, step(many(folder)), calibration=TEXTS)
+def test_a_run_is_evaluated_tried_pickled_and_undone(source: Path, run: Any) -> None:
     report = bp.evaluate(
         run, [(text, 1) for text in TEXTS] if "Sequence" in run.checkpoint.facts.architecture else TEXTS
     )
@@ -190,9 +141,9 @@ def test_a_run_is_evaluated_tried_pickled_and_undone(folder: Path) -> None:
     assert bp.try_text(run, f"the film was {mask}")
     again = pickle.loads(pickle.dumps(run))
     assert again.cut == run.cut and again.tokenizer.get_vocab() == run.tokenizer.get_vocab()
-    assert not bp.prune(folder, bp.Recipe()).cut
+    assert not bp.prune(source, bp.Recipe()).cut
     assert "torch does not take tokens out of a model" in run.as_python()
-    assert any(note.startswith(f"removed {many(folder)} of") for note in run.notes)
+    assert any(note.startswith(f"removed {many(source)} of") for note in run.notes)
     assert run.report.model.size == sum(parameter.numel() for parameter in run.model.parameters())
     assert run.recipe.calibration.count == len(TEXTS)
 
@@ -256,18 +207,16 @@ def test_a_model_that_lost_tokens_is_exported_by_its_run(tiny_folder: Callable[.
     assert caught.value.code == "exports.other_vocabulary"
 
 
-def test_a_preview_counts_tokens(folder: Path) -> None:
-    recipe = [step(many(folder)), bp.Step(method="l1_unstructured", fraction=0.5)]
-    first, second = bp.preview(folder, recipe).steps
-    run = bp.prune(folder, recipe, calibration=TEXTS)
+def test_a_preview_counts_tokens(source: Path) -> None:
+    recipe = [step(many(source)), bp.Step(method="l1_unstructured", fraction=0.5)]
+    first, second = bp.preview(source, recipe).steps
+    run = bp.prune(source, recipe, calibration=TEXTS)
     assert first.needs_texts and first.removed == (run.steps[0].removed,) * 2
     assert second.removed[0] <= run.steps[1].removed <= second.removed[1]
 
 
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 80))
 def test_byte_level_pieces_keep_what_they_are_merged_from(seed: int, count: int) -> None:
-    import random
-
     tokenizer = byte_level()
     known = read_vocabulary(tokenizer, "x")
     drawn = random.Random(seed).sample(sorted(set(range(len(tokenizer))) - known.stay), count)
@@ -296,7 +245,7 @@ def test_a_large_multilingual_vocabulary_is_cut_to_two_languages(tmp_path: Path)
     pieces = [*pieces[:250_001], ("<mask>", 0.0)]
     raw = Tokenizer(models.Unigram(pieces, unk_id=3))
     raw.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, **_others())
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, **other_tokens())
     config = transformers.XLMRobertaConfig(
         vocab_size=len(tokenizer), hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
         max_position_embeddings=40,

@@ -1,7 +1,8 @@
-"""One thread of this process that does the tasks of a sweep, and labelled texts for the tiny models."""
+"""One thread of this process that does the tasks of a sweep, a checkpoint, and labelled texts for it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,12 @@ from tests.calibration_texts import TEXTS
 REVIEWS = [(text, number % 2) for number, text in enumerate(TEXTS[:24])]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def executor() -> Iterator[Executor]:
     with ThreadPoolExecutor(1) as one:
         yield one
+
+
+@pytest.fixture
+def folder(tiny_folder: Callable[..., Path]) -> Path:
+    return tiny_folder()

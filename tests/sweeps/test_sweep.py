@@ -1,8 +1,7 @@
-"""A sweep: what it measures, what it keeps, and that one recipe's trouble is not another's."""
+"""A sweep: what it measures and what it keeps."""
 
 import json
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -10,52 +9,11 @@ import torch
 from safetensors import safe_open
 
 import bertprune as bp
-from tests.calibration_texts import HEADS, NEURONS, TEXTS
+from tests.calibration_texts import NEURONS, TEXTS
 from tests.tiny_models import make_tokenizer
 
 from .conftest import REVIEWS
-
-HALF = bp.Step(method="magnitude", fraction=0.5, select=bp.Selection(roles="ffn.output"))
-MIXED = {"entries": HALF, "neurons and heads": [NEURONS, HEADS], "layer": bp.Step(granularity="layer", fraction=1.0,
-         select=bp.Selection(layers=[1]))}  # fmt: skip
-
-
-class Immediate(Executor):
-    """Do each task at once, after something else."""
-
-    def __init__(self, before=lambda: None):
-        self.before, self.done = before, 0
-
-    def submit(self, function, /, *given, **named):
-        self.before()
-        self.done += 1
-        future = Future()
-        future.set_result(function(*given, **named))
-        return future
-
-
-class Ending(Immediate):
-    """Do the first tasks, and end the others in another way."""
-
-    def __init__(self, end, first=1):
-        super().__init__()
-        self.end, self.first = end, first
-
-    def submit(self, function, /, *given, **named):
-        if self.done < self.first:
-            return super().submit(function, *given, **named)
-        future = Future()
-        self.end(future)
-        return future
-
-
-@pytest.fixture
-def folder(tiny_folder):
-    return tiny_folder()
-
-
-def contents(out):
-    return {path.name: path.read_bytes() for path in out.iterdir()}
+from .executors import HALF, MIXED, Immediate, contents
 
 
 def test_each_row_is_what_pruning_and_measuring_by_hand_gives(folder, tmp_path, executor):
@@ -81,17 +39,18 @@ def test_each_row_is_what_pruning_and_measuring_by_hand_gives(folder, tmp_path, 
                       and module.weight.dim() == 2)  # fmt: skip
         pairs = sum(2 * layer.attention.self.value.out_features for layer in smaller.bert.encoder.layer)
         assert one.macs == pytest.approx(entries * found.length + pairs * found.length**2)
+    check_sparsity(found.table.sparsity, bp.Checkpoint.open(folder).model().bert.encoder)
 
 
-def test_sparsity_is_that_of_the_encoders_linear_weights(folder, executor):
-    found = bp.sweep(folder, MIXED, REVIEWS, calibration=TEXTS, executor=executor)
-    model = bp.Checkpoint.open(folder).model()
-    linear = [one.weight for one in model.bert.encoder.modules() if isinstance(one, torch.nn.Linear)]
-    full = sum(weight.numel() for weight in linear)
-    layer = sum(one.weight.numel() for one in model.bert.encoder.layer[1].modules() if isinstance(one, torch.nn.Linear))
-    assert found.table.sparsity["dense"] == 0.0
-    assert found.table.sparsity["entries"] == pytest.approx(2 * 32 * 64 / 2 / full)
-    assert found.table.sparsity["layer"] == pytest.approx(layer / full)
+def check_sparsity(sparsity, encoder):
+    """See that it is of the encoder's Linear weights."""
+    full, layer = (
+        sum(one.weight.numel() for one in part.modules() if isinstance(one, torch.nn.Linear))
+        for part in (encoder, encoder.layer[1])
+    )
+    assert sparsity["dense"] == 0.0
+    assert sparsity["entries"] == pytest.approx(2 * 32 * 64 / 2 / full)
+    assert sparsity["layer"] == pytest.approx(layer / full)
 
 
 def test_a_sweep_that_was_stopped_ends_as_an_unbroken_one(folder, tmp_path):
@@ -166,109 +125,12 @@ def test_whatever_changes_a_result_has_a_file_of_its_own(folder, tiny_folder, tm
     assert len(contents(tmp_path / "0")) == 2  # the same files in another folder are the same checkpoint
 
 
-def test_a_recipe_that_is_refused_says_why_and_the_others_go_on(folder, executor, tmp_path):
-    recipes = {
-        "good": HALF,
-        "no file": tmp_path / "none.yaml",
-        "no such method": {"method": "magnitud", "fraction": 0.5},
-        "needs texts": NEURONS,
-        **bp.grid(method="magnitude", granularity="2:4", fraction=0.5),
-    }
-    found = bp.sweep(folder, recipes, REVIEWS, executor=executor)
-    codes = {row.name: row.error and row.error.code for row in found.rows}
-    assert [codes.pop(name) for name in ("dense", "good", "no file", "no such method")] == [
-        None,
-        None,
-        "recipe.unreadable",
-        "method.misspelt",
-    ]
-    assert len(codes) == 2 and all(codes.values())
-    assert "refused: no such method: unknown method 'magnitud'; did you mean magnitude?" in found.to_text()
-    assert pd.isna(found.table.error["good"]) and "magnitud" in found.table.error["no such method"]
-    assert found.table.quality.isna().tolist() == [False, False, True, True, True, True]
-
-
 def test_a_recipe_given_twice_is_measured_once(folder):
     executor = Immediate()
     found = bp.sweep(folder, [HALF, bp.Recipe.of(HALF)], REVIEWS, executor=executor)
     assert executor.done == 2
     assert [row.name for row in found.rows[1:]] == [str(HALF), f"{HALF} (2)"]
     assert found.rows[1].measured == found.rows[2].measured
-
-
-def test_a_worker_that_ends_takes_its_own_row_along(folder, subtests):
-    ends = {
-        "died": (lambda future: future.set_exception(BrokenProcessPool("gone")), "sweep.worker_died"),
-        "failed": (lambda future: future.set_exception(MemoryError()), "sweep.worker_failed"),
-    }
-    for name, (end, code) in ends.items():
-        with subtests.test(name):
-            found = bp.sweep(folder, MIXED, REVIEWS, calibration=TEXTS, executor=Ending(end, first=3))
-            assert [row.error and row.error.code for row in found.rows] == [None, None, None, code]
-
-
-def test_an_executor_that_stops_is_one_clear_line(folder, tmp_path, subtests):
-    stopped = ThreadPoolExecutor(1)
-    stopped.shutdown()
-    for name, executor in {"shut down": stopped, "cancelled": Ending(Future.cancel)}.items():
-        with subtests.test(name), pytest.raises(bp.BertpruneError, match="the executor does no more work") as caught:
-            bp.sweep(folder, [HALF], REVIEWS, out=tmp_path / name, executor=executor)
-        assert caught.value.code == "sweep.executor_down"
-    assert len(contents(tmp_path / "cancelled")) == 1  # what was done by then
-
-
-def test_a_checkpoint_that_changes_meanwhile_is_refused(folder):
-    def change():
-        (folder / "tokenizer_config.json").write_text("{}")
-
-    with pytest.raises(bp.BertpruneError) as caught:
-        bp.sweep(folder, [HALF], REVIEWS, executor=Immediate(change))
-    assert caught.value.code == "sweep.other_checkpoint"
-
-
-def test_wrong_input_is_refused_before_any_work(folder, tmp_path, subtests):
-    (tmp_path / "file").write_text("")
-    model = bp.load(folder)
-    run = bp.prune(folder, HALF)
-    cases = {
-        "a model": ({"checkpoint": model}, "sweep.live_model"),
-        "a run": ({"checkpoint": run}, "sweep.live_model"),
-        "no checkpoint": ({"checkpoint": "no/such/one"}, "checkpoint.not_found"),
-        "one recipe": ({"recipes": HALF}, "sweep.recipes_kind"),
-        "a path": ({"recipes": "recipe.yaml"}, "sweep.recipes_kind"),
-        "no recipes": ({"recipes": []}, "sweep.no_recipes"),
-        "an empty grid": ({"recipes": bp.grid(method=[])}, "sweep.no_recipes"),
-        "the name of the dense model": ({"recipes": {"dense": HALF}}, "sweep.recipe_name"),
-        "a number for a name": ({"recipes": {1: HALF}}, "sweep.recipe_name"),
-        "no executor": ({"executor": "dask"}, "sweep.executor_kind"),
-        "none of its processes": ({"executor": 0}, "sweep.executor_kind"),
-        "a bool": ({"executor": True}, "sweep.executor_kind"),
-        "a seed": ({"seed": -1}, "recipe.seed"),
-        "no such data": ({"data": "none.csv"}, "data.no_file"),
-        "no texts in it": ({"data": [{"x": 1}]}, "data.no_text_column"),
-        "no such tokenizer": ({"tokenizer": "no/such/one"}, "checkpoint.no_tokenizer_folder"),
-        "no tokenizer": ({"tokenizer": 3}, "evaluation.tokenizer_type"),
-        "no such column": ({"text": "none"}, "data.unknown_column"),
-        "a limit": ({"limit": 0}, "data.limit"),
-        "calibration": ({"calibration": 3}, "calibration.kind"),
-        "a folder in a file": ({"out": tmp_path / "file" / "out"}, "sweep.not_writable"),
-        "a file for a folder": ({"out": tmp_path / "file"}, "sweep.not_writable"),
-        "a folder as a number": ({"out": 3}, "sweep.folder_kind"),
-        "progress": ({"progress": 3}, "progress.kind"),
-    }
-    usual = {"checkpoint": folder, "recipes": [HALF], "data": REVIEWS}
-    for name, (change, code) in cases.items():
-        with subtests.test(name):
-            executor = Immediate()
-            with pytest.raises(bp.BertpruneError) as caught:
-                bp.sweep(**{"executor": executor, **usual, **change})
-            assert (caught.value.code, executor.done) == (code, 0)
-
-
-def test_examples_that_do_not_fit_the_checkpoint_refuse_the_whole(folder, executor):
-    with pytest.raises(bp.BertpruneError) as caught:
-        bp.sweep(folder, [HALF], [("good", "no such class"), ("bad", "x")], executor=executor)
-    assert caught.value.code.startswith("data.")
 
 
 def test_another_tokenizer_reads_the_examples(folder, tmp_path, executor):

@@ -14,11 +14,13 @@ from .conftest import REVIEWS
 GRID = bp.grid(method=["magnitude", "random"], granularity="neuron", fraction=[0.25, 0.5])
 
 
-@pytest.fixture
-def found(tiny_folder, executor):
+@pytest.fixture(scope="module")
+def found(copy_of_tiny, tmp_path_factory, executor):
+    """Sweep once; tests only read it."""
+    folder = copy_of_tiny(tmp_path_factory.mktemp("swept") / "tiny", model_cls="BertForSequenceClassification")
     alone = {"half of the entries": bp.Step(method="magnitude", fraction=0.5, select="*.query")}
     wrong = {"wrong": {"method": "none", "fraction": 0.5}}
-    return bp.sweep(tiny_folder(), GRID | alone | wrong, REVIEWS, executor=executor)
+    return bp.sweep(folder, GRID | alone | wrong, REVIEWS, executor=executor)
 
 
 def test_the_table_goes_to_csv_and_back(found):
