@@ -149,7 +149,7 @@ def lay_out(settings: Settings) -> Page:
             with _panel("export"):
                 put("forms")
                 if can_sign_in(settings):
-                    gr.LoginButton()
+                    gr.LoginButton(elem_id="sign-in")
                 put("push")
     return Page(courier, number, kept, progress, file, checkpoint, texts, yaml, data, parts)
 

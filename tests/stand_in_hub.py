@@ -104,6 +104,9 @@ class StandInHub:
         del self.repositories[name]
         return 200, {}
 
+    def _whoami(self, name: str, path: str, body: bytes) -> tuple[int, Any]:
+        return 200, {"type": "user", "name": "me", "fullname": "Me", "avatarUrl": "/me.png"}
+
     def _card(self, name: str, path: str, body: bytes) -> tuple[int, Any]:
         return 200, {"errors": [], "warnings": []}
 
@@ -164,8 +167,8 @@ def _step(command: str, path: str, body: bytes) -> tuple[str, str]:
     if parts[:2] == ["api", "repos"]:
         given = json.loads(body)
         return parts[2], f"{given['organization']}/{given['name']}"
-    if path == "api/validate-yaml":
-        return "card", ""
+    if path in ("api/validate-yaml", "api/whoami-v2"):
+        return ("card" if path.endswith("yaml") else "whoami"), ""
     if parts[:2] == ["api", "models"]:
         return parts[4] if command == "POST" else "look", "/".join(parts[2:4])
     return ("put", "") if command == "PUT" else ("lfs", "/".join(parts[:2]).removesuffix(".git"))
@@ -174,7 +177,7 @@ def _step(command: str, path: str, body: bytes) -> tuple[str, str]:
 def _refusal(step: str, name: str, token: str) -> tuple[int, Any] | None:
     if token not in (RIGHT, READ_ONLY):
         return 401, {"error": "Invalid credentials in Authorization header"}
-    if step not in ("look", "card") and (token == READ_ONLY or name.split("/")[0] not in ("me", "team")):
+    if step not in ("look", "card", "whoami") and (token == READ_ONLY or name.split("/")[0] not in ("me", "team")):
         return 403, {"error": f"You don't have the rights to create a model under the namespace {name.split('/')[0]}"}
     return None
 

@@ -16,7 +16,7 @@ function translate(words) {
     }
   };
   const write = (text) => {
-    const within = text.parentElement?.closest('[data-testid=status-tracker]');
+    const within = text.parentElement?.closest('[data-testid=status-tracker], #sign-in');
     if (within && inPageLanguage(text.data) !== text.data) text.data = inPageLanguage(text.data);
   };
   const once = (toast) => {

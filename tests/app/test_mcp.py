@@ -1,0 +1,124 @@
+"""The public API as tools for agents (MCP), served where `mcp` is installed."""
+
+import asyncio
+import inspect
+import os
+import subprocess
+import sys
+from ast import literal_eval
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from gradio.utils import get_function_description
+
+import bertprune as bp
+from app.api import VERBS, Api, with_plain_errors
+from app.store import Store
+from tools.space import answered, free_port
+
+MAIN = Path(__file__).resolve().parents[2] / "app" / "main.py"
+STEP = bp.Step(method="l1_unstructured", fraction=0.5, select="*.query")
+RECIPE = bp.Recipe(steps=[STEP])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_and_parameter_is_described_where_gradio_reads_it(verb: str) -> None:
+    description, given, _ = get_function_description(with_plain_errors(getattr(Api(Store()), verb)))
+    assert description and ">>>" not in description
+    assert all(words.endswith(".") for words in given.values()), given
+
+
+def parameters(verb: str) -> set[str]:
+    return inspect.signature(getattr(Api, verb)).parameters.keys() - {"self"}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the hosted page, as a Space does."""
+    pytest.importorskip("mcp")
+    where, port = tmp_path_factory.mktemp("agents"), free_port()
+    environ = {
+        **os.environ, "SYSTEM": "spaces", "SPACE_ID": "somebody/bertprune", "TMPDIR": str(where),
+        "GRADIO_SERVER_PORT": str(port),
+    }  # fmt: skip
+    log = where / "log.txt"
+    with log.open("w") as sink:
+        served = subprocess.Popen([sys.executable, MAIN], cwd=where, env=environ, stdout=sink, stderr=sink)
+    try:
+        yield answered(f"http://127.0.0.1:{port}/", served, log)
+    finally:
+        served.terminate()
+        served.wait(60)
+
+
+def agent(address: str, do: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Let an agent do something in a session with the page."""
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async def visit() -> Any:
+        async with (
+            streamablehttp_client(f"{address}gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            return await do(session)
+
+    return asyncio.run(visit())
+
+
+def call(address: str, verb: str, **given: Any) -> tuple[bool, str]:
+    """Call a tool, and return whether that failed and what it said."""
+    found = agent(address, lambda session: session.call_tool(f"bertprune_{verb}", given))
+    return found.isError, found.content[0].text
+
+
+def test_the_verbs_are_listed_and_nothing_of_the_page(address: str) -> None:
+    tools = agent(address, lambda session: session.list_tools()).tools
+    assert {tool.name for tool in tools} == {f"bertprune_{verb}" for verb in VERBS}
+    for tool in tools:
+        fields = tool.inputSchema["properties"]
+        assert tool.description and all(field.get("description") for field in fields.values()), tool.name
+        assert fields.keys() == parameters(tool.name.removeprefix("bertprune_"))
+
+
+def test_each_verb_can_be_called(address: str, subtests: pytest.Subtests) -> None:
+    run, steps = bp.prune("demo", RECIPE, seed=3), RECIPE.to_json()
+    recipe = {"source": "demo", "recipe": steps}
+    module = "encoder.layer.0.attention.self.query"
+    cases: dict[str, tuple[dict[str, Any], Callable[[str], Any], Any]] = {
+        "load": ({"source": "demo"}, lambda text: literal_eval(text)["architecture"], "BertForSequenceClassification"),
+        "preview": (recipe, lambda text: literal_eval(text)["steps"][0]["removed"], [run.report.total.masked] * 2),
+        "prune": ({**recipe, "seed": 3}, lambda text: literal_eval(text)["total"]["masked"], run.report.total.masked),
+        "inspect": (
+            {"source": "demo", "module": module},
+            literal_eval,
+            {"before": run.before.module(module).to_dict()},
+        ),
+        "report": ({**recipe, "seed": 3}, str, run.report.to_text()),
+        "evaluate": (recipe, lambda text: "accuracy" in literal_eval(text)["scores"], True),
+        "plan": ({"source": "demo", "macs": 0.9}, lambda text: bool(bp.Recipe.from_yaml(text).steps), True),
+    }
+    for verb, (given, read, expected) in cases.items():
+        with subtests.test(verb):
+            failed, text = call(address, verb, **given)
+            assert not failed, text
+            assert read(text) == expected
+    with subtests.test("export"):
+        failed, text = call(address, "export", **recipe, form="masked")
+        assert not failed, text
+        link = text[text.index("http") :].split()[0]
+        assert httpx.get(link).content[:2] == b"PK"
+
+
+def test_what_is_wrong_is_one_line_of_the_library(address: str) -> None:
+    for verb, given, said in (
+        ("preview", {"source": "demo", "recipe": '{"steps": [{"method": "magic", "fraction": 0.5}]}'}, "magic"),
+        ("load", {"source": "/etc"}, "Hub id"),
+        ("prune", {"source": "demo", "recipe": ""}, "recipe"),
+    ):
+        failed, text = call(address, verb, **given)
+        assert failed and said in text and "\n" not in text.strip() and "Traceback" not in text

@@ -1,0 +1,137 @@
+"""Signing in to the Hub: only where a Space offers it; the visitor's token pushes, and is kept nowhere."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.api import VERBS
+from app.page import can_sign_in
+from app.settings import Settings
+from tests import stand_in_hub
+from tests.stand_in_hub import READ_ONLY, StandInHub
+from tools.space import answered, free_port
+
+MAIN = Path(__file__).resolve().parents[2] / "app" / "main.py"
+NAME = "me/small"
+VISITORS = "mock-oauth-token-for-local-dev"
+"""The token that Gradio gives whoever signs in outside of a Space."""
+
+
+class Page:
+    """A hosted page with Gradio's stand-in for the Hub's sign-in; it has a login of its own, which may read."""
+
+    def __init__(self, address: str) -> None:
+        self.client = httpx.Client(base_url=address, timeout=120)
+        self.config = self.client.get("config").json()
+        self.heard: list[str] = []
+        """All that the server sent."""
+
+    def ask(self, target: str, event: str, data: Any = (), cookie: str = "", **asked: Any) -> dict[str, Any]:
+        """Have the page do something as the browser does, and return the last message."""
+        (at,) = [part["id"] for part in self.config["components"] if part["props"].get("elem_id") == target] or [None]
+        chosen = next(
+            one["id"]
+            for one in self.config["dependencies"]
+            for place, name in one["targets"]
+            if name == event and (place == at or (at is None and one["js"]))
+        )
+        body = {"data": list(data), "event_data": asked, "fn_index": chosen, "session_hash": "tab", "trigger_id": at}
+        headers = {"Cookie": cookie}
+        self.client.post("gradio_api/queue/join", json=body, headers=headers).raise_for_status()
+        with self.client.stream("GET", "gradio_api/queue/data?session_hash=tab", headers=headers) as lines:
+            for line in lines.iter_lines():
+                self.heard.append(line)
+                if "process_completed" in line:
+                    return dict(json.loads(line.removeprefix("data: ")))
+        raise AssertionError(self.heard[-1])
+
+    def sign_in(self) -> str:
+        """Follow the sign-in, and return the cookie, which a browser sends along from here."""
+        there = self.client.get("login/huggingface?_target_url=/")
+        back = self.client.get(there.headers["location"])
+        assert back.headers["location"].startswith("/")  # and to no other host
+        return str(back.headers["set-cookie"].partition(";")[0])
+
+    def push(self, number: int, cookie: str = "") -> dict[str, Any]:
+        form = {"do": "push", "repository": NAME, "which": "baked ", "private": True}
+        return self.ask("courier", "open", cookie=cookie, n=number, **form)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
+    monkeypatch.setattr(stand_in_hub, "RIGHT", VISITORS)
+    made = StandInHub()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(hub: StandInHub, tmp_path: Path) -> Iterator[Page]:
+    """Serve a hosted page."""
+    port, log = free_port(), tmp_path / "log.txt"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "SPACE", "GRADIO"))}
+    environ |= {
+        "SYSTEM": "spaces", "OAUTH_CLIENT_ID": "client", "HF_ENDPOINT": hub.url, "HF_TOKEN": READ_ONLY,
+        "HF_HUB_DISABLE_XET": "1", "GRADIO_SERVER_PORT": str(port), "TMPDIR": str(tmp_path),
+    }  # fmt: skip
+    with log.open("w") as sink:
+        served = subprocess.Popen([sys.executable, MAIN], cwd=tmp_path, env=environ, stdout=sink, stderr=sink)
+    try:
+        running = Page(answered(f"http://127.0.0.1:{port}/", served, log))
+        yield running
+        running.client.close()
+    finally:
+        served.terminate()
+        served.wait(60)
+
+
+def test_a_visitor_who_signed_in_pushes_with_a_token_that_is_kept_nowhere(
+    page: Page, hub: StandInHub, tmp_path: Path
+) -> None:
+    pytest.importorskip("itsdangerous")
+    assert "sign-in" in [part["props"].get("elem_id") for part in page.config["components"]]
+    page.ask("", "load", [1, json.dumps({"language": "en"})])
+    page.ask("courier", "act", do="preset", name="random", n=2)
+    for number, asked in enumerate(({"do": "prune"}, {"do": "build", "form": "baked"}), start=3):
+        assert page.ask("courier", "work", n=number, **asked)["success"]
+
+    refused = page.push(5)
+    assert not refused["success"] and refused["output"]["error"] == "Sign in with Hugging Face first."
+    cookie = page.sign_in()
+    assert page.push(6, cookie)["success"]
+    assert hub.repositories[NAME].private and hub.tokens[NAME] == {VISITORS}
+    assert f'href=\\"{hub.url}/{NAME}' in "".join(page.heard)
+    out = page.client.get("logout?_target_url=/", headers={"Cookie": cookie})
+    assert not page.push(7, out.headers["set-cookie"].partition(";")[0])["success"]
+
+    written = [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
+    for token in (VISITORS, READ_ONLY):
+        assert not any(token in text for text in [*page.heard, page.client.get("config").text, *written])
+
+
+def test_the_servers_own_login_opens_no_model_for_a_visitor(page: Page, hub: StandInHub) -> None:
+    page.ask("", "load", [1, json.dumps({"language": "en"})])
+    assert not page.ask("courier", "open", do="open", given="me/private", n=2)["success"]
+    assert hub.tokens["me/private"] == {""}
+
+
+def test_signing_in_adds_nothing_to_the_public_api(page: Page) -> None:
+    found = page.client.get("gradio_api/info").json()["named_endpoints"]
+    assert found.keys() == {f"/{verb}" for verb in VERBS}
+
+
+def test_only_a_space_with_sign_in_offers_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosted = Settings.for_strangers("somebody/bertprune")
+    monkeypatch.delenv("OAUTH_CLIENT_ID", raising=False)
+    assert not can_sign_in(hosted)
+    monkeypatch.setenv("OAUTH_CLIENT_ID", "client")
+    assert not can_sign_in(Settings())  # where Gradio's button raises an error
+    assert can_sign_in(hosted) == (find_spec("itsdangerous") is not None)
