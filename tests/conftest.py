@@ -11,6 +11,7 @@ os.environ.update(
     GRADIO_ANALYTICS_ENABLED="False",
 )
 
+import gc
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -33,6 +34,13 @@ settings.register_profile(
 )
 settings.register_profile("search", settings.get_profile("ci"), derandomize=False, max_examples=2000, deadline=3000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_heap() -> None:
+    """Keep what a file finds, most of it imported, from the garbage collector, which looks through it for a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def tiny(model_cls: str, device: str = "cpu", **changes: Any) -> Any:
