@@ -104,6 +104,8 @@ class Events:
             return answer
         with visitor.turn():  # the weights were read, so that what is masked and zero is known
             before = visitor.visit
+            if before.version != answer[0]["at"]:
+                return answer
             visitor.put(note_run(before, shown.key, **recipe.counted(self.store, shown.key)))
             more = drawn(self.store, visitor, before)
         more[0]["at"] = visitor.visit.version

@@ -51,7 +51,7 @@ window.bertprune = {
       }
       if (state.go) this.go(state.go);
       if (state.measure) this.send('measure');
-    } else if (at !== undefined && at < this.version) {
+    } else if (at !== undefined && at !== this.version) {
       this.send('act', { do: 'redraw' });
       return;
     }

@@ -65,7 +65,12 @@ class Budget:
         )  # fmt: skip
 
     def too_far(self, least: float) -> RecipeError:
-        """Return the error for a drift below the least that was reached."""
+        """Return the error for a drift below the least that was reached, infinite where nothing was tried."""
+        if not math.isfinite(least):
+            return RecipeError(
+                "drift={amount:g} cannot be met: whatever goes, the answers drift further; keep the model as it is",
+                code="plan.drift_too_small", amount=self.amount,
+            )  # fmt: skip
         return RecipeError(
             "drift={amount:g} cannot be met: the least that was reached here is {least:.2g}; keep the model as it is",
             code="plan.drift_unreachable", amount=self.amount, least=least,

@@ -67,7 +67,8 @@ def _measured(
     layers: dict[int, list[Part]] = {}
     for part in every:
         layers.setdefault(part.layer, []).append(part)
-    shares = sorted({min(_MOST, max(0.0, share + offset)) for offset in _OFFSETS})
+    most = max(_MOST, share)
+    shares = sorted({min(most, max(0.0, share + offset)) for offset in _OFFSETS})
     matrices: dict[_Place, list[int]] = {}
     losses: dict[_Place, list[tuple[float, float]]] = {}
     for done, (layer, parts) in enumerate(layers.items()):

@@ -213,7 +213,7 @@ def _granularities(given: Any) -> tuple[str, ...]:
     if not kinds or any(kind not in GRANULARITIES for kind in kinds):
         raise RecipeError(
             "a scan prunes by {known}, not by {given}",
-            code="scan.granularity", known=", ".join(GRANULARITIES), given=shown(given),
+            code="scan.granularity", known=", ".join(GRANULARITIES), given=", ".join(map(str, kinds)) or shown(given),
         )  # fmt: skip
     return tuple(kind for kind in GRANULARITIES if kind in kinds)
 

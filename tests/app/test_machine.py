@@ -57,7 +57,7 @@ class Browser:
             if not (isinstance(value, dict) and value.get("__type__") == "update"):
                 self.shown[part.name] = value
         if "to" not in state:
-            self.again |= self.version is not None and state.get("at", self.version) < self.version
+            self.again |= self.version is not None and state.get("at", self.version) != self.version
             return
         follows = state["from"] is None or state["from"] == self.version or state["to"] == self.version
         if not follows or (state["from"] is not None and self.version is not None and state["to"] < self.version):

@@ -91,7 +91,8 @@ def test_a_drift_takes_as_many_macs_as_it_allows(tiny_folder):
     assert loose.macs < strict.macs < 1
     with pytest.raises(BertpruneError) as caught:
         bp.plan(folder, drift=1e-15, calibration=TEXTS)
-    assert caught.value.code == "plan.drift_unreachable"
+    assert caught.value.code in ("plan.drift_unreachable", "plan.drift_too_small")
+    assert "inf" not in str(caught.value)
 
 
 def test_sparsity_is_of_the_weights_in_the_layers(folder):
