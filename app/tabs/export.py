@@ -90,9 +90,10 @@ def _row(language: str, run: Run, name: str, weight: str) -> Markup:
     chosen = built[-1].precision if built else FORMS[name][0]
     label = {"aria_label": f"{say(language, 'take_precision')}: {name}"}
     precision = select("precision", offers, chosen, **label) if len(offers) > 1 else offers[0][0]
-    what = joined([tag("strong", say(language, f"form_{name}")), note(say(language, f"form_{name}_what"))])
     best = "small" if is_smaller(run) else "baked"
     off = say(language, "take_small_none") if name == "small" and best != "small" else ""
+    words = [note(say(language, f"form_{name}_what")), note(off, "bp-honest") if off else ""]
+    what = joined([tag("strong", say(language, f"form_{name}")), *words])
     primary = name == best and not run.exports
     make = button(say(language, "take_build"), "build", via="work", form=name, primary=primary, off=off)
     downloads = [_download(language, run, one) for one in built if one.zip.is_file()]

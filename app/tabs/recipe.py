@@ -241,11 +241,17 @@ def key_of(store: Store, visit: Visit) -> RunKey:
 
 
 def run(store: Store, key: RunKey, cards: tuple[Card, ...], report: Progress) -> Change:
-    """Make a run, and return how it comes into the table."""
+    """Make a run, and return how it comes into the table; a module that it pruned is selected then."""
     with naming_field("step"):
-        store.run(key, report)
+        pruned = [one.module for one in store.run(key, report).report.targets]
     found, name = counted(store, key), name_of(store, key.source)
-    return lambda visit: add_run(visit, key, name, cards=cards, **found)
+
+    def change(visit: Visit) -> Visit:
+        landed = add_run(visit, key, name, cards=cards, **found)
+        elsewhere = pruned and visit.source == key.source and visit.module not in pruned
+        return replace(landed, module=pruned[0]) if elsewhere else landed
+
+    return change
 
 
 def counted(store: Store, key: RunKey) -> dict[str, Any]:

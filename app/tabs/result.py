@@ -189,8 +189,7 @@ def show_details(store: Store, visit: Visit) -> Markup:
     language, shown = visit.language, visit.shown
     run = store.run(shown.key)
     text = run.report.to_text(words(language, "words_"))
-    parts = [
-        summary(language, run),
+    folds = [
         _fold("steps", say(language, "outcome_title"), outcomes(language, run)) if run.steps else "",
         _fold("grid", say(language, "grid_title"), grid(language, run.report)),
         _fold("tensors", say(language, "result_tensors"), tensor_table(language, run.report, visit.everything)),
@@ -199,8 +198,9 @@ def show_details(store: Store, visit: Visit) -> Markup:
     if not shown.is_dense:
         ways = (("torch", run.as_python()), ("ours", run.as_python(ours=True)))
         code = [joined([tag("h3", say(language, f"code_{way}")), _code(script)]) for way, script in ways]
-        parts.append(_fold("code", say(language, "result_code"), joined(code)))
-    return joined([*parts, tag("div", link(say(language, "next_export"), "export", primary=True), cls="bp-next")])
+        folds.append(_fold("code", say(language, "result_code"), joined(code)))
+    next_step = tag("div", link(say(language, "next_export"), "export", primary=True), cls="bp-next")
+    return joined([summary(language, run), tag("div", *folds, cls="bp-folds"), next_step])
 
 
 def _fold(key: str, title: str, inner: object) -> Markup:

@@ -56,6 +56,15 @@ def test_the_table_shows_how_many_macs_are_left(store: Store, visit: Visit) -> N
     assert f">{after / before:.1%}</td>" in runs.show_runs(store, ran)
 
 
+def test_a_run_selects_a_module_that_it_pruned(store: Store, visit: Visit) -> None:
+    half = bp.Step(method="magnitude", granularity="neuron", fraction=0.5)
+    ran = pruned(store, visit, bp.Recipe(steps=[half]))
+    assert ran.module == store.run(ran.shown.key).report.targets[0].module != visit.module
+    assert pruned(store, ran, preset("random")).module == visit.module
+    other = pruned(store, replace(ran, module="bert.pooler.dense"), preset("global"))
+    assert pruned(store, replace(other, module=ran.module), bp.Recipe(steps=[half])).module == ran.module
+
+
 def test_going_back_to_a_recipe_makes_it_the_cards_and_the_seed(store: Store, three: Visit) -> None:
     back = runs.take_again(store, three, {"run": "2"})
     assert [card.form for card in back.cards] == [card.form for card in find_run(three, 2).cards]  # type: ignore[union-attr]
