@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,17 +94,28 @@ def served(home: Path, python: Path, app_file: str) -> Iterator[str]:
         "SYSTEM": "spaces", "SPACE_ID": "somebody/bertprune", "SPACE_AUTHOR_NAME": "somebody",
         "GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": str(port),
     }  # fmt: skip
-    log = home / "log.txt"
+    elsewhere = home / "elsewhere"
+    with serving([python, home / "app" / app_file], elsewhere, variables) as address:
+        yield address
+    log = (elsewhere / "log.txt").read_text()
+    if FAILED.search(log):
+        sys.exit(log[-4000:])
+
+
+@contextmanager
+def serving(command: Sequence[str | Path], folder: Path, variables: Mapping[str, str]) -> Iterator[str]:
+    """Serve a page from a folder, where its log.txt is written, and give its address; stop it as a host does.
+
+    The variables name its port, as GRADIO_SERVER_PORT.
+    """
+    log = folder / "log.txt"
     with log.open("w") as sink:
-        command = [python, home / "app" / app_file]
-        page = subprocess.Popen(command, cwd=home / "elsewhere", env=variables, stdout=sink, stderr=sink)
+        page = subprocess.Popen(command, cwd=folder, env=variables, stdout=sink, stderr=sink)
         try:
-            yield answered(f"http://127.0.0.1:{port}/", page, log)
+            yield answered(f"http://127.0.0.1:{variables['GRADIO_SERVER_PORT']}/", page, log)
         finally:
             page.terminate()
-            page.wait(30)
-    if FAILED.search(log.read_text()):
-        sys.exit(log.read_text()[-4000:])
+            page.wait(60)
 
 
 def answered(address: str, page: "subprocess.Popen[bytes]", log: Path, patience: float = PATIENCE) -> str:

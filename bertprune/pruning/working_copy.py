@@ -1,7 +1,7 @@
 """A copy of a model in which matrices may be replaced: it shares its weights, and has neither hooks nor gradients."""
 
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from torch import Tensor, nn
@@ -46,27 +46,28 @@ def put(model: nn.Module, target: Target, values: Tensor) -> None:
 @contextmanager
 def narrowed(model: nn.Module, needed: Collection[str]) -> Iterator[None]:
     """Let a copy compute faster, without the neurons that give nothing, save in layers of which a tensor is needed."""
-    narrow = [one for one in _neurons(model) if not any(target.name in needed for target in one.targets)]
-    for one in narrow:
-        alive = one.output.parameter.any(dim=0)
+    narrow = [(one, alive) for one, alive in _dead(model) if not any(each.name in needed for each in one.targets)]
+    for one, alive in narrow:
         put(model, one.output, one.output.parameter[:, alive])
         for target, rows in one.inputs:
             put(model, target, target.parameter[alive[rows.to(alive.device)]])
     try:
         yield
     finally:
-        for target in [target for one in narrow for target in one.targets]:
+        for target in [target for one, _ in narrow for target in one.targets]:
             _place(model, target, target.parameter)
 
 
-def _neurons(model: nn.Module) -> Sequence[Coupled]:
-    """Return the neurons of the layers of which some, but not all, give nothing."""
+def _dead(model: nn.Module) -> Iterator[tuple[Coupled, Tensor]]:
+    """Yield the layers of whose neurons some, but not all, give nothing, and which of them are alive."""
     try:
         found = find_coupled(model, "neuron", Selection())
     except SelectionError:  # it is not known what goes together
-        return ()
-    alive = [one.output.parameter.any(dim=0) for one in found]
-    return [one for one, columns in zip(found, alive, strict=True) if columns.any() and not columns.all()]
+        return
+    for one in found:
+        alive = one.output.parameter.any(dim=0)
+        if alive.any() and not alive.all():
+            yield one, alive
 
 
 def _place(model: nn.Module, target: Target, parameter: nn.Parameter) -> None:

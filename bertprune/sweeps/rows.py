@@ -9,11 +9,12 @@ from ..errors import BertpruneError
 from ..recipe import Recipe
 from ..scores import find_method
 from .measure import Measured
-from .pareto import Point, on_front
 
 Axis = Literal["macs", "bytes", "sparsity"]
 """What size means."""
 _COUPLED = ("neuron", "head", "layer")
+Point = tuple[float, float]
+"""A cost, less is better, and a quality, more is better; NaN where one is not known."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +56,14 @@ def _point(one: Measured | None, axis: Axis) -> Point:
 def number(value: float | None) -> float:
     """Return a number, NaN for none."""
     return math.nan if value is None else value
+
+
+def on_front(points: Sequence[Point]) -> list[bool]:
+    """Tell which points are on the front: no other costs as little and is as good, and is better in one of these."""
+    best, front = -math.inf, set[Point]()
+    known = {point for point in points if not any(map(math.isnan, point))}
+    for cost, quality in sorted(known, key=lambda point: (point[0], -point[1])):
+        if quality > best:
+            best = quality
+            front.add((cost, quality))
+    return [point in front for point in points]

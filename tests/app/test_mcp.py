@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import os
-import subprocess
 import sys
 from ast import literal_eval
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,7 +16,7 @@ from gradio.utils import get_function_description
 import bertprune as bp
 from app.api import VERBS, Api, with_plain_errors
 from app.store import Store
-from tools.space import answered, free_port
+from tools.space import free_port, serving
 
 MAIN = Path(__file__).resolve().parents[2] / "app" / "main.py"
 STEP = bp.Step(method="l1_unstructured", fraction=0.5, select="*.query")
@@ -44,14 +43,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         **os.environ, "SYSTEM": "spaces", "SPACE_ID": "somebody/bertprune", "TMPDIR": str(where),
         "GRADIO_SERVER_PORT": str(port),
     }  # fmt: skip
-    log = where / "log.txt"
-    with log.open("w") as sink:
-        served = subprocess.Popen([sys.executable, MAIN], cwd=where, env=environ, stdout=sink, stderr=sink)
-    try:
-        yield answered(f"http://127.0.0.1:{port}/", served, log)
-    finally:
-        served.terminate()
-        served.wait(60)
+    with serving([sys.executable, MAIN], where, environ) as found:
+        yield found
 
 
 def agent(address: str, do: Callable[[Any], Awaitable[Any]]) -> Any:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -17,7 +16,7 @@ from app.page import can_sign_in
 from app.settings import Settings
 from tests import stand_in_hub
 from tests.stand_in_hub import READ_ONLY, StandInHub
-from tools.space import answered, free_port
+from tools.space import free_port, serving
 
 MAIN = Path(__file__).resolve().parents[2] / "app" / "main.py"
 NAME = "me/small"
@@ -76,21 +75,15 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
 @pytest.fixture
 def page(hub: StandInHub, tmp_path: Path) -> Iterator[Page]:
     """Serve a hosted page."""
-    port, log = free_port(), tmp_path / "log.txt"
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "SPACE", "GRADIO"))}
     environ |= {
         "SYSTEM": "spaces", "OAUTH_CLIENT_ID": "client", "HF_ENDPOINT": hub.url, "HF_TOKEN": READ_ONLY,
-        "HF_HUB_DISABLE_XET": "1", "GRADIO_SERVER_PORT": str(port), "TMPDIR": str(tmp_path),
+        "HF_HUB_DISABLE_XET": "1", "GRADIO_SERVER_PORT": str(free_port()), "TMPDIR": str(tmp_path),
     }  # fmt: skip
-    with log.open("w") as sink:
-        served = subprocess.Popen([sys.executable, MAIN], cwd=tmp_path, env=environ, stdout=sink, stderr=sink)
-    try:
-        running = Page(answered(f"http://127.0.0.1:{port}/", served, log))
+    with serving([sys.executable, MAIN], tmp_path, environ) as address:
+        running = Page(address)
         yield running
         running.client.close()
-    finally:
-        served.terminate()
-        served.wait(60)
 
 
 def test_a_visitor_who_signed_in_pushes_with_a_token_that_is_kept_nowhere(

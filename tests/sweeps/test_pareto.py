@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertprune.sweeps.pareto import on_front
+from bertprune.sweeps.rows import on_front
 
 _NUMBERS = st.one_of(st.integers(0, 4).map(float), st.floats(-2, 2), st.just(math.nan))
 POINTS = st.lists(st.tuples(_NUMBERS, _NUMBERS), max_size=12)

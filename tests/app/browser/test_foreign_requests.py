@@ -1,7 +1,6 @@
 """A hosted page as a visitor's browser loads it: it asks nobody but its own server for anything."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 from browsing import PANELS, press, prune, view
 
-from tools.space import answered, free_port
+from tools.space import free_port, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 PATIENCE = 120_000  # milliseconds, as of the other visitors
@@ -25,14 +24,8 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         **os.environ, "SYSTEM": "spaces", "SPACE_ID": "somebody/bertprune", "SPACE_AUTHOR_NAME": "somebody",
         "SPACE_HOST": f"127.0.0.1:{port}", "GRADIO_SERVER_PORT": str(port), "TMPDIR": str(where),
     }  # fmt: skip
-    log = where / "log.txt"
-    with log.open("w") as sink:
-        served = subprocess.Popen([sys.executable, MAIN], cwd=where, env=environ, stdout=sink, stderr=sink)
-    try:
-        yield answered(f"http://127.0.0.1:{port}/", served, log)
-    finally:
-        served.terminate()
-        served.wait(60)
+    with serving([sys.executable, MAIN], where, environ) as found:
+        yield found
 
 
 def test_a_hosted_page_asks_no_other_host(browser: Any, hosted: str) -> None:
