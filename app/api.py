@@ -88,8 +88,8 @@ class Api:
     def plan(self, source: str = "demo", macs: float = 0.5, texts: str = "") -> str:
         """Turn a budget into a recipe, as YAML: how much goes of each part, and by which score."""
         opened = self._source(source)
-        given = Given(take_lines(texts), "file") if str(texts).strip() else Given()
-        return search.planned(self.store, opened, macs, given.all_of(opened), self.store.timed()).to_yaml()
+        given = _given(texts).all_of(opened)
+        return search.planned(self.store, opened, macs, given, self.store.timed()).to_yaml()
 
     def export(
         self,
@@ -116,10 +116,14 @@ class Api:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
             raise PageError("api_seed", given=repr(seed)[:60])
         opened, steps = self._source(source), self._recipe(recipe)
-        given = Given(take_lines(lines), "file") if str(lines).strip() else Given()
-        texts = given.chosen(opened, steps)
+        texts = _given(lines).chosen(opened, steps)
         check_texts(texts)
         return RunKey(opened, steps, seed, texts)
+
+
+def _given(lines: str) -> Given:
+    """Return the texts of a call; without any, those that a checkpoint brings."""
+    return Given(take_lines(lines), "file") if str(lines).strip() else Given()
 
 
 def publish(store: Store) -> None:

@@ -88,9 +88,7 @@ class Events:
             do = str(asked.get("do"))
             if do == "redraw":
                 return drawn(self.store, visitor, None)
-            if not fresh:
-                return nothing()
-            if do not in _ACTS:
+            if not fresh or do not in _ACTS:
                 return nothing()
             return self._changed(visitor, lambda visit: _ACTS[do](self.store, visit, asked), go=_GO.get(do, ""))
 

@@ -44,6 +44,11 @@ class Built:
     """How fast it is beside the checkpoint; None until that is asked for."""
 
     @property
+    def named(self) -> dict[str, str]:
+        """What tells it apart from what else was built of its run."""
+        return {"form": self.form, "precision": self.precision}
+
+    @property
     def bytes(self) -> int:
         """The size of the files before zipping."""
         return sum(self.files.values())

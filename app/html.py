@@ -118,9 +118,14 @@ def button(
     return tag("button", text, type="button", cls=cls, data_via=via, data_do=do, **asked, **given)
 
 
-def link(text: object, panel: str, primary: bool = False) -> Markup:
-    """Write a link to another panel of the page, which looks like a button where it is the next step."""
-    return tag("a", text, href=f"#{panel}", cls="bp-button bp-primary" if primary else "")
+def link(text: object, panel: str) -> Markup:
+    """Write a link to another panel of the page."""
+    return tag("a", text, href=f"#{panel}")
+
+
+def next_step(text: object, panel: str) -> Markup:
+    """Write the link at the end of a view that leads to the next one."""
+    return tag("div", tag("a", text, href=f"#{panel}", cls="bp-button bp-primary"), cls="bp-next")
 
 
 def field(label: str, control: Markup, info: object = "", cls: str = "") -> Markup:

@@ -8,13 +8,13 @@ from typing import Any
 
 import bertprune as bp
 
-from .cards import recipe_of
-from .offers import as_number
+from .offers import as_number, whole_number
 from .opening import name_of, offered, open_given
 from .runs import Given, Run, RunKey, Source, TextFile, Texts
 from .store import Store
 from .tabs.model import opened
 from .tabs.recipe import with_recipe
+from .tabs.recipe_texts import yaml_of
 from .visit import Visit, add_run, choose_run
 
 _MOST_CHARACTERS = 200_000
@@ -31,7 +31,7 @@ def to_keep(store: Store, visit: Visit, ticket: str) -> dict[str, Any]:
         "shown": source.shown,
         "local": source.local,
         "upload": store.ticket(source),
-        "recipe": _yaml(store, visit),
+        "recipe": yaml_of(store, visit),
         "seed": str(visit.seed),
         "texts": _texts(store, visit.given),
         "runs": runs,
@@ -39,16 +39,9 @@ def to_keep(store: Store, visit: Visit, ticket: str) -> dict[str, Any]:
     }
 
 
-def _yaml(store: Store, visit: Visit) -> str:
-    try:
-        return recipe_of(visit.cards, store.tree(visit.source)).to_yaml() if visit.cards else ""
-    except bp.BertpruneError:
-        return ""
-
-
 def _run(store: Store, run: Run) -> dict[str, Any]:
     key = run.key
-    return {"number": run.number, "recipe": key.recipe.to_yaml(), "seed": key.seed, "texts": _texts(store, key.texts)}
+    return {"number": run.number, "recipe": key.yaml, "seed": key.seed, "texts": _texts(store, key.texts)}
 
 
 def _texts(store: Store, texts: Given | Texts | None) -> dict[str, Any] | None:
@@ -121,7 +114,7 @@ def begin_again(store: Store, visit: Visit, source: Source, kept: dict[str, Any]
     dense = visit.run
     for one in kept.get("runs") or () if isinstance(kept.get("runs"), list) else ():
         visit = _with_run(store, visit, one)
-    return choose_run(replace(visit, run=dense), int(as_number(kept.get("run")) or 0))
+    return choose_run(replace(visit, run=dense), whole_number(kept.get("run")))
 
 
 def _with_run(store: Store, visit: Visit, kept: Any) -> Visit:

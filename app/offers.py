@@ -59,6 +59,12 @@ def as_number(typed: Any) -> float | int | None:
         return None
 
 
+def whole_number(sent: Any) -> int:
+    """Read the number of a card or a run; 0, which none has, where it is none."""
+    number = as_number(sent)
+    return number if isinstance(number, int) else 0
+
+
 @dataclass(frozen=True)
 class OptionField:
     """One option of a method as a field of the page."""
@@ -156,7 +162,7 @@ def to_selection(cells: Iterable[Cell], there: Mapping[Cell, list[str]]) -> dict
     """Write selected cells as a selection: by roles and layers where possible, else by the modules' paths."""
     wanted = [cell for cell in there if cell in set(cells)]
     roles = tuple(dict.fromkeys(role for role, _ in wanted))
-    layers = tuple(sorted({layer for _, layer in wanted if layer is not None}))
+    layers = layers_of(wanted)
     if wanted == [cell for cell in there if cell[0] in roles]:
         return {"roles": roles}
     if wanted == [(role, layer) for role in roles for layer in layers]:

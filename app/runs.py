@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import bertprune as bp
@@ -106,6 +107,11 @@ class RunKey:
     texts: Texts | None = None
     """What it is calibrated on; None also for the texts that a demo brings."""
 
+    @cached_property
+    def yaml(self) -> str:
+        """The recipe as the browser keeps it; written once, as every answer brings it."""
+        return self.recipe.to_yaml()
+
 
 @dataclass(frozen=True)
 class Run:
@@ -142,3 +148,8 @@ class Run:
     def is_dense(self) -> bool:
         """Return whether it is a checkpoint as it was opened."""
         return not self.key.recipe.steps
+
+
+def is_pruned(report: bp.SparsityReport) -> bool:
+    """Return whether a model has masks, or zeros in place of weights."""
+    return bool(report.targets) or any(tensor.is_zeroed for tensor in report.tensors)

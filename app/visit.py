@@ -97,7 +97,7 @@ def _next(visit: Visit) -> int:
 def select_module(visit: Visit, path: str) -> Visit:
     """Select a module; an open card that prunes the selected module follows."""
     visit = replace(visit, module=path)
-    card = next((card for card in visit.cards if card.number == visit.card), None)
+    card = find_card(visit, visit.card)
     if card is None or card.form.where != "module":
         return visit
     return set_field(visit, card.number, "module", replace(card.form, module=path))
@@ -105,8 +105,13 @@ def select_module(visit: Visit, path: str) -> Visit:
 
 def open_card(visit: Visit, number: int) -> Visit:
     """Open a card, or close it where it is open."""
-    there = any(card.number == number for card in visit.cards)
+    there = find_card(visit, number) is not None
     return replace(visit, card=number if there and visit.card != number else None, typed=None)
+
+
+def find_card(visit: Visit, number: int | None) -> Card | None:
+    """Return the card of a number, if it is still in the recipe."""
+    return next((card for card in visit.cards if card.number == number), None)
 
 
 def set_field(visit: Visit, number: int, name: str, form: Form) -> Visit:
@@ -160,7 +165,7 @@ def _back(visit: Visit, cards: tuple[Card, ...]) -> Visit:
 
 def add_run(visit: Visit, key: RunKey, name: str, **found: Any) -> Visit:
     """Put a run into the table; one that is there keeps its number. It is shown where its checkpoint is still open."""
-    known = next((run for run in visit.runs if run.key == key), None)
+    known = row_of(visit, key)
     run = replace(known or Run(_number(visit, key), name, key), **found)
     runs = (*(one for one in visit.runs if one is not known), run)
     shown = run.number if key.source == visit.source else visit.run
@@ -183,6 +188,11 @@ def _bounded(visit: Visit) -> Visit:
 def find_run(visit: Visit, number: int | None) -> Run | None:
     """Return the run of a number, if it is still in the table."""
     return next((run for run in visit.runs if run.number == number), None)
+
+
+def row_of(visit: Visit, key: RunKey) -> Run | None:
+    """Return the row of a run, if it is still in the table."""
+    return next((run for run in visit.runs if run.key == key), None)
 
 
 def note_run(visit: Visit, key: RunKey, **found: Any) -> Visit:

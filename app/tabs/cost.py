@@ -12,7 +12,7 @@ from markupsafe import Markup
 import bertprune as bp
 
 from ..errors import PageError, naming_field
-from ..html import Part, button, entry, field, form, heading, joined, link, note, tag
+from ..html import Part, button, entry, field, form, heading, joined, next_step, note, tag
 from ..i18n import say
 from ..runs import Run, RunKey
 from ..runtime import new_folder, remove
@@ -21,7 +21,8 @@ from ..visit import Visit, note_run
 from ..visitors import Visitor
 from .cost_html import quality_view, text_view
 from .model import Change
-from .recipe import changed_since, counted
+from .recipe import counted
+from .result import older
 from .runs import run_name
 
 FIRST = 400
@@ -47,10 +48,9 @@ def data_of(visit: Visit) -> str:
 def show_cost(store: Store, visit: Visit) -> Markup:
     """Write what the measurements found, and how to measure."""
     language, run = visit.language, visit.shown
-    older = changed_since(language, visit, run)
     parts = [
         tag("h2", run_name(language, run)),
-        note(older, "bp-honest") if older else "",
+        older(visit, run),
         heading(say(language, "cost_many")),
         _measuring(language, visit),
         quality_view(language, run.quality) if run.quality is not None else note(say(language, "cost_not_yet")),
@@ -62,14 +62,13 @@ def show_cost(store: Store, visit: Visit) -> Markup:
 
 def _measuring(language: str, visit: Visit) -> Markup:
     name = visit.data.shown if visit.data is not None else say(language, "cost_samples")
-    on = say(language, "cost_on", name=name) if is_measurable(visit) else say(language, "cost_no_data")
     typed = entry("tokenizer", visit.tokenizer, data_choose="tokenizer")
     reader = field(say(language, "cost_tokenizer"), typed, say(language, "cost_tokenizer_info"))
     off = "" if is_measurable(visit) else say(language, "cost_no_data")
     measure = button(say(language, "cost_measure"), "measure", via="work", primary=True, off=off)
     return joined(
         [
-            note(on),
+            note(off or say(language, "cost_on", name=name)),
             tag("div", measure, cls="bp-actions"),
             tag("details", tag("summary", say(language, "cost_more")), reader),
         ]
@@ -90,10 +89,10 @@ def show_ask(store: Store, visit: Visit) -> Markup:
     text = field(say(language, "ask_text"), entry("text", "", "lines"), say(language, "ask_text_info"))
     pair = field(say(language, "ask_pair"), entry("pair", "", "lines"), say(language, "ask_pair_info"))
     answers = text_view(language, run.answers) if run.answers is not None else ""
-    next_step = tag("div", link(say(language, "next_export"), "export", primary=True), cls="bp-next")
+    going_on = next_step(say(language, "next_export"), "export")
     ask = button(say(language, "ask"), "ask", via="work")
     return joined(
-        [heading(say(language, "cost_one")), form(tag("div", text, pair, cls="bp-row"), ask), answers, next_step]
+        [heading(say(language, "cost_one")), form(tag("div", text, pair, cls="bp-row"), ask), answers, going_on]
     )
 
 

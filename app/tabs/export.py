@@ -19,11 +19,11 @@ from ..errors import PageError, naming_field
 from ..exporting import Built, export, export_size
 from ..html import Part, button, check, entry, field, form, joined, note, scrolling, select, size_of, tag
 from ..i18n import say
-from ..offers import as_number
+from ..offers import whole_number
 from ..runs import Run
 from ..runtime import new_folder, remove
 from ..store import Progress, Store
-from ..visit import Visit, find_run, note_run
+from ..visit import Visit, find_run, note_run, row_of
 from ..visitors import Visitor
 from .cost import ROUNDS
 from .model import Change
@@ -106,8 +106,7 @@ def _row(language: str, run: Run, name: str, weight: str) -> Markup:
 def _speed(language: str, run: Run, built: Built) -> object:
     if built.speed is not None:
         return f"{built.speed.timings[-1].ratio.value:.2f}×"
-    asked = {"run": run.number, "form": built.form, "precision": built.precision}
-    return button(say(language, "cost_time"), "clock", via="work", **asked)
+    return button(say(language, "cost_time"), "clock", via="work", run=run.number, **built.named)
 
 
 def is_smaller(run: Run) -> bool:
@@ -118,10 +117,11 @@ def is_smaller(run: Run) -> bool:
 
 def _download(language: str, run: Run, built: Built) -> Markup:
     """Write the button that downloads what was built; the last one is the next step."""
-    asked = {"run": run.number, "form": built.form, "precision": built.precision}
     label = f"{say(language, 'take_file')} {built.zip.name}"
     words = say(language, "take_download", size=size_of(built.zipped))
-    return button(words, "download", via="file", primary=built is run.exports[-1], label=label, **asked)
+    return button(
+        words, "download", via="file", primary=built is run.exports[-1], label=label, run=run.number, **built.named
+    )
 
 
 def _plain_numbers(name: str) -> str:
@@ -197,11 +197,11 @@ def build(store: Store, visitor: Visitor, asked: dict[str, Any], report: Progres
     built = export(store, key, str(asked.get("form")), precision, visit.language, report)
 
     def change(now: Visit) -> Visit:
-        run = next((run for run in now.runs if run.key == key), None)
+        run = row_of(now, key)
         if run is None:
             remove(built.zip.parent)
             return now
-        same = [one for one in run.exports if (one.form, one.precision) == (built.form, built.precision)]
+        same = [one for one in run.exports if one.named == built.named]
         for one in same:
             remove(one.zip.parent)
         return note_run(now, key, exports=(*(one for one in run.exports if one not in same), built))
@@ -216,9 +216,9 @@ def file_of(store: Store, visit: Visit, asked: dict[str, Any]) -> Path:
 
 def _asked_for(visit: Visit, asked: dict[str, Any]) -> tuple[Run, Built]:
     """Find what was built of a run. Raises PageError."""
-    run = find_run(visit, int(as_number(asked.get("run")) or 0))
-    wanted = (asked.get("form"), asked.get("precision"))
-    found = [one for one in run.exports if (one.form, one.precision) == wanted] if run is not None else []
+    run = find_run(visit, whole_number(asked.get("run")))
+    wanted = {name: asked.get(name) for name in ("form", "precision")}
+    found = [one for one in run.exports if one.named == wanted] if run is not None else []
     if run is None or not found or not found[-1].zip.is_file():
         raise PageError("take_gone")
     return run, found[-1]
@@ -232,7 +232,7 @@ def clock(store: Store, visitor: Visitor, asked: dict[str, Any], report: Progres
         speed = bp.speed(folder, against=store.checkpoint(run.key.source), **given)
 
     def change(now: Visit) -> Visit:
-        here = next((one for one in now.runs if one.key == run.key), None)
+        here = row_of(now, run.key)
         exports = [replace(one, speed=speed) if one.zip == built.zip else one for one in here.exports] if here else []
         return note_run(now, run.key, exports=tuple(exports)) if here else now
 

@@ -21,6 +21,7 @@ from ..html import (
     heading,
     joined,
     link,
+    next_step,
     note,
     percent,
     short_number,
@@ -29,7 +30,7 @@ from ..html import (
 )
 from ..i18n import say
 from ..i18n.errors import translate_error
-from ..offers import PRESETS, cells_of, preset
+from ..offers import PRESETS, cells_of, layers_of, preset
 from ..opening import first_module, name_of, offered, open_given, open_upload
 from ..runs import EMBEDDED, Source
 from ..store import Progress, Store
@@ -89,6 +90,7 @@ def show_facts(store: Store, visit: Visit) -> Markup:
     language, source = visit.language, visit.source
     checkpoint, name = store.checkpoint(source), name_of(store, source)
     known = checkpoint.facts
+    asked = "own" if source.is_embedded else _kind(known.architecture)
     stored = f"{size_of(known.bytes)} ({known.bytes:,} B)" if known.bytes else say(language, "facts_none")
     pairs = [
         ("purpose", purpose(language, known.architecture)),
@@ -97,16 +99,16 @@ def show_facts(store: Store, visit: Visit) -> Markup:
         ("prunable", _prunable(language, store.tree(source))),
         ("dtype", known.dtype),
         ("bytes", stored),
-        ("texts", say(language, "facts_texts_own" if source.is_embedded else _needed(known.architecture))),
+        ("texts", say(language, f"facts_texts_{asked}")),
     ]
     if checkpoint.revision:
         pairs.append(("revision", checkpoint.revision))
     notes = joined(note(translate_error(language, one)) for one in known.notes)
     shown = facts((say(language, f"facts_{key}"), value) for key, value in pairs)
-    next_step = tag("div", link(say(language, "next_recipe"), "recipe", primary=True), cls="bp-next")
+    going_on = next_step(say(language, "next_recipe"), "recipe")
     title = tag("h2", name)
     return joined(
-        [tag("section", title, shown, notes, aria_label=say(language, "facts_title"), cls="bp-card"), next_step]
+        [tag("section", title, shown, notes, aria_label=say(language, "facts_title"), cls="bp-card"), going_on]
     )
 
 
@@ -120,16 +122,11 @@ def _kind(architecture: str) -> str:
     return next((kind for end, kind in kinds.items() if architecture.endswith(end)), "other")
 
 
-def _needed(architecture: str) -> str:
-    kind = _kind(architecture)
-    return f"facts_texts_{kind}"
-
-
 def _prunable(language: str, root: bp.ModuleNode) -> str:
     there = cells_of(root)
     if not there:
         return say(language, "facts_prunable_none")
-    layers = len({layer for _, layer in there if layer is not None})
+    layers = len(layers_of(there))
     paths = {path for (_, layer), paths in there.items() if layer is not None for path in paths}
     inside = sum(node.own_parameters for node in root.walk() if node.path in paths)
     share = percent(inside / root.parameters, 0) if root.parameters else percent(0, 0)

@@ -14,14 +14,14 @@ from ..cards import Card, form_of, make_step, recipe_of, set_field
 from ..errors import PageError, error_text, naming_field
 from ..html import Part, breakable, button, field, joined, note, percent, select, size_of, tag
 from ..i18n import say
-from ..offers import PRESETS, as_number
-from ..opening import check_texts
-from ..runs import Run, RunKey
+from ..offers import PRESETS, as_number, whole_number
+from ..opening import check_texts, name_of
+from ..runs import Run, RunKey, is_pruned
 from ..store import Progress, Store
-from ..visit import Visit, add_run, move_step, open_card, redo, remove_step, replace_steps, undo
+from ..visit import Visit, add_run, find_card, move_step, open_card, redo, remove_step, replace_steps, undo
 from ..visit import set_field as change_field
 from ..visitors import Visitor
-from .model import Change, name_of
+from .model import Change
 from .steps import fields_of, selection, step_line
 
 Seen = list[Any]
@@ -98,9 +98,8 @@ def _last_export(language: str, visit: Visit) -> list[Markup]:
     if not run.exports or not run.exports[-1].zip.is_file():
         return []
     built = run.exports[-1]
-    asked = {"run": run.number, "form": built.form, "precision": built.precision}
     words = say(language, "bar_download", name=built.zip.name, size=size_of(built.zipped))
-    return [button(words, "download", via="file", **asked)]
+    return [button(words, "download", via="file", run=run.number, **built.named)]
 
 
 def _recipe_words(language: str, visit: Visit, seen: Seen) -> list[Any]:
@@ -258,14 +257,13 @@ def counted(store: Store, key: RunKey) -> dict[str, Any]:
     """Return what is masked, zero, alive and multiplied after a run, made where it is not there."""
     run = store.run(key)
     report = run.report
-    before = bool(report.targets) or any(tensor.is_zeroed for tensor in report.tensors)
-    masked = (report.total.masked, report.total.size)
-    return {"count": report.model, "masked": masked, "came_pruned": before and not key.recipe.steps, "macs": run.macs}
+    masked, came_pruned = (report.total.masked, report.total.size), not key.recipe.steps and is_pruned(report)
+    return {"count": report.model, "masked": masked, "came_pruned": came_pruned, "macs": run.macs}
 
 
 def change_card(store: Store, visit: Visit, asked: dict[str, Any]) -> Visit:
     number, name = _number(asked), str(asked.get("name"))
-    card = next((card for card in visit.cards if card.number == number), None)
+    card = find_card(visit, number)
     if card is None:
         return visit
     changed = set_field(card.form, name, asked.get("value"), store.tree(visit.source))
@@ -275,7 +273,7 @@ def change_card(store: Store, visit: Visit, asked: dict[str, Any]) -> Visit:
 
 
 def _number(asked: dict[str, Any]) -> int:
-    return int(as_number(asked.get("card")) or 0)
+    return whole_number(asked.get("card"))
 
 
 def with_recipe(store: Store, visit: Visit, recipe: bp.Recipe, name: str = "") -> Visit:
@@ -296,5 +294,5 @@ ACTS = {
 }
 PARTS = (
     Part("bar", show_bar, ("source", "cards", "name", "given", "seed", "run", "runs")),
-    Part("cards", show_cards, ("source", "cards", "card", "name", "past", "future", "module")),
+    Part("cards", show_cards, ("source", "cards", "card", "name", "past", "future")),
 )

@@ -58,11 +58,7 @@ def _texts_line(store: Store, visit: Visit, read: bool) -> Markup:
 
 def show_yaml(store: Store, visit: Visit) -> Markup:
     """Write the recipe as YAML, which can be changed there; the seed beside it."""
-    language = visit.language
-    try:
-        text = recipe_of(visit.cards, store.tree(visit.source)).to_yaml() if visit.cards else ""
-    except bp.BertpruneError:
-        text = ""
+    language, text = visit.language, yaml_of(store, visit)
     typed = field(say(language, "yaml"), entry("yaml", text, "lines", rows="10", cls="bp-code"))
     saved = button(say(language, "yaml_save"), "save", via="file", off="" if text else say(language, "prune_no_steps"))
     box = form(typed, tag("div", button(say(language, "yaml_use"), "yaml"), saved, cls="bp-actions"))
@@ -72,6 +68,14 @@ def show_yaml(store: Store, visit: Visit) -> Markup:
         say(language, "recipe_seed_info"),
     )
     return joined([seed, tag("details", tag("summary", say(language, "yaml_title")), box, data_key="yaml-box")])
+
+
+def yaml_of(store: Store, visit: Visit) -> str:
+    """Return the cards as YAML; empty where there are none, or one is wrong."""
+    try:
+        return recipe_of(visit.cards, store.tree(visit.source)).to_yaml() if visit.cards else ""
+    except bp.BertpruneError:
+        return ""
 
 
 def take_yaml(store: Store, visit: Visit, asked: dict[str, Any]) -> Visit:

@@ -10,9 +10,9 @@ from markupsafe import Markup
 import bertprune as bp
 
 from ..exporting import mask_after, mask_before, weight_after
-from ..html import Part, check, heading, joined, link, note, picture, short_number, tag
+from ..html import Part, check, heading, joined, next_step, note, picture, short_number, tag
 from ..i18n import say
-from ..runs import Run, RunKey
+from ..runs import Run, RunKey, is_pruned
 from ..store import Store
 from ..visit import Visit
 from .cost_html import figure_name
@@ -67,7 +67,7 @@ def show_map(store: Store, visit: Visit) -> Markup:
     language, run = visit.language, visit.shown
     report = store.run(run.key).report
     title = heading(say(language, "result_heatmap"))
-    if not report.rows or (run.is_dense and not run.came_pruned):
+    if not report.rows or (run.is_dense and not is_pruned(report)):
         return joined([title, note(say(language, "result_no_masks"), "bp-empty")])
 
     def make() -> tuple[Markup, int]:
@@ -199,8 +199,8 @@ def show_details(store: Store, visit: Visit) -> Markup:
         ways = (("torch", run.as_python()), ("ours", run.as_python(ours=True)))
         code = [joined([tag("h3", say(language, f"code_{way}")), _code(script)]) for way, script in ways]
         folds.append(_fold("code", say(language, "result_code"), joined(code)))
-    next_step = tag("div", link(say(language, "next_export"), "export", primary=True), cls="bp-next")
-    return joined([summary(language, run), tag("div", *folds, cls="bp-folds"), next_step])
+    going_on = next_step(say(language, "next_export"), "export")
+    return joined([summary(language, run), tag("div", *folds, cls="bp-folds"), going_on])
 
 
 def _fold(key: str, title: str, inner: object) -> Markup:

@@ -25,7 +25,7 @@ from ..html import (
     tag,
 )
 from ..i18n import say
-from ..offers import as_number
+from ..offers import whole_number
 from ..runs import Run
 from ..store import Store
 from ..visit import Visit, choose_run, delete_run, find_run, replace_steps, rows
@@ -149,7 +149,7 @@ def choose_pair(store: Store, visit: Visit, asked: dict[str, Any]) -> Visit:
 
 
 def _run(asked: dict[str, Any]) -> int:
-    return int(as_number(asked.get("run")) or 0)
+    return whole_number(asked.get("run"))
 
 
 def run_name(language: str, run: Run) -> str:

@@ -229,18 +229,10 @@ def _chosen_way(language: str, form: Form, root: bp.ModuleNode) -> Markup:
 def _types(language: str, form: Form, root: bp.ModuleNode) -> Markup:
     there = Counter(node.type for node in root.walk() if node.own_parameters)
     boxes = [
-        tag("label", check_box(name, name in form.types), tag("span", f"{name} ({count})"), cls="bp-check")
+        check("types", name in form.types, f"{name} ({count})", **_toggling("types", [name], f"type-{name}"))
         for name, count in there.most_common()
     ]
     return tag("fieldset", tag("legend", say(language, "types")), *boxes, cls="bp-list")
-
-
-def check_box(name: str, on: bool) -> Markup:
-    """Write a box that switches a type on or off."""
-    ticked = Markup(" checked") if on else ""
-    return Markup('<input type="checkbox" data-toggle="types" data-of="{}" data-key="type-{}"{}>').format(
-        json.dumps([name]), name, ticked
-    )
 
 
 def _layers(language: str, form: Form, there: Sequence[int]) -> Markup:
@@ -289,6 +281,11 @@ def _row(language: str, role: str, every: list[Cell], layers: Sequence[int], swi
 
 
 def _switch(name: str, of: list[Any], on: bool, text: str, label: str) -> Markup:
-    given = {"data_toggle": name, "data_of": json.dumps(of), "data_key": f"{name}-{label}"}
+    given = _toggling(name, of, f"{name}-{label}")
     pressed = {"aria_pressed": "true" if on else "false"}
     return tag("button", text, type="button", cls="bp-switch", aria_label=label, title=label, **given, **pressed)
+
+
+def _toggling(name: str, of: list[Any], key: str) -> dict[str, str]:
+    """Return the attributes of what switches some of a field's values on or off."""
+    return {"data_toggle": name, "data_of": json.dumps(of), "data_key": key}

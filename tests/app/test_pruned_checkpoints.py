@@ -117,6 +117,7 @@ def test_an_opened_checkpoint_shows_its_masks_and_zeros_at_once(
     assert node(result.show_tree(store, visit)["nodes"], KEY)["m"] == pytest.approx((307 + fresh) / (1024 + 32))
     untouched = opened(store, Visit(), visit.source)
     assert node(result.show_tree(store, untouched)["nodes"], KEY)["m"] is None  # nothing is counted, nothing claimed
+    assert "<img" in result.show_map(store, untouched)  # which reads the weights, and is not drawn again
     assert "as it was opened" in result.show_run(store, visit)
     details = result.show_details(store, visit)
     assert ("Tensors with a mask" in details) == ("Pruned tensors (1)" in details) == (form == "masked")
