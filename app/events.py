@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import gradio as gr
@@ -47,6 +48,7 @@ class Events:
     def __init__(self, store: Store) -> None:
         """Work on what all visitors share."""
         self.store = store
+        self._failures = count(1)
 
     def visitor(self, request: gr.Request) -> Visitor:
         """Return who asks. Raises SessionOverError."""
@@ -168,7 +170,8 @@ class Events:
         """Keep what went wrong, and have the browser ask for it."""
         with suppress(SessionOverError):
             self.visitor(request).failure = error
-        return [{"failed": True}, *nothing()[1:]]
+        # numbered, for the browser does not notice an answer that equals the last one
+        return [{"failed": next(self._failures)}, *nothing()[1:]]
 
     def fail(self, request: gr.Request) -> None:
         """Show what went wrong."""

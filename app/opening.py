@@ -34,7 +34,7 @@ def open_given(store: Store, given: str) -> Source:
     """Open what is typed: an embedded name, a Hub id or its address, or locally a path. Raises BertpruneError."""
     text = given.strip()
     if not text:
-        raise PageError("open_nothing")
+        raise PageError("open_no_name")
     if text in EMBEDDED:
         return _opened(store, Source(text), "embedded")
     if _is_path(text) and not store.settings.hosted:

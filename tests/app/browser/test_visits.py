@@ -140,6 +140,20 @@ def test_a_visit_that_is_over_says_so_and_is_restored(visit: Callable[..., Any],
     expect(page.locator("#changes h2").first).to_be_visible()
 
 
+def test_every_refusal_is_said_also_one_right_after_another(visit: Callable[..., Any]) -> None:
+    from playwright.sync_api import expect
+
+    page = visit()
+    view(page, "recipe")
+    page.locator("#yaml summary").click()
+    for text, said in ((" ", "The YAML field is empty."), ("a: [", "not valid YAML"), ("words", "This YAML is not")):
+        page.locator("#yaml textarea").fill(text)
+        press(page, "yaml", "yaml")
+        expect(toast(page)).to_contain_text(said)
+        dismiss(page)
+        expect(toast(page)).to_have_count(0)
+
+
 def test_on_a_phone_nothing_is_hidden_without_a_sign(visit: Callable[..., Any]) -> None:
     from playwright.sync_api import expect
 
@@ -155,3 +169,14 @@ def test_on_a_phone_nothing_is_hidden_without_a_sign(visit: Callable[..., Any]) 
     page.go_back()
     expect(page.locator("#panel-cost")).to_be_visible()
     expect(page.locator("#bar [aria-disabled=true]").first).to_be_visible()
+
+
+def test_on_a_phone_no_word_of_a_korean_table_is_broken(visit: Callable[..., Any]) -> None:
+    page = visit(locale="ko-KR", width=390, height=844)
+    page.locator("#start [data-do=preset][data-name=random]").click()
+    prune(page)
+    view(page, "runs")
+    model = page.locator("#runs tbody td").nth(1)
+    model.get_by_text("demo", exact=True).wait_for()
+    assert model.evaluate("cell => { const all = document.createRange(); all.selectNodeContents(cell);"
+                          " return all.getClientRects().length; }") == 1  # fmt: skip
