@@ -36,6 +36,17 @@ _ARGS = {
 VERBS = ("load", "preview", "inspect", "prune", "report", "evaluate", "plan", "export")
 
 
+def _in_turn(verb: Any) -> Any:
+    """Have a method wait for its turn, as work on the page does."""
+
+    @functools.wraps(verb)
+    def waiting(self: "Api", *values: Any, **named: Any) -> Any:
+        with self.store.gate.work():
+            return verb(self, *values, **named)
+
+    return waiting
+
+
 class Api:
     """The functions of the library, as programs elsewhere call them."""
 
@@ -61,6 +72,7 @@ class Api:
         """Preview what each step of a recipe matches and how much it would prune; no weight is read."""
         return bp.preview(self.store.checkpoint(self._source(source)), self._recipe(recipe)).to_dict()
 
+    @_in_turn
     def prune(self, source: str = "demo", recipe: str = "", seed: int = 0, texts: str = "") -> dict[str, Any]:
         """Prune; return the report as data: every target with its size, masked, zero and alive entries; and notes."""
         run = self.store.run(self._key(source, recipe, seed, texts))
@@ -76,10 +88,12 @@ class Api:
         after = self.store.run(self._key(source, recipe, seed, texts)).after
         return {"before": before, "after": after.module(str(module)).to_dict()}
 
+    @_in_turn
     def report(self, source: str = "demo", recipe: str = "", seed: int = 0, texts: str = "") -> str:
         """Prune; return the report as text."""
         return self.store.run(self._key(source, recipe, seed, texts)).report.to_text()
 
+    @_in_turn
     def evaluate(self, source: str = "demo", recipe: str = "", seed: int = 0, texts: str = "") -> dict[str, Any]:
         """Prune, and measure quality before and after on the labelled samples of the demo."""
         key, most = self._key(source, recipe, seed, texts), self.store.settings.max_rows
@@ -91,6 +105,7 @@ class Api:
         given = _given(texts).all_of(opened)
         return search.planned(self.store, opened, macs, given, self.store.timed()).to_yaml()
 
+    @_in_turn
     def export(
         self,
         source: str = "demo",
@@ -131,8 +146,9 @@ def publish(store: Store) -> None:
     api, heavy = Api(store), {"concurrency_id": "heavy", "concurrency_limit": 1}
     for verb in (api.load, api.preview, api.inspect):
         gr.api(with_plain_errors(verb), api_name=verb.__name__, concurrency_limit=4)
-    for verb in (api.prune, api.report, api.evaluate, api.plan):
+    for verb in (api.prune, api.report, api.evaluate):
         gr.api(with_plain_errors(verb), api_name=verb.__name__, **heavy)
+    gr.api(with_plain_errors(api.plan), api_name="plan", concurrency_id="search", concurrency_limit=1)
     fields = [
         gr.Textbox("demo", label="source", visible=False),
         gr.Textbox("", label="recipe", visible=False),

@@ -30,9 +30,10 @@ _ACTS: dict[str, Callable[[Store, Visit, Asked], Visit]] = {
     **model.ACTS, **recipe.ACTS, **recipe_texts.ACTS, **runs.ACTS, **result.ACTS, **cost.ACTS,
 }  # fmt: skip
 _WORKS: dict[str, Callable[..., Any]] = {
-    "plan": search.plan, "prune": recipe.prune, "measure": cost.measure, "ask": cost.ask, "speed": cost.time_it,
-    "build": export.build, "clock": export.clock, "sweep": search.sweep, "swept": search.run_swept,
+    "prune": recipe.prune, "measure": cost.measure, "ask": cost.ask, "speed": cost.time_it, "build": export.build,
+    "clock": export.clock, "swept": search.run_swept,
 }  # fmt: skip
+_SEARCHES: dict[str, Callable[..., Any]] = {"plan": search.plan, "sweep": search.sweep}
 _GO = {
     "plan": "result", "prune": "result", "swept": "result", "run": "result", "preset": "recipe", "add": "recipe",
     "again": "recipe",
@@ -117,21 +118,34 @@ class Events:
         """Open a checkpoint, or push an export: what waits for the network, and not for its turn."""
         asked = {**event._data, "token": None if token is None else token.token}
         do = export.push if asked.get("do") == "push" else model.open_checkpoint
-        return self._long(request, asked, do, progress, behind=False)
+        return self._long(request, asked, do, progress)
 
     def upload(self, number: Any, files: Any, request: gr.Request, progress: Any = BAR) -> list[Any]:
         """Open an upload."""
         given = files if isinstance(files, list) else [files] if files else []
         asked = {"n": number, "do": "open", "files": [str(file) for file in given]}
-        return self._long(request, asked, model.open_checkpoint, progress, behind=False)
+        return self._long(request, asked, model.open_checkpoint, progress)
 
     def work(self, event: gr.EventData, request: gr.Request, progress: Any = BAR) -> list[Any]:
         """Do what takes long; it lands where it belongs, whatever is open by then."""
         asked = dict(event._data)
         do = _WORKS.get(str(asked.get("do")))
+        return nothing() if do is None else self._long(request, asked, do, progress, self.store.gate.work())
+
+    def search(self, event: gr.EventData, request: gr.Request, progress: Any = BAR) -> list[Any]:
+        """Do what takes so long that others' work goes first meanwhile; it passes the gate by itself."""
+        asked = dict(event._data)
+        do = _SEARCHES.get(str(asked.get("do")))
         return nothing() if do is None else self._long(request, asked, do, progress)
 
-    def _long(self, request: gr.Request, asked: Asked, do: Any, progress: Any, behind: bool = True) -> list[Any]:
+    def _long(
+        self,
+        request: gr.Request,
+        asked: Asked,
+        do: Any,
+        progress: Any,
+        turn: Any = None,
+    ) -> list[Any]:
         visitor, name = self.visitor(request), str(asked.get("do"))
         with visitor.turn(asked.get("n")) as fresh:
             begun = visitor.visit
@@ -143,7 +157,7 @@ class Events:
             timed(share, "")
             progress(share, desc=words)
 
-        with visitor.working(report) as watched, self.store.gate.work() if behind else nullcontext():
+        with visitor.working(report) as watched, turn or nullcontext():
             change = do(self.store, visitor, asked, watched)
         with visitor.turn():
             stays = visitor.visit.source != begun.source  # it belongs to another checkpoint than the one that is open
@@ -230,6 +244,7 @@ _MANY: dict[str, Any] = {"trigger_mode": "multiple"}
 QUICK = {"queue": False, "show_progress": "hidden", **_MANY}
 OPENS = {"concurrency_limit": 4, "concurrency_id": "open", "show_progress": "full", **_MANY}
 HEAVY = {"concurrency_limit": 1, "concurrency_id": "heavy", "show_progress": "full", **_MANY}
+SEARCH = {**HEAVY, "concurrency_id": "search"}
 BEHIND = {"concurrency_limit": 2, "concurrency_id": "behind", "show_progress": "hidden"}
 
 
@@ -253,6 +268,7 @@ def connect(page: Page, blocks: gr.Blocks, store: Store) -> None:
     long = [
         on(courier.open, events.open, None, everything, **OPENS),
         on(courier.work, events.work, None, everything, **HEAVY),
+        on(courier.search, events.search, None, everything, **SEARCH),
     ]
     on(courier.measure, events.measure, None, everything, **BEHIND)
     on(courier.stop, events.stop, None, None, cancels=long, show_progress="hidden", concurrency_limit=None)

@@ -163,36 +163,47 @@ class Visitors:
 
 
 T = TypeVar("T")
+_WORK, _SEARCH, _BEHIND = range(3)
+"""Who goes first."""
 
 
 class Gate:
-    """Lets in what a visitor waits for before what runs in the background, which is set aside and done again."""
+    """Lets in one piece of work at a time: what a visitor waits for first, then searches, then what runs behind.
+
+    Two at once would need twice the memory, and be no faster.
+    """
 
     def __init__(self) -> None:
         """Start open."""
         self._free = threading.Condition()
         self._busy = False
-        self._waiting = 0
+        self._waiting = [0, 0, 0]
 
     @contextmanager
     def work(self) -> Iterator[None]:
         """Do work that a visitor waits for."""
-        with self._free:
-            self._waiting += 1
-            self._free.wait_for(lambda: not self._busy)
-            self._waiting -= 1
-            self._busy = True
+        self._enter(_WORK)
         try:
             yield
+        finally:
+            self._leave()
+
+    @contextmanager
+    def search(self) -> Iterator[Callable[[], None]]:
+        """Do work that takes long: it is given what to call now and then, which lets others go first meanwhile.
+
+        Nothing that others need may be held then.
+        """
+        self._enter(_SEARCH)
+        try:
+            yield self._let_others_go_first
         finally:
             self._leave()
 
     def behind(self, do: Callable[[Callable[[], None]], T]) -> T:
         """Do work in the background: it is given what to call now and then, which sets it aside for other work."""
         while True:
-            with self._free:
-                self._free.wait_for(lambda: not self._busy and not self._waiting)
-                self._busy = True
+            self._enter(_BEHIND)
             try:
                 return do(self._make_way)
             except SetAside:
@@ -200,9 +211,21 @@ class Gate:
             finally:
                 self._leave()
 
+    def _let_others_go_first(self) -> None:
+        if self._waiting[_WORK]:
+            self._leave()
+            self._enter(_SEARCH)
+
     def _make_way(self) -> None:
-        if self._waiting:
+        if any(self._waiting[:_BEHIND]):
             raise SetAside
+
+    def _enter(self, rank: int) -> None:
+        with self._free:
+            self._waiting[rank] += 1
+            self._free.wait_for(lambda: not self._busy and not any(self._waiting[:rank]))
+            self._waiting[rank] -= 1
+            self._busy = True
 
     def _leave(self) -> None:
         with self._free:

@@ -127,7 +127,7 @@ class Tab(Visitor):
     async def event(self, via: str, data: Any = (), **asked: Any) -> list[Any]:
         """Have the page do something as the browser does, and return the values of its answer."""
         event = self.events[via]
-        if via in ("act", "work", "file"):
+        if via in ("act", "work", "search", "file"):
             self.asked += 1
             asked["n"] = self.asked
         body = {
@@ -181,7 +181,7 @@ class Tab(Visitor):
     async def once(self) -> None:
         """Plan, sweep, or download what the page built."""
         if self.number % 10 == 0:
-            self.land(*await self.timed("plan", "work", do="plan", macs="0.5"))
+            self.land(*await self.timed("plan", "search", do="plan", macs="0.5"))
         elif self.number % 10 == 1:
             await self.sweep()
         else:
@@ -192,7 +192,7 @@ class Tab(Visitor):
     async def sweep(self) -> None:
         """Sweep over two shares by one score, and make a run of the first."""
         asked: dict[str, Any] = {"levels": "0.3 0.6", "granularity": "neuron", "score.magnitude": True}
-        _, drawn = await self.timed("sweep", "work", do="sweep", **asked)
+        _, drawn = await self.timed("sweep", "search", do="sweep", **asked)
         names = re.findall(r'data-do="swept" data-name="([^"]+)"', drawn)
         self.land(*await self.timed("swept", "work", do="swept", name=html.unescape(names[0])))
 

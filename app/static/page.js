@@ -16,7 +16,7 @@ window.bertprune = {
     return [this.number, ...values.slice(1, 2)];
   },
   send(via, asked = {}) {
-    const n = via === 'act' || via === 'open' || via === 'work' || via === 'file' ? (this.number += 1) : undefined;
+    const n = ['act', 'open', 'work', 'search', 'file'].includes(via) ? (this.number += 1) : undefined;
     this.trigger?.(via, n === undefined ? asked : { ...asked, n });
   },
   begin: async () => {

@@ -48,7 +48,7 @@ def show_start(store: Store, visit: Visit) -> Markup:
     language = visit.language
     off = "" if visit.given.are_own(visit.source) or visit.given.file is not None else say(language, "texts_wanted")
     budgets = [
-        button(say(language, f"budget_{one}"), "plan", via="work", macs=one, primary=not at, off=off)
+        button(say(language, f"budget_{one}"), "plan", via="search", macs=one, primary=not at, off=off)
         for at, one in enumerate(BUDGETS)
     ]
     if off:

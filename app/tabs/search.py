@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import isclose
 from typing import Any
@@ -19,7 +20,7 @@ from ..opening import check_texts
 from ..runs import RunKey, Source, Texts
 from ..store import Progress, Store
 from ..visit import Visit
-from ..visitors import Visitor
+from ..visitors import Gate, Visitor
 from .cost import data_of, is_measurable
 from .model import BUDGETS, Change
 from .recipe import run, with_recipe
@@ -43,7 +44,8 @@ def plan(store: Store, visitor: Visitor, asked: dict[str, Any], report: Progress
     shown = with_recipe(store, replace(visit, cards=()), recipe, name)
     steps = bp.Recipe(steps=recipe.steps)
     key = RunKey(visit.source, steps, 0, visit.given.chosen(visit.source, steps))
-    landed = run(store, key, shown.cards, lambda share, words: report(0.9 + 0.1 * share, words))
+    with store.gate.work():
+        landed = run(store, key, shown.cards, lambda share, words: report(0.9 + 0.1 * share, words))
 
     def change(now: Visit) -> Visit:
         if now.source == visit.source:
@@ -59,8 +61,13 @@ def planned(store: Store, source: Source, macs: Any, texts: Texts | None, report
         raise PageError("plan_budget")
     check_texts(texts)
     read = None if texts is None else texts.read()
-    with naming_field("plan"):
-        return bp.plan(store.checkpoint(source), macs=float(macs), calibration=read, seconds=SECONDS, progress=report)
+    with naming_field("plan"), store.gate.search() as let_others_go_first:
+
+        def watched(share: float, words: str) -> None:
+            report(share, words)
+            let_others_go_first()
+
+        return bp.plan(store.checkpoint(source), macs=float(macs), calibration=read, seconds=SECONDS, progress=watched)
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def show_sweep(store: Store, visit: Visit) -> Markup:
         field(say(language, "granularity"), select("granularity", kinds, "neuron")),
         tag("fieldset", tag("legend", say(language, "sweep_scores")), *boxes, cls="bp-list"),
         field(say(language, "sweep_levels"), entry("levels", " ".join(f"{level:g}" for level in LEVELS))),
-        button(say(language, "sweep_do"), "sweep", via="work", off=off),
+        button(say(language, "sweep_do"), "sweep", via="search", off=off),
         tag("span", say(language, "sweep_info"), cls="bp-note"),
     )
     shown = _swept(language, visit.sweep) if visit.sweep is not None else ""
@@ -149,13 +156,30 @@ def sweep(store: Store, visitor: Visitor, asked: dict[str, Any], report: Progres
     texts = visit.given.all_of(visit.source)
     if any(bp.methods()[name].needs_texts for name in methods if name in bp.methods()):
         check_texts(texts)
-    with ThreadPoolExecutor(1) as executor:
+    with _InTurn(store.gate) as executor:
         found = bp.sweep(
             store.checkpoint(visit.source), recipes, data_of(visit), limit=min(_SWEPT, store.settings.max_rows),
             calibration=None if texts is None else texts.read(), executor=executor, progress=report,
         )  # fmt: skip
     swept = Swept(visit.source, found)
     return lambda now: replace(now, sweep=swept) if now.source == swept.source else now
+
+
+class _InTurn(ThreadPoolExecutor):
+    """Does one recipe of a sweep after the other, each as a search of its own, so that others go in between."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__(1)
+        self._gate = gate
+
+    def submit(self, do: Callable[..., Any], /, *values: Any, **named: Any) -> Future[Any]:
+        """Do something once its turn has come."""
+
+        def in_turn() -> Any:
+            with self._gate.search():
+                return do(*values, **named)
+
+        return super().submit(in_turn)
 
 
 def run_swept(store: Store, visitor: Visitor, asked: dict[str, Any], report: Progress) -> Change:

@@ -15,12 +15,10 @@ import pytest
 
 import bertprune as bp
 from app import runtime
-from app.errors import Cancelled, LimitError
+from app.errors import LimitError
 from app.runs import RunKey, Source
 from app.settings import GIB, Settings
 from app.store import Cache, Store
-from app.visit import Visit
-from app.visitors import Gate, Visitor
 
 STEP = bp.Step(method="l1_unstructured", fraction=0.5, select=bp.Selection(roles=["attention.key"]))
 
@@ -120,73 +118,6 @@ def test_a_folder_that_is_not_an_upload_is_never_removed(tiny_folder: Any) -> No
 def test_a_model_that_is_too_large_is_refused_by_its_headers(tiny_folder: Any) -> None:
     with pytest.raises(bp.BertpruneError, match="at most 20,000 are accepted here"):
         Store(Settings(max_parameters=20_000)).checkpoint(Source(str(tiny_folder())))
-
-
-def test_cancelling_stops_the_next_report_of_that_visitor_only() -> None:
-    mine, other = Visitor(Visit()), Visitor(Visit())
-    reported: list[float] = []
-    assert not mine.cancel()  # nothing is running
-    with mine.working(lambda share, words: reported.append(share)) as report:
-        report(0.1, "")
-        assert mine.cancel()
-        with other.working(lambda share, words: reported.append(share)) as others:
-            others(0.2, "")
-        with pytest.raises(Cancelled):
-            report(0.3, "")
-    with mine.working(lambda share, words: reported.append(share)) as again:
-        again(0.4, "")  # a new piece of work begins afresh
-    assert reported == [0.1, 0.2, 0.4]
-
-
-def test_what_is_asked_is_done_in_the_order_of_the_browser_and_once() -> None:
-    visitor, done = Visitor(Visit()), list[int]()
-
-    def ask(number: int) -> None:
-        with visitor.turn(number) as fresh:
-            if fresh:
-                done.append(number)
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in (4, 3, 2)]
-    for thread in threads:
-        thread.start()
-    assert done == []
-    for number in (1, 3):
-        ask(number)
-    for thread in threads:
-        thread.join()
-    assert done == [1, 2, 3, 4]
-
-
-def test_what_never_arrives_is_not_waited_for_for_ever_and_done_if_it_comes_late() -> None:
-    visitor, done = Visitor(Visit(), patience=0.01), list[int]()
-    for number in (1, 3, 2, 3):
-        with visitor.turn(number) as fresh:
-            if fresh:
-                done.append(number)
-    assert done == [1, 3, 2]
-
-
-def test_work_in_the_background_makes_way_and_is_done_again() -> None:
-    gate, seen, began = Gate(), list[str](), threading.Event()
-
-    def measure(make_way: Callable[[], None]) -> str:
-        seen.append("measuring")
-        began.set()
-        while len(seen) < 3 and seen[-1] != "pruned":
-            time.sleep(0.001)
-            make_way()
-        return "measured"
-
-    def prune() -> None:
-        began.wait()
-        with gate.work():
-            seen.append("pruned")
-
-    thread = threading.Thread(target=prune)
-    thread.start()
-    assert gate.behind(measure) == "measured"
-    thread.join()
-    assert seen == ["measuring", "pruned", "measuring"]
 
 
 def test_spaces_are_recognised_by_their_variables() -> None:
