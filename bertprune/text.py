@@ -28,6 +28,12 @@ def as_code(text: str) -> str:
     return f"{ticks}{flat}{ticks}" if len(ticks) == 1 else f"{ticks} {flat} {ticks}"
 
 
+def fenced(text: str, language: str) -> str:
+    """Format text, of which some may come from outside, as a block of code in Markdown."""
+    ticks = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
+
+
 def _padded(cells: Sequence[str], right: bool) -> list[str]:
     longest = max(map(_width, cells))
     blanks = [" " * (longest - _width(cell)) for cell in cells]

@@ -27,7 +27,8 @@ building = threading.RLock()
 
 MOST_CALLS = 32_000
 """How many torch calls a model may take to lay out; a BERT of 12 layers takes about 4,000."""
-WIDENED = ("float16", "bfloat16", "float64")
+HALF = ("float16", "bfloat16")
+WIDENED = (*HALF, "float64")
 """Dtypes that loading turns into float32, and an export turns back."""
 _PLACED = {"empty", "zeros", "ones", "full", "arange", "empty_like", "zeros_like", "ones_like", "full_like"}
 

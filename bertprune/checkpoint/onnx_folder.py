@@ -13,7 +13,7 @@ from ..errors import CheckpointError, first_names, shortened
 from ..files import from_home
 from .architecture import build_config
 from .json_files import first_line, folder_config, read_object
-from .sentence_modules import transformer_path
+from .sentence_modules import transformer_folder
 from .source import EMBEDDED
 from .tokenizer import load_tokenizer
 from .weight_files import ONNX_FILE, onnx_file
@@ -153,7 +153,7 @@ def find_onnx(given: Any) -> OnnxFolder | None:
     if is_file:
         return OnnxFolder(_inner(path), path, path.name)
     name = shortened(path.name or path.resolve().name, 100)
-    file = onnx_file(path / transformer_path(path, name)) if is_folder else None
+    file = onnx_file(transformer_folder(path, name)) if is_folder else None
     return OnnxFolder(path, file, name) if file else None
 
 

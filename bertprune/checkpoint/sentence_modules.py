@@ -56,6 +56,11 @@ def transformer_path(folder: Path, name: str) -> str:
     return modules[0].path if modules else ""
 
 
+def transformer_folder(folder: Path, name: str) -> Path:
+    """Return the folder with the config and the weights of a folder's transformer. Raises CheckpointError."""
+    return folder / transformer_path(folder, name)
+
+
 def no_transformer(folder: Path | None, name: str) -> CheckpointError:
     """Return the error for a folder without the config of a transformer, which names the module in its place."""
     modules = () if folder is None else read_modules(folder, name)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..checkpoint.json_files import read_object
-from ..checkpoint.sentence_modules import SETTINGS_FILE, SentenceModule, read_modules, transformer_path
+from ..checkpoint.sentence_modules import SETTINGS_FILE, SentenceModule, read_modules, transformer_folder
 from ..checkpoint.weight_files import SINGLE, file_weights
 from ..errors import DataError, Message, first_names, shortened, shown
 from .embedding import MEAN, POOLINGS, Dense, Embedding, LayerNorm, Normalize
@@ -24,6 +24,11 @@ _OLD_NAMES = {
 }
 _ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU", "SiLU", "Sigmoid", "ELU", "LeakyReLU", "Softplus")
 _WIDTHS = range(1, 2**16)
+
+
+def embedding_of(model: Any, folder: Path | None, name: str) -> Embedding:
+    """Return how a folder embeds texts with a model as its transformer, as `read_embedding` does."""
+    return read_embedding(folder, name, int(getattr(model.config, "hidden_size", 0)))
 
 
 def read_embedding(folder: Path | None, name: str, width: int) -> Embedding:
@@ -132,7 +137,7 @@ def _read_values(layer: nn.Module, folder: Path, label: str) -> None:
 
 def _with_limits(own: Embedding, folder: Path, name: str) -> Embedding:
     """Add what the transformer's settings say of the texts: how many tokens are read, and whether in lower case."""
-    inner = folder / transformer_path(folder, name)
+    inner = transformer_folder(folder, name)
     path = next(iter(sorted(inner.glob("sentence_*_config.json"))), None)
     if path is None:
         return own

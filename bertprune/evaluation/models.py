@@ -14,7 +14,7 @@ from ..checkpoint.tokenizer import open_tokenizer
 from ..data.batches import Batch, logits
 from ..data.cross_encoder import read_activation
 from ..data.embedding import MEAN, Embedding
-from ..data.embedding_folder import read_embedding
+from ..data.embedding_folder import embedding_of
 from ..errors import CheckpointError, DataError, Message, Note
 from ..model.matching import refuse_adapters
 
@@ -188,8 +188,7 @@ def _open(role: str, source: Model, seed: int) -> tuple[Side, Checkpoint | OnnxF
 def _side(name: str, model: Any, checkpoint: Checkpoint | OnnxFolder) -> Side:
     """Ask a checkpoint's folder how it embeds texts, or scores them; a classifier needs neither."""
     if not type(model).__name__.endswith("ForSequenceClassification"):
-        width = int(getattr(model.config, "hidden_size", 0))
-        return Side(name, model, read_embedding(checkpoint.folder(), checkpoint.name, width))
+        return Side(name, model, embedding_of(model, checkpoint.folder(), checkpoint.name))
     if model.config.num_labels != 1:
         return Side(name, model, MEAN)
     return Side(name, model, MEAN, read_activation(checkpoint.folder(), model, checkpoint.name))

@@ -8,6 +8,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checkpoint import Checkpoint
+from ..checkpoint.loading import HALF
 from ..checkpoint.onnx_folder import OnnxFolder, find_onnx, onnxruntime_version
 from ..errors import CheckpointError, Note
 from ..model.bake import bake
@@ -15,8 +16,6 @@ from ..model.copies import copied
 from ..model.macs import computed_macs
 from ..model.names import pruned_names
 from .models import Model, checked_model, is_run
-
-_HALF = ("float16", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def _stored(checkpoint: Checkpoint, name: str, model: PreTrainedModel, disk: int
 def dtype_as_loaded(checkpoint: Checkpoint, model: PreTrainedModel) -> torch.dtype:
     """Return the dtype in which plain `from_pretrained` loads what is stored like a checkpoint."""
     stored = checkpoint.facts.dtype
-    dtype: torch.dtype = getattr(torch, stored) if stored in _HALF else model.dtype
+    dtype: torch.dtype = getattr(torch, stored) if stored in HALF else model.dtype
     return dtype
 
 
@@ -121,7 +120,7 @@ def _ready(
             )
         )  # fmt: skip
     written = str(dtype).removeprefix("torch.")
-    if written in _HALF and model.device.type == "cpu":
+    if written in HALF and model.device.type == "cpu":
         notes.append(
             Note(
                 '{name} is timed in {dtype}, as it loads; from_pretrained(…, dtype="float32") is another speed',

@@ -1,19 +1,19 @@
 """The model card: what the folder is, how it was made, and how to load it."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from huggingface_hub import ModelCardData
 
-from ..errors import Note
+from ..checkpoint.loading import HALF
 from ..reports.counting import Count
-from ..text import as_code, markdown
+from ..text import as_code, fenced, markdown
+from .card_making import making, named
 from .contents import WEIGHT_FILES, Contents, Form, Smaller
 from .drift import Drift
-from .origin import Origin
-from .precision import HALF, Precision
+from .origin import removed_layers, removed_tokens
+from .precision import Precision
 
 NOT_TIMED = "How fast it is was not measured here: `bertprune speed path/to/this/folder --against SOURCE` does that."
 """What a card says of its speed until a report of that stands beside it."""
@@ -41,34 +41,30 @@ def card(
     origin, details = contents.origin, details or Details()
     library = "sentence-transformers" if library_class else "transformers"
     parts = [
-        _front_matter(origin, "onnx" if form == "onnx" else library),
+        _front_matter(contents, "onnx" if form == "onnx" else library),
         f"# {as_code(origin.name)}, pruned",
         _summary(contents),
         f"## How to load it\n\n{_load(contents, form, library_class, details)}",
-        f"## How it was made\n\n{_making(contents)}",
+        f"## How it was made\n\n{making(contents)}",
         f"## Sparsity\n\n{_sparsity(contents)}",
         f"## Size and speed\n\n{_size(contents, form, size)}\n\n{NOT_TIMED}",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(origin: Origin, library: str) -> str:
+def _front_matter(contents: Contents, library: str) -> str:
+    origin = contents.origin
+    ids = (one.hub_id for one in (origin, *(made.origin for made in reversed(contents.earlier))))
     tags = ["bertprune", "pruning", origin.model_type]
-    data = ModelCardData(base_model=origin.hub_id, library_name=library, tags=tags)
+    data = ModelCardData(base_model=next(filter(None, ids), None), library_name=library, tags=tags)
     return f"---\n{data.to_yaml()}\n---"
-
-
-_UNKNOWN = "No recipe is known: the model was pruned elsewhere. The table below names the hooks on its tensors."
-_AS_THERE = "Nothing more was pruned: these are the weights of its source, whose own card says how they were made."
 
 
 def _summary(contents: Contents) -> str:
     origin, total = contents.origin, contents.sparsity.total
-    revision = f" at revision {as_code(origin.revision)}" if origin.revision else ""
-    source = as_code(origin.hub_id or origin.name) + revision
     removed = _removed(contents.record)
     said = [
-        f"A {as_code(origin.architecture)} made from {source} with bertprune.",
+        f"A {as_code(origin.architecture)} made from {named(origin)} with bertprune.",
         *removed,
         f"{total.masked:,} of {total.size:,} weights ({total.sparsity:.2%}) in the pruned tensors were pruned; that is"
         f" {total.masked:,} of the model's {contents.sparsity.model.size:,} parameters."
@@ -79,83 +75,14 @@ def _summary(contents: Contents) -> str:
 
 
 def _removed(record: Mapping[str, Any]) -> list[str]:
-    """Say which of the source's layers, and how many of its tokens, the folder lacks; a record may hold anything."""
-    given = record.get("removed")
-    removed: Mapping[str, Any] = given if isinstance(given, dict) else {}
-    layers, tokens, said = removed.get("layers"), removed.get("tokens"), []
-    listed = [str(layer) for layer in layers if type(layer) is int] if isinstance(layers, list) else []
-    if listed:
-        names = f"layers {', '.join(listed)} were" if len(listed) > 1 else f"layer {listed[0]} was"
+    """Say which of the source's layers, and how many of its tokens, the folder lacks."""
+    layers, tokens, said = [str(layer) for layer in removed_layers(record)], removed_tokens(record), []
+    if layers:
+        names = f"layers {', '.join(layers)} were" if len(layers) > 1 else f"layer {layers[0]} was"
         said.append(f"The source's {names} taken out, and the others are numbered anew.")
-    if type(tokens) is int and tokens > 0:
+    if tokens:
         said.append(f"{tokens:,} tokens were taken out of its vocabulary, and so of the tokenizer in this folder.")
     return said
-
-
-def _making(contents: Contents) -> str:
-    parts = []
-    if contents.recipe is None:
-        parts += [_UNKNOWN if contents.sparsity.total.size else _AS_THERE]
-    else:
-        parts += [f"Seed {contents.seed}, and this recipe (`recipe.yaml`):", _fenced(contents.recipe.to_yaml(), "yaml")]
-        parts += _own_methods(contents.record.get("methods"))
-        parts += _calibration(contents)
-        if contents.changed:
-            count = len(contents.changed)
-            tensors = f"{count:,} tensors" if count > 1 else "1 tensor"
-            parts += [f"The values or masks of {tensors} were changed after that, by training or by hand."]
-    parts += _unused(contents)
-    if contents.config:
-        parts += [f"These values of `config.json` were set in the model: {', '.join(contents.config)}."]
-    return "\n\n".join(parts)
-
-
-def _unused(contents: Contents) -> list[str]:
-    """Name the tensors that the source stores, and that the model has no place for."""
-    notes = (note for note in contents.checkpoint.facts.notes if isinstance(note, Note))
-    unused = (note.values for note in notes if note.code == "note.unexpected_tensors")
-    model = contents.origin.architecture
-    return [f"Not in this folder, since {model} does not use them: {as_code(str(one['names']))}." for one in unused]
-
-
-def _calibration(contents: Contents) -> list[str]:
-    """Say on which texts the scores were measured, and where what stays was adjusted to them."""
-    texts = contents.recipe.calibration if contents.recipe else None
-    if texts is None:
-        return []
-    said = (
-        f"Calibrated on {texts.count:,} examples, cut after {texts.max_length} tokens. They are not in this folder; the"
-        f" recipe holds their hash."
-    )
-    kept = list(_reconstructed(contents.record.get("steps")))
-    if kept:
-        said += (
-            f" What stays was adjusted to them throughout in {sum(kept):,} of {len(kept):,} layers: where that lowers"
-            " the drift of the model's output on the fifth of them that was held back."
-        )
-    return [said]
-
-
-def _reconstructed(steps: Any) -> Iterator[bool]:
-    """Yield of each layer whether its reconstructions are kept; the record of a folder may hold anything."""
-    layers: dict[str, bool] = {}
-    for step in steps if isinstance(steps, list) else ():
-        listed = step.get("reconstructions") if isinstance(step, dict) else None
-        for one in listed if isinstance(listed, list) else ():
-            layer, kept = (one.get("layer"), one.get("kept") is True) if isinstance(one, dict) else (None, False)
-            layers[str(layer)] = layers.get(str(layer), True) and kept
-    yield from layers.values()
-
-
-def _own_methods(methods: Any) -> list[str]:
-    """Say where methods are defined that do not come with bertprune; the record of a folder may hold anything."""
-    lines = []
-    for name, method in methods.items() if isinstance(methods, dict) else ():
-        place, replaced = (method.get(key) if isinstance(method, dict) else None for key in ("defined_in", "replaces"))
-        if isinstance(place, str) and not place.startswith("bertprune."):
-            instead = f", and replaces the one of {as_code(replaced)}" if isinstance(replaced, str) else ""
-            lines.append(f"The method {as_code(str(name))} is defined in {as_code(place)}{instead}.")
-    return lines
 
 
 def _load(contents: Contents, form: Form, library_class: str | None, details: Details) -> str:
@@ -196,7 +123,7 @@ def _load_onnx(details: Details, library_class: str | None) -> str:
             " They pool the tokens as the modules of this folder do: sentence-transformers' own ONNX backend needs "
             "optimum-onnx, which cannot be installed beside transformers 5 today."
         )
-    return f"{text}\n\n{_fenced(details.lines, 'python')}"
+    return f"{text}\n\n{fenced(details.lines, 'python')}"
 
 
 def _load_irregular(library_class: str | None) -> str:
@@ -208,7 +135,7 @@ def _load_irregular(library_class: str | None) -> str:
     if library_class:
         code = f"import bertprune\nfrom sentence_transformers import {library_class}\n\n"
         code += f'model = {library_class}("path/to/this/folder")'
-    return f"{text}\n\n{_fenced(code, 'python')}"
+    return f"{text}\n\n{fenced(code, 'python')}"
 
 
 def _load_baked(contents: Contents, library_class: str | None) -> str:
@@ -218,9 +145,10 @@ def _load_baked(contents: Contents, library_class: str | None) -> str:
             "Only sentence-transformers is needed, and transformers' auto classes load it too; pruned weights that are "
             "still there are plain zeros."
         )
-        return f"{text}\n\n{_fenced(code, 'python')}"
+        return f"{text}\n\n{fenced(code, 'python')}"
     origin = contents.origin
-    half = origin.dtype in HALF and not contents.is_wider and contents.dtype is None
+    stored = contents.checkpoint.facts.dtype
+    half = stored in HALF and not contents.is_wider and contents.dtype is None
     dtype = ', dtype="float32"' if half else ""
     code = (
         f"from transformers import {origin.architecture}\n\n"
@@ -229,10 +157,10 @@ def _load_baked(contents: Contents, library_class: str | None) -> str:
     text = "Only transformers is needed; pruned weights that are still there are plain zeros."
     if half:
         text += (
-            f" The weights are stored in {origin.dtype}, as in the source; they were pruned in float32, and the model "
+            f" The weights are stored in {stored}, as in the source; they were pruned in float32, and the model "
             "computes in float32 when it is loaded like this."
         )
-    return f"{text}\n\n{_fenced(code, 'python')}"
+    return f"{text}\n\n{fenced(code, 'python')}"
 
 
 def _load_masked() -> str:
@@ -242,7 +170,7 @@ def _load_masked() -> str:
         "that it loads."
     )
     code = 'import bertprune as bp\n\nmodel = bp.load("path/to/this/folder")'
-    return f"{text}\n\n{_fenced(code, 'python')}"
+    return f"{text}\n\n{fenced(code, 'python')}"
 
 
 def _sparsity(contents: Contents) -> str:
@@ -292,8 +220,3 @@ def _smaller(contents: Contents, smaller: Smaller, size: int) -> str:
     )
     table = markdown(("", "before", "after"), rows, right=(1, 2))
     return f"What was wholly masked is taken out of the matrices.\n\n{table}\n\n{listed}"
-
-
-def _fenced(text: str, language: str) -> str:
-    ticks = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"

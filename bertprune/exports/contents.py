@@ -11,14 +11,15 @@ from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
 from ..checkpoint.irregular import Loads, is_irregular
-from ..checkpoint.loading import WIDENED
+from ..checkpoint.loading import HALF, WIDENED
 from ..checkpoint.weight_files import MASKED_FILE, ONNX_FILE
 from ..errors import ExportError
 from ..model.cuts import Cut, cut_config, without
 from ..model.hooks import MaskDtype
 from ..recipe import Recipe
 from ..reports.sparsity import SparsityReport
-from .origin import Origin
+from .likeness import LABELS
+from .origin import Making, Origin
 from .precision import Dtype
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ class Contents:
     """Gives the name of a tensor in a file, where layers are numbered anew."""
     dtype: Dtype | None = None
     """The dtype to store; None for that of the source."""
+    earlier: tuple[Making, ...] = ()
+    """How the source was made, where that is an export, and the source of that, and so on; the first one first."""
 
     @property
     def model_class(self) -> "type[PreTrainedModel]":
@@ -125,6 +128,13 @@ class Contents:
         return "bertprune" if form == "masked" or is_irregular(self._shape) else "plain"
 
     @property
+    def set_in_config(self) -> tuple[str, ...]:
+        """The values of config.json that were set in the model, in that of an earlier export too."""
+        given = self.record.get("config")
+        before = [one for one in LABELS if one in given] if isinstance(given, list) else []
+        return tuple(dict.fromkeys([*before, *self.config]))
+
+    @property
     def mask_dtype(self) -> MaskDtype:
         """The dtype of the masks on the pruned model; in a file they are bool."""
         return "float" if self.record.get("mask_dtype") == "float" else "bool"
@@ -132,7 +142,7 @@ class Contents:
     @cached_property
     def is_wider(self) -> bool:
         """Whether changed values need more digits than the source's dtype has."""
-        half = (name for name in self._other if self.checkpoint.source_dtype(name) in ("float16", "bfloat16"))
+        half = (name for name in self._other if self.checkpoint.source_dtype(name) in HALF)
         return any(self._dtype(name) == torch.float32 for name in half)
 
     @cached_property

@@ -6,12 +6,12 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from ..checkpoint.sentence_modules import transformer_path
+from ..checkpoint.sentence_modules import transformer_folder
 from ..checkpoint.tokenizer import load_tokenizer
 from ..checkpoint.tokenizer_files import has_vocabulary
 from ..data.batches import Batch, evaluation_mode, made_up, position_limit
 from ..data.calibration import Calibration, batches_of
-from ..data.embedding_folder import read_embedding
+from ..data.embedding_folder import embedding_of
 from ..data.outputs import Measure, output_of
 from ..data.tables import SAMPLES
 
@@ -45,8 +45,8 @@ def drift_on(texts: Calibration | None, folder: Path, name: str, before: PreTrai
 
     Tokenizer and pooling are those of the folder. Raises DataError where the texts cannot be tokenised.
     """
-    embedding = read_embedding(folder, name, int(getattr(before.config, "hidden_size", 0)))
-    inner = folder / transformer_path(folder, name)
+    embedding = embedding_of(before, folder, name)
+    inner = transformer_folder(folder, name)
     output, data_name = output_of(before, embedding), None
     if texts is None and not has_vocabulary(inner):
         batches = [made_up(before, *shape) for shape in _shapes(before)]

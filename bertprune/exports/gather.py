@@ -12,36 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
-from ..checkpoint.masked import Pruning
-from ..errors import CheckpointError, ExportError
+from ..errors import ExportError
 from ..model.cuts import found_cut, stored_names, without
 from ..model.hooks import MaskDtype
 from ..model.state import State, as_bool, state_of
 from ..model.targets import every_target
-from ..reports.sparsity import sparsity
+from ..reports.sparsity import SparsityReport, sparsity
 from ..runs.run import PruningRun
 from .contents import Contents, same_bits, same_mask
 from .likeness import changed_config, check_like, refuse_other_vocabulary
 from .numbering import as_stored
-from .origin import Origin
+from .origin import Making, Origin, lineage
 from .record import Listed, history_now, record_of_hooks, record_of_run
-
-_NOT_RECORD = (
-    "form",
-    "files",
-    "source",
-    "seed",
-    "sparsity",
-    "changed",
-    "config",
-    "loads",
-    "small",
-    "onnx",
-    "dtype",
-    "drift",
-)
-"""Keys of `report.json` that every export writes again."""
-
 
 Exportable = PruningRun | nn.Module | Checkpoint | str | Path
 """What can be exported: a run, a model with the checkpoint that it is like, or a pruned checkpoint."""
@@ -101,6 +83,7 @@ def _of_run(run: PruningRun) -> Contents:
         seed=run.seed,
         cut=run.cut,
         stored=stored_names(source),
+        earlier=lineage(run.checkpoint),
     )
     model = run.built()
     return computed if model is None else _as_it_is_now(computed, model)
@@ -109,13 +92,14 @@ def _of_run(run: PruningRun) -> Contents:
 def _of_model(model: nn.Module, like: Checkpoint) -> Contents:
     """Gather the contents of a model that the user holds. Raises ExportError where it is not like the checkpoint."""
     refuse_other_vocabulary(model, like)
-    cut = found_cut(model, like.model())
+    made, cut = Making.of(like), found_cut(model, like.model())
     original = without(like.model(), cut)
     now, counted = _state_now(model, original, like.name), sparsity(model)
     source = state_of(original)
     mask_dtype: MaskDtype = "float" if any(m.dtype != torch.bool for m in state_of(model).masks.values()) else "bool"
-    record = record_of_hooks(counted, mask_dtype)
-    return Contents(
+    known = made.record["history"] if made else {}
+    record = record_of_hooks(counted, mask_dtype, known, _hooks_of(sparsity(original)) if known else {})
+    contents = Contents(
         checkpoint=like,
         dense=now.dense,
         masks=now.masks,
@@ -128,17 +112,24 @@ def _of_model(model: nn.Module, like: Checkpoint) -> Contents:
         cut=cut,
         stored=stored_names(model),
     )
+    return _going_on(contents, made) if made else contents
+
+
+def _hooks_of(counted: SparsityReport) -> dict[str, tuple[str, ...]]:
+    """Return the classes of the hooks on each tensor that has a mask."""
+    return {tensor.name: tensor.history for tensor in counted.targets}
 
 
 def _of_checkpoint(checkpoint: Checkpoint, plain: bool) -> Contents:
-    """Gather the contents of a pruned checkpoint, as those of the run that made it. Raises CheckpointError."""
+    """Gather the contents of a checkpoint, as those of the run that made it. Raises CheckpointError."""
     pruning = checkpoint.pruning
     if pruning is None and not plain:
         sentence = "{name} has no masks to export in another form; prune it first"
         raise ExportError(sentence, code="exports.not_masked", name=checkpoint.name)
-    model = checkpoint.model()
+    made, model = Making.of(checkpoint), checkpoint.model()
     # the sparsity is counted again: what the report says may not be what the file holds
     state, counted = state_of(model), sparsity(model)
+    known = made.record["history"] if made else {}
     contents = Contents(
         checkpoint=checkpoint,
         dense=state.dense,
@@ -146,31 +137,22 @@ def _of_checkpoint(checkpoint: Checkpoint, plain: bool) -> Contents:
         ties=_ties(model),
         origin=Origin.of(checkpoint),
         sparsity=counted,
-        record=record_of_hooks(counted, pruning.mask_dtype if pruning else "bool"),
+        record=record_of_hooks(counted, pruning.mask_dtype if pruning else "bool", known, _hooks_of(counted)),
     )
-    return _as_reported(contents, pruning) if pruning and pruning.report else contents
+    return _going_on(contents, made) if made else contents
 
 
-def _as_reported(contents: Contents, pruning: Pruning) -> Contents:
-    """Take over what the report of a masked export says of its making."""
-    name, report = contents.checkpoint.name, pruning.report
-    seed = report.get("seed")
-    if pruning.recipe is not None and type(seed) is not int:
-        sentence = "{name}: report.json has no seed; the export is damaged"
-        raise CheckpointError(sentence, code="exports.no_seed", name=name)
+def _going_on(contents: Contents, made: Making) -> Contents:
+    """Take over how an earlier export was made: what was done since is no recipe, if anything was done at all."""
     return replace(
         contents,
-        origin=Origin.of_report(report.get("source"), name),
-        record={key: value for key, value in report.items() if key not in _NOT_RECORD},
-        recipe=pruning.recipe,
-        seed=seed if pruning.recipe is not None else None,
-        changed=_changed_before(report.get("changed"), contents.dense),
+        origin=made.origin,
+        record={**made.record, **{key: contents.record[key] for key in ("history", "mask_dtype")}},
+        recipe=made.recipe,
+        seed=made.seed,
+        changed=tuple(dict.fromkeys([*(name for name in made.changed if name in contents.dense), *contents.changed])),
+        earlier=made.earlier,
     )
-
-
-def _changed_before(listed: Any, known: Mapping[str, Tensor]) -> tuple[str, ...]:
-    names = listed if isinstance(listed, list) else []
-    return tuple(name for name in names if isinstance(name, str) and name in known)
 
 
 def _as_it_is_now(computed: Contents, model: nn.Module) -> Contents:
@@ -183,8 +165,7 @@ def _as_it_is_now(computed: Contents, model: nn.Module) -> Contents:
     if not changed:
         return computed
     counted, record = sparsity(model), computed.record
-    expected = {tensor.name: tensor.history for tensor in computed.sparsity.targets}
-    history = history_now(counted, record["history"], expected)
+    history = history_now(counted, record["history"], _hooks_of(computed.sparsity))
     return replace(
         computed,
         dense=now.dense,

@@ -38,7 +38,7 @@ _OF_RUNNING = {
 """Attributes of a module that say how it runs, or what is compared elsewhere."""
 _EXCHANGED = {"BigBirdBlockSparseAttention", "BigBirdSelfAttention"}
 """Classes that a model exchanges by itself, as the length of its input asks."""
-_LABELS = ("id2label", "label2id", "problem_type")
+LABELS = ("id2label", "label2id", "problem_type")
 """What a config says of the meaning of outputs; a changed value goes along with an export."""
 _OF_RUNNING_IN_CONFIG = {
     "architectures",
@@ -98,7 +98,7 @@ def changed_config(model: nn.Module, original: nn.Module, name: str) -> dict[str
         mine, expected = ours.get(key), theirs.get(key)
         if mine == expected or key in _OF_RUNNING_IN_CONFIG or key.startswith("_") or "drop" in key:
             continue
-        if key not in _LABELS or (key == "id2label" and mine.keys() != expected.keys()):
+        if key not in LABELS or (key == "id2label" and mine.keys() != expected.keys()):
             raise ExportError(
                 "config.{key} is {given} in the model, {expected} in {name}: an export changes only labels there",
                 code="exports.other_config", key=key, given=shown(mine), expected=shown(expected), name=name,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from ..reports.counting import TensorSparsity
 from ..reports.sparsity import SparsityReport
 from .contents import Contents
+from .origin import removed_layers, removed_tokens
 
 
 def as_stored(contents: Contents) -> Contents:
@@ -31,11 +32,18 @@ def as_stored(contents: Contents) -> Contents:
             "history": {
                 stored(name): made for name, made in contents.record["history"].items() if name in contents.masks
             },
-            "removed": {"layers": list(contents.cut.layers), "tokens": _tokens(contents)},
+            "removed": {"layers": _layers(contents), "tokens": _tokens(contents)},
         },
     )
 
 
+def _layers(contents: Contents) -> list[int]:
+    """Number the layers that went as the first source does: an earlier export may lack some of its layers already."""
+    before = removed_layers(contents.record)
+    there = [layer for layer in range(len(before) + 1 + max(contents.cut.layers, default=0)) if layer not in before]
+    return sorted([*before, *(there[layer] for layer in contents.cut.layers)])
+
+
 def _tokens(contents: Contents) -> int:
-    kept = contents.cut.kept
-    return 0 if kept is None else int(contents.checkpoint.config.vocab_size) - len(kept)
+    kept, before = contents.cut.kept, removed_tokens(contents.record)
+    return before if kept is None else before + int(contents.checkpoint.config.vocab_size) - len(kept)

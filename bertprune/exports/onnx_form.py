@@ -10,16 +10,16 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checkpoint.onnx_folder import find_onnx
-from ..checkpoint.sentence_modules import transformer_path
+from ..checkpoint.sentence_modules import transformer_folder
 from ..checkpoint.tokenizer import load_tokenizer
 from ..checkpoint.tokenizer_files import has_vocabulary
 from ..checkpoint.weight_files import ONNX_FILE
-from ..data.embedding_folder import read_embedding
+from ..data.embedding_folder import embedding_of
 from ..model.copies import copied
 from ..model.macs import computed_macs
 from .contents import Contents
-from .convert import convert, largest_difference
 from .drift import Drift, drift_on
+from .onnx_file import convert, largest_difference
 from .onnx_lines import OnnxLines
 from .precision import Precision
 from .same_outputs import check_same, model_of, other_outputs, outputs
@@ -41,9 +41,7 @@ class OnnxForm:
     def model(self) -> PreTrainedModel:
         """What is written, in torch: in float32; without its head where the folder makes embeddings."""
         model: Any = model_of(self.contents)
-        embeds = (
-            read_embedding(self.folder, self._name, int(getattr(model.config, "hidden_size", 0))).source is not None
-        )
+        embeds = embedding_of(model, self.folder, self._name).source is not None
         return model.base_model if embeds else model
 
     def write(self) -> None:
@@ -89,7 +87,7 @@ class OnnxForm:
 
     @property
     def _inner(self) -> Path:
-        return self.folder / transformer_path(self.folder, self._name)
+        return transformer_folder(self.folder, self._name)
 
     @cached_property
     def _tokenizer(self) -> PreTrainedTokenizerBase | None:

@@ -10,12 +10,12 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checkpoint.json_files import read_object
-from ..checkpoint.sentence_modules import SentenceModule, read_modules, transformer_path
+from ..checkpoint.sentence_modules import SentenceModule, read_modules, transformer_folder
 from ..checkpoint.weight_files import ONNX_FILE, SINGLE
 from ..data.batches import prompt_tokens, token_limit
 from ..data.cross_encoder import read_activation
 from ..data.embedding import Dense, Embedding, LayerNorm
-from ..data.embedding_folder import read_embedding
+from ..data.embedding_folder import embedding_of
 
 _POOLED = {
     "cls": "hidden[np.arange(len(hidden)), mask.argmax(1)]",
@@ -86,7 +86,7 @@ class OnnxLines:
 
     @cached_property
     def _embedding(self) -> Embedding:
-        return read_embedding(self.folder, self.name, int(getattr(self.model.config, "hidden_size", 0)))
+        return embedding_of(self.model, self.folder, self.name)
 
     @property
     def _inner(self) -> str:
@@ -143,7 +143,7 @@ class OnnxLines:
             yield "print([labels[str(at)] for at in logits.argmax(-1)])"
 
     def _labels(self) -> str:
-        config = self.folder / transformer_path(self.folder, self.name) / "config.json"
+        config = transformer_folder(self.folder, self.name) / "config.json"
         if "id2label" not in read_object(config, config.name):  # which leaves out what transformers takes for granted
             return f"labels = {{str(at): name for at, name in {self.model.config.id2label}.items()}}"
         return f'labels = json.loads(Path(f"{self._inner}/config.json").read_text(encoding="utf-8"))["id2label"]'

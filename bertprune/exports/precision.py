@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..checkpoint.loading import HALF
 from ..data.calibration import Calibration
 from ..errors import ExportError, first_names, shown
 
@@ -10,7 +11,6 @@ Dtype = Literal["float32", "float16", "bfloat16"]
 Quantize = Literal["int8"]
 
 DTYPES: tuple[Dtype, ...] = ("float32", "float16", "bfloat16")
-HALF: tuple[Dtype, ...] = ("float16", "bfloat16")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ def record_of_run(run: "PruningRun") -> dict[str, Any]:
         for name in dict.fromkeys(tensor.name for tensor in outcome.tensors):  # a fused projection has several parts
             if outcome.method.removes not in ("layer", "token"):
                 history.setdefault(name, []).append(number)
+    there = [tensor.name for tensor in run.report.targets if tensor.name in history]
     used = {outcome.step.method: outcome.method for outcome in run.steps}
     return {
         **_versions(),
@@ -44,7 +45,7 @@ def record_of_run(run: "PruningRun") -> dict[str, Any]:
             | ({"tokens": asdict(outcome.tokens)} if outcome.tokens else {})
             for outcome in run.steps
         ],
-        "history": history,
+        "history": {name: history[name] for name in there},
         "mask_dtype": run.mask_dtype,
         **({"calibration": run.recipe.calibration.model_dump()} if run.recipe.calibration else {}),
     }
@@ -55,16 +56,19 @@ def _describe(method: Method) -> dict[str, Any]:
     return described | ({"replaces": method.replaces} if method.replaces else {})
 
 
-def record_of_hooks(counted: SparsityReport, mask_dtype: MaskDtype) -> dict[str, Any]:
-    """Record the hooks of a model whose recipe is not known."""
-    return {**_versions(), "history": history_now(counted, {}, {}), "mask_dtype": mask_dtype}
+def record_of_hooks(
+    counted: SparsityReport, mask_dtype: MaskDtype, known: Mapping[str, list[Any]], expected: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Record the hooks of a model that no run made; `known` and `expected` as in `history_now`."""
+    return {**_versions(), "history": history_now(counted, known, expected), "mask_dtype": mask_dtype}
 
 
 def history_now(counted: SparsityReport, known: Mapping[str, list[Any]], expected: Mapping[str, Any]) -> Listed:
     """List what made the masks that a model has now.
 
-    `known` is the list that a run gives, and `expected` are the hooks that it leaves, both by tensor; where the model's
-    hooks begin with these, the list goes on with the others, and elsewhere the hooks' classes are all that is known.
+    `known` is the list that a run or an earlier export gives, and `expected` are the hooks that it leaves, both by
+    tensor; where the model's hooks begin with these, the list goes on with the others, and elsewhere the hooks' classes
+    are all that is known.
     """
     history: Listed = {}
     for tensor in counted.targets:

@@ -13,8 +13,8 @@ from ..model.coupled import Coupled, find_coupled
 from ..model.families import encoder, layers
 from ..model.family_tables import IRREGULAR
 from ..selection import Selection
-from .constants import constants
 from .contents import Contents, Smaller, same_bits
+from .folded import constants
 
 
 @dataclass(frozen=True, eq=False)

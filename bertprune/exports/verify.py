@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..checkpoint.json_files import first_line
 from ..checkpoint.load import load
 from ..checkpoint.loading import building, quietly
-from ..checkpoint.sentence_modules import transformer_path
+from ..checkpoint.sentence_modules import transformer_folder
 from ..errors import CheckpointError, ExportError, Message
 from ..seeded import Seeded
 from .contents import Contents, Form, same_bits
@@ -52,7 +52,7 @@ def verify(
     `expected` is what the model should give for made-up texts, where that is to be compared too.
     """
     try:
-        check_tokenizer(contents, transformer_of(folder))
+        check_tokenizer(contents, transformer_folder(folder, contents.checkpoint.name))
         if form == "onnx":
             return Verified(0, OnnxForm(folder, contents, precision).check(expected))
         back = load(folder) if form == "masked" else _from_pretrained(folder, contents)
@@ -84,7 +84,7 @@ def _from_pretrained(folder: Path, contents: Contents, dtype: torch.dtype | str 
     """Load with the class that the config names, as someone without bertprune does. Raises ExportError."""
     cls: Any = contents.model_class
     with building, Seeded(contents.seed or 0), quietly():
-        path = transformer_of(folder)
+        path = transformer_folder(folder, contents.checkpoint.name)
         model, info = cls.from_pretrained(path, dtype=dtype, output_loading_info=True, local_files_only=True)
     for kind, names in info.items():
         if names:
@@ -107,8 +107,3 @@ def _compare(model: nn.Module, contents: Contents, form: Form) -> int:
     for name in sorted(found):
         raise ExportError("{name} was read back, but never written", code="exports.tensor_added", name=name)
     return count
-
-
-def transformer_of(folder: Path) -> Path:
-    """Return where in an export config.json and the weights are."""
-    return folder / transformer_path(folder, folder.name)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..checkpoint import Checkpoint
 from ..checkpoint.companions import companion_files
 from ..checkpoint.irregular import Loads, as_regular
-from ..checkpoint.sentence_modules import library_class
+from ..checkpoint.sentence_modules import library_class, transformer_folder
 from ..errors import ExportError, first_names, kind_of, shown
 from ..files import from_home
 from ..parallel import Progress, check_progress, silent
@@ -31,7 +31,7 @@ from .precision import Dtype, Precision, Quantize, check_precision
 from .same_outputs import outputs_of
 from .small import shrink
 from .tokenizer import write_tokenizer
-from .verify import transformer_of, verify
+from .verify import verify
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def export(
     and the same run gives the same bytes. The model is written as it is now: if `run.model` was trained, pruned further
     or baked, its present values and masks are written and counted again, and report and card say so; names of labels
     that were set in its config are kept. Any other change (another module, a setting, a hook) is refused, since no
-    folder could hold it. The source is not changed.
+    folder could hold it. What is written from an earlier export keeps its recipe, seed and record; a run of one names
+    them in report and card. The source is not changed.
 
     Args:
         source: What `prune` returned; or a model that you pruned, trained or baked yourself, with `like`; or a
@@ -90,7 +91,8 @@ def export(
             onnxruntime runs; it needs `pip install "bertprune[onnx]"`.
         overwrite: Whether to replace an earlier export at `out`; nothing else is ever replaced.
         progress: Called with the share done (0 to 1) and a few words; it may raise to cancel.
-        like: For a model only: the checkpoint that it came from, whose config, tokenizer and dtypes the folder gets.
+        like: For a model only: the checkpoint that it came from, whose config, tokenizer and dtypes the folder gets,
+            and whose recipe, where it is an export.
         dtype: "float32", "float16" or "bfloat16", the dtype of the weights; default None, that of the source, and
             float32 for ONNX.
         quantize: "int8" for ONNX: multiplications and embeddings in 8 bits; default None.
@@ -177,7 +179,7 @@ def _smaller(contents: Contents, form: Form) -> Contents | None:
 
 def _write(folder: Path, contents: Contents, form: Form, precision: Precision) -> None:
     _copy_companions(contents.checkpoint, folder)
-    inner = transformer_of(folder)
+    inner = transformer_folder(folder, contents.checkpoint.name)
     inner.mkdir(exist_ok=True)
     write_tokenizer(contents, inner)
     config, weights = inner / "config.json", inner / WEIGHT_FILES[form]
@@ -195,7 +197,7 @@ def _write(folder: Path, contents: Contents, form: Form, precision: Precision) -
 
 def _describe(folder: Path, contents: Contents, form: Form, precision: Precision, drift: Drift | None = None) -> None:
     """Write card and report, which tell of the drift once that is known."""
-    weights = transformer_of(folder) / WEIGHT_FILES[form]
+    weights = transformer_folder(folder, contents.checkpoint.name) / WEIGHT_FILES[form]
     size = sum(path.stat().st_size for path in weights.parent.glob(f"{weights.name}*"))  # a large ONNX model is in two
     details = Details(precision, drift)
     if form == "onnx":
@@ -236,8 +238,10 @@ def _report(contents: Contents, form: Form, files: list[str], details: Details) 
         data["drift"] = asdict(details.drift)
     if contents.changed:
         data["changed"] = [contents.stored(name) for name in contents.changed]
-    if contents.config:
-        data["config"] = list(contents.config)
+    if contents.set_in_config:
+        data["config"] = list(contents.set_in_config)
+    if contents.earlier:
+        data["earlier"] = [made.plain() for made in contents.earlier]
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..checkpoint import EMBEDDED, Checkpoint
 from ..data.calibration import Calibration, batches_of
 from ..data.embedding import Embedding
-from ..data.embedding_folder import read_embedding
+from ..data.embedding_folder import embedding_of
 from ..data.held_back import Batches
 from ..data.outputs import Output, output_of
 from ..data.tables import SAMPLES
@@ -93,7 +93,7 @@ def _drawing(
     checkpoint: Checkpoint, model: PreTrainedModel, texts: Calibration, seed: int
 ) -> tuple[Embedding, Callable[[PreTrainedTokenizerBase, PreTrainedModel], Batches]]:
     """Return how the checkpoint embeds texts, and what draws and tokenises them."""
-    embedding = read_embedding(checkpoint.folder(), checkpoint.name, int(getattr(model.config, "hidden_size", 0)))
+    embedding = embedding_of(model, checkpoint.folder(), checkpoint.name)
 
     def drawn(tokenizer: PreTrainedTokenizerBase, reader: PreTrainedModel) -> Batches:
         return batches_of(texts, seed, tokenizer, reader, embedding, checkpoint.name)

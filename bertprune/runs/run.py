@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
+from ..checkpoint.loading import HALF
 from ..checkpoint.vocabulary import cut_tokenizer
 from ..errors import Note, SelectionError
 from ..model.copies import copied, twin
@@ -117,9 +118,8 @@ def prune(
 def as_stored(values: dict[str, Tensor], checkpoint: Checkpoint) -> dict[str, Tensor]:
     """Round new values to what the checkpoint's files hold, so that what is measured is what leaves."""
     for name, value in values.items():
-        stored: torch.dtype = getattr(torch, checkpoint.source_dtype(name))
-        if stored in (torch.float16, torch.bfloat16):
-            values[name] = value.to(stored).to(value.dtype)
+        if (stored := checkpoint.source_dtype(name)) in HALF:
+            values[name] = value.to(getattr(torch, stored)).to(value.dtype)
     return values
 
 

@@ -14,7 +14,7 @@ from ..checkpoint import Checkpoint
 from ..checkpoint.content import address, content_hash
 from ..data.calibration import Calibration, batches_of
 from ..data.columns import find_examples
-from ..data.embedding_folder import read_embedding
+from ..data.embedding_folder import embedding_of
 from ..data.tables import Table, read_table
 from ..errors import BertpruneError, Note, kind_of
 from ..evaluation.models import given_tokenizer
@@ -136,7 +136,7 @@ def _mean_tokens(
     find_examples(table, **columns, scores=None)
     model: Any = checkpoint.skeleton()
     texts = Calibration(table, max_length=_UNLIMITED, text=columns["text"], text_pair=columns["text_pair"])
-    embedding = read_embedding(checkpoint.folder(), checkpoint.name, int(getattr(model.config, "hidden_size", 0)))
+    embedding = embedding_of(model, checkpoint.folder(), checkpoint.name)
     batches = batches_of(texts, seed, tokenizer, model, embedding, checkpoint.name)
     return batches.tokens / batches.texts
 

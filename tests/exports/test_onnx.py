@@ -12,7 +12,7 @@ import torch
 from transformers import AutoTokenizer
 
 import bertprune as bp
-from bertprune.exports import convert, onnx_form
+from bertprune.exports import onnx_file, onnx_form
 from tests.calibration_texts import TEXTS
 from tests.tiny_models import make_model, make_tokenizer
 
@@ -143,7 +143,7 @@ def stored(file: Path) -> bytes:
 def test_the_same_is_written_each_time_and_what_one_file_cannot_hold_beside_it(
     classifier: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(convert, "MOST_IN_ONE", 1000)
+    monkeypatch.setattr(onnx_file, "MOST_IN_ONE", 1000)
     files = bp.export(classifier[0], tmp_path / "out", form="onnx").files
     size = files["onnx/model.onnx"] + files["onnx/model.onnx.data"]
     assert stored(tmp_path / "out" / "onnx" / "model.onnx") == stored(classifier[1].path / "onnx" / "model.onnx")
