@@ -1,7 +1,6 @@
 """Every public function given the wrong kind of thing does the obvious, or names what is wrong in one line."""
 
 import copy
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +90,7 @@ CALLS = {
     "apply, seed": lambda thing, some: bp.apply(some["checkpoint"].load(), STEP, thing),
     "apply, missing": lambda thing, some: bp.apply(some["checkpoint"].load(), STEP, missing=thing),
     "bake, model": lambda thing, some: bp.bake(thing),
-    "bake, select": lambda thing, some: bp.bake(copy.deepcopy(some["run"].model), thing),
+    "bake, select": lambda thing, some: bp.bake(copy.deepcopy(some["run"]).model, thing),
     "tree, model": lambda thing, some: bp.tree(thing),
     "tree, path": lambda thing, some: bp.tree(some["model"], thing),
     "snapshot": lambda thing, some: bp.snapshot(thing),
@@ -175,23 +174,23 @@ def test_a_progress_that_is_no_function_is_refused_alike_everywhere(
 
 @pytest.mark.filterwarnings("ignore::bertprune.errors.BertpruneWarning")
 @pytest.mark.usefixtures("temporary_methods")
-@pytest.mark.parametrize("function", dict.fromkeys(call.partition(",")[0] for call in CALLS))
 def test_the_wrong_kind_of_thing_is_one_line(
-    function: str, things: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    things: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    calls = {name: call for name, call in CALLS.items() if name.partition(",")[0] == function}
     given = {kind: thing for kind, thing in things.items() if kind not in OF_ANOTHER}
-    leaks = []
-    for (name, call), (kind, thing) in product(calls.items(), given.items()):
-        try:
-            call(thing, things)
-        except bp.BertpruneError as error:
-            assert error.code != "other" and "\n" not in str(error) and len(str(error)) < 2000, (name, kind)
-        except Exception as error:
-            leaks.append(f"{name}, {kind}: {type(error).__name__}: {error}")
-    things["run"].release()
-    assert not leaks
+    for name, call in CALLS.items():
+        with subtests.test(name):
+            leaks = []
+            for kind, thing in given.items():
+                try:
+                    call(thing, things)
+                except bp.BertpruneError as error:
+                    assert error.code != "other" and "\n" not in str(error) and len(str(error)) < 2000, kind
+                except Exception as error:
+                    leaks.append(f"{kind}: {type(error).__name__}: {error}")
+            things["run"].release()
+            assert not leaks
 
 
 OBVIOUS = {

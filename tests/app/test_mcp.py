@@ -18,16 +18,17 @@ from app.api import VERBS, Api, with_plain_errors
 from app.store import Store
 from tools.space import free_port, serving
 
-MAIN = Path(__file__).resolve().parents[2] / "app" / "main.py"
+SERVED = Path(__file__).parent / "browser" / "served.py"
 STEP = bp.Step(method="l1_unstructured", fraction=0.5, select="*.query")
 RECIPE = bp.Recipe(steps=[STEP])
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_each_verb_and_parameter_is_described_where_gradio_reads_it(verb: str) -> None:
-    description, given, _ = get_function_description(with_plain_errors(getattr(Api(Store()), verb)))
-    assert description and ">>>" not in description
-    assert all(words.endswith(".") for words in given.values()), given
+def test_each_verb_and_parameter_is_described_where_gradio_reads_it(subtests: pytest.Subtests) -> None:
+    for verb in VERBS:
+        with subtests.test(verb):
+            description, given, _ = get_function_description(with_plain_errors(getattr(Api(Store()), verb)))
+            assert description and ">>>" not in description
+            assert all(words.endswith(".") for words in given.values()), given
 
 
 def parameters(verb: str) -> set[str]:
@@ -43,7 +44,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         **os.environ, "SYSTEM": "spaces", "SPACE_ID": "somebody/bertprune", "TMPDIR": str(where),
         "GRADIO_SERVER_PORT": str(port),
     }  # fmt: skip
-    with serving([sys.executable, MAIN], where, environ) as found:
+    with serving([sys.executable, SERVED, str(port)], where, environ) as found:
         yield found
 
 

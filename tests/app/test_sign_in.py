@@ -25,10 +25,10 @@ VISITORS = "mock-oauth-token-for-local-dev"
 
 
 class Page:
-    """A hosted page with Gradio's stand-in for the Hub's sign-in; it has a login of its own, which may read."""
+    """A tab of a hosted page with Gradio's stand-in for the Hub's sign-in; the page has a login that may read."""
 
-    def __init__(self, address: str) -> None:
-        self.client = httpx.Client(base_url=address, timeout=120)
+    def __init__(self, address: str, tab: str) -> None:
+        self.client, self.tab = httpx.Client(base_url=address, timeout=120), tab
         self.config = self.client.get("config").json()
         self.heard: list[str] = []
         """All that the server sent."""
@@ -42,10 +42,10 @@ class Page:
             for place, name in one["targets"]
             if name == event and (place == at or (at is None and one["js"]))
         )
-        body = {"data": list(data), "event_data": asked, "fn_index": chosen, "session_hash": "tab", "trigger_id": at}
+        body = {"data": list(data), "event_data": asked, "fn_index": chosen, "session_hash": self.tab, "trigger_id": at}
         headers = {"Cookie": cookie}
         self.client.post("gradio_api/queue/join", json=body, headers=headers).raise_for_status()
-        with self.client.stream("GET", "gradio_api/queue/data?session_hash=tab", headers=headers) as lines:
+        with self.client.stream("GET", f"gradio_api/queue/data?session_hash={self.tab}", headers=headers) as lines:
             for line in lines.iter_lines():
                 self.heard.append(line)
                 if "process_completed" in line:
@@ -64,30 +64,43 @@ class Page:
         return self.ask("courier", "open", cookie=cookie, n=number, **form)
 
 
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    monkeypatch.setattr(stand_in_hub, "RIGHT", VISITORS)
-    made = StandInHub()
-    yield made
-    made.close()
+@pytest.fixture(scope="module")
+def hub() -> Iterator[StandInHub]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(stand_in_hub, "RIGHT", VISITORS)
+        made = StandInHub()
+        yield made
+        made.close()
 
 
-@pytest.fixture
-def page(hub: StandInHub, tmp_path: Path) -> Iterator[Page]:
-    """Serve a hosted page."""
+@pytest.fixture(scope="module")
+def where(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of the hosted page, and of its temporary files."""
+    return tmp_path_factory.mktemp("sign-in")
+
+
+@pytest.fixture(scope="module")
+def address(hub: StandInHub, where: Path) -> Iterator[str]:
+    """Serve a hosted page for all tests; as a Space starts it, for no login may be read before the page says so."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "SPACE", "GRADIO"))}
     environ |= {
         "SYSTEM": "spaces", "OAUTH_CLIENT_ID": "client", "HF_ENDPOINT": hub.url, "HF_TOKEN": READ_ONLY,
-        "HF_HUB_DISABLE_XET": "1", "GRADIO_SERVER_PORT": str(free_port()), "TMPDIR": str(tmp_path),
+        "HF_HUB_DISABLE_XET": "1", "GRADIO_SERVER_PORT": str(free_port()), "TMPDIR": str(where),
     }  # fmt: skip
-    with serving([sys.executable, MAIN], tmp_path, environ) as address:
-        running = Page(address)
-        yield running
-        running.client.close()
+    with serving([sys.executable, MAIN], where, environ) as found:
+        yield found
+
+
+@pytest.fixture
+def page(address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Open it in a tab of its own."""
+    tab = Page(address, request.node.name)
+    yield tab
+    tab.client.close()
 
 
 def test_a_visitor_who_signed_in_pushes_with_a_token_that_is_kept_nowhere(
-    page: Page, hub: StandInHub, tmp_path: Path
+    page: Page, hub: StandInHub, where: Path
 ) -> None:
     pytest.importorskip("itsdangerous")
     assert "sign-in" in [part["props"].get("elem_id") for part in page.config["components"]]
@@ -105,7 +118,7 @@ def test_a_visitor_who_signed_in_pushes_with_a_token_that_is_kept_nowhere(
     out = page.client.get("logout?_target_url=/", headers={"Cookie": cookie})
     assert not page.push(7, out.headers["set-cookie"].partition(";")[0])["success"]
 
-    written = [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
+    written = [path.read_bytes().decode("latin-1") for path in where.rglob("*") if path.is_file()]
     for token in (VISITORS, READ_ONLY):
         assert not any(token in text for text in [*page.heard, page.client.get("config").text, *written])
 

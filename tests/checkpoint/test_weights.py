@@ -1,6 +1,7 @@
 """Weight files of a folder: which ones are read, and which are refused as incomplete or changed."""
 
 import json
+from itertools import product
 
 import pytest
 import torch
@@ -11,16 +12,17 @@ from bertprune.checkpoint.json_files import first_line
 from bertprune.errors import CheckpointError
 
 
-@pytest.mark.parametrize(("sharded", "pickle"), [(False, False), (True, False), (False, True), (True, True)])
-def test_every_layout_of_files_gives_the_same_model(tiny_folder, sharded, pickle):
-    checkpoint = bp.Checkpoint.open(tiny_folder("BertForMaskedLM", sharded=sharded, pickle=pickle))
-    facts = checkpoint.facts
+def test_every_layout_of_files_gives_the_same_model(tiny_folder, subtests):
     plain = bp.Checkpoint.open(tiny_folder("BertForMaskedLM"))
-    assert alike(checkpoint.load(), plain.load())
-    assert {(fact.name, fact.shape) for fact in facts.tensors} == {(f.name, f.shape) for f in plain.facts.tensors}
-    assert (len(facts.files) > 1) is sharded
-    assert all(file.endswith(".bin") is pickle for file in facts.files)
-    assert facts.bytes == sum(path.stat().st_size for path in checkpoint.paths)
+    for sharded, pickle in product([False, True], repeat=2):
+        with subtests.test(f"sharded: {sharded}, pickle: {pickle}"):
+            checkpoint = bp.Checkpoint.open(tiny_folder("BertForMaskedLM", sharded=sharded, pickle=pickle))
+            facts = checkpoint.facts
+            assert alike(checkpoint.load(), plain.load())
+            assert {(one.name, one.shape) for one in facts.tensors} == {(f.name, f.shape) for f in plain.facts.tensors}
+            assert (len(facts.files) > 1) is sharded
+            assert all(file.endswith(".bin") is pickle for file in facts.files)
+            assert facts.bytes == sum(path.stat().st_size for path in checkpoint.paths)
 
 
 def test_safetensors_win_over_torch_files(tiny_folder):

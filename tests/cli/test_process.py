@@ -35,17 +35,18 @@ def test_help_and_wrong_flags_cost_no_torch() -> None:
     assert done.stderr.splitlines()[-1] == "[0, 0, 0, 2] set()", done.stderr
 
 
-@pytest.mark.parametrize(
-    ("redirected", "said"),
-    [
-        (">/dev/full", "error: stdout: No space left on device\n"),
-        (">&-", "error: stdout: Bad file descriptor\n"),
-        (">&- 2>&-", ""),
-    ],
-)
-def test_a_process_whose_output_is_lost_ends_with_exit_code_1(redirected: str, said: str) -> None:
-    done = shell(f'"$0" -m bertprune --help {redirected}')
-    assert (done.returncode, done.stderr) == (1, said)
+REDIRECTED = [
+    (">/dev/full", "error: stdout: No space left on device\n"),
+    (">&-", "error: stdout: Bad file descriptor\n"),
+    (">&- 2>&-", ""),
+]
+
+
+def test_a_process_whose_output_is_lost_ends_with_exit_code_1(subtests: pytest.Subtests) -> None:
+    for redirected, said in REDIRECTED:
+        with subtests.test(redirected):
+            done = shell(f'"$0" -m bertprune --help {redirected}')
+            assert (done.returncode, done.stderr) == (1, said)
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:

@@ -34,12 +34,13 @@ def recording(shapes: list[tuple[int, int]]) -> batches.ModelOutput:
     return lambda model, batch: (shapes.append(tuple(batch["input_ids"].shape)), logits(model, batch))[1]
 
 
-@pytest.mark.parametrize("size", [1, 7, 1000])
-def test_batches_give_what_single_texts_give(pruned: Any, tiny_tokenizer: Any, size: int) -> None:
+def test_batches_give_what_single_texts_give(pruned: Any, tiny_tokenizer: Any, subtests: pytest.Subtests) -> None:
     with torch.no_grad():
         alone = torch.cat([pruned(**tiny_tokenizer(text, return_tensors="pt")).logits for text in TEXTS]).numpy()
-    together = run_in_batches(pruned, tokenised(tiny_tokenizer), logits, size)
-    assert together == pytest.approx(alone, abs=1e-5)
+    for size in (1, 7, 1000):
+        with subtests.test(str(size)):
+            together = run_in_batches(pruned, tokenised(tiny_tokenizer), logits, size)
+            assert together == pytest.approx(alone, abs=1e-5)
 
 
 def test_pairs_reach_the_model_as_pairs(tiny_classifier: Any, tiny_tokenizer: Any) -> None:

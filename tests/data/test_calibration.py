@@ -21,16 +21,17 @@ def batched(calibration, tokenizer, model=None, seed=0, embedding=MEAN):
     return batches_of(bp.Calibration.of(calibration), seed, tokenizer, model, embedding, "tiny")
 
 
-@pytest.mark.parametrize("form", ["list", "frame", "csv", "txt", "jsonl", "generator"])
-def test_texts_are_read_as_people_have_them(form, tmp_path):
+def test_texts_are_read_as_people_have_them(tmp_path, subtests):
     frame = pd.DataFrame({"id": range(len(TEXTS)), "text": TEXTS, "label": [1, None, 0, 1, 1, 0]})
     frame.to_csv(tmp_path / "a.csv", index=False)
     frame[["text"]].to_csv(tmp_path / "a.txt", index=False)
     frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
-    given = {"list": TEXTS, "frame": frame, "generator": iter(TEXTS)}
-    read = bp.Calibration(given.get(form, tmp_path / f"a.{form}"))
-    assert read.examples.texts == TEXTS
-    assert read.labels is None
+    files = {kind: tmp_path / f"a.{kind}" for kind in ("csv", "txt", "jsonl")}
+    for form, given in {"list": TEXTS, "frame": frame, "generator": iter(TEXTS), **files}.items():
+        with subtests.test(form):
+            read = bp.Calibration(given)
+            assert read.examples.texts == TEXTS
+            assert read.labels is None
 
 
 def test_a_seed_draws_as_many_as_are_asked_for(tiny_tokenizer):
@@ -128,9 +129,10 @@ def test_what_is_no_calibration_is_refused_in_one_line(subtests):
             assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n  \n", b"\xff\xfe\x00\xd8"])
-def test_a_file_without_texts_is_refused_by_its_name(content, tmp_path):
-    file = tmp_path / "mine.txt"
-    file.write_bytes(content)
-    with pytest.raises(DataError, match=r"mine\.txt"):
-        bp.Calibration(file)
+def test_a_file_without_texts_is_refused_by_its_name(tmp_path, subtests):
+    for content in [b"", b"\n  \n", b"\xff\xfe\x00\xd8"]:
+        with subtests.test(str(content)):
+            file = tmp_path / "mine.txt"
+            file.write_bytes(content)
+            with pytest.raises(DataError, match=r"mine\.txt"):
+                bp.Calibration(file)

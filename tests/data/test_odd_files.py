@@ -40,32 +40,31 @@ def test_odd_files_are_read_as_meant(tmp_path: Path, subtests: pytest.Subtests) 
             assert (table.columns, table.rows) == (("text", "label"), MEANT)
 
 
-@pytest.mark.parametrize(
-    ("content", "named", "code", "advice"),
-    [
-        (
-            "좋아요, 정말;1\n별로;0\n",
-            {},
-            "data.no_text_column",
-            "name the file .csv if its columns are separated by , ;",
-        ),
-        ("Great film\nBad\n", {}, "data.no_text_column", "put a line such as text on top if there is no header"),
-        (
-            "Review Text;Label\na;1\n",
-            {"text": "Review Text"},
-            "data.untabbed_columns",
-            "has no tab; name the file .csv",
-        ),
-        ("text\na\n", {"text": "txt"}, "data.unknown_column", "it has 'text'"),
-    ],
-)
-def test_a_txt_file_that_is_not_read_as_meant_says_what_to_do(
-    tmp_path: Path, content: str, named: dict[str, str], code: str, advice: str
-) -> None:
-    (tmp_path / "a.txt").write_text(content)
-    with pytest.raises(DataError) as caught:
-        find_examples(read_table(tmp_path / "a.txt"), scores=False, **named)  # type: ignore[arg-type]
-    assert caught.value.code == code and advice in str(caught.value)
+NOT_AS_MEANT = [
+    (
+        "좋아요, 정말;1\n별로;0\n",
+        {},
+        "data.no_text_column",
+        "name the file .csv if its columns are separated by , ;",
+    ),
+    ("Great film\nBad\n", {}, "data.no_text_column", "put a line such as text on top if there is no header"),
+    (
+        "Review Text;Label\na;1\n",
+        {"text": "Review Text"},
+        "data.untabbed_columns",
+        "has no tab; name the file .csv",
+    ),
+    ("text\na\n", {"text": "txt"}, "data.unknown_column", "it has 'text'"),
+]
+
+
+def test_a_txt_file_that_is_not_read_as_meant_says_what_to_do(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for content, named, code, advice in NOT_AS_MEANT:
+        with subtests.test(content):
+            (tmp_path / "a.txt").write_text(content)
+            with pytest.raises(DataError) as caught:
+                find_examples(read_table(tmp_path / "a.txt"), scores=False, **named)  # type: ignore[arg-type]
+            assert caught.value.code == code and advice in str(caught.value)
 
 
 def test_a_text_with_commas_in_a_file_of_tabs_is_one_text(tmp_path: Path) -> None:

@@ -21,13 +21,14 @@ def texts_and_notes(path: Path, limit: int | None = None) -> tuple[list[str], tu
     return examples.texts, examples.notes
 
 
-@pytest.mark.parametrize("columns", [["text", "label"], ["label", "text"]])
-@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
-def test_a_table_that_pandas_wrote_comes_back(tmp_path: Path, columns: list[str], quoting: int) -> None:
+def test_a_table_that_pandas_wrote_comes_back(tmp_path: Path, subtests: pytest.Subtests) -> None:
     texts = ['그가 "와" 했다', "첫 줄\n둘째 줄", "한\t칸", "plain", '"']
     frame = pd.DataFrame({"text": texts, "label": 1})
-    frame[columns].to_csv(tmp_path / "a.tsv", sep="\t", index=False, quoting=quoting)  # type: ignore[call-overload]
-    assert texts_and_notes(tmp_path / "a.tsv")[0] == texts
+    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC):
+        for columns in (["text", "label"], ["label", "text"]):
+            with subtests.test(f"{quoting}, {columns}"):
+                frame[columns].to_csv(tmp_path / "a.tsv", sep="\t", index=False, quoting=quoting)
+                assert texts_and_notes(tmp_path / "a.tsv")[0] == texts
 
 
 QUOTED = [

@@ -32,10 +32,13 @@ def test_tsv_reads_quotes_as_text(tmp_path: Path) -> None:
     assert str(table.place(2)) == "reviews.tsv, line 4"
 
 
-@pytest.mark.parametrize("name", ["reviews.txt", "REVIEWS.TSV"])
-def test_windows_line_ends_and_a_byte_order_mark_are_not_part_of_the_text(tmp_path: Path, name: str) -> None:
-    table = read_table(write(tmp_path, name, "document\tlabel\r\n좋아요\t1\r\n", "utf-8-sig"))
-    assert (table.columns, table.rows) == (("document", "label"), [("좋아요", "1")])
+def test_windows_line_ends_and_a_byte_order_mark_are_not_part_of_the_text(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    for name in ["reviews.txt", "REVIEWS.TSV"]:
+        with subtests.test(name):
+            table = read_table(write(tmp_path, name, "document\tlabel\r\n좋아요\t1\r\n", "utf-8-sig"))
+            assert (table.columns, table.rows) == (("document", "label"), [("좋아요", "1")])
 
 
 def test_unusual_line_separators_stay_in_the_text(tmp_path: Path) -> None:

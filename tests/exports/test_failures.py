@@ -60,24 +60,26 @@ def test_a_cancelled_export_leaves_nothing(tmp_path: Path, pruned: Callable[...,
         assert names(tmp_path) == ["tiny-0", "whole"]
 
 
-@pytest.mark.parametrize(("number", "words"), [(28, "the disk is full"), (5, "input/output error")])
 def test_an_error_of_the_disk_is_one_line(
-    tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, number: int, words: str
+    tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
-    def refuse(tensors: Any, path: Path, metadata: Any) -> None:
-        Path(path).write_bytes(b"half")
-        raise SafetensorError(f'Error: I/O error: Input/output error (os error {number}) at path "{path}"')
-
     run = pruned(NEURONS)
     bp.export(run, tmp_path / "out")
-    monkeypatch.setattr(write, "save_file", refuse)
-    for name, form in (("out", "baked"), ("out", "small"), ("new", "small")):
-        with pytest.raises(bp.BertpruneError) as caught:
-            bp.export(run, tmp_path / name, form, overwrite=True)
-        message = str(caught.value)
-        assert message.startswith(f"{tmp_path / name}: cannot be written (") and words in message.lower()
-        assert "/.bertprune-" not in message
-    assert names(tmp_path) == ["out", "tiny-0"]
+    for number, words in ((28, "the disk is full"), (5, "input/output error")):
+
+        def refuse(tensors: Any, path: Path, metadata: Any, number: int = number) -> None:
+            Path(path).write_bytes(b"half")
+            raise SafetensorError(f'Error: I/O error: Input/output error (os error {number}) at path "{path}"')
+
+        monkeypatch.setattr(write, "save_file", refuse)
+        for name, form in (("out", "baked"), ("out", "small"), ("new", "small")):
+            with subtests.test(f"{words}, {name}, {form}"):
+                with pytest.raises(bp.BertpruneError) as caught:
+                    bp.export(run, tmp_path / name, form, overwrite=True)
+                message = str(caught.value)
+                assert message.startswith(f"{tmp_path / name}: cannot be written (") and words in message.lower()
+                assert "/.bertprune-" not in message
+                assert names(tmp_path) == ["out", "tiny-0"]
     bp.load(tmp_path / "out")
 
 
@@ -119,25 +121,25 @@ def _sign(tensors: dict[str, torch.Tensor]) -> None:
     tensors[name] = torch.where(zeros, -tensors[name], tensors[name])
 
 
-@pytest.mark.parametrize("damage", [_flip, _lose, _add, _narrow, _sign])
 def test_what_is_not_read_back_the_same_is_not_kept(
-    tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, damage: Callable[..., None]
+    tmp_path: Path, pruned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
-    save = write.save_file
-
-    def save_damaged(tensors: dict[str, torch.Tensor], path: Path, metadata: Any) -> None:
-        damage(tensors)
-        save(tensors, path, metadata)
-
-    run = pruned([bp.Step(method="l1_unstructured", fraction=0.5, select="*key"), NEURONS])
-    monkeypatch.setattr(write, "save_file", save_damaged)
+    run, save = pruned([bp.Step(method="l1_unstructured", fraction=0.5, select="*key"), NEURONS]), write.save_file
     found = r"(read back|reports|never written)"
-    for form in ("baked", "small"):
-        with pytest.raises(
-            bp.BertpruneError, match=r"out: verification failed \(.*" + found + r".*\); nothing was written"
-        ):
-            bp.export(run, tmp_path / "out", form)
-    assert names(tmp_path) == ["tiny-0"]
+    for damage in (_flip, _lose, _add, _narrow, _sign):
+
+        def save_damaged(tensors: Any, path: Path, metadata: Any, damage: Callable[[Any], None] = damage) -> None:
+            damage(tensors)
+            save(tensors, path, metadata)
+
+        monkeypatch.setattr(write, "save_file", save_damaged)
+        for form in ("baked", "small"):
+            with subtests.test(f"{damage.__name__}, {form}"):
+                with pytest.raises(
+                    bp.BertpruneError, match=r"out: verification failed \(.*" + found + r".*\); nothing was written"
+                ):
+                    bp.export(run, tmp_path / "out", form)
+                assert names(tmp_path) == ["tiny-0"]
 
 
 def test_a_mask_that_is_not_read_back_the_same_is_noticed(

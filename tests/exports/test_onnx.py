@@ -34,14 +34,15 @@ def given_by_onnxruntime(folder: Path, texts: list[str]) -> torch.Tensor:
     return torch.from_numpy(session.run(["logits"], {one.name: batch[one.name] for one in session.get_inputs()})[0])
 
 
-@pytest.mark.parametrize("texts", [TEXTS[:1], TEXTS[3:10], ["good " * 25]], ids=["one", "several", "long"])
-def test_outputs_are_those_of_torch(classifier: Made, unequal: Made, texts: list[str]) -> None:
-    for run, exported in (classifier, unequal):
-        expected, found = given_by_torch(run, texts), given_by_onnxruntime(exported.path, texts)
-        kept = torch.from_numpy(run.tokenizer(texts, padding=True, return_tensors="np")["attention_mask"]) != 0
-        if expected.dim() == 3:  # what is given for padding is never read
-            expected, found = expected[kept], found[kept]
-        assert torch.allclose(found, expected, atol=1e-4)
+def test_outputs_are_those_of_torch(classifier: Made, unequal: Made, subtests: pytest.Subtests) -> None:
+    for texts in [TEXTS[:1], TEXTS[3:10], ["good " * 25]]:
+        with subtests.test(str(texts)):
+            for run, exported in (classifier, unequal):
+                expected, found = given_by_torch(run, texts), given_by_onnxruntime(exported.path, texts)
+                kept = torch.from_numpy(run.tokenizer(texts, padding=True, return_tensors="np")["attention_mask"]) != 0
+                if expected.dim() == 3:  # what is given for padding is never read
+                    expected, found = expected[kept], found[kept]
+                assert torch.allclose(found, expected, atol=1e-4)
 
 
 def test_what_was_masked_is_taken_out(classifier: Made, unequal: Made) -> None:
@@ -108,19 +109,15 @@ def test_an_onnx_folder_is_timed(classifier: Made, quantised: Any) -> None:
     assert before is not None and after is not None and after < before
 
 
-@pytest.mark.parametrize("given", ["", "onnx/model.onnx"])
-def test_an_onnx_model_is_not_loaded_or_pruned(classifier: Made, given: str, tmp_path: Path) -> None:
-    path = classifier[1].path / given
-    for use in (
-        bp.load,
-        bp.Checkpoint.open,
-        lambda it: bp.prune(it, NEURONS),
-        lambda it: bp.export(it, tmp_path / "x"),
-    ):
-        with pytest.raises(bp.BertpruneError, match="is an ONNX model, which can be evaluated and timed") as caught:
-            use(path)
-        assert caught.value.code == "checkpoint.is_onnx"
-    assert bp.evaluate(path, ROWS[:4]).task == "classification"
+def test_an_onnx_model_is_not_loaded_or_pruned(classifier: Made, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    uses = (bp.load, bp.Checkpoint.open, lambda it: bp.prune(it, NEURONS), lambda it: bp.export(it, tmp_path / "x"))
+    for path in (classifier[1].path, classifier[1].path / "onnx" / "model.onnx"):
+        with subtests.test(path.name):
+            for use in uses:
+                with pytest.raises(bp.BertpruneError, match="is an ONNX model, which can be evaluated and") as caught:
+                    use(path)
+                assert caught.value.code == "checkpoint.is_onnx"
+            assert bp.evaluate(path, ROWS[:4]).task == "classification"
 
 
 def test_a_checkpoint_without_masks_may_leave_as_onnx(tmp_path: Path) -> None:
@@ -168,14 +165,15 @@ def test_what_differs_in_onnxruntime_is_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("package", ["onnx_ir", "onnxruntime", "transformers.exporters"])
 def test_missing_packages_are_named_in_one_line(
-    classifier: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+    classifier: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(bp.BertpruneError, match=r'pip install "bertprune\[onnx\]"') as caught:
-        bp.export(classifier[0], tmp_path / "out", form="onnx")
-    assert caught.value.code == "onnx.not_installed" and list(tmp_path.iterdir()) == []
+    for package in ("onnx_ir", "onnxruntime", "transformers.exporters"):
+        with subtests.test(package), monkeypatch.context() as patched:
+            patched.setitem(sys.modules, package, None)
+            with pytest.raises(bp.BertpruneError, match=r'pip install "bertprune\[onnx\]"') as caught:
+                bp.export(classifier[0], tmp_path / "out", form="onnx")
+            assert caught.value.code == "onnx.not_installed" and list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_onnx_file_is_one_line(classifier: Made, tmp_path: Path) -> None:

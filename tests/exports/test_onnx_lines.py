@@ -61,23 +61,24 @@ MODULES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("modules", MODULES.values(), ids=MODULES)
 @pytest.mark.filterwarnings("ignore")
 def test_embeddings_are_those_of_sentence_transformers(
-    embedder: Path, sentence_folder: Callable[..., Path], modules: dict[str, Any]
+    embedder: Path, sentence_folder: Callable[..., Path], tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     from sentence_transformers import SentenceTransformer
 
-    folder = sentence_folder(initializer_range=0.3, num_hidden_layers=1, **modules)
     model = bp.load(embedder.parent / "tiny")
-    bp.export(bp.prune(folder, HEAD), folder.parent / "small", "small")
-    prompt = {"prompt_name": "query"} if "settings" in modules else {}
-    expected = SentenceTransformer(str(folder.parent / "small"), device="cpu").encode(TEXTS, **prompt)
-    shutil.copytree(embedder / "onnx", folder / "onnx")
-    lines = OnnxLines(folder, "tiny", model, make_tokenizer()).text()
-    names, printed = run(lines, folder, TEXTS)
-    assert np.allclose(names["embeddings"], expected, atol=1e-4) and printed
-    assert len(lines.splitlines()) <= 20
+    for case, modules in MODULES.items():
+        with subtests.test(case):
+            folder = sentence_folder(initializer_range=0.3, num_hidden_layers=1, **modules)
+            bp.export(bp.prune(folder, HEAD), tmp_path / "small", "small", overwrite=True)
+            prompt = {"prompt_name": "query"} if "settings" in modules else {}
+            expected = SentenceTransformer(str(tmp_path / "small"), device="cpu").encode(TEXTS, **prompt)
+            shutil.copytree(embedder / "onnx", folder / "onnx")
+            lines = OnnxLines(folder, "tiny", model, make_tokenizer()).text()
+            names, printed = run(lines, folder, TEXTS)
+            assert np.allclose(names["embeddings"], expected, atol=1e-4) and printed
+            assert len(lines.splitlines()) <= 20
 
 
 def test_the_card_of_an_encoder_gives_embeddings(embedder: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 import bertprune as bp
 from tests.calibration_texts import TEXTS
 from tests.exports.test_small import source
-from tests.model.tiny_families import KNOWN
+from tests.model.tiny_families import OWN_LAYERS
 
 NEURONS = bp.Step(method="magnitude", granularity="neuron", fraction=0.5)
 FILES = {"baked": "model.safetensors", "small": "model.safetensors", "masked": "masked.safetensors"}
@@ -36,7 +36,7 @@ def test_weights_are_stored_in_half_precision(
     assert str(result.drift) in (tmp_path / "out" / "README.md").read_text()
 
 
-@pytest.mark.parametrize("family", KNOWN)
+@pytest.mark.parametrize("family", OWN_LAYERS)
 def test_half_precision_of_every_family_answers_or_is_refused(family: str, tmp_path: Path) -> None:
     run = bp.prune(source(family, tmp_path / "source"), NEURONS)
     if family.startswith("deberta") and "-v" not in family:  # transformers keeps some of its biases in float32

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 import bertprune as bp
 from bertprune.errors import ExportError
 from bertprune.exports.same_outputs import check_same
-from tests.model.tiny_families import KNOWN, build, outputs
+from tests.model.tiny_families import KNOWN, OWN_LAYERS, build, outputs
 
 NEURONS = bp.Step(method="magnitude", granularity="neuron", fraction=0.5)
 HEADS = bp.Step(method="magnitude", granularity="head", count=1)
@@ -58,25 +58,21 @@ def test_equal_layers_load_with_transformers_alone(family: str, tmp_path: Path) 
     assert report["small"]["parameters"][1] == stored == sum(p.numel() for p in plain.parameters())
 
 
-@pytest.mark.parametrize("family", KNOWN)
-def test_unequal_layers_and_fewer_heads_load_with_bertprune(family: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", OWN_LAYERS)
+def test_unequal_layers_and_fewer_heads_load_with_bertprune_and_are_a_checkpoint_again(
+    family: str, tmp_path: Path
+) -> None:
     steps = [NEURONS.model_copy(update={"select": FIRST}), HEADS]
     if not family.startswith("albert"):
         steps.append(HEADS.model_copy(update={"select": FIRST}))
     run = bp.prune(source(family, tmp_path / "source"), steps)
-    result = bp.export(run, tmp_path / "out", "small")
+    result = bp.export(run, tmp_path / "small", "small")
     assert result.loads == "bertprune" == bp.preview(tmp_path / "source", steps).loads
-    small = bp.load(tmp_path / "out")
-    assert close(outputs(small), outputs(run.model))
-    assert config_of(tmp_path / "out")["model_type"].startswith("bertprune-")
+    assert close(outputs(bp.load(tmp_path / "small")), outputs(run.model))
+    assert config_of(tmp_path / "small")["model_type"].startswith("bertprune-")
     with pytest.raises(RuntimeError, match="size"):
-        getattr(transformers, KNOWN[family][0]).from_pretrained(tmp_path / "out")
+        getattr(transformers, KNOWN[family][0]).from_pretrained(tmp_path / "small")
 
-
-@pytest.mark.parametrize("family", KNOWN)
-def test_a_small_folder_is_a_checkpoint_again(family: str, tmp_path: Path) -> None:
-    first = bp.prune(source(family, tmp_path / "source"), [NEURONS.model_copy(update={"select": FIRST}), HEADS])
-    bp.export(first, tmp_path / "small", "small")
     again = bp.prune(tmp_path / "small", [NEURONS, HEADS if family != "eurobert" else NEURONS])
     assert again.report.total.masked
     bp.export(again, tmp_path / "masked", "masked")
@@ -94,43 +90,45 @@ def some(granularity: str, roles: str, layers: list[int] | None = None, **amount
     return bp.Step(method="magnitude", granularity=granularity, select=select, **(amount or {"count": 8}))
 
 
-@pytest.mark.parametrize(
-    ("steps", "seen", "loads"),
-    [
-        ([some("column", "ffn.output")], "plain", "plain"),
-        ([some("column", "ffn.output", [0])], "bertprune", "bertprune"),
-        ([some("column", "ffn.output"), some("row", "ffn.output")], "plain", "plain"),
-        ([some("row", "ffn.intermediate", [0])], None, "bertprune"),
-        ([some("row", "ffn.intermediate")], None, "plain"),
-        ([NEURONS, some("column", "attention.output", [0], fraction=1.0)], None, "bertprune"),
-        ([NEURONS, some("element", "ffn.output", [0], fraction=1.0)], None, "bertprune"),
-        ([NEURONS, some("element", "ffn.output", [0], fraction=0.5)], "plain", "plain"),
-        ([NEURONS.model_copy(update={"fraction": 1.0, "scope": "global"})], "plain", "plain"),
-        ([NEURONS.model_copy(update={"scope": "global"})], "bertprune", "bertprune"),
-        ([bp.Step(granularity="layer", fraction=1.0, select=FIRST)], "plain", "plain"),
-    ],
-)
-def test_a_preview_says_what_loads_it_or_that_only_the_values_tell(
-    steps: list[bp.Step], seen: str | None, loads: str, tmp_path: Path
-) -> None:
+LOADED = [
+    ([some("column", "ffn.output")], "plain", "plain"),
+    ([some("column", "ffn.output", [0])], "bertprune", "bertprune"),
+    ([some("column", "ffn.output"), some("row", "ffn.output")], "plain", "plain"),
+    ([some("row", "ffn.intermediate", [0])], None, "bertprune"),
+    ([some("row", "ffn.intermediate")], None, "plain"),
+    ([NEURONS, some("column", "attention.output", [0], fraction=1.0)], None, "bertprune"),
+    ([NEURONS, some("element", "ffn.output", [0], fraction=1.0)], None, "bertprune"),
+    ([NEURONS, some("element", "ffn.output", [0], fraction=0.5)], "plain", "plain"),
+    ([NEURONS.model_copy(update={"fraction": 1.0, "scope": "global"})], "plain", "plain"),
+    ([NEURONS.model_copy(update={"scope": "global"})], "bertprune", "bertprune"),
+    ([bp.Step(granularity="layer", fraction=1.0, select=FIRST)], "plain", "plain"),
+]
+
+
+def test_a_preview_says_what_loads_it_or_that_only_the_values_tell(tmp_path: Path, subtests: pytest.Subtests) -> None:
     folder = source("bert", tmp_path / "source")
-    assert bp.preview(folder, steps).loads == seen
-    assert bp.export(bp.prune(folder, steps), tmp_path / "out", "small").loads == loads
+    for steps, seen, loads in LOADED:
+        with subtests.test(", ".join(map(str, steps))):
+            assert bp.preview(folder, steps).loads == seen
+            assert bp.export(bp.prune(folder, steps), tmp_path / "out", "small", overwrite=True).loads == loads
 
 
 def everything(kind: str) -> bp.Step:
     return bp.Step(method="magnitude", granularity=kind, fraction=1.0, select=FIRST)
 
 
-@pytest.mark.parametrize("kind", ["neuron", "head"])
 @pytest.mark.parametrize("family", ["bert", "albert", "modernbert", "mpnet", "t5", "eurobert"])
-def test_a_layer_that_loses_all_keeps_one_that_gives_nothing(family: str, kind: str, tmp_path: Path) -> None:
-    run = bp.prune(source(family, tmp_path / "source"), everything(kind))
-    bp.export(run, tmp_path / "out", "small")
-    small = bp.load(tmp_path / "out")
-    assert close(outputs(small), outputs(run.model))
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["small"][f"{kind}s"][0] == 1
+def test_a_layer_that_loses_all_keeps_one_that_gives_nothing(
+    family: str, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    folder = source(family, tmp_path / "source")
+    for kind in ("neuron", "head"):
+        with subtests.test(kind):
+            run = bp.prune(folder, everything(kind))
+            bp.export(run, tmp_path / kind, "small")
+            assert close(outputs(bp.load(tmp_path / kind)), outputs(run.model))
+            report = json.loads((tmp_path / kind / "report.json").read_text())
+            assert report["small"][f"{kind}s"][0] == 1
 
 
 def test_heads_that_are_mixed_are_not_taken_out(tmp_path: Path) -> None:

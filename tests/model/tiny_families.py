@@ -45,6 +45,8 @@ KNOWN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "t5": ("T5EncoderModel", "T5Config", T5),
     "t5-gated": ("T5EncoderModel", "T5Config", T5 | {"feed_forward_proj": "gated-gelu"}),
 }
+OWN_LAYERS = [name for name in KNOWN if name not in ("roberta", "xlm-r", "camembert", "electra", "deberta-mlm")]
+"""Those whose layers are code of their own; the others have BERT's or DeBERTa's."""
 INPUT = torch.tensor([[2, 7, 11, 13, 3, 9], [2, 5, 3, 8, 4, 6]])
 
 

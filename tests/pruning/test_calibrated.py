@@ -12,9 +12,8 @@ from bertprune.model.families import layers
 from bertprune.pruning.calibrated import Calibrator
 from bertprune.pruning.decide import decide
 from bertprune.pruning.walk import Walk
-from tests.model.tiny_families import KNOWN, SMALL, build
+from tests.model.tiny_families import KNOWN, OWN_LAYERS, SMALL, build
 
-EACH_FAMILY = pytest.mark.parametrize("name", KNOWN)
 ENCODER = bp.Selection(roles=["attention.query", "attention.output", "ffn.intermediate", "ffn.output"])
 
 
@@ -40,7 +39,7 @@ def decided(model, *steps, seed=0):
     return decide(model, bp.Recipe(steps=steps), seed, batches=given_batches(texts()))
 
 
-@EACH_FAMILY
+@pytest.mark.parametrize("name", KNOWN)
 def test_the_walk_gives_what_a_pass_of_the_model_gives(name):
     model = build(*KNOWN[name])
     batches = given_batches(texts())
@@ -84,7 +83,7 @@ def test_a_layer_that_is_called_in_pieces_is_read_to_the_end():
     assert torch.allclose(found[0].norms, found[1].norms)
 
 
-@EACH_FAMILY
+@pytest.mark.parametrize("name", OWN_LAYERS)
 def test_groups_go_with_all_their_parts_and_what_stays_is_adjusted(name, subtests):
     for granularity in ["neuron", "head"]:
         with subtests.test(granularity):
@@ -106,7 +105,7 @@ def test_groups_go_with_all_their_parts_and_what_stays_is_adjusted(name, subtest
             assert bool(changed) == any(one.kept for one in outcome.reconstructions)
 
 
-@EACH_FAMILY
+@pytest.mark.parametrize("name", OWN_LAYERS)
 def test_the_rows_of_a_group_say_nothing_once_its_columns_are_gone(name, subtests):
     for granularity in ["neuron", "head"]:
         with subtests.test(granularity):

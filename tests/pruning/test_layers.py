@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 import bertprune as bp
 from bertprune.errors import BertpruneError, NoEffectWarning
-from tests.model.tiny_families import INPUT, KNOWN, build, outputs
+from tests.model.tiny_families import INPUT, KNOWN, OWN_LAYERS, build, outputs
 from tests.tiny_models import make_model
 
 SHARED = ("albert", "albert-groups")
 FIRST_DIFFERS = ("modernbert", "t5", "t5-gated")
-KINDS = [name for name in KNOWN if name not in SHARED]
+KINDS = [name for name in OWN_LAYERS if name not in SHARED]
 LAYER = re.compile(r"((?:^|\.)(?:layer|layers|block)\.)(\d+)(?=\.)")
 
 

@@ -10,15 +10,11 @@ from tests.tiny_models import make_model
 
 METHODS = {name: method for name, method in bp.methods().items() if method.removes in ("element", "slice")}
 EACH = pytest.mark.parametrize("name", METHODS)
-EACH_SCOPE = pytest.mark.parametrize(
-    ("name", "scope"), [(name, scope) for name, method in METHODS.items() for scope in method.scopes]
-)
 SCORED = pytest.mark.parametrize(
-    ("name", "scope"),
+    "name",
     [
-        (name, scope)
+        name
         for name, method in METHODS.items()
-        for scope in method.scopes
         if not method.makes_masks and not method.draws and not method.needs_texts
     ],
 )
@@ -72,75 +68,97 @@ def times(scope):
     return {"local": ([1, 1], 2), "row": (rows, sum(rows)), "global": (None, 1)}[scope]
 
 
-@EACH_SCOPE
-def test_exactly_as_many_are_pruned_as_asked_for(name, scope):
-    everything = alive(name, {key: torch.ones_like(module.weight) > 0 for key, module in targets(model()).items()})
-    left = alive(name, masks(pruned(name, scope, {"count": 3})))
-    gone = [before - after for before, after in zip(everything, left, strict=True)]
-    each, together = times(scope)
-    assert each is None or gone == [3 * number for number in each]
-    assert sum(gone) == 3 * together
+@EACH
+def test_exactly_as_many_are_pruned_as_asked_for(name, subtests):
+    for scope in METHODS[name].scopes:
+        with subtests.test(scope):
+            everything = alive(
+                name, {key: torch.ones_like(module.weight) > 0 for key, module in targets(model()).items()}
+            )
+            left = alive(name, masks(pruned(name, scope, {"count": 3})))
+            gone = [before - after for before, after in zip(everything, left, strict=True)]
+            each, together = times(scope)
+            assert each is None or gone == [3 * number for number in each]
+            assert sum(gone) == 3 * together
 
 
-@EACH_SCOPE
-def test_a_slice_is_pruned_as_a_whole_and_a_second_step_takes_from_the_living(name, scope):
-    first, both = (masks(pruned(name, scope, *steps)) for steps in ([{"count": 2}], [{"count": 2}, {"count": 2}]))
-    for key in first:
-        assert not (both[key] & ~first[key]).any()
-        if METHODS[name].removes == "slice":
-            dim = METHODS[name].options().dim
-            assert torch.equal(both[key], units(name, both[key]).view(-1, 1).movedim(0, dim).expand_as(both[key]))
-    more = sum(alive(name, first)) - sum(alive(name, both))
-    assert more == 2 * times(scope)[1]
+@EACH
+def test_a_slice_is_pruned_as_a_whole_and_a_second_step_takes_from_the_living(name, subtests):
+    for scope in METHODS[name].scopes:
+        with subtests.test(scope):
+            first, both = (
+                masks(pruned(name, scope, *steps)) for steps in ([{"count": 2}], [{"count": 2}, {"count": 2}])
+            )
+            for key in first:
+                assert not (both[key] & ~first[key]).any()
+                if METHODS[name].removes == "slice":
+                    dim = METHODS[name].options().dim
+                    assert torch.equal(
+                        both[key], units(name, both[key]).view(-1, 1).movedim(0, dim).expand_as(both[key])
+                    )
+            more = sum(alive(name, first)) - sum(alive(name, both))
+            assert more == 2 * times(scope)[1]
 
 
-@EACH_SCOPE
-def test_a_fraction_is_of_the_living(name, scope):
-    once, twice = (pruned(name, scope, *[{"fraction": 0.5}] * number) for number in (1, 2))
-    parts = [sum(alive(name, masks(one))) for one in (once, twice)]
-    assert parts[1] == pytest.approx(parts[0] / 2, abs=times(scope)[1])
+@EACH
+def test_a_fraction_is_of_the_living(name, subtests):
+    for scope in METHODS[name].scopes:
+        with subtests.test(scope):
+            once, twice = (pruned(name, scope, *[{"fraction": 0.5}] * number) for number in (1, 2))
+            parts = [sum(alive(name, masks(one))) for one in (once, twice)]
+            assert parts[1] == pytest.approx(parts[0] / 2, abs=times(scope)[1])
 
 
-@EACH_SCOPE
-def test_a_seed_gives_the_same_masks_and_the_global_random_state_stays(name, scope):
-    torch.manual_seed(77)
-    before = torch.random.get_rng_state()
-    one = masks(pruned(name, scope, {"count": 3}, seed=5))
-    assert torch.equal(torch.random.get_rng_state(), before)
-    torch.manual_seed(78)
-    again = masks(pruned(name, scope, {"count": 3}, seed=5))
-    assert all(torch.equal(mask, again[key]) for key, mask in one.items())
-
-
-@SCORED
-def test_the_lowest_of_its_own_scores_are_pruned(name, scope):
-    one, method = pruned(name, scope, {"count": 3}), METHODS[name]
-    options = method.options().model_dump()
-    scored = []
-    for key, module in targets(model()).items():
-        shape = tuple(module.weight.shape) if method.removes == "element" else (module.weight.shape[options["dim"]],)
-        scores = score(method, key, module.weight.detach(), shape, options, mask=None).double()
-        scored.append((scores, units(name, masks(one)[key]).view(shape)))
-    groups = {
-        "local": scored,
-        "row": [row for pair in scored for row in zip(*pair, strict=True)],
-        "global": [tuple(torch.cat([part.flatten() for part in parts]) for parts in zip(*scored, strict=True))],
-    }
-    for scores, kept in groups[scope]:
-        assert scores[~kept].max() <= scores[kept].min()
+@EACH
+def test_a_seed_gives_the_same_masks_and_the_global_random_state_stays(name, subtests):
+    for scope in METHODS[name].scopes:
+        with subtests.test(scope):
+            torch.manual_seed(77)
+            before = torch.random.get_rng_state()
+            one = masks(pruned(name, scope, {"count": 3}, seed=5))
+            assert torch.equal(torch.random.get_rng_state(), before)
+            torch.manual_seed(78)
+            again = masks(pruned(name, scope, {"count": 3}, seed=5))
+            assert all(torch.equal(mask, again[key]) for key, mask in one.items())
 
 
 @SCORED
-def test_of_equal_scores_the_first_are_pruned(name, scope):
-    one = model()
-    with torch.no_grad():
-        for module in targets(one).values():
-            module.weight.fill_(0.5)
-    prune(one, step(name, scope, count=2))
-    for module in targets(one).values():
-        kept = units(name, module.weight_mask)
-        for part in kept.view(module.weight.shape) if scope == "row" else [kept]:
-            assert not part[: int((~part).sum())].any()
+def test_the_lowest_of_its_own_scores_are_pruned(name, subtests):
+    for scope in METHODS[name].scopes:
+        with subtests.test(scope):
+            one, method = pruned(name, scope, {"count": 3}), METHODS[name]
+            options = method.options().model_dump()
+            scored = []
+            for key, module in targets(model()).items():
+                shape = (
+                    tuple(module.weight.shape)
+                    if method.removes == "element"
+                    else (module.weight.shape[options["dim"]],)
+                )
+                scores = score(method, key, module.weight.detach(), shape, options, mask=None).double()
+                scored.append((scores, units(name, masks(one)[key]).view(shape)))
+            groups = {
+                "local": scored,
+                "row": [row for pair in scored for row in zip(*pair, strict=True)],
+                "global": [tuple(torch.cat([part.flatten() for part in parts]) for parts in zip(*scored, strict=True))],
+            }
+            for scores, kept in groups[scope]:
+                assert scores[~kept].max() <= scores[kept].min()
+
+
+@SCORED
+def test_of_equal_scores_the_first_are_pruned(name, subtests):
+    for scope in METHODS[name].scopes:
+        with subtests.test(scope):
+            one = model()
+            with torch.no_grad():
+                for module in targets(one).values():
+                    module.weight.fill_(0.5)
+            prune(one, step(name, scope, count=2))
+            for module in targets(one).values():
+                kept = units(name, module.weight_mask)
+                for part in kept.view(module.weight.shape) if scope == "row" else [kept]:
+                    assert not part[: int((~part).sum())].any()
 
 
 @EACH

@@ -9,21 +9,22 @@ from bertprune.scores.grid import columns
 from bertprune.scores.statistics import Gradients, Inputs
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("name", ["magnitude", "wanda", "obs", "fisher"])
-def test_scores_are_those_of_the_same_numbers(name, dtype):
-    generator = torch.Generator().manual_seed(0)
-    weight = (torch.randn(6, 8, generator=generator) * 1e-4).to(dtype)
-    x = torch.randn(40, 8, generator=generator) * 1e4
-    slopes = torch.randn(4, 8, generator=generator), torch.randn(4, 6, generator=generator)
-    offered = {
-        "inputs": Inputs(x.norm(dim=0), 40, (x.T @ x).double()),
-        "gradients": Gradients(torch.rand(6, 8, generator=generator) * 1e-6, *slopes, 4),
-    }
-    method = find_method(name)
-    options = method.check_options(bp.Step(method=name, fraction=0.5))
-    for rule in (
-        lambda one: score(method, "weight", one, (6, 8), options, **offered),
-        lambda one: score_groups(method, "weight", one, columns(one), options, **offered),
-    ):
-        assert torch.allclose(rule(weight).double(), rule(weight.float()).double(), rtol=1e-4, atol=0)
+def test_scores_are_those_of_the_same_numbers(name, subtests):
+    for dtype in [torch.float16, torch.bfloat16]:
+        with subtests.test(str(dtype)):
+            generator = torch.Generator().manual_seed(0)
+            weight = (torch.randn(6, 8, generator=generator) * 1e-4).to(dtype)
+            x = torch.randn(40, 8, generator=generator) * 1e4
+            slopes = torch.randn(4, 8, generator=generator), torch.randn(4, 6, generator=generator)
+            offered = {
+                "inputs": Inputs(x.norm(dim=0), 40, (x.T @ x).double()),
+                "gradients": Gradients(torch.rand(6, 8, generator=generator) * 1e-6, *slopes, 4),
+            }
+            method = find_method(name)
+            options = method.check_options(bp.Step(method=name, fraction=0.5))
+            for rule in (
+                lambda one: score(method, "weight", one, (6, 8), options, **offered),
+                lambda one: score_groups(method, "weight", one, columns(one), options, **offered),
+            ):
+                assert torch.allclose(rule(weight).double(), rule(weight.float()).double(), rtol=1e-4, atol=0)

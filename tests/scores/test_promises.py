@@ -3,6 +3,7 @@
 import json
 import random
 import warnings
+from itertools import product
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -38,9 +39,8 @@ DRAWS = {
 }
 
 
-@pytest.mark.parametrize("elementwise", [False, True])
-def test_a_rule_that_draws_globally_is_refused_and_the_state_stays(elementwise, subtests):
-    for source in DRAWS:
+def test_a_rule_that_draws_globally_is_refused_and_the_state_stays(subtests):
+    for source, elementwise in product(DRAWS, [False, True]):
         with subtests.test(f"{source}, {elementwise}"):
 
             @bp.method("draws", elementwise=elementwise)
@@ -95,28 +95,32 @@ def test_an_option_that_pydantic_would_drop_or_not_live_with_is_refused():
             return weight.abs()
 
 
-@pytest.mark.parametrize(
-    ("annotation", "written"),
-    [
-        (torch.Tensor, "torch.Tensor"),
-        (torch.Tensor | None, "torch.Tensor | None"),
-        (list[int], "list[int]"),
-        (torch.dtype, "torch.dtype"),
-        (nn.Module, "torch.nn.modules.module.Module"),
-        (lambda: 3, "<function"),
-        (np.ndarray | float, "numpy.ndarray | float"),
-    ],
-)
-def test_an_option_that_no_step_can_give_is_refused_in_our_words(annotation, written):
-    def odd(weight, *, power: float = 1.0, t: annotation = None):
-        return weight
+ANNOTATED = [
+    (torch.Tensor, "torch.Tensor"),
+    (torch.Tensor | None, "torch.Tensor | None"),
+    (list[int], "list[int]"),
+    (torch.dtype, "torch.dtype"),
+    (nn.Module, "torch.nn.modules.module.Module"),
+    (lambda: 3, "<function"),
+    (np.ndarray | float, "numpy.ndarray | float"),
+]
 
-    with pytest.raises(RecipeError) as caught:
-        bp.method("odd")(odd)
-    assert caught.value.code == "method.annotation" and caught.value.values["argument"] == "t"
-    said = str(caught.value)
-    assert said.startswith(f"odd: the option t is annotated {written}") and "bool, int, float, str or None" in said
-    assert "pydantic" not in said and "\n" not in said and "odd" not in bp.methods()
+
+def test_an_option_that_no_step_can_give_is_refused_in_our_words(subtests):
+    for annotation, written in ANNOTATED:
+        with subtests.test(written):
+
+            def odd(weight, *, power: float = 1.0, t: annotation = None):
+                return weight
+
+            with pytest.raises(RecipeError) as caught:
+                bp.method("odd")(odd)
+            assert caught.value.code == "method.annotation" and caught.value.values["argument"] == "t"
+            said = str(caught.value)
+            assert (
+                said.startswith(f"odd: the option t is annotated {written}") and "bool, int, float, str or None" in said
+            )
+            assert "pydantic" not in said and "\n" not in said and "odd" not in bp.methods()
 
 
 def test_an_option_may_be_of_any_kind_that_a_step_gives():

@@ -11,6 +11,7 @@ import bertprune as bp
 
 pytestmark = pytest.mark.timeout(900)
 
+VERBS = ("load", "preview", "prune", "inspect", "report", "evaluate", "plan", "export")
 RECIPE = bp.Recipe(
     steps=[
         bp.Step(
@@ -40,7 +41,7 @@ def source(client: Any) -> str:
 
 def test_only_the_verbs_are_public(client: Any) -> None:
     endpoints = set(client.view_api(return_format="dict")["named_endpoints"])
-    assert endpoints == {"/load", "/preview", "/prune", "/inspect", "/report", "/evaluate", "/plan", "/export"}
+    assert endpoints == {f"/{verb}" for verb in VERBS}
 
 
 def test_the_verbs_answer_as_the_library_does(client: Any, source: str, tmp_path: Path) -> None:
@@ -78,15 +79,18 @@ def test_texts_calibrate_one_a_line(client: Any) -> None:
     assert client.predict("demo", recipe, 0, api_name="/prune")["notes"] != found["notes"]
 
 
-@pytest.mark.parametrize("verb", ["load", "preview", "prune", "inspect", "report", "evaluate", "plan", "export"])
-def test_every_verb_is_documented_and_answers_a_wrong_source_in_one_line(client: Any, verb: str) -> None:
-    shown = client.view_api(return_format="dict")["named_endpoints"][f"/{verb}"]
-    assert shown["parameters"][0]["parameter_name"] == "source"
-    assert len(shown["description"]) > 20
-    with pytest.raises(Exception, match="is not a Hub id") as caught:
-        client.predict("../../etc/passwd", api_name=f"/{verb}")
-    assert "Traceback" not in str(caught.value)
-    assert "site-packages" not in str(caught.value)
+def test_every_verb_is_documented_and_answers_a_wrong_source_in_one_line(
+    client: Any, subtests: pytest.Subtests
+) -> None:
+    for verb in VERBS:
+        with subtests.test(verb):
+            shown = client.view_api(return_format="dict")["named_endpoints"][f"/{verb}"]
+            assert shown["parameters"][0]["parameter_name"] == "source"
+            assert len(shown["description"]) > 20
+            with pytest.raises(Exception, match="is not a Hub id") as caught:
+                client.predict("../../etc/passwd", api_name=f"/{verb}")
+            assert "Traceback" not in str(caught.value)
+            assert "site-packages" not in str(caught.value)
 
 
 def test_wrong_recipes_forms_and_modules_are_answered_by_the_librarys_line(client: Any) -> None:

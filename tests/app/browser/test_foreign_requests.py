@@ -13,7 +13,7 @@ from tools.space import free_port, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 PATIENCE = 120_000  # milliseconds, as of the other visitors
-MAIN = Path(__file__).resolve().parents[3] / "app" / "main.py"
+SERVED = Path(__file__).with_name("served.py")
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         **os.environ, "SYSTEM": "spaces", "SPACE_ID": "somebody/bertprune", "SPACE_AUTHOR_NAME": "somebody",
         "SPACE_HOST": f"127.0.0.1:{port}", "GRADIO_SERVER_PORT": str(port), "TMPDIR": str(where),
     }  # fmt: skip
-    with serving([sys.executable, MAIN], where, environ) as found:
+    with serving([sys.executable, SERVED, str(port)], where, environ) as found:
         yield found
 
 
