@@ -49,7 +49,7 @@ class Form:
     given: bp.Selection | None = None
     tensor: str = "weight"
     method: str = "l1_unstructured"
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
     """The values typed for the options of each method."""
     amount: str = "fraction"
     percent: Any = 20
@@ -84,18 +84,6 @@ def make_step(form: Form, root: bp.ModuleNode) -> bp.Step:
             options=_options(form),
             **_together(form),
         )
-
-
-def recipe_of(cards: tuple[Card, ...], root: bp.ModuleNode) -> bp.Recipe:
-    """Make the recipe of some cards. Raises BertpruneError, which names the step."""
-    return bp.Recipe(steps=[_numbered(at, card.form, root) for at, card in enumerate(cards, 1)])
-
-
-def _numbered(at: int, form: Form, root: bp.ModuleNode) -> bp.Step:
-    try:
-        return make_step(form, root)
-    except bp.BertpruneError as error:
-        raise PageError("recipe_wrong", number=at, error=error) from error
 
 
 def form_of(step: bp.Step, root: bp.ModuleNode, module: str = "") -> Form:

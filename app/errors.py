@@ -14,8 +14,7 @@ import bertprune as bp
 
 from . import runtime
 from .html import size_of
-from .i18n import say
-from .i18n.errors import LocalizedError, translate_error
+from .i18n import LocalizedError, say, translate_error
 from .settings import Settings
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)

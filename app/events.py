@@ -12,13 +12,13 @@ from markupsafe import escape
 
 import bertprune as bp
 
-from . import kept, runtime
+from . import kept, making, runtime
 from .errors import SessionOverError, naming_field, with_errors_shown, with_failure_kept
 from .i18n import language_of, say
 from .opening import take_table, take_texts
 from .page import Page, drawn, drawn_late, nothing
 from .store import Store
-from .tabs import cost, export, model, recipe, recipe_texts, result, runs, search
+from .tabs import cost, export, model, recipe, result, runs, search
 from .visit import Visit, note_run
 from .visitors import Visitor
 
@@ -27,7 +27,7 @@ BAR = gr.Progress()
 Asked = dict[str, Any]
 _ACTS: dict[str, Callable[[Store, Visit, Asked], Visit]] = {
     "language": lambda store, visit, asked: replace(visit, language=language_of(str(asked.get("value")))),
-    **model.ACTS, **recipe.ACTS, **recipe_texts.ACTS, **runs.ACTS, **result.ACTS, **cost.ACTS,
+    **model.ACTS, **recipe.ACTS, **runs.ACTS, **result.ACTS, **cost.ACTS,
 }  # fmt: skip
 _WORKS: dict[str, Callable[..., Any]] = {
     "prune": recipe.prune, "measure": cost.measure, "ask": cost.ask, "speed": cost.time_it, "build": export.build,
@@ -107,7 +107,7 @@ class Events:
             before = visitor.visit
             if before.version != answer[0]["at"]:
                 return answer
-            visitor.put(note_run(before, shown.key, **recipe.counted(self.store, shown.key)))
+            visitor.put(note_run(before, shown.key, **making.counted(self.store, shown.key)))
             more = drawn(self.store, visitor, before)
         more[0]["at"] = visitor.visit.version
         return [more[0], *(one if _is_skip(other) else other for one, other in zip(answer[1:], more[1:], strict=True))]
@@ -201,7 +201,7 @@ class Events:
 
     def texts(self, number: Any, file: Any, request: gr.Request) -> list[Any]:
         """Keep an uploaded file of calibration texts."""
-        return self._taken(request, number, file, take_texts, lambda visit, taken: recipe_texts.given(visit, taken))
+        return self._taken(request, number, file, take_texts, lambda visit, taken: recipe.with_texts(visit, taken))
 
     def data(self, number: Any, file: Any, request: gr.Request) -> list[Any]:
         """Keep an uploaded file to measure on."""
@@ -214,7 +214,7 @@ class Events:
             with naming_field("yaml"):
                 return self.store.admitted(bp.Recipe.load(path))
 
-        return self._taken(request, number, file, read, functools.partial(recipe.with_recipe, self.store))
+        return self._taken(request, number, file, read, functools.partial(making.with_recipe, self.store))
 
     def _taken(self, request: gr.Request, number: Any, file: Any, take: Any, change: Any) -> list[Any]:
         visitor = self.visitor(request)
@@ -231,9 +231,7 @@ class Events:
         visitor, asked = self.visitor(request), dict(event._data)
         with visitor.turn(asked.get("n")):
             visit = visitor.visit
-        return str(
-            (export.file_of if asked.get("do") == "download" else recipe_texts.file_of)(self.store, visit, asked)
-        )
+        return str((export.file_of if asked.get("do") == "download" else recipe.file_of)(self.store, visit, asked))
 
 
 def _is_skip(value: Any) -> bool:

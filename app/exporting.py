@@ -1,10 +1,9 @@
-"""A run as a zip: how large it will be, exported, read back and compared, packed."""
+"""A run as a zip: exported, read back and compared, packed."""
 
 from __future__ import annotations
 
 import shutil
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,74 +100,3 @@ def _zip(folder: Path, target: Path, words: str, report: Progress) -> Path:
 
 def _plain(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".-") or "model"
-
-
-_PIECES, _LENGTH = 16, 1 << 11
-"""How many pieces of each tensor, of how many values, are zipped to estimate how well all of it compresses."""
-
-
-@dataclass(frozen=True)
-class ExportSize:
-    """The bytes of an export's weight files."""
-
-    stored: int
-    """The size of the source, plus a byte per mask entry where masks are kept."""
-    zipped: int
-    """An estimate from pieces of each tensor."""
-
-
-def export_size(checkpoint: Any, run: Any, form: str) -> ExportSize:
-    """Estimate the size of a run's weights in a form of export, without building the run's model."""
-    import torch
-
-    known, model = checkpoint.facts, checkpoint.model(run.seed)
-    dtype = getattr(torch, known.dtype, torch.float32)
-    stored = zipped = 0
-    for one in run.report.tensors:
-        tensor, mask = weight_after(run, model, one), mask_after(run, model, one)
-        piece, kept = _sample(tensor), None if mask is None else _sample(mask)
-        if kept is not None and form == "baked":
-            piece = piece * kept
-        parts = [(piece.to(dtype), dtype.itemsize)]
-        if kept is not None and form == "masked":
-            parts.append((kept, 1))
-        for part, bytes_each in parts:
-            stored += tensor.numel() * bytes_each
-            zipped += int(tensor.numel() * bytes_each * _compression(part))
-    same_files = form == "baked" and checkpoint.pruning is None
-    return ExportSize((known.bytes or stored) if same_files else stored, zipped)
-
-
-def _sample(tensor: Any) -> Any:
-    """Take pieces from all over a tensor: rows of rare words differ from those of frequent ones."""
-    flat = tensor.reshape(-1)
-    if len(flat) <= _PIECES * _LENGTH:
-        return flat
-    return flat[: len(flat) // _PIECES * _PIECES].view(_PIECES, -1)[:, :_LENGTH].reshape(-1)
-
-
-def _compression(piece: Any) -> float:
-    """Return the share of a piece's bytes that is left after zipping."""
-    import torch
-
-    content = piece.contiguous().view(torch.uint8).numpy().tobytes()
-    return len(zlib.compress(content)) / max(1, len(content))
-
-
-def weight_after(run: Any, model: Any, tensor: Any) -> Any:
-    """Return the values of a counted tensor without its mask: those that a run adjusted, or those that it came with."""
-    if tensor.name in run.values:
-        return run.values[tensor.name]
-    module = model.get_submodule(tensor.module)
-    return getattr(module, f"{tensor.tensor}_orig", getattr(module, tensor.tensor)).detach()
-
-
-def mask_before(model: Any, tensor: Any) -> Any:
-    """Return the mask with which a tensor came, as bool; None for one that came without."""
-    mask = getattr(model.get_submodule(tensor.module), f"{tensor.tensor}_mask", None)
-    return None if mask is None else mask.bool()
-
-
-def mask_after(run: Any, model: Any, tensor: Any) -> Any:
-    """Return the mask that a run leaves on a tensor: its own, or the one with which the tensor came."""
-    return run.masks[tensor.name] if tensor.name in run.masks else mask_before(model, tensor)

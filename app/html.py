@@ -40,6 +40,11 @@ def percent(share: float, digits: int = 2) -> str:
     return f"{share:.{digits}%}"
 
 
+def plus_minus(figure: Any) -> str:
+    """Write a measured figure with half the width of its interval: 0.831 ± 0.020."""
+    return f"{figure.value:.3f} ± {(figure.high - figure.low) / 2:.3f}"
+
+
 def tag(name: str, /, *content: object, cls: str = "", **attributes: str) -> Markup:
     """Put content between two tags; in the names of attributes, `_` stands for `-`."""
     inner = _attributes({"class": cls, **attributes} if cls else attributes)

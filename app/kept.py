@@ -8,13 +8,12 @@ from typing import Any
 
 import bertprune as bp
 
+from .making import with_recipe, yaml_of
 from .offers import as_number, whole_number
 from .opening import name_of, offered, open_given
 from .runs import Given, Run, RunKey, Source, TextFile, Texts
 from .store import Store
 from .tabs.model import opened
-from .tabs.recipe import with_recipe
-from .tabs.recipe_texts import yaml_of
 from .visit import Visit, add_run, choose_run
 
 _MOST_CHARACTERS = 200_000

@@ -1,6 +1,5 @@
 """Start the page: `python app/main.py`, or `bertprune app`."""
 
-import json
 import os
 import signal
 import socket
@@ -53,8 +52,8 @@ def main(host: str | None = None, port: int | None = None, open_browser: bool = 
     import matplotlib.pyplot  # noqa: F401  gradio sets its backend around every handler, which fails while it is half imported
 
     from app.errors import upload_limit
-    from app.i18n import LANGUAGES, for_gradio, gradio_texts
-    from app.page import static, theme
+    from app.i18n import LANGUAGES, for_gradio
+    from app.page import scripts, styles, theme
 
     store = make_store(settings)
     store.keep_tidying(_TIDYING)
@@ -67,8 +66,8 @@ def main(host: str | None = None, port: int | None = None, open_browser: bool = 
         inbrowser=open_browser and not settings.hosted,
         prevent_thread_lock=True,
         theme=theme(),
-        css=static("page.css"),
-        head=f"<script>{static('page.js')}{static('acts.js')}{static('theirs.js')}translate({json.dumps(gradio_texts())});</script>",
+        css=styles(),
+        head=f"<script>{scripts()}</script>",
         i18n=for_gradio({code: {"limit_upload": upload_limit(code, settings)} for code in LANGUAGES}),
         footer_links=[],
         run_history=False,

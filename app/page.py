@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,11 +14,11 @@ import gradio as gr
 from markupsafe import Markup
 
 from .html import Part, select, tag
-from .i18n import LANGUAGES, label, say
+from .i18n import LANGUAGES, gradio_texts, label, say
 from .kept import to_keep
 from .settings import Settings
 from .store import Store
-from .tabs import cost, export, model, recipe, recipe_texts, result, runs, search
+from .tabs import cost, export, model, recipe, result, runs, search
 from .visit import Visit
 from .visitors import Visitor
 
@@ -63,6 +64,19 @@ def theme() -> gr.themes.Base:
 
 
 PANELS = ("model", "recipe", "runs", "result", "cost", "export")
+"""The views, in the order of the links to them."""
+
+
+def styles() -> str:
+    """Return the style sheet; the view that the browser has chosen is the only one that is shown."""
+    chosen = ", ".join(f"body[data-panel={name}] #panel-{name}" for name in PANELS)
+    return f"{static('page.css')}{chosen} {{ display: flex !important; }}"
+
+
+def scripts() -> str:
+    """Return the scripts, which know the views, and Gradio's own texts in both languages."""
+    known = f"window.bertprune.panels = {json.dumps(PANELS)}; translate({json.dumps(gradio_texts())});"
+    return "".join([*map(static, ("page.js", "acts.js", "theirs.js")), known])
 
 
 def show_header(store: Store, visit: Visit) -> Markup:
@@ -78,7 +92,7 @@ def show_header(store: Store, visit: Visit) -> Markup:
 
 HEADER = Part("header", show_header, ())
 PARTS: tuple[Part, ...] = (
-    HEADER, *recipe.PARTS, *recipe_texts.PARTS, *model.PARTS, *runs.PARTS, *search.PARTS, *result.PARTS, *cost.PARTS,
+    HEADER, *recipe.PARTS, *model.PARTS, *runs.PARTS, *search.PARTS, *result.PARTS, *cost.PARTS,
     *export.PARTS,
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .errors import DISK_FULL, LimitError
-from .i18n.errors import LocalizedError
+from .i18n import LocalizedError
 from .settings import Settings
 
 _ALLOWED = re.compile(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,6 +63,10 @@ class Visit:
         if run is None:
             raise PageError("open_nothing")
         return run
+
+
+Change = Callable[[Visit], Visit]
+"""What work leaves to do with the visit, as it is by then."""
 
 
 def open_source(visit: Visit, source: Source, name: str, module: str) -> Visit:
@@ -181,8 +185,14 @@ def _number(visit: Visit, key: RunKey) -> int:
 def _bounded(visit: Visit) -> Visit:
     """Drop the oldest runs, but neither the one that is shown nor the open checkpoint as it was opened."""
     spare = [run for run in visit.runs if run.number != visit.run and run is not dense_run(visit)]
-    gone = spare[: max(0, len(visit.runs) - MOST_RUNS)]
-    return replace(visit, runs=tuple(run for run in visit.runs if run not in gone)) if gone else visit
+    return _without(visit, *spare[: max(0, len(visit.runs) - MOST_RUNS)])
+
+
+def _without(visit: Visit, *gone: Run) -> Visit:
+    """Drop runs; a pair of which one is dropped is none any more."""
+    left = tuple(run for run in visit.runs if run not in gone)
+    still = visit.pair is None or not any(run.number in visit.pair for run in gone)
+    return replace(visit, runs=left, pair=visit.pair if still else None)
 
 
 def find_run(visit: Visit, number: int | None) -> Run | None:
@@ -209,8 +219,7 @@ def delete_run(visit: Visit, number: int) -> Visit:
     run = find_run(visit, number)
     if run is None or (run.is_dense and run.key.source == visit.source):
         return visit
-    pair = None if visit.pair and number in visit.pair else visit.pair
-    left = replace(visit, runs=tuple(one for one in visit.runs if one is not run), pair=pair)
+    left = _without(visit, run)
     dense = dense_run(left)
     return left if visit.run != number else replace(left, run=None if dense is None else dense.number)
 

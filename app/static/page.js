@@ -1,6 +1,5 @@
 // The page's language, its views, what a tab remembers of its visit, and whether what is drawn is in order.
 window.bertprune = {
-  panels: ['model', 'recipe', 'runs', 'result', 'cost', 'export'],
   number: 0,
   version: null,
   module: null,
@@ -65,7 +64,7 @@ window.bertprune = {
   },
   show() {
     const wanted = location.hash.slice(1);
-    const panel = this.panels.includes(wanted) ? wanted : 'model';
+    const panel = this.panels.includes(wanted) ? wanted : this.panels[0];
     document.body.dataset.panel = panel;
     for (const link of document.querySelectorAll('.bp-nav a')) {
       if (link.dataset.panel === panel) link.setAttribute('aria-current', 'page'); else link.removeAttribute('aria-current');

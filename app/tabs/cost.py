@@ -14,14 +14,13 @@ import bertprune as bp
 from ..errors import PageError, naming_field
 from ..html import Part, button, entry, field, form, heading, joined, next_step, note, tag
 from ..i18n import say
+from ..making import counted
 from ..runs import Run, RunKey
 from ..runtime import new_folder, remove
 from ..store import Progress, Store, measured
-from ..visit import Visit, note_run
+from ..visit import Change, Visit, note_run
 from ..visitors import Visitor
 from .cost_html import quality_view, text_view
-from .model import Change
-from .recipe import counted
 from .result import older
 from .runs import run_name
 

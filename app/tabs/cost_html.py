@@ -6,10 +6,8 @@ from typing import Any
 from markupsafe import Markup
 
 from ..html import joined, note, table, tag
-from ..i18n import say
-from ..i18n.errors import translate_error
+from ..i18n import say, say_or, translate_error
 from .result_html import bar
-from .steps import has_text
 
 MOST_CHANGED = 100
 
@@ -48,8 +46,7 @@ def _figures(language: str, report: Any) -> Markup:
 
 def figure_name(language: str, name: str) -> str:
     """Name a figure in the visitor's language."""
-    key = f"figure_{name}"
-    return say(language, key) if has_text(language, key) else name
+    return say_or(language, f"figure_{name}", name)
 
 
 def _interval(figure: Any, sign: str = "") -> Markup:

@@ -16,17 +16,16 @@ from markupsafe import Markup
 import bertprune as bp
 
 from ..errors import PageError, naming_field
-from ..exporting import Built, export, export_size
+from ..exporting import Built, export
 from ..html import Part, button, check, entry, field, form, joined, note, scrolling, select, size_of, tag
 from ..i18n import say
 from ..offers import whole_number
 from ..runs import Run
 from ..runtime import new_folder, remove
 from ..store import Progress, Store
-from ..visit import Visit, find_run, note_run, row_of
+from ..visit import Change, Visit, find_run, note_run, row_of
 from ..visitors import Visitor
 from .cost import ROUNDS
-from .model import Change
 from .result import older
 from .runs import run_name
 
@@ -50,12 +49,11 @@ _LOAD = {
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 
-def show_export(store: Store, visit: Visit, sized: bool = True) -> Markup:
+def show_export(store: Store, visit: Visit) -> Markup:
     """List the forms, each with what it weighs, what loads it, and what was built of it."""
     language, run = visit.language, visit.shown
-    rows = [_row(language, run, name, _weight(store, run, name) if sized else "–") for name in FORMS]
-    names = ("form", "precision", "bytes", "speed", "loads", "do")
-    heads = tag("thead", tag("tr", *(tag("th", say(language, f"take_{name}"), scope="col") for name in names)))
+    rows = [_row(language, run, name, _weight(store, run, name)) for name in FORMS]
+    heads = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in _heads(language))))
     source = store.checkpoint(run.key.source).facts.bytes
     parts = [
         tag("h2", run_name(language, run)),
@@ -72,16 +70,17 @@ def _weight(store: Store, run: Run, name: str) -> str:
     """Write what a form weighs: what was built, or an estimate for the plain ones."""
     if built := [one for one in run.exports if one.form == name]:
         return size_of(built[-1].bytes)
-    if name not in SIZED or run.is_dense:
+    if name not in SIZED or run.is_dense or run.count is None:
         return "–"
-    checkpoint = store.checkpoint(run.key.source)
-    size = store.keep((run.key, "weight", name), lambda: (export_size(checkpoint, store.run(run.key), name), 200))
-    return f"≈ {size_of(size.stored)}"
+    return f"≈ {size_of(stored(store.checkpoint(run.key.source).facts.dtype, run, name))}"
 
 
-def _are_sized(store: Store, visit: Visit) -> bool:
-    run = visit.shown
-    return run.is_dense or all(store.has("light", (run.key, "weight", name)) for name in SIZED)
+def stored(dtype: str, run: Run, form: str) -> int:
+    """Estimate the bytes of a counted run's weights: of all values, and a byte per value that has a mask."""
+    import torch
+
+    masks = run.masked[1] if run.masked is not None and form == "masked" else 0
+    return int(run.count.size * getattr(torch, dtype, torch.float32).itemsize) + masks
 
 
 def _row(language: str, run: Run, name: str, weight: str) -> Markup:
@@ -100,7 +99,13 @@ def _row(language: str, run: Run, name: str, weight: str) -> Markup:
     loads = say(language, f"loads_short_{built[-1].loads if built else LOADS[name]}")
     timed = _speed(language, run, built[-1]) if built else "–"
     cells = [what, precision, weight, timed, loads, tag("div", make, *downloads, cls="bp-step-buttons")]
-    return tag("tr", *(tag("td", cell) for cell in cells), data_form="1")
+    # the names are shown where there is no room for a head
+    named = [tag("td", cell, data_name=name) for name, cell in zip(_heads(language), cells, strict=True)]
+    return tag("tr", *named, data_form="1")
+
+
+def _heads(language: str) -> list[str]:
+    return [say(language, f"take_{name}") for name in ("form", "precision", "bytes", "speed", "loads", "do")]
 
 
 def _speed(language: str, run: Run, built: Built) -> object:
@@ -273,12 +278,6 @@ def _unpacked(built: Built, run: Run) -> Iterator[Path]:
 
 
 PARTS = (
-    Part(
-        "forms",
-        show_export,
-        ("run", "runs", "cards", "given", "seed", "source"),
-        lambda store, visit: not _are_sized(store, visit),
-        lambda store, visit: show_export(store, visit, sized=False),
-    ),
+    Part("forms", show_export, ("run", "runs", "cards", "given", "seed", "source")),
     Part("push", show_push, ("run", "runs")),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -28,17 +27,16 @@ from ..html import (
     size_of,
     tag,
 )
-from ..i18n import say
-from ..i18n.errors import translate_error
+from ..i18n import say, translate_error
+from ..making import with_recipe
 from ..offers import PRESETS, cells_of, layers_of, preset
 from ..opening import first_module, name_of, offered, open_given, open_upload
 from ..runs import EMBEDDED, Source
 from ..store import Progress, Store
-from ..visit import Visit, add_step, open_source, replace_steps, select_module
+from ..visit import Change, Visit, add_step, open_source, select_module
 from ..visitors import Visitor
 from .inspector import inspector
 
-Change = Callable[[Visit], Visit]
 BUDGETS = ("0.5", "0.33", "0.25")
 """Shares of the multiply-accumulates that stay."""
 
@@ -189,8 +187,8 @@ def take_preset(store: Store, visit: Visit, asked: dict[str, Any]) -> Visit:
     name = str(asked.get("name"))
     if name not in PRESETS:
         return visit
-    recipe, root = preset(name), store.tree(visit.source)
-    visit = replace_steps(visit, [form_of(step, root, visit.module) for step in recipe.steps], f"preset_{name}")
+    recipe = preset(name)
+    visit = with_recipe(store, visit, recipe, f"preset_{name}")
     try:
         first = bp.preview(store.checkpoint(visit.source), recipe).steps[0].targets[0].rpartition(".")[0]
     except bp.BertpruneError:  # the card says why it does not fit

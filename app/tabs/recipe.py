@@ -2,76 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 import bertprune as bp
 
-from ..cards import Card, form_of, make_step, recipe_of, set_field
+from ..cards import Card, set_field
 from ..errors import PageError, error_text, naming_field
-from ..html import Part, breakable, button, field, joined, note, percent, select, size_of, tag
+from ..html import Part, breakable, button, entry, field, form, heading, joined, note, percent, select, size_of, tag
 from ..i18n import say
-from ..offers import PRESETS, as_number, whole_number
-from ..opening import check_texts, name_of
-from ..runs import Run, RunKey, is_pruned
+from ..making import Seen, key_of, make_run, previews, recipe_of, with_recipe, yaml_of
+from ..offers import PRESETS, as_number, reads_texts, whole_number
+from ..opening import name_of
+from ..runs import Run, TextFile
+from ..runtime import new_folder
 from ..store import Progress, Store
-from ..visit import Visit, add_run, find_card, move_step, open_card, redo, remove_step, replace_steps, undo
+from ..visit import Change, Visit, find_card, move_step, open_card, redo, remove_step, replace_steps, undo
 from ..visit import set_field as change_field
 from ..visitors import Visitor
-from .model import Change
 from .steps import fields_of, selection, step_line
-
-Seen = list[Any]
-"""For each card the preview of its step; for one that is wrong, and those after it, the error."""
-
-
-def previews(store: Store, visit: Visit) -> Seen:
-    """Preview each step after those before it. Pure; no weight is read."""
-    steps: list[bp.Step] = []
-    failed: bp.BertpruneError | None = None
-    for at, card in enumerate(visit.cards):
-        try:
-            steps.append(make_step(card.form, store.tree(visit.source)))
-        except bp.BertpruneError as error:
-            failed, at_fault = error, at
-            break
-    whole = _preview(store, visit, steps)
-    good = len(steps) if not isinstance(whole, bp.BertpruneError) else _longest(store, visit, steps)
-    seen: Seen = list(_preview(store, visit, steps[:good])) if good else []
-    if good < len(steps):
-        failed, at_fault = _preview(store, visit, steps[: good + 1]), good
-    if failed is not None:
-        later = PageError("step_after", number=at_fault + 1)
-        seen += [failed, *[later] * (len(visit.cards) - at_fault - 1)]
-    return seen
-
-
-def _longest(store: Store, visit: Visit, steps: Sequence[bp.Step]) -> int:
-    """Count the steps before the first that does not fit; what begins a recipe that fits, fits."""
-    low, high = 0, len(steps) - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        if isinstance(_preview(store, visit, steps[:middle]), bp.BertpruneError):
-            high = middle - 1
-        else:
-            low = middle
-    return low
-
-
-def _preview(store: Store, visit: Visit, steps: Sequence[bp.Step]) -> Any:
-    recipe = bp.Recipe(steps=tuple(steps))
-
-    def make() -> tuple[Any, int]:
-        try:
-            with naming_field("step"):
-                return bp.preview(store.checkpoint(visit.source), store.admitted(recipe)).steps, 20_000
-        except bp.BertpruneError as error:
-            return error, 2_000
-
-    return store.keep((visit.source, "preview", recipe), make)
 
 
 def show_bar(store: Store, visit: Visit) -> Markup:
@@ -219,46 +171,58 @@ def _effect(language: str, seen: Any) -> Markup:
     return tag("div", tag("p", " · ".join(parts), role="status"), chosen, cls="bp-effect")
 
 
+def show_texts(store: Store, visit: Visit) -> Markup:
+    """Write which texts a run or a plan would be calibrated on; of a demo, which brings some, if a step reads them."""
+    language, given = visit.language, visit.given
+    read = any(reads_texts(card.form.method, card.form.reconstruct) for card in visit.cards)
+    if visit.source.is_embedded and not read:
+        return Markup("")
+    parts: list[Any] = [heading(say(language, "texts_title"))]
+    if visit.source.is_embedded:
+        ways = [(say(language, "texts_own"), "own"), (say(language, "texts_file"), "file")]
+        parts.append(field(say(language, "texts_way"), select("way", ways, given.way, data_choose="texts")))
+    if not given.are_own(visit.source):
+        numbers = [
+            field(
+                say(language, f"texts_{name}"),
+                entry(name, value, data_choose="texts"),
+                say(language, f"texts_{name}_info"),
+            )
+            for name, value in (("count", given.count), ("length", given.max_length))
+        ]
+        parts += [tag("div", *numbers, cls="bp-row bp-own"), tag("p", say(language, "texts_drop"), cls="bp-note")]
+    return joined([*parts, _texts_line(store, visit, read)])
+
+
+def _texts_line(store: Store, visit: Visit, read: bool) -> Markup:
+    language, given = visit.language, visit.given
+    if given.are_own(visit.source):
+        return note(say(language, "texts_are_own"))
+    if given.file is None:
+        return note(say(language, "texts_none"), "bp-bad") if read else note(say(language, "texts_wanted"))
+    if not store.still_has(given.file):
+        return note(say(language, "texts_gone", name=given.file.shown), "bp-bad")
+    return note(say(language, "texts_there", name=given.file.shown, count=f"{given.file.texts:,}"))
+
+
+def show_yaml(store: Store, visit: Visit) -> Markup:
+    """Write the recipe as YAML, which can be changed there; the seed beside it."""
+    language, text = visit.language, yaml_of(store, visit)
+    typed = field(say(language, "yaml"), entry("yaml", text, "lines", rows="10", cls="bp-code"))
+    saved = button(say(language, "yaml_save"), "save", via="file", off="" if text else say(language, "prune_no_steps"))
+    box = form(typed, tag("div", button(say(language, "yaml_use"), "yaml"), saved, cls="bp-actions"))
+    seed = field(
+        say(language, "recipe_seed"),
+        entry("seed", visit.seed, data_choose="seed", inputmode="numeric"),
+        say(language, "recipe_seed_info"),
+    )
+    return joined([seed, tag("details", tag("summary", say(language, "yaml_title")), box, data_key="yaml-box")])
+
+
 def prune(store: Store, visitor: Visitor, asked: dict[str, Any], report: Progress) -> Change:
     """Prune by the cards; the run lands in the table under its own name, whatever is open by then."""
     visit = visitor.visit
-    key = key_of(store, visit)
-    return run(store, key, visit.cards, report)
-
-
-def key_of(store: Store, visit: Visit) -> RunKey:
-    """Return which run the cards make. Raises BertpruneError."""
-    if not visit.cards:
-        raise PageError("prune_no_steps")
-    seed = as_number(visit.seed)
-    if seed is None or not 0 <= seed < 2**63 or seed != int(seed):
-        raise PageError("prune_seed")
-    recipe = recipe_of(visit.cards, store.tree(visit.source))
-    texts = visit.given.chosen(visit.source, recipe)
-    check_texts(texts)
-    return RunKey(visit.source, recipe, int(seed), texts)
-
-
-def run(store: Store, key: RunKey, cards: tuple[Card, ...], report: Progress) -> Change:
-    """Make a run, and return how it comes into the table; a module that it pruned is selected then."""
-    with naming_field("step"):
-        pruned = [one.module for one in store.run(key, report).report.targets]
-    found, name = counted(store, key), name_of(store, key.source)
-
-    def change(visit: Visit) -> Visit:
-        landed = add_run(visit, key, name, cards=cards, **found)
-        elsewhere = pruned and visit.source == key.source and visit.module not in pruned
-        return replace(landed, module=pruned[0]) if elsewhere else landed
-
-    return change
-
-
-def counted(store: Store, key: RunKey) -> dict[str, Any]:
-    """Return what is masked, zero, alive and multiplied after a run, made where it is not there."""
-    run = store.run(key)
-    report = run.report
-    masked, came_pruned = (report.total.masked, report.total.size), not key.recipe.steps and is_pruned(report)
-    return {"count": report.model, "masked": masked, "came_pruned": came_pruned, "macs": run.macs}
+    return make_run(store, key_of(store, visit), visit.cards, report)
 
 
 def change_card(store: Store, visit: Visit, asked: dict[str, Any]) -> Visit:
@@ -276,10 +240,42 @@ def _number(asked: dict[str, Any]) -> int:
     return whole_number(asked.get("card"))
 
 
-def with_recipe(store: Store, visit: Visit, recipe: bp.Recipe, name: str = "") -> Visit:
-    """Replace the steps by those of a recipe."""
-    root = store.tree(visit.source)
-    return replace_steps(visit, [form_of(step, root, visit.module) for step in recipe.steps], name)
+def take_yaml(store: Store, visit: Visit, asked: dict[str, Any]) -> Visit:
+    """Replace the steps by those of a text in YAML."""
+    text = str(asked.get("yaml") or "")
+    if not text.strip():
+        raise PageError("yaml_empty")
+    with naming_field("yaml"):
+        return with_recipe(store, visit, store.admitted(bp.Recipe.from_yaml(text)))
+
+
+def take_texts(store: Store, visit: Visit, asked: dict[str, Any]) -> Visit:
+    """Choose the calibration texts, how many and how long."""
+    fields = {"way": "way", "count": "count", "length": "max_length"}
+    name, value = fields.get(str(asked.get("name"))), asked.get("value")
+    if name is None:
+        return visit
+    number = as_number(value)
+    return replace(visit, given=replace(visit.given, **{name: value if name == "way" or number is None else number}))
+
+
+def with_texts(visit: Visit, file: TextFile) -> Visit:
+    """Take an uploaded file of texts."""
+    return replace(visit, given=replace(visit.given, file=file, way="file"))
+
+
+def file_of(store: Store, visit: Visit, asked: dict[str, Any]) -> Path:
+    """Write the recipe as a file to download. Raises BertpruneError."""
+    if not visit.cards:
+        raise PageError("prune_no_steps")
+    path = new_folder() / "recipe.yaml"
+    path.write_text(recipe_of(store, visit).to_yaml(), encoding="utf-8")
+    return path
+
+
+def take_seed(store: Store, visit: Visit, asked: dict[str, Any]) -> Visit:
+    """Take the seed as it is typed; Prune says what is wrong with it."""
+    return replace(visit, seed=str(asked.get("value"))[:40])
 
 
 ACTS = {
@@ -291,8 +287,13 @@ ACTS = {
     "undo": lambda store, visit, asked: undo(visit),
     "redo": lambda store, visit, asked: redo(visit),
     "clear": lambda store, visit, asked: replace_steps(visit, ()),
+    "yaml": take_yaml,
+    "texts": take_texts,
+    "seed": take_seed,
 }
 PARTS = (
     Part("bar", show_bar, ("source", "cards", "name", "given", "seed", "run", "runs")),
     Part("cards", show_cards, ("source", "cards", "card", "name", "past", "future")),
+    Part("texts", show_texts, ("source", "cards", "given")),
+    Part("yaml", show_yaml, ("source", "cards", "seed")),
 )

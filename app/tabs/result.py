@@ -9,8 +9,7 @@ from markupsafe import Markup
 
 import bertprune as bp
 
-from ..exporting import mask_after, mask_before, weight_after
-from ..html import Part, check, heading, joined, next_step, note, picture, short_number, tag
+from ..html import Part, check, heading, joined, next_step, note, picture, plus_minus, short_number, tag
 from ..i18n import say
 from ..runs import Run, RunKey, is_pruned
 from ..store import Store
@@ -19,7 +18,7 @@ from .cost_html import figure_name
 from .inspector import inspector, tree_value
 from .model import node_at
 from .recipe import changed_since
-from .result_html import grid, of_report, outcomes, shares, summary, tensor_table, words
+from .result_html import of_report, outcomes, shares, summary, tensor_table, words
 from .runs import run_name
 
 
@@ -55,26 +54,21 @@ def headline(language: str, report: Any) -> str:
     """Write the first figure of a measurement, before and after, with its interval."""
     for name, score in report.scores.items():
         before = f"{score.before.value:.3f} → " if score.before else ""
-        half = (score.after.high - score.after.low) / 2
-        return f"{figure_name(language, name)} {before}{score.after.value:.3f} ± {half:.3f}"
+        return f"{figure_name(language, name)} {before}{plus_minus(score.after)}"
     for name, figure in report.fidelity.items():
         return f"{figure_name(language, name)} {figure.value:.3f}"
     return ""
 
 
 def show_map(store: Store, visit: Visit) -> Markup:
-    """Draw the sparsity of the run by layer and role; where nothing is masked, say so."""
+    """Show the sparsity of the run by layer and role; where nothing is masked, say so."""
     language, run = visit.language, visit.shown
     report = store.run(run.key).report
     title = heading(say(language, "result_heatmap"))
     if not report.rows or (run.is_dense and not is_pruned(report)):
         return joined([title, note(say(language, "result_no_masks"), "bp-empty")])
 
-    def make() -> tuple[Markup, int]:
-        drawn = of_report(language, bp.figures.heatmap(report, labels=words(language, "draw_")), report)
-        return drawn, len(drawn)
-
-    return joined([title, store.keep((run.key, "heatmap", language), make), emptied(language, report)])
+    return joined([title, of_report(language, report), emptied(language, report)])
 
 
 def emptied(language: str, report: Any) -> Markup:
@@ -110,19 +104,16 @@ def show_pictures(store: Store, visit: Visit) -> Markup:
     return tag("div", *drawn, cls="bp-pictures") if drawn else note(say(language, "result_unpictured"))
 
 
-def _is_made(store: Store, visit: Visit) -> bool:
-    return store.has("run", visit.shown.key)
+def _is_unmade(store: Store, visit: Visit) -> bool:
+    return not store.has("run", visit.shown.key)
 
 
-def _is_drawn(store: Store, visit: Visit, *what: str) -> bool:
-    return store.has("light", (visit.shown.key, *what))
-
-
-def _are_drawn(store: Store, visit: Visit) -> bool:
-    if not _is_made(store, visit):
-        return False
-    target = target_of(store.run(visit.shown.key).report, visit.module)
-    return target is None or _is_drawn(store, visit, "pictures", target.name, visit.language)
+def _is_undrawn(store: Store, visit: Visit) -> bool:
+    key = visit.shown.key
+    if _is_unmade(store, visit):
+        return True
+    target = target_of(store.run(key).report, visit.module)
+    return target is not None and not store.has("light", (key, "pictures", target.name, visit.language))
 
 
 def moments_of(store: Store, key: RunKey, baked: bool) -> dict[str, bp.Snapshot]:
@@ -178,6 +169,25 @@ def pictures_of(store: Store, language: str, key: RunKey, module: str) -> list[M
     return store.keep((key, "pictures", target.name, language), make)
 
 
+def weight_after(run: Any, model: Any, tensor: Any) -> Any:
+    """Return the values of a counted tensor without its mask: those that a run adjusted, or those that it came with."""
+    if tensor.name in run.values:
+        return run.values[tensor.name]
+    module = model.get_submodule(tensor.module)
+    return getattr(module, f"{tensor.tensor}_orig", getattr(module, tensor.tensor)).detach()
+
+
+def mask_before(model: Any, tensor: Any) -> Any:
+    """Return the mask with which a tensor came, as bool; None for one that came without."""
+    mask = getattr(model.get_submodule(tensor.module), f"{tensor.tensor}_mask", None)
+    return None if mask is None else mask.bool()
+
+
+def mask_after(run: Any, model: Any, tensor: Any) -> Any:
+    """Return the mask that a run leaves on a tensor: its own, or the one with which the tensor came."""
+    return run.masks[tensor.name] if tensor.name in run.masks else mask_before(model, tensor)
+
+
 def target_of(report: Any, module: str) -> Any:
     """Find the tensor of a module to draw: a matrix rather than a bias; None where none is masked."""
     here = [tensor for tensor in report.targets if tensor.module == module]
@@ -191,7 +201,6 @@ def show_details(store: Store, visit: Visit) -> Markup:
     text = run.report.to_text(words(language, "words_"))
     folds = [
         _fold("steps", say(language, "outcome_title"), outcomes(language, run)) if run.steps else "",
-        _fold("grid", say(language, "grid_title"), grid(language, run.report)),
         _fold("tensors", say(language, "result_tensors"), tensor_table(language, run.report, visit.everything)),
         _fold("report", say(language, "result_text"), _code(text)),
     ]
@@ -243,15 +252,10 @@ def choose_view(store: Store, visit: Visit, asked: dict[str, Any]) -> Visit:
 
 PARTS = (
     Part("run", show_run, ("run", "runs", "cards", "given", "seed", "source")),
-    Part("map", show_map, ("run",), lambda store, visit: not _is_drawn(store, visit, "heatmap", visit.language)),
-    Part(
-        "changes",
-        show_changes,
-        ("run", "module", "everything", "baked"),
-        lambda store, visit: not _is_made(store, visit),
-    ),
-    Part("pictures", show_pictures, ("run", "module"), lambda store, visit: not _are_drawn(store, visit)),
-    Part("details", show_details, ("run", "everything"), lambda store, visit: not _is_made(store, visit)),
+    Part("map", show_map, ("run",), _is_unmade),
+    Part("changes", show_changes, ("run", "module", "everything", "baked"), _is_unmade),
+    Part("pictures", show_pictures, ("run", "module"), _is_undrawn),
+    Part("details", show_details, ("run", "everything"), _is_unmade),
     Part("tree", show_tree, ("source", "module", "run", "runs"), _is_uncounted, _tree),
 )
 ACTS = {"view": choose_view}

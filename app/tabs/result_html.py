@@ -1,20 +1,22 @@
-"""The results of a run in figures and tables, and as a picture whose cells are buttons."""
+"""The results of a run in figures and tables, and as a map whose cells are buttons."""
 
-from collections.abc import Iterable, Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 import bertprune as bp
 
-from ..html import breakable, button, facts, joined, note, percent, picture, table, tag
-from ..i18n import say, texts
-from ..i18n.errors import translate_error
+from ..html import breakable, button, facts, joined, note, percent, scrolling, table, tag
+from ..i18n import say, texts, translate_error
 from .steps import amount
 
 Key = tuple[Any, Any]
-_READABLE = 100
-"""Pixels of a column, with its share of the legend, at which its numbers are legible."""
+_DEEP = 0.64
+"""From which depth of colour on white is easier to read than black."""
 
 
 def summary(language: str, run: Any) -> Markup:
@@ -101,10 +103,10 @@ def module_link(tensor: Any) -> Markup:
     return button(breakable(tensor.name), "module", cls="bp-link", module=tensor.module)
 
 
-def shares(language: str, count: Any) -> str:
+def shares(language: str, count: Any, digits: int = 2) -> str:
     """Write the masked share of a count, and that of its zeros where there are any to show."""
-    masked, zero = percent(count.sparsity), percent(count.zero / count.size if count.size else 0.0)
-    return masked if zero == percent(0.0) else masked + " + " + say(language, "share_zero", share=zero)
+    masked, zero = (percent(one / count.size if count.size else 0.0, digits) for one in (count.masked, count.zero))
+    return masked if zero == percent(0.0, digits) else masked + " + " + say(language, "share_zero", share=zero)
 
 
 def words(language: str, start: str) -> dict[str, str]:
@@ -117,86 +119,97 @@ def bar(share: float) -> Markup:
     return tag("span", tag("span", style=f"width:{share:.1%}"), cls="bp-bar", aria_hidden="true")
 
 
-def grid(language: str, report: Any) -> Markup:
-    """Write sparsity by layer and role in numbers, with sums; a click on a cell selects its module."""
-    cells = {key: count for key, count in report.matrix().items() if key[1] is not None}
-    if not cells:
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a map: its figure, the same exactly and in words, and how deep its colour is, from -1 to 1."""
+
+    text: str
+    said: str
+    depth: float
+
+
+def of_report(language: str, report: bp.SparsityReport) -> Markup:
+    """Show by layer and role how much is masked or zero, on a fixed scale; zeros of biases come from no pruning."""
+    pruned = bp.SparsityReport(tuple(one for one in report.tensors if one.masks or one.is_zeroed))
+
+    def cell(count: Any) -> Cell:
+        amount = say(language, "result_of", part=f"{count.masked:,}", whole=f"{count.size:,}")
+        return Cell(shares(language, count, 1), f"{shares(language, count)} · {amount}", _gone(count))
+
+    return _map(language, pruned, pruned.rows, cell) or tensor_table(language, pruned)
+
+
+def of_comparison(language: str, found: Any) -> Markup:
+    """Show by layer and role how much sparser the second run is than the first, on the scale of the largest."""
+    far = max([0.05, *(abs(_gone(second) - _gone(first)) for first, second in found.matrix().values())])
+
+    def cell(sides: Any) -> Cell:
+        first, second = sides
+        said = f"{shares(language, first)} → {shares(language, second)}"
+        return Cell(points(second.sparsity - first.sparsity), said, (_gone(second) - _gone(first)) / far)
+
+    return _map(language, found, [one.tensor for one in found.tensors], cell)
+
+
+def _gone(count: Any) -> float:
+    return 1 - count.alive / count.size if count.size else 0.0
+
+
+def points(share: float) -> str:
+    """Write a difference of shares in percentage points."""
+    return f"{100 * share:+.2f}"
+
+
+def _map(language: str, of: Any, tensors: Sequence[Any], cell: Callable[[Any], Cell]) -> Markup:
+    """Draw layers × roles with their sums, and below them the roles outside; empty where no role is known.
+
+    Each cell is a button that selects its module.
+    """
+    modules = {(one.layer, role): one.module for one in reversed(tensors) for role, _ in one.by_role()}
+    if not modules.keys() - {(None, None)}:
         return Markup("")
-    module = {(one.layer, role): one.module for one in reversed(report.rows) for role, _ in one.by_role()}
-    by_layer, by_role = report.by("layer"), report.by("role")
-    roles = [role for role in by_role if any(key[1] == role for key in cells)]
-    layers = sorted({layer for layer, _ in cells}, key=lambda layer: (layer is None, layer))
-    rows = [
-        (
-            say(language, "grid_outside") if layer is None else str(layer),
-            *(_cell(language, cells.get((layer, role)), module.get((layer, role)), layer, role) for role in roles),
-            shares(language, by_layer[layer]),
-        )
-        for layer in layers
-    ]
-    sums = (say(language, "grid_all"), *(shares(language, by_role[role]) for role in roles))
-    headers = [say(language, "grid_layer"), *roles, say(language, "grid_all")]
-    rows.append((*sums, shares(language, report.total)))
-    return table(headers, rows, numbers=range(1, len(headers)), caption=say(language, "grid_title"))
-
-
-def _cell(language: str, count: Any, module: str | None, layer: Any, role: str) -> Markup:
-    if count is None or module is None:
-        return Markup("")
-    share = shares(language, count)
-    name = f"{role} {'' if layer is None else layer} {share}"
-    return button(share, "module", cls="bp-link", module=module, label=name)
-
-
-def of_report(language: str, figure: Any, report: Any) -> Markup:
-    """Show sparsity by layer and role."""
-    numbers = {key: _numbers(language, count) for key, count in report.matrix().items()}
-    return _clickable(language, figure, bp.figures.cells(figure, report), report.rows, numbers)
-
-
-def of_comparison(language: str, figure: Any, found: Any) -> Markup:
-    """Show by layer and role how much sparser the second run is than the first."""
-    numbers = {
-        key: f"{shares(language, first)} → {shares(language, second)}"
-        for key, (first, second) in found.matrix().items()
+    cells = {key: cell(value) for key, value in of.matrix().items()}
+    sums = [{name: cell(value).text for name, value in of.by(what).items()} for what in ("layer", "role")]
+    drawn = {
+        key: _cell(f"{_name(language, key)}: {one.said}", one, modules[key], first=not at)
+        for at, (key, one) in enumerate(cells.items())
     }
-    targets = [one.tensor for one in found.tensors]
-    return _clickable(language, figure, bp.figures.cells(figure, found), targets, numbers)
-
-
-def _numbers(language: str, count: Any) -> str:
-    amount = say(language, "result_of", part=f"{count.masked:,}", whole=f"{count.size:,}")
-    return f"{shares(language, count)} · {amount}"
-
-
-def _clickable(
-    language: str, figure: Any, boxes: Mapping[Key, Any], targets: Iterable[Any], numbers: Mapping[Key, str]
-) -> Markup:
-    modules: dict[Key, str] = {}
-    for one in targets:
-        for key in (*((one.layer, role) for role, _ in one.by_role()), (one.module, one.tensor)):
-            modules.setdefault(key, one.module)
-    buttons = [
-        _button(place, f"{_name(language, key)}: {numbers.get(key, '')}", modules[key], first=not at)
-        for at, (key, place) in enumerate(boxes.items())
+    inside = {key: one for key, one in drawn.items() if key[0] is not None}
+    outside = {key: one for key, one in drawn.items() if key[0] is None}
+    blocks = [
+        scrolling(_block(language, one, *sums), say(language, "result_heatmap")) for one in (inside, outside) if one
     ]
-    # a few columns fit on a phone; more of them scroll
-    least = min(440, _READABLE * len({column for _, column in boxes}))
-    style = f"min-width:{least}px;max-width:{figure.bbox.width:.0f}px"
-    inside = tag("div", picture(figure), joined(buttons), cls="bp-map-inside", style=style)
-    return tag("div", inside, cls="bp-map")
+    return tag("div", *blocks, note(say(language, "grid_info")), cls="bp-map")
+
+
+def _block(
+    language: str, drawn: Mapping[Key, Markup], by_layer: Mapping[Any, str], by_role: Mapping[Any, str]
+) -> Markup:
+    """Put cells into rows of layers and columns of roles, and their sums at the ends; roles outside have none."""
+    layers = list(dict.fromkeys(layer for layer, _ in drawn))
+    roles = [role for role in by_role if any(role == other for _, other in drawn)]
+    outside = layers == [None]
+    names = [say(language, "grid_layer"), *(breakable(role or say(language, "draw_other")) for role in roles)]
+    every = say(language, "grid_all")
+    rows = [tag("tr", *(tag("th", name, scope="col") for name in (names if outside else [*names, every])))]
+    for layer in layers:
+        name = tag("th", say(language, "grid_outside") if layer is None else str(layer), scope="row")
+        figures = [tag("td", drawn.get((layer, role), "")) for role in roles]
+        rows.append(tag("tr", name, *figures, "" if outside else tag("td", by_layer[layer], cls="num")))
+    if not outside:
+        figures = [tag("td", by_role[role], cls="num") for role in roles]
+        rows.append(tag("tr", tag("th", every, scope="row"), *figures, tag("td")))
+    return tag("table", tag("thead", rows[0]), tag("tbody", *rows[1:]))
 
 
 def _name(language: str, key: Key) -> str:
-    """Name a cell: role and layer, or module and tensor."""
-    row, column = key
-    if isinstance(row, str):
-        return f"{row}.{column}"
-    role = column or say(language, "draw_other")
-    return f"{role}, {say(language, 'cells_outside') if row is None else say(language, 'cells_layer') + f' {row}'}"
+    """Name a cell by its role and layer."""
+    layer, role = key
+    where = say(language, "cells_outside") if layer is None else f"{say(language, 'cells_layer')} {layer}"
+    return f"{role or say(language, 'draw_other')}, {where}"
 
 
-def _button(place: Any, label: str, module: str, first: bool) -> Markup:
-    box = ";".join(f"{side}:{share:.3%}" for side, share in zip(("left", "top", "width", "height"), place, strict=True))
-    more = {"label": label, "style": box, "tabindex": "0" if first else "-1"}
-    return button("", "module", cls="bp-map-cell", module=module, **more)
+def _cell(label: str, cell: Cell, module: str, first: bool) -> Markup:
+    deep, less = " bp-deep" * (abs(cell.depth) > _DEEP), " bp-less" * (cell.depth < 0)
+    given = {"label": label, "style": f"--share:{abs(cell.depth):.1%}", "tabindex": "0" if first else "-1"}
+    return button(cell.text, "module", cls=f"bp-map-cell{deep}{less}", module=module, **given)

@@ -19,6 +19,7 @@ from ..html import (
     joined,
     note,
     percent,
+    plus_minus,
     scrolling,
     size_of,
     table,
@@ -29,7 +30,7 @@ from ..offers import whole_number
 from ..runs import Run
 from ..store import Store
 from ..visit import Visit, choose_run, delete_run, find_run, replace_steps, rows
-from .result_html import module_link, of_comparison, shares, words
+from .result_html import module_link, of_comparison, points, shares
 from .steps import recipe_line
 
 
@@ -76,11 +77,7 @@ def _figures(visit: Visit, run: Run) -> Iterator[tuple[object, str]]:
     stays = run.macs[1] / run.macs[0] if run.macs and run.macs[0] else None
     yield ("–", "-1") if stays is None else (percent(stays, 1), f"{stays:.6f}")
     quality = _quality(visit, run)
-    if quality is None:
-        yield "–", "-1"
-    else:
-        half = (quality.high - quality.low) / 2
-        yield f"{quality.value:.3f} ± {half:.3f}", f"{quality.value:.6f}"
+    yield ("–", "-1") if quality is None else (plus_minus(quality), f"{quality.value:.6f}")
     timing = run.speed.timings[-1].ratio if run.speed is not None else None
     yield ("–", "-1") if timing is None else (f"{timing.value:.2f}×", f"{timing.value:.4f}")
     built = run.exports[-1] if run.exports else None
@@ -164,17 +161,14 @@ def comparison(store: Store, language: str, first: Run, second: Run) -> Markup:
     """Show what two runs mask, and where they differ. Raises BertpruneError."""
 
     def make() -> tuple[Markup, int]:
-        found = bp.compare(store.run(first.key), store.run(second.key))
-        drawn = bp.figures.difference(found, labels=words(language, "draw_")) if found.tensors else None
-        map_ = of_comparison(language, drawn, found) if drawn is not None else Markup("")
-        shown = comparison_view(language, first, second, found, map_)
+        shown = comparison_view(language, first, second, bp.compare(store.run(first.key), store.run(second.key)))
         return shown, len(shown)
 
     return store.keep((first.key, "compared", second.key, first.number, second.number, language), make)
 
 
-def comparison_view(language: str, first: Run, second: Run, found: Any, picture: Markup) -> Markup:
-    """Write a comparison: the two by name, figures, the picture, shares by layer and role, the tensors that differ."""
+def comparison_view(language: str, first: Run, second: Run, found: Any) -> Markup:
+    """Write a comparison: the two by name, figures, the map, shares by layer and role, the tensors that differ."""
     names = [say(language, f"compare_{key}") for key in ("first", "second")]
     title = [
         tag("p", tag("strong", name), ": ", run_name(language, run))
@@ -183,8 +177,9 @@ def comparison_view(language: str, first: Run, second: Run, found: Any, picture:
     differing = [one for one in found.tensors if one.differs]
     pairs = [(say(language, f"compare_{key}"), value) for key, value in _facts(found, len(differing))]
     same = note("✓ " + say(language, "compare_same"), "bp-good") if not differing else ""
+    map_ = of_comparison(language, found)
     parts = [_shares(language, names, found), _tensors(language, names, differing) if differing else ""]
-    return joined([tag("div", joined(title), cls="bp-preview"), facts(pairs), same, picture, *parts])
+    return joined([tag("div", joined(title), cls="bp-preview"), facts(pairs), same, map_, *parts])
 
 
 def _facts(found: Any, differing: int) -> Iterator[tuple[str, str]]:
@@ -195,11 +190,6 @@ def _facts(found: Any, differing: int) -> Iterator[tuple[str, str]]:
     if all(tensor.both is not None for tensor in found.tensors):
         yield "both", f"{sum(tensor.both for tensor in found.tensors):,}"
     yield "differ", f"{differing:,} / {len(found.tensors):,}"
-
-
-def points(share: float) -> str:
-    """Write a difference of shares in percentage points."""
-    return f"{100 * share:+.2f}"
 
 
 def _shares(language: str, names: list[str], found: Any) -> Markup:

@@ -15,15 +15,15 @@ import bertprune as bp
 from ..errors import PageError, naming_field
 from ..html import Part, button, check, entry, field, form, joined, note, picture, select, tag
 from ..i18n import say
+from ..making import make_run, with_recipe
 from ..offers import as_number
 from ..opening import check_texts
 from ..runs import RunKey, Source, Texts
 from ..store import Progress, Store
-from ..visit import Visit
+from ..visit import Change, Visit
 from ..visitors import Gate, Visitor
 from .cost import data_of, is_measurable
-from .model import BUDGETS, Change
-from .recipe import run, with_recipe
+from .model import BUDGETS
 from .steps import method_title
 
 LEVELS = (0.3, 0.5, 0.7, 0.9)
@@ -45,7 +45,7 @@ def plan(store: Store, visitor: Visitor, asked: dict[str, Any], report: Progress
     steps = bp.Recipe(steps=recipe.steps)
     key = RunKey(visit.source, steps, 0, visit.given.chosen(visit.source, steps))
     with store.gate.work():
-        landed = run(store, key, shown.cards, lambda share, words: report(0.9 + 0.1 * share, words))
+        landed = make_run(store, key, shown.cards, lambda share, words: report(0.9 + 0.1 * share, words))
 
     def change(now: Visit) -> Visit:
         if now.source == visit.source:
@@ -191,7 +191,7 @@ def run_swept(store: Store, visitor: Visitor, asked: dict[str, Any], report: Pro
     source, recipe = visit.sweep.source, bp.Recipe(steps=found[0].recipe.steps)
     key = RunKey(source, recipe, 0, visit.given.chosen(source, recipe))
     cards = with_recipe(store, replace(visit, cards=()), recipe).cards
-    return run(store, key, cards, report)
+    return make_run(store, key, cards, report)
 
 
 PARTS = (Part("sweep", show_sweep, ("source", "sweep", "data"), lambda store, visit: visit.sweep is not None),)

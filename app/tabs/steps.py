@@ -13,7 +13,7 @@ import bertprune as bp
 
 from ..cards import COUPLED, Form, kind
 from ..html import check, entry, field, joined, note, percent, select, tag
-from ..i18n import say, texts
+from ..i18n import say, say_or
 from ..offers import (
     Cell,
     OptionField,
@@ -35,13 +35,12 @@ def amount(step: bp.Step) -> str:
 
 def granularity_name(language: str, granularity: str) -> str:
     """Name what is pruned together; N:M and blocks by their numbers."""
-    key = f"together_{granularity}"
-    if has_text(language, key):
-        return say(language, key)
     kind, _, numbers = granularity.rpartition(":")
     if kind == "block":
         return say(language, "blocks_of", size=numbers.replace("x", " × "))
-    return say(language, "pattern_of", kept=kind, of=numbers) if kind else granularity
+    if kind:
+        return say(language, "pattern_of", kept=kind, of=numbers)
+    return say_or(language, f"together_{granularity}", granularity)
 
 
 def manner(language: str, step: bp.Step) -> str:
@@ -79,8 +78,7 @@ def recipe_line(language: str, recipe: bp.Recipe) -> str:
 
 def method_card(language: str, method: Any) -> Markup:
     """Describe a method in one line, with its paper."""
-    key = f"method_{method.name}"
-    words = say(language, key) if has_text(language, key) else method.summary
+    words = say_or(language, f"method_{method.name}", method.summary)
     # where there are several, they are a choice of the form
     single = len(method.granularities) == 1
     removes = tag("span", say(language, f"removes_{method.removes}"), cls="bp-kind") if single else ""
@@ -94,13 +92,7 @@ def method_card(language: str, method: Any) -> Markup:
 
 def method_title(language: str, method: Any) -> str:
     """Write a method's title, with the name that recipes use."""
-    key = f"title_{method.name}"
-    return f"{say(language, key) if has_text(language, key) else method.title} · {method.name}"
-
-
-def has_text(language: str, key: str) -> bool:
-    """Return whether the page has a text for a key."""
-    return key in texts(language)
+    return f"{say_or(language, f'title_{method.name}', method.title)} · {method.name}"
 
 
 _SET = {"data_set": "1"}
@@ -150,8 +142,7 @@ def _granularity(language: str, form: Form, offered: Sequence[str], chosen: str)
 
 def _option(language: str, option: OptionField, typed: Any) -> Markup:
     """Write the field of one of the method's own options."""
-    key, name = f"option_{option.name}", f"option.{option.name}"
-    info = say(language, key) if has_text(language, key) else option.help
+    name, info = f"option.{option.name}", say_or(language, f"option_{option.name}", option.help)
     value = option.default if typed is None else typed
     if option.kind == "boolean":
         return check(name, value is True, option.name, info, **_SET)

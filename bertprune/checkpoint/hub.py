@@ -15,6 +15,7 @@ from .network import (
     Unreachable,
     bar_class,
     cached_ids,
+    no_connection,
     uncut,
     watched,
     with_timeout,
@@ -156,7 +157,7 @@ class HubModel:
                 "{name!r} has no valid safetensors file on the Hub: {reason}",
                 code="checkpoint.hub_not_safetensors", name=name, reason=first_line(error),
             )  # fmt: skip
-        return self.unreachable(first_line(error))
+        return self.unreachable(no_connection(error) or first_line(error))
 
     def unreachable(self, reason: str | Message) -> Unreachable:
         """Return the error that says what can be used instead."""

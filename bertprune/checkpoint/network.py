@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, Message
 
 CONNECT_TIMEOUT = 2.5
 """Seconds in which the Hub must have answered once; without an answer it counts as unreachable."""
@@ -74,6 +74,14 @@ def uncut(call: Callable[[], T]) -> T:
         raise
     except Exception:
         return call()
+
+
+def no_connection(error: BaseException) -> Message | None:
+    """Say that there is no connection, if a call to the Hub failed for that; its client quotes the system's number."""
+    cause: BaseException | None = error
+    while cause is not None and type(cause).__name__ != "ConnectError":  # of the client's own library, which changes
+        cause = cause.__cause__ or cause.__context__
+    return Message("there is no connection to it", code="checkpoint.no_connection") if cause is not None else None
 
 
 def watched(call: Callable[[], T], transfer: Transfer, seconds: float, report: Callable[[float], None]) -> T:

@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from ..checkpoint.json_files import first_line
+from ..checkpoint.network import no_connection
 from ..errors import ExportError, Message, shortened
 from ..files import name_of
 
@@ -30,6 +31,8 @@ class HubTrouble(Exception):
         """Describe an error of the Hub's client, without the token."""
         if isinstance(error, OfflineModeIsEnabled):
             return cls(Message("offline mode is set", code="checkpoint.offline"))
+        if (reason := no_connection(error)) is not None:
+            return cls(reason)
         if isinstance(error, HfHubHTTPError):
             status = error.response.status_code
             words = error.server_message or f"{status} {error.response.reason_phrase}"

@@ -11,12 +11,12 @@ from tests.app import quick_gradio  # noqa: F401
 
 # isort: split
 import bertprune as bp
+from app.making import make_run, with_recipe
 from app.offers import preset
 from app.runs import Run, RunKey, Source
 from app.settings import Settings
 from app.store import Store
 from app.tabs.model import opened
-from app.tabs.recipe import run, with_recipe
 from app.visit import Visit
 
 
@@ -46,7 +46,7 @@ def pruned(store: Store, visit: Visit, recipe: bp.Recipe, seed: int = 0) -> Visi
     """Load a recipe and prune by it."""
     visit = with_recipe(store, visit, recipe)
     texts = visit.given.chosen(visit.source, recipe)
-    return run(store, RunKey(visit.source, recipe, seed, texts), visit.cards, nothing)(visit)
+    return make_run(store, RunKey(visit.source, recipe, seed, texts), visit.cards, nothing)(visit)
 
 
 @pytest.fixture

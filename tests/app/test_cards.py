@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 import bertprune as bp
 from app import offers
 from app.cards import Form, first_form, form_of, make_step, set_field
+from app.making import key_of, previews
 from app.offers import PRESETS, OptionField, option_fields, option_value, preset
 from app.runs import Source
 from app.settings import Settings
 from app.store import Store
-from app.tabs import recipe, recipe_texts
+from app.tabs import recipe
 from app.tabs.model import add, opened, take_preset
 from app.tabs.steps import fields_of
 from app.visit import Visit, add_step
@@ -125,7 +126,7 @@ def test_switches_say_what_they_want_so_that_they_may_arrive_twice(root: bp.Modu
 
 def test_each_card_counts_after_those_before_it(store: Store, visit: Visit) -> None:
     twice = with_card(with_card(visit, percent=50), percent=50)
-    assert [one.removed for one in recipe.previews(store, twice)] == [(512, 512), (256, 256)]
+    assert [one.removed for one in previews(store, twice)] == [(512, 512), (256, 256)]
     shown = recipe.show_cards(store, twice)
     assert "512 would be pruned (50.00%) · 1 tensor · 1,024 weights" in shown
     assert "768 weights would be pruned" in recipe.show_bar(store, twice)
@@ -133,7 +134,7 @@ def test_each_card_counts_after_those_before_it(store: Store, visit: Visit) -> N
 
 def test_a_card_that_is_wrong_says_so_itself_and_those_before_it_count_on(store: Store, visit: Visit) -> None:
     wrong = with_card(with_card(with_card(visit), where="pattern", include="no.<b>such</b>"), percent=50)
-    first, second, third = recipe.previews(store, wrong)
+    first, second, third = previews(store, wrong)
     assert first.removed == (205, 205)
     assert "no.<b>such" in str(second)
     assert "step 2" in str(third)
@@ -142,7 +143,7 @@ def test_a_card_that_is_wrong_says_so_itself_and_those_before_it_count_on(store:
     assert "<b>such" not in shown
     assert 'aria-disabled="true"' in recipe.show_bar(store, wrong)  # Prune says why it is grey
     with pytest.raises(bp.BertpruneError, match="Step 2"):
-        recipe.key_of(store, with_card(with_card(visit), percent=0, where="roles"))
+        key_of(store, with_card(with_card(visit), percent=0, where="roles"))
 
 
 def test_the_open_cards_fields_are_the_step(store: Store, visit: Visit) -> None:
@@ -150,7 +151,7 @@ def test_the_open_cards_fields_are_the_step(store: Store, visit: Visit) -> None:
     assert named.name == "preset_global"
     number = named.cards[0].number
     changed = recipe.change_card(store, named, {"card": number, "name": "percent", "value": "90"})
-    key = recipe.key_of(store, changed)
+    key = key_of(store, changed)
     assert key.recipe.steps[0].fraction == 0.9
     assert changed.name == ""
     assert "would be pruned" in recipe.show_cards(store, changed)
@@ -165,7 +166,7 @@ def test_three_quick_adds_are_three_steps(store: Store, visit: Visit) -> None:
 
 def test_too_many_steps_are_refused(visit: Visit) -> None:
     small = Store(Settings(max_steps=1))
-    seen = recipe.previews(small, with_card(with_card(visit)))
+    seen = previews(small, with_card(with_card(visit)))
     assert "2 steps; at most 1 are accepted" in str(seen[1])
 
 
@@ -179,12 +180,12 @@ def test_another_checkpoint_keeps_what_the_steps_mean(store: Store, visit: Visit
 
 def test_yaml_replaces_the_steps(store: Store, visit: Visit) -> None:
     before = take_preset(store, visit, {"name": "random"})
-    after = recipe_texts.take_yaml(store, before, {"yaml": preset("global").to_yaml()})
-    assert recipe.key_of(store, after).recipe == preset("global")
+    after = recipe.take_yaml(store, before, {"yaml": preset("global").to_yaml()})
+    assert key_of(store, after).recipe == preset("global")
     with pytest.raises(bp.BertpruneError, match="YAML field is empty"):
-        recipe_texts.take_yaml(store, visit, {"yaml": " "})
+        recipe.take_yaml(store, visit, {"yaml": " "})
     with pytest.raises(bp.BertpruneError, match="not valid YAML"):
-        recipe_texts.take_yaml(store, visit, {"yaml": "a: ["})
+        recipe.take_yaml(store, visit, {"yaml": "a: ["})
 
 
 def test_options_become_fields_of_their_types() -> None:

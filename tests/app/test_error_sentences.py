@@ -12,8 +12,7 @@ import pytest
 from pydantic_core.core_schema import ErrorType
 
 import bertprune as bp
-from app.i18n import texts
-from app.i18n.errors import LocalizedError, sentences, translate_error, with_particles
+from app.i18n import LocalizedError, sentences, texts, translate_error, with_particles
 
 HANGUL = re.compile("[가-힣]")
 FIELD = "field."
@@ -102,7 +101,7 @@ def test_the_page_never_advises_a_flag_of_the_shell() -> None:
 def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Give the Korean sentences, to which a test may add."""
     added = {"a": "{name}에 문제가 있습니다", "step": "{step}번째 단계"}
-    monkeypatch.setattr("app.i18n.errors.sentences", lambda language: added if language == "ko" else {})
+    monkeypatch.setattr("app.i18n.sentences", lambda language: added if language == "ko" else {})
     return added
 
 

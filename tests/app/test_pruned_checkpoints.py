@@ -10,15 +10,14 @@ import pytest
 
 import bertprune as bp
 from app import exporting
-from app.exporting import export_size
+from app.making import counted
 from app.offers import preset
 from app.opening import take_table
-from app.runs import RunKey, Source
+from app.runs import Run, RunKey, Source
 from app.runtime import remove
 from app.store import Store
-from app.tabs import cost, recipe, result
+from app.tabs import cost, export, recipe, result
 from app.tabs.model import opened
-from app.tabs.recipe import counted
 from app.tabs.runs import show_pair, show_runs
 from app.visit import Visit, note_run
 from app.visitors import Visitor
@@ -68,14 +67,12 @@ def test_a_mask_that_changed_away_from_the_corners_is_not_called_unchanged(store
 
 @pytest.mark.parametrize("form", ["baked", "masked"])
 def test_the_estimated_size_counts_the_masks_of_the_source(store: Store, further: RunKey, form: str) -> None:
-    foreseen = export_size(store.checkpoint(further.source), store.run(further), form)
+    run = Run(1, "tiny", further, **counted(store, further))
     parcel = exporting.export(store, further, form, "")
-    with zipfile.ZipFile(parcel.zip) as packed:
-        (weights,) = [entry for entry in packed.infolist() if entry.filename.endswith(".safetensors")]
     remove(parcel.zip.parent)
     header = 4_000  # counted in no estimate, and large beside a tiny model
-    assert foreseen.stored == pytest.approx(weights.file_size - header, rel=0.03)
-    assert foreseen.zipped == pytest.approx(weights.compress_size, rel=0.05)
+    weights = sum(size for file, size in parcel.files.items() if file.endswith(".safetensors"))
+    assert export.stored("float32", run, form) == pytest.approx(weights - header, rel=0.03)
 
 
 def test_adjusted_weights_are_drawn_and_not_called_unchanged(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,13 +114,13 @@ def test_an_opened_checkpoint_shows_its_masks_and_zeros_at_once(
     assert node(result.show_tree(store, visit)["nodes"], KEY)["m"] == pytest.approx((307 + fresh) / (1024 + 32))
     untouched = opened(store, Visit(), visit.source)
     assert node(result.show_tree(store, untouched)["nodes"], KEY)["m"] is None  # nothing is counted, nothing claimed
-    assert "<img" in result.show_map(store, untouched)  # which reads the weights, and is not drawn again
+    assert "bp-map-cell" in result.show_map(store, untouched)  # which reads the weights, and is not drawn again
     assert "as it was opened" in result.show_run(store, visit)
     details = result.show_details(store, visit)
     assert ("Tensors with a mask" in details) == ("Pruned tensors (1)" in details) == (form == "masked")
     changes = result.show_changes(store, visit)
     assert "Unchanged" not in changes and "bp-after" not in changes  # there is nothing to compare with
-    assert "<img" in result.show_map(store, visit)
+    assert "bp-map-cell" in result.show_map(store, visit)
     assert ("<img" in result.show_pictures(store, visit)) == (form == "masked")
 
 

@@ -4,16 +4,17 @@ import re
 from dataclasses import replace
 
 import pytest
+import torch
 from markupsafe import escape
 
 import bertprune as bp
-from app.cards import recipe_of
-from app.offers import preset
+from app.making import recipe_of, with_recipe
+from app.offers import ROLES, preset
 from app.runs import RunKey
 from app.store import Store
 from app.tabs import recipe, result
 from app.tabs.inspector import tree_value
-from app.tabs.recipe import with_recipe
+from app.tabs.result_html import of_report
 from app.visit import Visit, choose_run
 from tests.app.conftest import pruned
 
@@ -58,12 +59,11 @@ def test_pictures_are_drawn_for_pruned_modules_only(store: Store, ran: Visit, do
 
 def test_each_cell_of_the_map_chooses_its_module_and_has_its_numbers(store: Store, everywhere: Visit) -> None:
     drawn, report = result.show_map(store, everywhere), store.run(everywhere.shown.key).report  # type: ignore[union-attr]
-    assert drawn.count("<img") == 1
     assert drawn.count("bp-map-cell") == drawn.count("data-module") == len(report.matrix()) == 6
     count = report.matrix()[0, "attention.key"]
     said = f"attention.key, layer 0: {count.sparsity:.2%} · {count.masked:,} of {count.size:,}"
     assert re.search(f'data-module="{KEY}" aria-label="{re.escape(said)}"', drawn)
-    assert drawn.count('tabindex="0"') == 1
+    assert drawn.count('tabindex="-1"') == 5  # one is reached by Tab, the others by arrows
 
 
 def test_tensors_that_nothing_is_left_of_are_named(store: Store, visit: Visit) -> None:
@@ -115,12 +115,31 @@ def test_a_changed_recipe_is_said_wherever_the_run_is_looked_at(
             assert "has changed" in show(store, replace(ran, seed=1))
 
 
-def test_the_grid_selects_modules_and_sums_up(store: Store, everywhere: Visit) -> None:
-    written = result.show_details(store, everywhere)
+def test_the_map_sums_up_layers_and_roles(store: Store, everywhere: Visit) -> None:
+    drawn = result.show_map(store, everywhere)
     report = store.run(everywhere.shown.key).report  # type: ignore[union-attr]
-    assert f'data-module="{KEY}"' in written
-    for count in (report.total, *report.by("role").values()):
-        assert f"{count.sparsity:.2%}" in written
+    for count in (*report.by("layer").values(), *report.by("role").values()):
+        assert f'<td class="num">{count.sparsity:.1%}</td>' in drawn
+
+
+def test_roles_outside_the_layers_have_a_row_of_their_own(store: Store, visit: Visit) -> None:
+    both = bp.Selection(roles=["attention.key", "pooler"])
+    ran = pruned(store, visit, bp.Recipe(steps=[bp.Step(method="l1_unstructured", fraction=0.5, select=both)]))
+    inside, outside = result.show_map(store, ran).split("</table>")[:2]
+    assert "attention" in inside and "pooler" not in inside
+    assert "pooler" in outside and outside.count("bp-map-cell") == 1
+
+
+def test_a_map_of_a_model_without_roles_is_a_table(store: Store) -> None:
+    layer = torch.nn.utils.prune.l1_unstructured(torch.nn.Linear(4, 4), "weight", amount=4)
+    assert "25.00%" in of_report("en", bp.sparsity(layer))
+
+
+def test_colours_are_dark_where_much_is_gone_and_their_numbers_can_be_read(store: Store, visit: Visit) -> None:
+    for share, deep in ((0.3, 0), (0.9, 6)):
+        step = bp.Step(method="l1_unstructured", fraction=share, select=bp.Selection(roles=list(ROLES[:3])))
+        drawn = result.show_map(store, pruned(store, visit, bp.Recipe(steps=[step])))
+        assert (drawn.count("bp-deep"), drawn.count(f"--share:{share:.1%}")) == (deep, 6)
 
 
 def test_tied_tensors_are_pruned_wherever_the_tree_shows_them(store: Store, tiny_folder: object) -> None:
@@ -146,4 +165,4 @@ def walk(nodes: list[dict]) -> list[dict]:  # type: ignore[type-arg]
 
 def test_the_run_is_made_by_the_cards(store: Store, visit: Visit) -> None:
     loaded = with_recipe(store, visit, preset("random"))
-    assert recipe_of(loaded.cards, store.tree(visit.source)) == preset("random")
+    assert recipe_of(store, loaded) == preset("random")

@@ -8,6 +8,7 @@ import pytest
 import bertprune as bp
 from app import exporting, kept, runtime
 from app.errors import Cancelled
+from app.making import with_recipe
 from app.offers import preset
 from app.opening import take_texts
 from app.runs import Given, RunKey, Source, TextFile
@@ -15,8 +16,7 @@ from app.settings import Settings
 from app.store import Store
 from app.tabs import recipe, result
 from app.tabs.model import BUDGETS, opened, show_start
-from app.tabs.recipe import with_recipe
-from app.tabs.recipe_texts import show_texts
+from app.tabs.recipe import show_texts
 from app.visit import Visit
 from app.visitors import Visitor
 from tests.app.conftest import nothing

@@ -149,6 +149,9 @@ def test_runs_are_bounded_chosen_and_deleted() -> None:
     assert len(visit.runs) == MOST_RUNS
     assert visit.runs[0].is_dense  # the open checkpoint stays
     assert find_run(visit, 1) is None
+    pair = replace(visit, pair=(visit.runs[1].number, visit.runs[2].number))
+    assert add_run(pair, key(TINY, 99), "tiny").pair is None  # the oldest went, which was one of the two
+    assert add_run(replace(pair, pair=(-1,)), key(TINY, 99), "tiny").pair == (-1,)
     last = visit.run
     assert choose_run(visit, -1).run == -1
     assert choose_run(visit, 999).run == last

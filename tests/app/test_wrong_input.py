@@ -10,11 +10,12 @@ import pytest
 import bertprune as bp
 from app.cards import Form, set_field
 from app.errors import error_text
+from app.making import key_of, previews
 from app.offers import preset
 from app.opening import open_given, open_upload
 from app.runs import RunKey, Source
 from app.store import Store
-from app.tabs import cost, recipe, recipe_texts
+from app.tabs import cost, recipe
 from app.tabs.model import opened
 from app.visit import Visit, add_step
 
@@ -108,7 +109,7 @@ def test_the_fields_of_a_step(visit: Visit, tmp_path: Path, subtests: pytest.Sub
     for case in STEPS:
         with subtests.test(case):
             wrong = add_step(visit, Form(**{**EVERYWHERE, **STEPS[case]}))
-            (seen,) = recipe.previews(STORE, wrong)
+            (seen,) = previews(STORE, wrong)
 
             def refuse() -> None:
                 raise seen
@@ -132,16 +133,16 @@ def test_an_option_keeps_what_was_typed_and_the_card_says_what_is_wrong(
 def test_seed(visit: Visit, tmp_path: Path, subtests: pytest.Subtests) -> None:
     for seed in ["", "-1", "0.5", str(2**63), "nan", "1e30"]:
         with subtests.test(seed):
-            wrong = recipe_texts.take_seed(STORE, add_step(visit, Form(**EVERYWHERE)), {"value": seed})
-            check(tmp_path, lambda: recipe.key_of(STORE, wrong))
-    right = recipe_texts.take_seed(STORE, add_step(visit, Form(**EVERYWHERE)), {"value": str(2**53 + 1)})
-    assert recipe.key_of(STORE, right).seed == 2**53 + 1
+            wrong = recipe.take_seed(STORE, add_step(visit, Form(**EVERYWHERE)), {"value": seed})
+            check(tmp_path, lambda: key_of(STORE, wrong))
+    right = recipe.take_seed(STORE, add_step(visit, Form(**EVERYWHERE)), {"value": str(2**53 + 1)})
+    assert key_of(STORE, right).seed == 2**53 + 1
 
 
 def test_yaml(visit: Visit, tmp_path: Path, subtests: pytest.Subtests) -> None:
     for case in YAML:
         with subtests.test(case):
-            check(tmp_path, lambda: recipe_texts.take_yaml(STORE, visit, {"yaml": YAML[case]}))
+            check(tmp_path, lambda: recipe.take_yaml(STORE, visit, {"yaml": YAML[case]}))
 
 
 def test_evaluation_file(done: RunKey, tmp_path: Path, subtests: pytest.Subtests) -> None:

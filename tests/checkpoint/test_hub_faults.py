@@ -40,7 +40,9 @@ def test_a_closed_hub_is_given_up_and_what_is_cached_is_named(hub, tiny_folder, 
         port = closed.getsockname()[1]
     reach(monkeypatch, f"http://127.0.0.1:{port}")
     with caplog.at_level(logging.WARNING):
-        assert "(such as org/tiny)" in str(refused("org/other"))
+        error = refused("org/other")
+    assert "(such as org/tiny)" in str(error)
+    assert error.values["reason"].code == "checkpoint.no_connection" and "Errno" not in str(error)
     assert "Retrying" not in caplog.text
     assert bp.Checkpoint.open("org/tiny").load() is not None
 

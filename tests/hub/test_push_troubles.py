@@ -1,5 +1,6 @@
 """A push that fails is one line without the token; nothing is left on the Hub, or what is left is named."""
 
+import socket
 import threading
 import traceback
 from collections.abc import Callable
@@ -198,6 +199,17 @@ def test_offline_mode_is_respected(
         push(tiny_folder())
     assert codes(caught.value) == ("exports.push_cut_off", "nothing") and hub.asked == []
     assert caught.value.values["reason"].code == "checkpoint.offline"
+
+
+def test_a_hub_that_cannot_be_reached_is_said_in_words(
+    hub: StandInHub, tiny_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{closed.getsockname()[1]}")
+    with pytest.raises(ExportError) as caught:
+        push(tiny_folder())
+    assert codes(caught.value) == ("exports.push_cut_off", "nothing") and "Errno" not in str(caught.value)
+    assert caught.value.values["reason"].code == "checkpoint.no_connection"
 
 
 def test_wrong_input_is_refused_before_anything_is_asked(

@@ -15,7 +15,7 @@ SETTLED = """document.getAnimations().filter((one) => !one.effect.target?.closes
   (one) => one.playState !== 'running' || one.effect.getComputedTiming().endTime === Infinity)"""
 """Nothing fades any more, and no toast flies in: every colour is its last. A toast's own clock runs on."""
 
-REPEATED = ["tbody tr:nth-of-type(n+5)", ".bp-map-cell:nth-of-type(n+9)", "[role=treeitem]:nth-of-type(n+9)"]
+REPEATED = ["tbody tr:nth-of-type(n+5)", "[role=treeitem]:nth-of-type(n+9)"]
 """Rows and cells that look like those before them."""
 
 

@@ -50,7 +50,7 @@ def test_upload_prune_inspect_measure_and_export(
         "LnStructured",
     ):
         expect(after).to_contain_text(word)
-    expect(page.locator("#map img")).to_be_visible()
+    expect(page.locator("#map .bp-map-cell").first).to_be_visible()
     expect(page.locator("#pictures img")).to_have_count(2)
     measure_on_a_file(page, tmp_path / "reviews.csv")
     view(page, "export")
