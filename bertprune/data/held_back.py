@@ -13,6 +13,8 @@ from .batches import Batch
 
 HELD_BACK = 5
 """One text in so many is held back, to see whether what the others teach holds there."""
+_TOGETHER = 8
+"""Texts in a batch that is padded little."""
 _Part = tuple[Batch, Tensor | None]
 """Some texts, and their labels where they have them."""
 
@@ -54,6 +56,21 @@ class Batches:
         labels = None if self.labels is None else [one[::step] for one in self.labels]
         return replace(
             self, used=[{name: one[::step] for name, one in batch.items()} for batch in self.used], labels=labels
+        )
+
+    def trimmed(self) -> "Batches":
+        """Return the same texts in the same order in smaller batches, which are padded less: these compute faster."""
+        parts = [
+            (_unpadded({name: one[start : start + _TOGETHER] for name, one in batch.items()}), back, start, number)
+            for number, (batch, back) in enumerate(zip(self.used, self.held_back, strict=True))
+            for start in range(0, len(_first(batch)), _TOGETHER)
+        ]
+        labels = self.labels
+        return replace(
+            self,
+            used=[batch for batch, *_ in parts],
+            held_back=[back for _, back, *_ in parts],
+            labels=None if labels is None else [labels[at][start : start + _TOGETHER] for *_, start, at in parts],
         )
 
     def split(self) -> "Batches":
@@ -104,6 +121,13 @@ def _split(batches: Iterable[_Part]) -> Iterator[tuple[_Part, bool]]:
                 yield _joined(waiting.pop(shape)), True
     for held in waiting.values():
         yield _joined(held), True
+
+
+def _unpadded(batch: Batch) -> Batch:
+    """Cut what all texts of a batch are padded with at their ends."""
+    mask = _mask(batch)
+    longest = int(mask.any(dim=0).nonzero().max()) + 1
+    return {name: value[:, :longest] if value.shape == mask.shape else value for name, value in batch.items()}
 
 
 def _rows(batch: Batch, labels: Tensor | None, chosen: Tensor) -> _Part:

@@ -27,7 +27,7 @@ from .reconstruct import FEW_REFINEMENTS, solve_rows
 from .steps import MatchedStep, linear_owner
 from .surgeon import keep_by_surgeon, order_by_surgeon, works_by_surgeon
 from .walk import Walk
-from .working_copy import plain_copy, put
+from .working_copy import neurons_of, plain_copy, put, put_neurons
 
 FEW = 48
 """So many of the texts held back are enough to compare one part with another."""
@@ -106,9 +106,13 @@ class Tries:
         where = places(model)
         self._layers = {path: place.layer for path, place in where.items()}
         self._roles = {path: place.role for path, place in where.items()}
+        self._neurons = {one.output.name: one for one in neurons_of(self._model)}
+        self._now: dict[str, Tensor] = {}
+        """The values of the matrices that do not have their own."""
         self._every = Walk(self._model, self.batches, output)
         held = self.batches.only(held_back=True)
-        self._held, self._few = (Walk(self._model, one, output) for one in (held, held.thinned(FEW)))
+        used = (one.trimmed() if output.by_text else one for one in (held, held.thinned(FEW)))
+        self._held, self._few = (Walk(self._model, one, output) for one in used)
         self.dense = self._held.dense
         """What the model answers to the texts held back."""
 
@@ -157,18 +161,26 @@ class Tries:
 
     def _with(self, walk: Walk, parts: Sequence[Part], values: Sequence[Tensor]) -> Tensor:
         walk.go_to(parts[0].layer)
-        old = [self._module(part).weight.detach() for part in parts]
+        old = [self._now.get(part.target.name, self._module(part).weight.detach()) for part in parts]
         try:
             for part, value in zip(parts, values, strict=True):
-                put(self._model, part.target, value)
+                self._place(part, value)
             return walk.answers()
         finally:
             for part, value in zip(parts, old, strict=True):
-                put(self._model, part.target, value)
+                self._place(part, value)
+
+    def _place(self, part: Part, values: Tensor) -> None:
+        neurons = self._neurons.get(part.target.name)
+        if neurons is not None and isinstance(part.groups, CoupledGroups):
+            put_neurons(self._model, neurons, values)
+        else:
+            put(self._model, part.target, values)
 
     def put(self, part: Part, values: Tensor) -> None:
-        """Give a part other values, for all that is asked from now on."""
-        put(self._model, part.target, values)
+        """Give a part other values, for all that is asked from now on, apart from the inputs of its own matrix."""
+        self._place(part, values)
+        self._now[part.target.name] = values
         for walk in (self._every, self._held, self._few):
             walk.changed(part.layer)
 

@@ -1,7 +1,7 @@
 """A copy of a model in which matrices may be replaced: it shares its weights, and has neither hooks nor gradients."""
 
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from torch import Tensor, nn
@@ -43,31 +43,43 @@ def put(model: nn.Module, target: Target, values: Tensor) -> None:
     _place(model, target, nn.Parameter(values.to(target.parameter.dtype), requires_grad=False))
 
 
+def put_neurons(model: nn.Module, one: Coupled, values: Tensor) -> None:
+    """Give a copy the columns of a layer's neurons; those that give nothing are not computed any more."""
+    alive = values.any(dim=0)
+    if not alive.any():  # a layer needs one
+        alive[:] = True
+    put(model, one.output, values[:, alive])
+    for target, rows in one.inputs:
+        put(model, target, target.parameter[alive[rows.to(alive.device)]])
+
+
 @contextmanager
 def narrowed(model: nn.Module, needed: Collection[str]) -> Iterator[None]:
     """Let a copy compute faster, without the neurons that give nothing, save in layers of which a tensor is needed."""
-    narrow = [(one, alive) for one, alive in _dead(model) if not any(each.name in needed for each in one.targets)]
-    for one, alive in narrow:
-        put(model, one.output, one.output.parameter[:, alive])
-        for target, rows in one.inputs:
-            put(model, target, target.parameter[alive[rows.to(alive.device)]])
+    narrow = [one for one in _dead(model) if not any(each.name in needed for each in one.targets)]
+    for one in narrow:
+        put_neurons(model, one, one.output.parameter)
     try:
         yield
     finally:
-        for target in [target for one, _ in narrow for target in one.targets]:
+        for target in [target for one in narrow for target in one.targets]:
             _place(model, target, target.parameter)
 
 
-def _dead(model: nn.Module) -> Iterator[tuple[Coupled, Tensor]]:
-    """Yield the layers of whose neurons some, but not all, give nothing, and which of them are alive."""
-    try:
-        found = find_coupled(model, "neuron", Selection())
-    except SelectionError:  # it is not known what goes together
-        return
-    for one in found:
+def _dead(model: nn.Module) -> Iterator[Coupled]:
+    """Yield the layers of whose neurons some, but not all, give nothing."""
+    for one in neurons_of(model):
         alive = one.output.parameter.any(dim=0)
         if alive.any() and not alive.all():
-            yield one, alive
+            yield one
+
+
+def neurons_of(model: nn.Module) -> Sequence[Coupled]:
+    """Return the neurons of all layers; none where it is not known what goes together."""
+    try:
+        return find_coupled(model, "neuron", Selection())
+    except SelectionError:
+        return ()
 
 
 def _place(model: nn.Module, target: Target, parameter: nn.Parameter) -> None:

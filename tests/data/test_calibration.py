@@ -91,6 +91,9 @@ def test_batches_that_are_given_are_split_text_by_text():
     assert batches.texts == 12
 
 
+MASKED = ("input_ids", "attention_mask")
+
+
 def rows_of(batches):
     return torch.cat([batch["input_ids"][:, 0] for batch in batches.used]).tolist()
 
@@ -106,6 +109,22 @@ def test_texts_can_be_told_apart_again_and_thinned():
     with_labels = replace(batches, labels=[torch.arange(len(batch["input_ids"])) for batch in batches.used])
     for part in (with_labels.split(), with_labels.thinned(6), with_labels.only(held_back=True)):
         assert [len(one) for one in part.labels] == [len(batch["input_ids"]) for batch in part.used]
+
+
+def test_smaller_batches_have_the_same_texts_with_less_padding(tiny_tokenizer):
+    batches = batched(TEXTS * 10, tiny_tokenizer).only(held_back=True)
+    with_labels = replace(batches, labels=[torch.arange(len(batch["input_ids"])) for batch in batches.used])
+    trimmed = with_labels.trimmed()
+
+    def texts_of(found):
+        return [
+            ids[mask.bool()].tolist() for one in found.used for ids, mask in zip(*map(one.get, MASKED), strict=True)
+        ]
+
+    assert texts_of(trimmed) == texts_of(batches)
+    assert torch.cat(list(trimmed.labels)).tolist() == torch.cat(list(with_labels.labels)).tolist()
+    assert all(len(one["input_ids"]) <= 8 and bool(one["attention_mask"][:, -1].any()) for one in trimmed.used)
+    assert sum(one["input_ids"].numel() for one in trimmed.used) < sum(one["input_ids"].numel() for one in batches.used)
 
 
 NO_CALIBRATION = [
