@@ -1,5 +1,6 @@
 """Timeouts for Hub calls, and their progress without a bar on the terminal."""
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ SMALL_FILE_TIMEOUT = 20.0
 """Seconds for a config, headers or a tokenizer, once the Hub has answered."""
 STALL_TIMEOUT = 15.0
 """Seconds without data after which the download of a large file is given up."""
+MOST_CLOSED = 5
+"""How often a call is made again whose connection another thread closed."""
 
 T = TypeVar("T")
 
@@ -65,15 +68,31 @@ def uncut(call: Callable[[], T]) -> T:
     """Return what a call to the Hub returns, made once more if its connection broke.
 
     The Hub's client is shared by all threads, and is closed under the others as soon as one of them cannot connect.
+    Where several cannot, that happens again and again, and says nothing of the connection.
     """
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 
-    try:
-        return call()
-    except (HfHubHTTPError, EntryNotFoundError, InterruptedError):  # an answer, no answer at all, or cancelled
-        raise
-    except Exception:
-        return call()
+    failed = 0
+    while True:
+        try:
+            return call()
+        except (HfHubHTTPError, EntryNotFoundError, InterruptedError):  # an answer, no answer at all, or cancelled
+            raise
+        except Exception as error:
+            failed += 1
+            if failed > (MOST_CLOSED if _was_closed(error) else 1):
+                raise
+
+
+def _was_closed(error: BaseException | None) -> bool:
+    """Return whether the client, or the connection that a call waited for, was closed by another thread."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno == errno.EBADF:
+            return True
+        if isinstance(error, RuntimeError) and "closed" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def no_connection(error: BaseException) -> Message | None:
