@@ -30,13 +30,14 @@ def test_a_page_for_everybody_listens_at_every_address(monkeypatch: pytest.Monke
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
-@pytest.mark.parametrize("host", ["::1", "[::1]"])
-def test_an_address_of_ipv6_is_written_as_gradio_takes_it(host: str) -> None:
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        pytest.skip("no IPv6 here")
-    assert place_to_listen(host)[0] == "[::1]"
+def test_an_address_of_ipv6_is_written_as_gradio_takes_it(subtests: pytest.Subtests) -> None:
+    for host in ["::1", "[::1]"]:
+        with subtests.test(host):
+            try:
+                socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+            except OSError:
+                pytest.skip("no IPv6 here")
+            assert place_to_listen(host)[0] == "[::1]"
 
 
 def test_no_file_of_the_page_hides_one_of_pythons() -> None:

@@ -55,15 +55,16 @@ def test_facts_say_what_is_stored(tiny_folder, tiny_mlm):
     }
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_half_precision_is_computed_in_float32_and_recorded(tiny_folder, dtype):
-    folder = tiny_folder("BertForMaskedLM", dtype=dtype)
-    checkpoint = bp.Checkpoint.open(folder)
-    model = checkpoint.load()
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-    assert {checkpoint.source_dtype(name) for name, _ in model.named_parameters()} == {dtype}
-    key = "bert.embeddings.word_embeddings.weight"
-    assert torch.equal(model.get_parameter(key), stored(folder)[key].float())
+def test_half_precision_is_computed_in_float32_and_recorded(tiny_folder, subtests):
+    for dtype in ["float16", "bfloat16"]:
+        with subtests.test(dtype):
+            folder = tiny_folder("BertForMaskedLM", dtype=dtype)
+            checkpoint = bp.Checkpoint.open(folder)
+            model = checkpoint.load()
+            assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+            assert {checkpoint.source_dtype(name) for name, _ in model.named_parameters()} == {dtype}
+            key = "bert.embeddings.word_embeddings.weight"
+            assert torch.equal(model.get_parameter(key), stored(folder)[key].float())
 
 
 def test_integers_stay_integers(tiny_folder):
@@ -92,23 +93,24 @@ def test_old_names_and_prefixes_are_understood(tiny_folder):
     assert alike(checkpoint.load(), bp.Checkpoint.open(tiny_folder("BertModel")).load())
 
 
-@pytest.mark.parametrize("pickle", [False, True])
 @pytest.mark.parametrize("equal", [True, False])
-def test_a_decoder_stored_apart_is_tied_only_if_it_is_equal(tiny_folder, pickle, equal):
-    folder = tiny_folder("BertForMaskedLM")
-    tensors = stored(folder)
-    words = tensors["bert.embeddings.word_embeddings.weight"]
-    tensors["cls.predictions.decoder.weight"] = words.clone() if equal else words + 1
-    store(folder, tensors)
-    if pickle:
-        torch.save(tensors, folder / "pytorch_model.bin")
-        (folder / "model.safetensors").unlink()
-    checkpoint = bp.Checkpoint.open(folder)
-    for model in (checkpoint.skeleton(), checkpoint.load(), checkpoint.model()):
-        tied = model.get_parameter("cls.predictions.decoder.weight")
-        assert (tied is model.get_parameter("bert.embeddings.word_embeddings.weight")) is equal
-    assert names_and_ties(checkpoint.skeleton()) == names_and_ties(checkpoint.load())
-    assert any("not tied" in note for note in checkpoint.facts.notes) is not equal
+def test_a_decoder_stored_apart_is_tied_only_if_it_is_equal(tiny_folder, equal, subtests):
+    for pickle in [False, True]:
+        with subtests.test(f"pickled: {pickle}"):
+            folder = tiny_folder("BertForMaskedLM")
+            tensors = stored(folder)
+            words = tensors["bert.embeddings.word_embeddings.weight"]
+            tensors["cls.predictions.decoder.weight"] = words.clone() if equal else words + 1
+            store(folder, tensors)
+            if pickle:
+                torch.save(tensors, folder / "pytorch_model.bin")
+                (folder / "model.safetensors").unlink()
+            checkpoint = bp.Checkpoint.open(folder)
+            for model in (checkpoint.skeleton(), checkpoint.load(), checkpoint.model()):
+                tied = model.get_parameter("cls.predictions.decoder.weight")
+                assert (tied is model.get_parameter("bert.embeddings.word_embeddings.weight")) is equal
+            assert names_and_ties(checkpoint.skeleton()) == names_and_ties(checkpoint.load())
+            assert any("not tied" in note for note in checkpoint.facts.notes) is not equal
 
 
 def test_missing_tensors_are_named_and_come_from_the_seed(tiny_folder):

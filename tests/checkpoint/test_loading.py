@@ -57,21 +57,22 @@ def test_the_shared_model_is_built_once_and_released(tiny_folder):
     assert alike(checkpoint.model(), first)
 
 
-@pytest.mark.parametrize("cached", [False, True])
-def test_a_loaded_model_shares_nothing(tiny_folder, cached):
-    checkpoint = bp.Checkpoint.open(tiny_folder("BertForMaskedLM"))
-    if cached:
-        checkpoint.model()
-    mine, other = checkpoint.load(), checkpoint.load()
-    pristine = copy.deepcopy(values(checkpoint.model()))
-    mine_at = {value.untyped_storage().data_ptr() for value in values(mine).values()}
-    for model in (other, checkpoint.model()):
-        assert not mine_at & {value.untyped_storage().data_ptr() for value in values(model).values()}
-    with torch.no_grad():
-        for parameter in mine.parameters():
-            parameter.fill_(7.0)
-    assert all(torch.equal(value, pristine[name]) for name, value in values(checkpoint.model()).items())
-    assert mine.cls.predictions.decoder.weight is mine.bert.embeddings.word_embeddings.weight
+def test_a_loaded_model_shares_nothing(tiny_folder, subtests):
+    for cached in [False, True]:
+        with subtests.test(f"cached: {cached}"):
+            checkpoint = bp.Checkpoint.open(tiny_folder("BertForMaskedLM"))
+            if cached:
+                checkpoint.model()
+            mine, other = checkpoint.load(), checkpoint.load()
+            pristine = copy.deepcopy(values(checkpoint.model()))
+            mine_at = {value.untyped_storage().data_ptr() for value in values(mine).values()}
+            for model in (other, checkpoint.model()):
+                assert not mine_at & {value.untyped_storage().data_ptr() for value in values(model).values()}
+            with torch.no_grad():
+                for parameter in mine.parameters():
+                    parameter.fill_(7.0)
+            assert all(torch.equal(value, pristine[name]) for name, value in values(checkpoint.model()).items())
+            assert mine.cls.predictions.decoder.weight is mine.bert.embeddings.word_embeddings.weight
 
 
 def test_a_loaded_model_does_not_depend_on_the_file(tiny_folder):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,12 @@ ANOTHER_FORM: dict[str, Rename] = {
 }
 
 
-@pytest.mark.parametrize("model", ["BertModel", "BertForSequenceClassification", "BertForMaskedLM"])
 def test_an_encoder_in_an_unknown_form_is_not_filled_up_at_random(
-    tiny_folder: Any, refused: Any, model: str, subtests: pytest.Subtests
+    tiny_folder: Any, refused: Any, subtests: pytest.Subtests
 ) -> None:
-    for form, how in ANOTHER_FORM.items():
-        with subtests.test(form):
-            folder = tiny_folder(model)
+    for model, form in product(["BertModel", "BertForSequenceClassification", "BertForMaskedLM"], ANOTHER_FORM):
+        with subtests.test(f"{model}, {form}"):
+            folder, how = tiny_folder(model), ANOTHER_FORM[form]
             renamed = sorted({how(name) for name in stored(folder)} - set(stored(folder)))
             error = refused(rename(folder, how))
             assert error.code == "checkpoint.encoder_not_understood"

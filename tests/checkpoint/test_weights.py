@@ -40,10 +40,9 @@ def test_a_single_file_uses_the_config_beside_it(tiny_folder):
     assert alike(checkpoint.load(), bp.Checkpoint.open(tiny_folder("BertModel")).load())
 
 
-@pytest.mark.parametrize("pickled", [False, True])
-def test_truncated_files_are_refused(tiny_folder, refused, pickled, subtests):
-    for size in [5, 3000]:
-        with subtests.test(f"{size} bytes"):
+def test_truncated_files_are_refused(tiny_folder, refused, subtests):
+    for pickled, size in product([False, True], [5, 3000]):
+        with subtests.test(f"pickled: {pickled}, {size} bytes"):
             folder = tiny_folder("BertModel", pickle=pickled)
             file = folder / ("pytorch_model.bin" if pickled else "model.safetensors")
             file.write_bytes(file.read_bytes()[:size])
@@ -82,26 +81,27 @@ def test_an_index_cannot_point_elsewhere(folder, refused, subtests):
             assert refused(folder).code == "checkpoint.bad_shard_name"
 
 
-@pytest.mark.parametrize("pickled", [False, True])
-def test_shards_must_be_complete_and_agree(tiny_folder, refused, pickled):
-    folder = tiny_folder("BertModel", sharded=True, pickle=pickled)
-    first, second, *_ = sorted(folder.glob("*.bin" if pickled else "*.safetensors"))
-    (index,) = folder.glob("*.index.json")
-    assert refused(first).code == "checkpoint.single_shard"
-    full = json.loads(index.read_text())
-    full["weight_map"]["lost.weight"] = first.name
-    index.write_text(json.dumps(full))
-    assert refused(folder).values == {"index": index.name, "tensor": "lost.weight"}
-    del full["weight_map"]["lost.weight"]
-    index.write_text(json.dumps(full))
-    kept = second.read_bytes()
-    second.write_bytes(first.read_bytes())
-    assert refused(folder).code == "checkpoint.tensor_in_two_files"
-    second.write_bytes(kept)
-    first.unlink()
-    assert refused(folder).code == "checkpoint.missing_shard"
-    index.write_text("{}")
-    assert refused(folder).code == "checkpoint.no_weight_map"
+def test_shards_must_be_complete_and_agree(tiny_folder, refused, subtests):
+    for pickled in [False, True]:
+        with subtests.test(f"pickled: {pickled}"):
+            folder = tiny_folder("BertModel", sharded=True, pickle=pickled)
+            first, second, *_ = sorted(folder.glob("*.bin" if pickled else "*.safetensors"))
+            (index,) = folder.glob("*.index.json")
+            assert refused(first).code == "checkpoint.single_shard"
+            full = json.loads(index.read_text())
+            full["weight_map"]["lost.weight"] = first.name
+            index.write_text(json.dumps(full))
+            assert refused(folder).values == {"index": index.name, "tensor": "lost.weight"}
+            del full["weight_map"]["lost.weight"]
+            index.write_text(json.dumps(full))
+            kept = second.read_bytes()
+            second.write_bytes(first.read_bytes())
+            assert refused(folder).code == "checkpoint.tensor_in_two_files"
+            second.write_bytes(kept)
+            first.unlink()
+            assert refused(folder).code == "checkpoint.missing_shard"
+            index.write_text("{}")
+            assert refused(folder).code == "checkpoint.no_weight_map"
 
 
 def test_a_file_that_changed_since_it_was_opened_is_refused(tiny_folder):
@@ -113,13 +113,14 @@ def test_a_file_that_changed_since_it_was_opened_is_refused(tiny_folder):
             checkpoint.load()
 
 
-@pytest.mark.parametrize("pickled", [False, True])
-def test_a_file_that_is_gone_since_it_was_opened_is_named(tiny_folder, refused, pickled):
-    folder = tiny_folder("BertModel", pickle=pickled)
-    checkpoint = bp.Checkpoint.open(folder)
-    file = folder / checkpoint.facts.files[0]
-    file.unlink()
-    assert str(refused(checkpoint.load)).startswith(f"{file.name} has changed since")
+def test_a_file_that_is_gone_since_it_was_opened_is_named(tiny_folder, refused, subtests):
+    for pickled in [False, True]:
+        with subtests.test(f"pickled: {pickled}"):
+            folder = tiny_folder("BertModel", pickle=pickled)
+            checkpoint = bp.Checkpoint.open(folder)
+            file = folder / checkpoint.facts.files[0]
+            file.unlink()
+            assert str(refused(checkpoint.load)).startswith(f"{file.name} has changed since")
 
 
 def test_nothing_is_written_and_no_path_is_kept(tiny_folder):

@@ -56,15 +56,14 @@ def test_the_older_form_of_a_pooling(sentence_folder: Callable[..., Path], subte
             np.testing.assert_allclose(ours(folder), theirs(folder), atol=2e-6)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls", "weightedmean"])
-def test_a_prompt_and_whether_it_is_pooled(
-    pooling: str, sentence_folder: Callable[..., Path], subtests: pytest.Subtests
-) -> None:
-    for include in [True, False]:
-        with subtests.test(f"prompt pooled: {include}"):
-            prompts = {"prompts": {"query": "very good : ", "other": "bad"}, "default_prompt_name": "query"}
-            folder = sentence_folder(pooling, settings=prompts, pool={"include_prompt": include})
-            np.testing.assert_allclose(ours(folder, prompt_tokens=4), theirs(folder), atol=2e-6)
+def test_a_prompt_and_whether_it_is_pooled(sentence_folder: Callable[..., Path], subtests: pytest.Subtests) -> None:
+    for pooling in ["mean", "cls", "weightedmean"]:
+        with subtests.test(pooling):
+            for include in [True, False]:
+                with subtests.test(f"prompt pooled: {include}"):
+                    prompts = {"prompts": {"query": "very good : ", "other": "bad"}, "default_prompt_name": "query"}
+                    folder = sentence_folder(pooling, settings=prompts, pool={"include_prompt": include})
+                    np.testing.assert_allclose(ours(folder, prompt_tokens=4), theirs(folder), atol=2e-6)
 
 
 def test_without_a_default_prompt_that_of_queries_is_taken(sentence_folder: Callable[..., Path]) -> None:

@@ -53,12 +53,13 @@ def test_csv_quotes_may_span_lines_and_rows_keep_their_line_number(tmp_path: Pat
     assert table.numbers == [2, 5]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_a_csv_whose_header_has_only_tabs_is_tsv(tmp_path: Path, encoding: str) -> None:
-    lines = ["score\tsentence1\tsentence2", '5.0\ta "quote, left open\tb', "1.0\tc\td"]
-    table = read_table(write(tmp_path, "sts-test.csv", "\n".join(lines) + "\n", encoding))
-    assert table.columns == ("score", "sentence1", "sentence2")
-    assert table.rows == [("5.0", 'a "quote, left open', "b"), ("1.0", "c", "d")]
+def test_a_csv_whose_header_has_only_tabs_is_tsv(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for encoding in ["utf-8", "utf-8-sig"]:
+        with subtests.test(encoding):
+            lines = ["score\tsentence1\tsentence2", '5.0\ta "quote, left open\tb', "1.0\tc\td"]
+            table = read_table(write(tmp_path, "sts-test.csv", "\n".join(lines) + "\n", encoding))
+            assert table.columns == ("score", "sentence1", "sentence2")
+            assert table.rows == [("5.0", 'a "quote, left open', "b"), ("1.0", "c", "d")]
 
 
 def test_tabs_beside_commas_are_part_of_the_text(tmp_path: Path) -> None:

@@ -138,26 +138,29 @@ def test_an_encoder_without_its_head_can_still_be_compared(tiny: Callable[..., A
     assert report.task == "embedding"
 
 
-@pytest.mark.parametrize("activation", ["Sigmoid", "Identity", "Tanh"])
-def test_a_cross_encoder_scores_as_its_library_does(activation: str, tiny_folder: Callable[..., Path]) -> None:
+def test_a_cross_encoder_scores_as_its_library_does(
+    tiny_folder: Callable[..., Path], subtests: pytest.Subtests
+) -> None:
     from sentence_transformers import CrossEncoder
 
-    folder = tiny_folder("BertForSequenceClassification", num_labels=1)
-    library = CrossEncoder(str(folder), device="cpu", activation_fn=getattr(torch.nn, activation)())
-    with torch.no_grad():
-        library.model.classifier.weight.mul_(200)  # so that a bend in the scores shows
-    library.save_pretrained(str(folder / "saved"))
-    expected = library.predict([pair[:2] for pair in PAIRS])
-    report, one = (
-        bp.evaluate(folder / "saved", PAIRS),
-        bp.try_text(folder / "saved", PAIRS[0][0], text_pair=PAIRS[0][1]),
-    )
-    assert report["pearson"].after.value == pytest.approx(
-        np.corrcoef(expected, [row[2] for row in PAIRS])[0, 1], abs=1e-5
-    )
-    assert one.figures[0].after == pytest.approx(expected[0], abs=1e-5)
-    said = () if activation == "Identity" else (f"the folder's {activation} is applied to the model's outputs",)
-    assert (report.notes, one.notes) == (said, said)
+    for activation in ["Sigmoid", "Identity", "Tanh"]:
+        with subtests.test(activation):
+            folder = tiny_folder("BertForSequenceClassification", num_labels=1)
+            library = CrossEncoder(str(folder), device="cpu", activation_fn=getattr(torch.nn, activation)())
+            with torch.no_grad():
+                library.model.classifier.weight.mul_(200)  # so that a bend in the scores shows
+            library.save_pretrained(str(folder / "saved"))
+            expected = library.predict([pair[:2] for pair in PAIRS])
+            report, one = (
+                bp.evaluate(folder / "saved", PAIRS),
+                bp.try_text(folder / "saved", PAIRS[0][0], text_pair=PAIRS[0][1]),
+            )
+            assert report["pearson"].after.value == pytest.approx(
+                np.corrcoef(expected, [row[2] for row in PAIRS])[0, 1], abs=1e-5
+            )
+            assert one.figures[0].after == pytest.approx(expected[0], abs=1e-5)
+            said = () if activation == "Identity" else (f"the folder's {activation} is applied to the model's outputs",)
+            assert (report.notes, one.notes) == (said, said)
 
 
 def test_an_activation_that_is_not_known_is_refused(tiny_folder: Callable[..., Path]) -> None:

@@ -278,7 +278,7 @@ def assert_removed(outcome: Any, step: bp.Step) -> None:
 
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(
-    max_examples=settings().max_examples // 8,
+    max_examples=settings().max_examples // 6,
     stateful_step_count=20,
     deadline=None,
     phases=[Phase.generate],  # a failure is short enough as it is, and making it shorter takes minutes

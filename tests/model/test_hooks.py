@@ -101,16 +101,17 @@ def test_torch_can_take_our_hooks_off_a_tied_tensor() -> None:
     assert torch.equal(expected, logits(model)) and inside(model).weight is outside(model).weight
 
 
-@pytest.mark.parametrize("part", [inside, outside])
 @pytest.mark.filterwarnings("error")
-def test_a_tensor_whose_pruning_torch_made_permanent_at_one_owner_stays_tied(part: Any) -> None:
-    model = make_model("BertForMaskedLM")
-    bp.apply(model, TENTH)
-    prune.remove(part(model), "weight")
-    expected = logits(model)
-    bp.bake(model)
-    assert torch.equal(expected, logits(model)) and not prune.is_pruned(model)
-    assert inside(model).weight is outside(model).weight
+def test_a_tensor_whose_pruning_torch_made_permanent_at_one_owner_stays_tied(subtests: pytest.Subtests) -> None:
+    for part in [inside, outside]:
+        with subtests.test(part.__name__):
+            model = make_model("BertForMaskedLM")
+            bp.apply(model, TENTH)
+            prune.remove(part(model), "weight")
+            expected = logits(model)
+            bp.bake(model)
+            assert torch.equal(expected, logits(model)) and not prune.is_pruned(model)
+            assert inside(model).weight is outside(model).weight
 
 
 def test_a_model_without_values_is_not_baked() -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from itertools import product
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.nn.utils import prune
 
 import bertprune as bp
 from bertprune.errors import SelectionError
+from tests.tiny_models import make_model
 
 KEY = "encoder.layer.0.attention.self.key"
 
@@ -44,16 +46,17 @@ def test_the_derived_weight_has_a_graph_even_where_gradients_are_off(tiny_bert):
     assert tiny_bert.get_submodule(KEY).weight.grad_fn is not None
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("mask_dtype", ["bool", "float"])
-def test_the_derived_weight_is_torchs_product_to_the_bit_and_part_of_its_graph(tiny_bert, dtype, mask_dtype):
-    key = tiny_bert.get_submodule(KEY).to(dtype)
-    bp.apply(tiny_bert, step(), mask_dtype=mask_dtype)
-    product = key.weight_mask.to(dtype) * key.weight_orig  # a masked negative number becomes -0.0
-    assert torch.equal(key.weight.view(torch.uint8), product.view(torch.uint8))
-    assert key.weight.grad_fn.name() == "MulBackward0"
-    key.weight.sum().backward()
-    assert torch.equal(key.weight_orig.grad, key.weight_mask.to(dtype))
+def test_the_derived_weight_is_torchs_product_to_the_bit_and_part_of_its_graph(subtests):
+    for dtype, mask_dtype in product([torch.float64, torch.float32, torch.bfloat16], ["bool", "float"]):
+        with subtests.test(f"{dtype}, {mask_dtype}"):
+            model = make_model("BertModel")
+            key = model.get_submodule(KEY).to(dtype)
+            bp.apply(model, step(), mask_dtype=mask_dtype)
+            derived = key.weight_mask.to(dtype) * key.weight_orig  # a masked negative number becomes -0.0
+            assert torch.equal(key.weight.view(torch.uint8), derived.view(torch.uint8))
+            assert key.weight.grad_fn.name() == "MulBackward0"
+            key.weight.sum().backward()
+            assert torch.equal(key.weight_orig.grad, key.weight_mask.to(dtype))
 
 
 def test_global_steps_leave_a_hook_with_the_methods_name(tiny_bert):

@@ -16,22 +16,23 @@ def batches():
     return [{"input_ids": IDS[:6], "attention_mask": MASK[:6]}, {"input_ids": IDS[6:], "attention_mask": MASK[6:]}]
 
 
-@pytest.mark.parametrize("model_cls", ["BertModel", "BertForSequenceClassification", "BertForMaskedLM"])
-def test_parameters_that_an_optimizer_knows_get_the_new_values(model_cls):
-    model = make_model(model_cls).train()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    known = {id(parameter) for parameter in model.parameters()}
-    (outcome,) = bp.apply(model, NEURONS, calibration=batches())
-    assert model.training and {id(parameter) for parameter in model.parameters()} == known
-    changed = [
-        name
-        for name, value in model.state_dict().items()
-        if name.endswith("_orig") and not torch.equal(value, before[name.removesuffix("_orig")])
-    ]
-    assert len(changed) == sum(one.kept for one in outcome.reconstructions)
-    assert changed or model_cls == "BertForSequenceClassification"  # where it does not help
-    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
-    model(input_ids=IDS)[0].sum().backward()
+def test_parameters_that_an_optimizer_knows_get_the_new_values(subtests):
+    for model_cls in ["BertModel", "BertForSequenceClassification", "BertForMaskedLM"]:
+        with subtests.test(model_cls):
+            model = make_model(model_cls).train()
+            before = {name: value.clone() for name, value in model.state_dict().items()}
+            known = {id(parameter) for parameter in model.parameters()}
+            (outcome,) = bp.apply(model, NEURONS, calibration=batches())
+            assert model.training and {id(parameter) for parameter in model.parameters()} == known
+            changed = [
+                name
+                for name, value in model.state_dict().items()
+                if name.endswith("_orig") and not torch.equal(value, before[name.removesuffix("_orig")])
+            ]
+            assert len(changed) == sum(one.kept for one in outcome.reconstructions)
+            assert changed or model_cls == "BertForSequenceClassification"  # where it does not help
+            assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+            model(input_ids=IDS)[0].sum().backward()
 
 
 def test_it_is_what_a_run_does(tiny_folder):

@@ -1,6 +1,5 @@
 """What a recipe chooses does not depend on the context that it is called from."""
 
-import pytest
 import torch
 
 import bertprune as bp
@@ -14,7 +13,6 @@ STEPS = [
     bp.Step(method="fisher", granularity="neuron", fraction=0.5, scope="global"),
     bp.Step(method="layer_change", granularity="layer", count=1),
 ]
-STEP = pytest.mark.parametrize("step", STEPS, ids=str)
 
 
 def pruned(step, model=None):
@@ -27,24 +25,26 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@STEP
-def test_autocast_changes_no_choice_and_no_value(step):
-    expected = pruned(step)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = pruned(step)
-    assert same(found, expected)
+def test_autocast_changes_no_choice_and_no_value(subtests):
+    for step in STEPS:
+        with subtests.test(str(step)):
+            expected = pruned(step)
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                found = pruned(step)
+            assert same(found, expected)
 
 
-@STEP
-def test_inference_mode_changes_nothing_either(step):
-    expected = pruned(step)
-    with torch.inference_mode():
-        assert same(pruned(step), expected)
-        batches = [{name: value.clone() for name, value in batch.items()} for batch in texts()]
-        model = build(*KNOWN["bert"])
-        assert batches[0]["input_ids"].is_inference() and next(model.parameters()).is_inference()
-        bp.apply(model, step, calibration=batches)
-    assert same(model.state_dict(), expected)
+def test_inference_mode_changes_nothing_either(subtests):
+    for step in STEPS:
+        with subtests.test(str(step)):
+            expected = pruned(step)
+            with torch.inference_mode():
+                assert same(pruned(step), expected)
+                batches = [{name: value.clone() for name, value in batch.items()} for batch in texts()]
+                model = build(*KNOWN["bert"])
+                assert batches[0]["input_ids"].is_inference() and next(model.parameters()).is_inference()
+                bp.apply(model, step, calibration=batches)
+            assert same(model.state_dict(), expected)
 
 
 def test_autocast_does_not_round_the_scores_of_a_method_of_ones_own(temporary_methods):

@@ -26,16 +26,17 @@ def qkv(model):
     return [(getattr(layer.attention.self, part), "weight") for layer in model.encoder.layer for part in PARTS]
 
 
-@pytest.mark.parametrize("name", ["BertForMaskedLM", "DistilBertModel"])
-def test_a_fresh_model_is_not_sparse_though_its_biases_are_zero(tiny, name):
-    model = tiny(name)
-    report = sparsity(model)
-    assert report.targets == ()
-    assert report.total == Count()
-    assert report.model.size == sum(p.numel() for p in model.parameters())
-    assert report.model.masked == 0
-    assert report.model.zero == sum(int((p == 0).sum()) for p in model.parameters()) > 0
-    assert "no tensor has a mask" in report.to_text()
+def test_a_fresh_model_is_not_sparse_though_its_biases_are_zero(tiny, subtests):
+    for name in ["BertForMaskedLM", "DistilBertModel"]:
+        with subtests.test(name):
+            model = tiny(name)
+            report = sparsity(model)
+            assert report.targets == ()
+            assert report.total == Count()
+            assert report.model.size == sum(p.numel() for p in model.parameters())
+            assert report.model.masked == 0
+            assert report.model.zero == sum(int((p == 0).sum()) for p in model.parameters()) > 0
+            assert "no tensor has a mask" in report.to_text()
 
 
 def test_a_masked_value_counts_as_masked_whatever_it_was(tiny):
@@ -94,26 +95,27 @@ def test_each_target_has_its_place_and_its_history(tiny):
     assert (bias.name, bias.role, bias.layer, bias.history) == ("classifier.bias", "head", None, ("L1Unstructured",))
 
 
-@pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
-def test_totals_are_the_sums_of_the_masks_in_every_grouping(tiny, dtype):
-    model = tiny("BertModel")
-    prune.global_unstructured(qkv(model), prune.L1Unstructured, amount=0.2)
-    prune.l1_unstructured(model.embeddings.word_embeddings, "weight", amount=0.1)
-    for module in model.modules():
-        if hasattr(module, "weight_mask"):
-            module.weight_mask = module.weight_mask.to(dtype)
-    report = sparsity(model)
-    masks = [mask for name, mask in model.named_buffers() if name.endswith("_mask")]
-    assert report.total.masked == sum(int((mask == 0).sum()) for mask in masks)
-    assert report.total.size == sum(mask.numel() for mask in masks)
-    assert report.model.masked == report.total.masked
-    for grouping in ("layer", "role", "module", "type"):
-        assert sum(report.by(grouping).values(), Count()) == report.total
-    assert sum(report.matrix().values(), Count()) == report.total
-    assert list(report.by("layer")) == [0, 1, None]
-    assert list(report.by("role")) == ["embeddings.word", "attention.query", "attention.key", "attention.value"]
-    assert list(report.by("type")) == ["Embedding", "Linear"]
-    assert list(report.matrix())[:3] == [(0, f"attention.{part}") for part in PARTS]
+def test_totals_are_the_sums_of_the_masks_in_every_grouping(tiny, subtests):
+    for dtype in [torch.bool, torch.float32]:
+        with subtests.test(str(dtype)):
+            model = tiny("BertModel")
+            prune.global_unstructured(qkv(model), prune.L1Unstructured, amount=0.2)
+            prune.l1_unstructured(model.embeddings.word_embeddings, "weight", amount=0.1)
+            for module in model.modules():
+                if hasattr(module, "weight_mask"):
+                    module.weight_mask = module.weight_mask.to(dtype)
+            report = sparsity(model)
+            masks = [mask for name, mask in model.named_buffers() if name.endswith("_mask")]
+            assert report.total.masked == sum(int((mask == 0).sum()) for mask in masks)
+            assert report.total.size == sum(mask.numel() for mask in masks)
+            assert report.model.masked == report.total.masked
+            for grouping in ("layer", "role", "module", "type"):
+                assert sum(report.by(grouping).values(), Count()) == report.total
+            assert sum(report.matrix().values(), Count()) == report.total
+            assert list(report.by("layer")) == [0, 1, None]
+            assert list(report.by("role")) == ["embeddings.word", "attention.query", "attention.key", "attention.value"]
+            assert list(report.by("type")) == ["Embedding", "Linear"]
+            assert list(report.matrix())[:3] == [(0, f"attention.{part}") for part in PARTS]
 
 
 def test_an_unknown_grouping_is_refused(tiny):
@@ -262,12 +264,13 @@ def test_it_prints_layers_and_roles_in_english_and_korean(tiny, golden):
 
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 @pytest.mark.filterwarnings("ignore:.*torch.ao.quantization")
-@pytest.mark.parametrize("part", [nn.Linear(4, 4), nn.LSTM(4, 4)])
-def test_weights_that_quantisation_has_packed_are_not_left_out(part):
-    held = nn.ModuleDict({"inner": part, "plain": nn.Embedding(3, 4)})
-    quantised = torch.ao.quantization.quantize_dynamic(held, {type(part)}, torch.qint8)
-    with pytest.raises(BertpruneError, match="inner keeps its weights packed"):
-        sparsity(quantised)
+def test_weights_that_quantisation_has_packed_are_not_left_out(subtests):
+    for part in [nn.Linear(4, 4), nn.LSTM(4, 4)]:
+        with subtests.test(str(part)):
+            held = nn.ModuleDict({"inner": part, "plain": nn.Embedding(3, 4)})
+            quantised = torch.ao.quantization.quantize_dynamic(held, {type(part)}, torch.qint8)
+            with pytest.raises(BertpruneError, match="inner keeps its weights packed"):
+                sparsity(quantised)
 
 
 def test_a_module_with_more_in_its_state_dict_is_counted():

@@ -164,18 +164,19 @@ def test_all_threads_get_one_model(checkpoint):
     assert run.built() is found[0][0]
 
 
-@pytest.mark.parametrize(
-    ("model_cls", "head"),
-    [("BertForSequenceClassification", "classifier"), ("BertForMaskedLM", "cls.predictions.decoder")],
-)
-def test_what_is_built_in_inference_mode_can_be_trained(tiny_folder, model_cls, head):
-    folder = tiny_folder(model_cls)
-    with torch.inference_mode():
-        run, loaded = bp.prune(folder, HALF), bp.load(folder)
-        models = [run.model, loaded, run.checkpoint.load()]
-    for model in [*models, bp.prune(run.checkpoint, HALF).model]:
-        model(torch.tensor([[1, 2, 3]])).logits.sum().backward()
-        assert all(parameter.grad is not None for parameter in model.get_submodule(head).parameters())
+HEADED = [("BertForSequenceClassification", "classifier"), ("BertForMaskedLM", "cls.predictions.decoder")]
+
+
+def test_what_is_built_in_inference_mode_can_be_trained(tiny_folder, subtests):
+    for model_cls, head in HEADED:
+        with subtests.test(model_cls):
+            folder = tiny_folder(model_cls)
+            with torch.inference_mode():
+                run, loaded = bp.prune(folder, HALF), bp.load(folder)
+                models = [run.model, loaded, run.checkpoint.load()]
+            for model in [*models, bp.prune(run.checkpoint, HALF).model]:
+                model(torch.tensor([[1, 2, 3]])).logits.sum().backward()
+                assert all(parameter.grad is not None for parameter in model.get_submodule(head).parameters())
 
 
 def test_a_copy_of_a_run_has_a_model_of_its_own(checkpoint):
