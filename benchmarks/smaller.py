@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -25,6 +26,7 @@ from demo_training.data import read_reviews, split
 from demo_training.stages import Settings
 
 HERE = Path(__file__).resolve().parent
+DENSE = "dense"
 TABLE, NUMBERS = HERE / "smaller.md", HERE / "smaller.json"
 
 
@@ -111,8 +113,9 @@ def encoder(name: str, texts: Path, pairs: Path) -> Subject:
 def rows_of(subject: Subject, folder: Path) -> Iterator[dict[str, Any]]:
     """Measure the dense model, and then every way to make it smaller."""
     before = bp.export(subject.checkpoint, folder / "dense", dtype="float32").path
-    dense = {"model": subject.title, "way": "dense", "quality": quality(subject, subject.checkpoint)}
-    yield dense | {"threads": torch.get_num_threads(), "disk": bp.Checkpoint.open(subject.checkpoint).facts.bytes}
+    dense = {"model": subject.title, "way": DENSE, "quality": quality(subject, subject.checkpoint)}
+    disk = bp.Checkpoint.open(subject.checkpoint).facts.bytes or (before / "model.safetensors").stat().st_size
+    yield dense | {"threads": torch.get_num_threads(), "disk": disk}
     for number, way in enumerate(subject.ways):
         needs_texts = subject.texts is not None
         run = bp.prune(subject.checkpoint, list(way.steps), calibration=subject.texts if needs_texts else None)
@@ -177,19 +180,20 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     """Write what one gets."""
     header = ("model", "made smaller", "weights", "MACs", "1 text", "16 texts", "quality", "loads")
     own = [row for row in rows if row["threads"] == torch.get_num_threads() and row["disk"]]
-    body = [list(cells(row)) for row in own]
+    body = [list(cells(row, own)) for row in own]
     return f"{markdown(header, body, right=range(2, 7))}\n\n{closing(rows)}\n"
 
 
-def cells(row: dict[str, Any]) -> Iterator[str]:
-    """Write one row."""
+def cells(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Write one row; the dense model has the medians of its times beside the others of its kind."""
     timings = row.get("timings")
+    beside = [one["timings"] for one in rows if one["model"] == row["model"] and one.get("timings")]
     yield row["model"]
     yield row["way"]
-    yield f"{row['disk'] / 1e6:,.1f} MB" if row["disk"] else ""
-    yield share_of_macs(timings[0]) if timings else ""
+    yield f"{row['disk'] / 1e6:,.1f} MB"
+    yield share_of_macs(timings[0]) if timings else "1.00"
     for pick in (0, -1):
-        yield latency(timings[pick]) if timings else ""
+        yield latency(timings[pick]) if timings else dense_latency([one[pick] for one in beside])
     yield written(row["quality"])
     yield row.get("loads", "")
 
@@ -205,6 +209,11 @@ def latency(timing: dict[str, Any]) -> str:
     return f"{1000 * timing['seconds'][1]:.1f} ms, **{timing['ratio']['value']:.1f}×**"
 
 
+def dense_latency(timings: Sequence[dict[str, Any]]) -> str:
+    """Write how long the dense model took, as the median of what was measured in turn with the others."""
+    return f"{1000 * median(one['seconds'][0] for one in timings):.1f} ms" if timings else ""
+
+
 def written(quality: list[float] | None) -> str:
     """Write a score with its interval: accuracies in per cent, correlations as they are."""
     if quality is None:
@@ -216,7 +225,8 @@ def closing(rows: Sequence[dict[str, Any]]) -> str:
     """Say where and how it was measured."""
     machines = ", ".join(sorted({row["machine"] for row in rows if "machine" in row}))
     return (
-        f"Times beside the dense model in torch, in turn; {torch.get_num_threads()} threads, {machines}, "
+        f"Bold: how many times faster than the dense model in torch, which ran in turn with each; its own row has the"
+        f" median of these runs. {torch.get_num_threads()} threads, {machines}, "
         f"Python {platform.python_version()}, torch {torch.__version__}."
     )
 
