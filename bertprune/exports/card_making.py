@@ -50,11 +50,11 @@ def _earlier(contents: Contents) -> Iterator[str]:
     """Say how the source was made, where that is an export of ours, and the source of that, and so on."""
     origin = contents.origin
     for made in reversed(contents.earlier):
-        given = f"{named(origin)} is an export too, of {named(made.origin)}"
+        given = f"{named(origin)} was itself made from {named(made.origin)}"
         if made.recipe is None:
             yield f"{given}; no recipe of that is known."
         else:
-            yield f"{given} with seed {made.seed} and this recipe:"
+            yield f"{given}, with seed {made.seed} and this recipe:"
             yield fenced(made.recipe.to_yaml(), "yaml")
         origin = made.origin
 

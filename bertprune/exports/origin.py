@@ -75,7 +75,7 @@ class Making:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> "Making | None":
-        """Read how a checkpoint was made; None where it is no export, or has a report that cannot be read.
+        """Read how a checkpoint was made; None where it is not an export, or has a report that cannot be read.
 
         Raises CheckpointError for a damaged report that the masks of the checkpoint depend on.
         """

@@ -104,8 +104,8 @@ def test_a_run_of_an_export_names_what_was_pruned_before(small: Made, tmp_path: 
         assert [bp.Recipe.of(one["recipe"]) for one in earlier] == [first.recipe, second.recipe]
         text = card_of(tmp_path / name)
         assert "Seed 6, and this recipe" in text
-        assert text.index("`second` is an export too, of `small` with seed 5 and this recipe:") < text.index(
-            f"`small` is an export too, of `{first.checkpoint.name}` with seed 3 and this recipe:"
+        assert text.index("`second` was itself made from `small`, with seed 5 and this recipe:") < text.index(
+            f"`small` was itself made from `{first.checkpoint.name}`, with seed 3 and this recipe:"
         )
 
 

@@ -255,8 +255,18 @@ def test_a_large_multilingual_vocabulary_is_cut_to_two_languages(tmp_path: Path)
     transformers.XLMRobertaForMaskedLM(config).save_pretrained(tmp_path / "wide")
     tokenizer.save_pretrained(tmp_path / "wide")
     texts = ["the film was good", "가각 간갇 갈"]
-    result = bp.export(bp.prune(tmp_path / "wide", step(len(tokenizer) - 1000), calibration=texts), tmp_path / "narrow")
-    assert result.bytes < (tmp_path / "wide/model.safetensors").stat().st_size / 10
+    run = bp.prune(tmp_path / "wide", step(len(tokenizer) - 1000), calibration=texts)
+    result = bp.export(run, tmp_path / "narrow")
+    assert result.bytes < (tmp_path / "wide/model.safetensors").stat().st_size / 50
     narrow = transformers.AutoTokenizer.from_pretrained(tmp_path / "narrow")
     assert [narrow.tokenize(text) for text in texts] == [tokenizer.tokenize(text) for text in texts]
-    assert len(narrow) == 1000
+    assert len(narrow) == 1000 and narrow.convert_tokens_to_ids(["<s>", "<pad>", "</s>", "<mask>"]) == [0, 1, 2, 999]
+    kept, options = run.cut.kept, {"padding": True, "return_tensors": "pt"}
+    with torch.no_grad():
+        expected, found = (
+            transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / folder)
+            .eval()(**reader(texts, **options))
+            .logits
+            for folder, reader in (("wide", tokenizer), ("narrow", narrow))
+        )
+    assert torch.equal(found, expected[..., kept])  # positions, which count from the padding's id, are the same too
