@@ -42,6 +42,12 @@ def reason_of(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
+def os_error_in(error: Exception) -> OSError | None:
+    """Restore the system's error, of which libraries in Rust only write the number into their message."""
+    digits = str(error).partition("(os error ")[2].partition(")")[0]
+    return OSError(int(digits), os.strerror(int(digits))) if digits.isdecimal() else None
+
+
 def from_home(path: str | Path, error: type[BertpruneError]) -> Path:
     """Replace a leading `~` by the home folder. Raises `error` where there is no such user."""
     try:

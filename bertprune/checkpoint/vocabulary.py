@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
+from ..files import os_error_in
 from .tokenizer import load_tokenizer
 from .tokenizer_files import is_vocabulary
 
@@ -125,10 +126,16 @@ def cut_tokenizer(tokenizer: "PreTrainedTokenizerBase", kept: Iterable[int], nam
 
 
 def write_cut(tokenizer: "PreTrainedTokenizerBase", kept: Iterable[int], folder: Path, name: str) -> None:
-    """Write the files of a tokenizer that has these tokens only; vocabularies in other formats are left out."""
+    """Write the files of a tokenizer that has these tokens only; vocabularies in other formats are left out.
+
+    Raises OSError and CheckpointError.
+    """
     new = {old: number for number, old in enumerate(kept)}
     spec = _cut(_spec(tokenizer, name), new)
-    tokenizer.save_pretrained(str(folder))
+    try:
+        tokenizer.save_pretrained(str(folder))
+    except Exception as error:  # tokenizers has no class of its own for what the system refuses
+        raise os_error_in(error) or error from None
     for path in folder.iterdir():
         if is_vocabulary(path.name):
             path.unlink()

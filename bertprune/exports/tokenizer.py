@@ -23,7 +23,7 @@ def write_tokenizer(contents: Contents, folder: Path) -> None:
     checkpoint = contents.checkpoint
     for path in tokenizer_files(folder):
         path.unlink()
-    with tempfile.TemporaryDirectory(prefix="bertprune-") as temporary:
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
         write_cut(checkpoint.tokenizer(), kept.tolist(), Path(temporary), checkpoint.name)
         for path in tokenizer_files(Path(temporary)):
             shutil.copyfile(path, folder / path.name)

@@ -17,7 +17,7 @@ from ..checkpoint.companions import companion_files
 from ..checkpoint.irregular import Loads, as_regular
 from ..checkpoint.sentence_modules import library_class, transformer_folder
 from ..errors import ExportError, first_names, kind_of, shown
-from ..files import from_home
+from ..files import from_home, os_error_in
 from ..parallel import Progress, check_progress, silent
 from ..runs.run import PruningRun
 from ..undisturbed import undisturbed
@@ -249,11 +249,4 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     try:
         save_file(tensors, path, metadata={"format": "pt"})
     except SafetensorError as error:
-        raise _as_os_error(error) from None
-
-
-def _as_os_error(error: SafetensorError) -> OSError:
-    """Restore the system's error number, which safetensors only writes into its message."""
-    digits = str(error).partition("(os error ")[2].partition(")")[0]
-    number = int(digits) if digits.isdecimal() else errno.EIO
-    return OSError(number, os.strerror(number))
+        raise os_error_in(error) or OSError(errno.EIO, os.strerror(errno.EIO)) from None
