@@ -30,7 +30,7 @@ def atomic_folder(out: Path, overwrite: bool, sources: Sequence[Path] = ()) -> I
     """Give a hidden folder next to `out` to write into; rename it to `out` if the block succeeds, else remove it.
 
     A process killed inside the block leaves at most a folder named `.bertprune-…`. With `overwrite` an earlier export
-    is moved aside first, and moved back if anything fails.
+    is moved aside first, and moved back if anything fails; killed at that moment, it leaves both under such names.
 
     Raises ExportError for a target that may not be written, and for every OSError inside the block.
     """

@@ -150,6 +150,14 @@ def test_a_tokenizer_that_changed_since_it_was_opened_is_refused(tiny_folder, re
 def test_a_tokenizer_that_cannot_be_cut_is_refused_by_name(refused, tiny_tokenizer, monkeypatch):
     error = refused(lambda: read_vocabulary(transformers.CanineTokenizer(), "x"))
     assert "its tokenizer (CanineTokenizer) cannot be cut" in str(error)
-    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
-    error = refused(lambda: cut_tokenizer(tiny_tokenizer, range(90), "x"))
+    with monkeypatch.context() as patched:
+        patched.setattr("tempfile.tempdir", "/nowhere")
+        error = refused(lambda: cut_tokenizer(tiny_tokenizer, range(90), "x"))
     assert str(error).endswith("in /nowhere: No such file or directory") and error.code == "checkpoint.no_room"
+
+    def refuse(*given, **options):
+        raise Exception("No space left on device (os error 28)")  # as tokenizers does
+
+    monkeypatch.setattr(type(tiny_tokenizer), "save_pretrained", refuse)
+    error = refused(lambda: cut_tokenizer(tiny_tokenizer, range(90), "x"))
+    assert str(error).endswith("No space left on device") and error.code == "checkpoint.no_room"

@@ -3,7 +3,10 @@
 import errno
 import json
 import os
+import signal
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +183,44 @@ def test_a_target_can_be_checked_before_the_work(tmp_path: Path) -> None:
     check_target(tmp_path / "out", overwrite=True)
     with pytest.raises(ExportError, match="already exists"):
         check_target(tmp_path / "out", overwrite=False)
+
+
+EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"}
+
+
+def killed_at(moment: int, work: Callable[[], None]) -> bool:
+    """Do work in a process that is killed before its n-th change of the disk; return whether it came so far."""
+    process = os.fork()
+    if not process:
+        left = iter(range(moment))
+
+        def hook(event: str, arguments: Any) -> None:
+            if event in EVENTS and next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(hook)
+        work()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked")
+def test_a_process_killed_at_any_moment_leaves_the_old_folder_or_the_new_one(tmp_path: Path) -> None:
+    found, killed = [], True
+    while killed:
+        out = tmp_path / str(len(found)) / "out"
+        write(out, text="old")
+        killed = killed_at(len(found), partial(write, out, overwrite=True))
+        beside = sorted((folder / "x").read_text() for folder in out.parent.iterdir() if (folder / "x").exists())
+        if out.exists():
+            assert names(out) == ["report.json", "x"]
+            found.append((out / "x").read_text())
+        else:  # between the two renames, both are whole under hidden names
+            assert beside == ["new", "old"]
+            found.append("neither")
+        write(out, overwrite=True)
+        assert (out / "x").read_text() == "new" and set(found) <= {"old", "new", "neither"}
+    assert found[0] == "old" and found[-1] == "new" and found.count("neither") == 1
 
 
 def test_the_leftover_of_a_killed_process_does_no_harm(tmp_path: Path) -> None:
