@@ -124,13 +124,13 @@ def button(
 
 
 def link(text: object, panel: str) -> Markup:
-    """Write a link to another panel of the page."""
-    return tag("a", text, href=f"#{panel}")
+    """Write a link to another view, as the button that it is the next step to press."""
+    return tag("a", text, href=f"#{panel}", cls="bp-button bp-primary")
 
 
 def next_step(text: object, panel: str) -> Markup:
     """Write the link at the end of a view that leads to the next one."""
-    return tag("div", tag("a", text, href=f"#{panel}", cls="bp-button bp-primary"), cls="bp-next")
+    return tag("div", link(text, panel), cls="bp-next")
 
 
 def field(label: str, control: Markup, info: object = "", cls: str = "") -> Markup:

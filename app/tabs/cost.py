@@ -20,7 +20,7 @@ from ..runtime import new_folder, remove
 from ..store import Progress, Store, measured
 from ..visit import Change, Visit, note_run
 from ..visitors import Visitor
-from .cost_html import quality_view, text_view
+from .cost_html import quality_view, speed_view, text_view
 from .result import older
 from .runs import run_name
 
@@ -78,7 +78,7 @@ def _timed(language: str, run: Run) -> Markup:
     ask = button(
         say(language, "cost_time"), "speed", via="work", off=say(language, "cost_time_dense") if run.is_dense else ""
     )
-    shown = tag("pre", tag("code", run.speed.to_text()), cls="bp-code", tabindex="0") if run.speed is not None else ""
+    shown = speed_view(language, run.speed) if run.speed is not None else ""
     return joined([note(say(language, "cost_time_info")), tag("div", ask, cls="bp-actions"), shown])
 
 

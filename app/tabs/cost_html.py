@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..html import joined, note, table, tag
+from ..html import joined, note, short_number, size_of, table, tag
 from ..i18n import say, say_or, translate_error
 from .result_html import bar
 
@@ -56,6 +56,33 @@ def _interval(figure: Any, sign: str = "") -> Markup:
     if not (math.isfinite(figure.low) and math.isfinite(figure.high)):
         return tag("span", value)
     return tag("span", tag("strong", value), f" ({figure.low:{sign}.3f} … {figure.high:{sign}.3f})")
+
+
+def speed_view(language: str, report: Any) -> Markup:
+    """Write what both models weigh, compute and take, and how many times better the one after is."""
+    rows = [("speed_runs", *(f"{side.runtime}, {side.dtype}" for side in (report.before, report.after)), "")]
+    for key, write in (("parameters", "{:,}".format), ("memory", size_of), ("disk", size_of)):
+        sizes = (getattr(report.before, key), getattr(report.after, key))
+        rows.append((f"speed_{key}", *("–" if one is None else write(one) for one in sizes), _times(*sizes)))
+    named = [(say(language, key), *cells) for key, *cells in rows]
+    for timing in {timing.tokens: timing for timing in report.timings}.values():
+        macs = ("–" if one is None else short_number(round(one)) for one in timing.macs)
+        named.append((say(language, "speed_macs", tokens=f"{timing.tokens:g}"), *macs, _times(*timing.macs)))
+    for timing in report.timings:
+        given = {"batch": timing.batch, "tokens": f"{timing.tokens:g}"}
+        seconds = (f"{1000 * one.value:.2f} ms" for one in (timing.before, timing.after))
+        gain = f"{timing.ratio.value:.2f}× ({timing.ratio.low:.2f} … {timing.ratio.high:.2f})"
+        named.append((say(language, "speed_latency", **given), *seconds, gain))
+        named.append((say(language, "speed_tokens", **given), *(f"{one:,.0f}" for one in timing.tokens_per_second), ""))
+    headers = ["", say(language, "quality_before"), say(language, "quality_after"), say(language, "speed_ratio")]
+    about = say(language, "speed_about", rounds=report.rounds, threads=report.threads, machine=report.machine)
+    notes = [note(translate_error(language, one)) for one in report.notes]
+    return joined([table(headers, named, numbers=(1, 2, 3), label=say(language, "cost_speed")), note(about), *notes])
+
+
+def _times(before: float | None, after: float | None) -> str:
+    """Write how many times less the latter is."""
+    return f"{before / after:.2f}×" if before and after else ""
 
 
 def _changed(language: str, report: Any) -> Markup:

@@ -90,7 +90,7 @@ def _tensors(language: str, moment: bp.Snapshot, same: frozenset[Any]) -> Markup
 
 
 def _gradient(record: Any) -> Markup:
-    words = f"grad_fn={record.grad_fn}" if record.grad_fn else f"requires_grad={record.requires_grad}"
+    words = f"grad_fn={record.grad_fn}" if record.grad_fn else Markup(f"requires_<wbr>grad={record.requires_grad}")
     return tag("div", tag("code", words), cls="bp-dim")
 
 

@@ -190,7 +190,7 @@ def show_texts(store: Store, visit: Visit) -> Markup:
             )
             for name, value in (("count", given.count), ("length", given.max_length))
         ]
-        parts += [tag("div", *numbers, cls="bp-row bp-own"), tag("p", say(language, "texts_drop"), cls="bp-note")]
+        parts.append(tag("div", *numbers, cls="bp-row bp-own"))
     return joined([*parts, _texts_line(store, visit, read)])
 
 

@@ -14,7 +14,7 @@ import bertprune as bp
 
 from ..errors import PageError, naming_field
 from ..html import Part, button, check, entry, field, form, joined, note, picture, select, tag
-from ..i18n import say
+from ..i18n import say, translate_error
 from ..making import make_run, with_recipe
 from ..offers import as_number
 from ..opening import check_texts
@@ -23,8 +23,9 @@ from ..store import Progress, Store
 from ..visit import Change, Visit
 from ..visitors import Gate, Visitor
 from .cost import data_of, is_measurable
+from .cost_html import figure_name
 from .model import BUDGETS
-from .steps import method_title
+from .steps import method_title, recipe_line
 
 LEVELS = (0.3, 0.5, 0.7, 0.9)
 _SWEPT = 200
@@ -105,20 +106,30 @@ def _swept(language: str, swept: Swept) -> Markup:
     """Draw a sweep; its points, and their names below, become runs when they are clicked."""
     found, figure = swept.found, swept.found.figure()
     places, lines, points = _places(figure, found), [], []
+    _name_axes(language, figure.axes[0], found)
     for row in found.rows:
         if row.measured is None:
-            lines.append(tag("li", row.name, ": ", tag("span", str(row.error), cls="bp-bad")))
+            lines.append(tag("li", row.name, ": ", tag("span", translate_error(language, row.error), cls="bp-bad")))
         elif row.recipe is not None and row.recipe.steps:
             value = row.measured.quality.value
-            said = f" {found.measure} " + ("–" if value is None else f"{value:.4f}")
-            lines.append(tag("li", button(row.name, "swept", via="work", name=row.name), said))
+            said = f" {figure_name(language, found.measure)} " + ("–" if value is None else f"{value:.4f}")
+            words = recipe_line(language, row.recipe)
+            lines.append(tag("li", button(words, "swept", via="work", name=row.name), said))
             if place := places.get(row.name):
-                given = {"cls": "bp-map-cell bp-point", "label": row.name + said, "style": place}
+                given = {"cls": "bp-map-cell bp-point", "label": words + said, "style": place}
                 points.append(button("", "swept", via="work", name=row.name, **given))
     about = say(language, "sweep_about", name=found.checkpoint, count=f"{found.examples:,}", data=found.data)
     style = f"max-width:{figure.bbox.width:.0f}px"
     drawn = tag("div", picture(figure, about), *points, cls="bp-map-inside", style=style)
     return joined([note(about), tag("div", drawn, cls="bp-map"), tag("ul", *lines)])
+
+
+def _name_axes(language: str, axes: Any, found: Any) -> None:
+    """Write at the axes what they are in the visitor's language; the rest stands above the picture."""
+    unit = ", %" if axes.get_ylabel().endswith("%") else ""
+    axes.set_ylabel(figure_name(language, found.measure) + unit)
+    axes.set_xlabel(say(language, f"sweep_{found.axis}"))
+    axes.set_title("")
 
 
 def _places(figure: Any, found: Any) -> dict[str, str]:

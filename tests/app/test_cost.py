@@ -14,7 +14,7 @@ from app.opening import take_table
 from app.runs import Run, RunKey, Source
 from app.store import Store
 from app.tabs import cost
-from app.tabs.cost_html import quality_view, text_view
+from app.tabs.cost_html import quality_view, speed_view, text_view
 from app.tabs.model import opened
 from app.tabs.result import headline
 from app.visit import Visit, note_run
@@ -148,6 +148,17 @@ def test_embedding_models_and_heads_of_other_tasks_are_named(
     with pytest.raises(bp.BertpruneError) as refused:
         cost.evaluated(STORE, of("BertForTokenClassification", tiny_folder), "samples", "", MOST)
     assert "BertForTokenClassification의 답은 토큰별 레이블입니다" in error_text("ko", refused.value)
+
+
+def test_speed_is_shown_in_the_visitors_language(done: RunKey) -> None:
+    report = bp.speed(STORE.run(done), rounds=2)
+    view = speed_view("ko", report)
+    last = report.timings[-1]
+    assert f"{last.ratio.value:.2f}× ({last.ratio.low:.2f} … {last.ratio.high:.2f})" in view
+    assert f"{1000 * last.after.value:.2f} ms" in view and f"{report.after.parameters:,}" in view
+    names = re.findall(r"<tr><td[^>]*>(.*?)</td>", view)
+    assert len(names) == 4 + len({one.tokens for one in report.timings}) + 2 * len(report.timings)
+    assert all(re.search("[가-힣]", one) for one in (*names, *re.findall(r'class="bp-note">(.*?)</p>', view)))
 
 
 def test_a_text_that_was_cut_is_reported(done: RunKey) -> None:

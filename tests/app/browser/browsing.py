@@ -4,8 +4,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-PANELS = ("model", "recipe", "runs", "result", "cost", "export")
-
 
 def view(page: Any, panel: str) -> None:
     """Go to a view."""

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from browsing import PANELS, dismiss, press, prune, toast, view
+from browsing import dismiss, press, prune, toast, view
 
 from app.i18n import say
+from app.page import PANELS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 

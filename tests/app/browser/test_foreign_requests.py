@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import PANELS, press, prune, view
+from browsing import press, prune, view
 
+from app.page import PANELS
 from tools.space import free_port, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import NAMELESS, PANELS, dismiss, press, prune, raw_texts, saved, toast, upload, view
+from browsing import NAMELESS, dismiss, press, prune, raw_texts, saved, toast, upload, view
 
 import bertprune as bp
+from app.page import PANELS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 

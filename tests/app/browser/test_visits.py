@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import PANELS, dismiss, press, prune, toast, view
+from browsing import dismiss, press, prune, toast, view
+
+from app.i18n import texts
+from app.page import PANELS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 LATENCY = 400
@@ -139,6 +142,49 @@ def test_a_visit_that_is_over_says_so_and_is_restored(visit: Callable[..., Any],
     expect(page.locator("#runs tbody tr")).to_have_count(2)
     view(page, "result")
     expect(page.locator("#changes h2").first).to_be_visible()
+
+
+SEEN = """() => {
+  const seen = window.seen = new Set();
+  const look = (node) => {
+    if (node.nodeType === Node.TEXT_NODE && node.parentElement.closest('[data-testid=status-tracker]')) {
+      seen.add(node.data);
+    }
+    for (const one of node.querySelectorAll?.('[aria-label], [title]') ?? []) {
+      seen.add(one.getAttribute('aria-label')).add(one.title);
+    }
+    node.childNodes.forEach(look);
+  };
+  new MutationObserver(() => look(document.body)).observe(document, {
+    subtree: true, childList: true, characterData: true, attributes: true,
+  });
+}"""
+"""Gather what Gradio names, and says of work that is under way."""
+
+
+def test_every_text_that_is_kept_for_gradio_is_one_that_it_shows(visit: Callable[..., Any], hold: Path) -> None:
+    pages = [visit(), visit()]
+    for page in pages:
+        page.evaluate(f"({SEEN})()")
+        page.locator("#start [data-do=preset][data-name=random]").click()
+        page.locator("#cards .bp-step").wait_for()
+    hold.touch()
+    press(pages[0], "bar", "prune")
+    pages[0].locator("#progress").get_by_text("Pruning").wait_for()
+    press(pages[1], "bar", "prune")
+    pages[1].locator("#progress").get_by_text("queue").wait_for()
+    hold.unlink()
+    for page in pages:
+        page.locator("#panel-result").wait_for()
+    view(pages[0], "recipe")
+    pages[0].locator("#yaml summary").click()
+    pages[0].locator("#yaml textarea").fill(" ")
+    press(pages[0], "yaml", "yaml")
+    toast(pages[0]).wait_for()
+    seen = {text for page in pages for text in page.evaluate("[...window.seen]") if text}
+    kept = {key: text for key, text in texts("en").items() if key.startswith("theirs_")}
+    shown = {key for key, text in kept.items() if any(one.startswith(text) for one in seen)}
+    assert kept.keys() - shown == {"theirs_sign_in", "theirs_sign_out"}  # which only a Space shows
 
 
 def test_every_refusal_is_said_also_one_right_after_another(visit: Callable[..., Any]) -> None:
