@@ -164,7 +164,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 BROWSER = "tests/app/browser/"
 ONNX = "tests/exports/test_onnx"
-LONGEST = (BROWSER, ONNX, "tests/test_tutorial.py")
+LONGEST = (
+    *(BROWSER, ONNX, "tests/test_tutorial.py", "tests/sweeps/test_processes.py", "tests/test_docstrings.py"),
+    *("tests/plans/test_budgets.py", "tests/sweeps/test_cluster.py"),
+)
 """What begins first, so that no worker is left alone with it at the end."""
 
 

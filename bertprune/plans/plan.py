@@ -75,10 +75,11 @@ def plan(
 
     Example:
         >>> import bertprune as bp
-        >>> recipe = bp.plan("demo", macs=0.5, rounds=0)
+        >>> texts = bp.Calibration("samples", count=50)
+        >>> recipe = bp.plan("demo", macs=0.5, calibration=texts, rounds=0)
         >>> recipe.forecast.macs <= 0.5
         True
-        >>> run = bp.prune("demo", recipe)
+        >>> run = bp.prune("demo", recipe, calibration=texts)
     """
     budget = Budget.of(macs=macs, sparsity=sparsity, bytes=bytes, drift=drift)
     check_loads(loads)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -58,35 +59,39 @@ LOST = {
 }
 
 
-@pytest.mark.parametrize("lost", LOST, ids=lambda lost: lost.__name__)
 def test_output_that_is_lost_is_one_line_and_exit_code_1(
-    here: Path, lost: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
 ) -> None:
-    for line in COMMANDS if lost is full else SOME:
-        stdout = lost(here)
-        with monkeypatch.context() as patch:
-            patch.setattr(sys, "stdout", stdout)
-            assert (main(line.split()), line) == (1, line)
-        said = [one for one in capsys.readouterr().err.splitlines() if not one.startswith("note: ")]
-        assert (said, line) == (LOST[lost], line)
-        if stdout is not None:
-            stdout.close()  # what could not be written does not fail once more
-    assert bp.sparsity(bp.load(here / "masked")).total.masked == 512  # the work is done all the same
-    assert (here / "baked" / "model.safetensors").exists()
+    for lost, words in LOST.items():
+        for line in COMMANDS if lost is full else SOME:
+            with subtests.test(f"{lost.__name__}, {line}"):
+                stdout = lost(here)
+                with monkeypatch.context() as patch:
+                    patch.setattr(sys, "stdout", stdout)
+                    assert main(line.split()) == 1
+                said = [one for one in capsys.readouterr().err.splitlines() if not one.startswith("note: ")]
+                assert said == words
+                if stdout is not None:
+                    stdout.close()  # what could not be written does not fail once more
+        assert bp.sparsity(bp.load(here / "masked")).total.masked == 512  # the work is done all the same
+        assert (here / "baked" / "model.safetensors").exists()
+        for name in ("masked", "baked"):
+            shutil.rmtree(here / name)
 
 
-@pytest.mark.parametrize("lost", LOST, ids=lambda lost: lost.__name__)
 def test_messages_that_are_lost_change_nothing(
-    here: Path, cli: Callable[..., Any], lost: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch
+    here: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
     shown = cli("tree tiny-0")
-    stderr = lost(here)
-    monkeypatch.setattr(sys, "stderr", stderr)
-    assert cli("tree tiny-0") == shown
-    wrong = cli("tree ./nowhere")
-    assert (wrong.code, wrong.out) == (2, "")
-    if stderr is not None:
-        stderr.close()
+    for lost in LOST:
+        with subtests.test(lost.__name__), monkeypatch.context() as patch:
+            stderr = lost(here)
+            patch.setattr(sys, "stderr", stderr)
+            assert cli("tree tiny-0") == shown
+            wrong = cli("tree ./nowhere")
+            assert (wrong.code, wrong.out) == (2, "")
+            if stderr is not None:
+                stderr.close()
 
 
 @pytest.fixture

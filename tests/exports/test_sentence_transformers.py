@@ -36,13 +36,14 @@ def embeddings(folder: Path) -> Any:
     return loaded(folder).encode(TEXTS)
 
 
-@pytest.mark.parametrize("form", FORMS)
 def test_without_pruning_the_embeddings_are_the_same_bit_for_bit(
-    form: str, sentence_folder: Callable[..., Path], tmp_path: Path
+    sentence_folder: Callable[..., Path], tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    folder = sentence_folder(**FORMS[form])
-    bp.export(bp.prune(folder, NOTHING), tmp_path / "out")
-    assert embeddings(tmp_path / "out").tobytes() == embeddings(folder).tobytes()
+    for form, options in FORMS.items():
+        with subtests.test(form):
+            folder = sentence_folder(**options)
+            bp.export(bp.prune(folder, NOTHING), tmp_path / form)
+            assert embeddings(tmp_path / form).tobytes() == embeddings(folder).tobytes()
 
 
 @pytest.mark.parametrize("name", ["SentenceTransformer", "CrossEncoder", "SparseEncoder"])
@@ -63,19 +64,20 @@ def test_the_lines_of_the_card_load_the_folder(
     assert model.predict([("good", "bad")]).shape == (1,) if name == "CrossEncoder" else len(model.encode(["good"]))
 
 
-@pytest.mark.parametrize("form", FORMS)
 def test_pruned_it_gives_what_plain_torch_gives(
-    form: str, sentence_folder: Callable[..., Path], tmp_path: Path
+    sentence_folder: Callable[..., Path], tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    folder = sentence_folder(**FORMS[form])
-    bp.export(bp.prune(folder, STEP), tmp_path / "out")
-    by_torch = loaded(folder).float()
-    for module in by_torch[0].model.encoder.modules():
-        if isinstance(module, torch.nn.Linear):
-            prune.l1_unstructured(module, "weight", 0.5)
-    ours = loaded(tmp_path / "out").float().encode(TEXTS)
-    np.testing.assert_allclose(ours, by_torch.encode(TEXTS), atol=1e-5)
-    assert not np.allclose(ours, loaded(folder).float().encode(TEXTS), atol=1e-3)
+    for form, options in FORMS.items():
+        with subtests.test(form):
+            folder = sentence_folder(**options)
+            bp.export(bp.prune(folder, STEP), tmp_path / form)
+            by_torch = loaded(folder).float()
+            for module in by_torch[0].model.encoder.modules():
+                if isinstance(module, torch.nn.Linear):
+                    prune.l1_unstructured(module, "weight", 0.5)
+            ours = loaded(tmp_path / form).float().encode(TEXTS)
+            np.testing.assert_allclose(ours, by_torch.encode(TEXTS), atol=1e-5)
+            assert not np.allclose(ours, loaded(folder).float().encode(TEXTS), atol=1e-3)
 
 
 @pytest.mark.parametrize("inside", ["", "0_Transformer"])

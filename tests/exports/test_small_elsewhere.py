@@ -18,28 +18,28 @@ HEADS = bp.Step(method="magnitude", granularity="head", count=1, select=bp.Selec
 NEURONS = bp.Step(method="magnitude", granularity="neuron", fraction=0.25)
 
 
-@pytest.mark.parametrize("steps", [[NEURONS], [NEURONS, HEADS]], ids=["plain", "irregular"])
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"pooling": "cls"},
-        {"inside": "0_Transformer", "dense": True},
-        {"model_cls": "RobertaModel"},
-        {"dtype": "float16"},
-    ],
-    ids=str,
-)
+GIVEN: list[tuple[dict[str, Any], list[bp.Step]]] = [
+    ({"pooling": "cls"}, [NEURONS]),
+    ({"pooling": "cls"}, [NEURONS, HEADS]),
+    ({"inside": "0_Transformer", "dense": True}, [NEURONS, HEADS]),
+    ({"model_cls": "RobertaModel"}, [NEURONS, HEADS]),
+    ({"dtype": "float16"}, [NEURONS, HEADS]),
+]
+
+
 def test_sentence_transformers_gives_the_embeddings_of_the_masked_model(
-    given: dict[str, Any], steps: list[bp.Step], sentence_folder: Callable[..., Path], tmp_path: Path
+    sentence_folder: Callable[..., Path], tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     from sentence_transformers import SentenceTransformer
 
-    run = bp.prune(sentence_folder(**given), steps)
-    bp.export(run, tmp_path / "baked")
-    bp.export(run, tmp_path / "small", "small")
-    baked, small = (SentenceTransformer(str(tmp_path / name), device="cpu").float() for name in ("baked", "small"))
-    np.testing.assert_allclose(small.encode(TEXTS), baked.encode(TEXTS), atol=1e-5)
-    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in baked.parameters())
+    for number, (given, steps) in enumerate(GIVEN):
+        with subtests.test(f"{given}, {len(steps)}"):
+            run, here = bp.prune(sentence_folder(**given), steps), tmp_path / str(number)
+            bp.export(run, here / "baked")
+            bp.export(run, here / "small", "small")
+            baked, small = (SentenceTransformer(str(here / name), device="cpu").float() for name in ("baked", "small"))
+            np.testing.assert_allclose(small.encode(TEXTS), baked.encode(TEXTS), atol=1e-5)
+            assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in baked.parameters())
 
 
 def test_a_t5_with_unequal_layers_is_refused_where_sentence_transformers_could_not_load_it(tmp_path: Path) -> None:

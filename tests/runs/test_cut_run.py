@@ -37,20 +37,22 @@ def same_outputs(one: Any, other: Any) -> bool:
         return torch.equal(one(input_ids=ids).logits, other(input_ids=ids).logits)
 
 
-@pytest.mark.parametrize("name", STEPS)
-def test_a_step_after_it_prunes_as_on_the_smaller_checkpoint(folder: Path, tmp_path: Path, name: str) -> None:
-    step = STEPS[name]
-    both = bp.prune(folder, [GONE, step], seed=3, calibration=TEXTS)
+def test_a_step_after_it_prunes_as_on_the_smaller_checkpoint(
+    folder: Path, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
     bp.export(bp.prune(folder, GONE), tmp_path / "smaller")
-    renumbered = step
-    if step.select.layers:
-        renumbered = step.model_copy(update={"select": bp.Selection(layers=[0, 1, 2])})
-    alone = bp.prune(tmp_path / "smaller", renumbered, seed=3, calibration=TEXTS)
-    assert same_outputs(both.model, alone.model)
-    assert both.report.total == alone.report.total and both.report.model == alone.report.model
-    seen = bp.preview(folder, [GONE, step]).steps[1]
-    assert seen.removed[0] <= both.steps[1].removed <= seen.removed[1]
-    assert seen.weights == bp.preview(tmp_path / "smaller", renumbered).steps[0].weights
+    for name, step in STEPS.items():
+        with subtests.test(name):
+            both = bp.prune(folder, [GONE, step], seed=3, calibration=TEXTS)
+            renumbered = step
+            if step.select.layers:
+                renumbered = step.model_copy(update={"select": bp.Selection(layers=[0, 1, 2])})
+            alone = bp.prune(tmp_path / "smaller", renumbered, seed=3, calibration=TEXTS)
+            assert same_outputs(both.model, alone.model)
+            assert both.report.total == alone.report.total and both.report.model == alone.report.model
+            seen = bp.preview(folder, [GONE, step]).steps[1]
+            assert seen.removed[0] <= both.steps[1].removed <= seen.removed[1]
+            assert seen.weights == bp.preview(tmp_path / "smaller", renumbered).steps[0].weights
 
 
 def test_what_it_shows_speaks_of_the_checkpoints_layers(folder: Path) -> None:
