@@ -46,7 +46,7 @@ def plan_groups(
         return _least_macs(budget, study, space, costs, ground, rest)
     search = Search(study, space)
     found = search.explore(rounds, deadline, part_of(rest, 0.0, 0.55))
-    return ground.best([recipe_of(study, one) for one in found], part_of(rest, 0.55, 1.0))
+    return ground.walk(recipe_of(study, found), part_of(rest, 0.55, 1.0))
 
 
 def _space(budget: Budget, study: Study, ground: Ground) -> tuple[Space, Costs]:

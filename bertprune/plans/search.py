@@ -74,8 +74,8 @@ class Search:
             self.measure(name, way, counts)
         return self.best(lambda one: self.space.enough(one.counts))
 
-    def explore(self, rounds: int, deadline: float | None, progress: Progress) -> list[Candidate]:
-        """Return the best allocation, and before it the best uniform one where that is not clearly behind."""
+    def explore(self, rounds: int, deadline: float | None, progress: Progress) -> Candidate:
+        """Return the best allocation, but the best uniform one where that is not clearly behind: it risks least."""
         self.begin(part_of(progress, 0.0, 0.3))
         first = self.best()
         assert first is not None  # the caller has seen that the budget can be met
@@ -83,8 +83,8 @@ class Search:
         changed = self.improve(self.best() or first, rounds, deadline, part_of(progress, 0.6, 1.0))
         uniform = self.best(lambda one: one.name.startswith(_UNIFORM))
         if uniform is None or uniform is changed or clearly_less(changed.losses, uniform.losses):
-            return [changed]
-        return [uniform, changed]
+            return changed
+        return uniform
 
     def best(self, only: Callable[[Candidate], bool] = lambda one: True) -> Candidate | None:
         """Return the candidate that loses least; of equal ones the first."""
