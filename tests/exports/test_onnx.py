@@ -182,3 +182,15 @@ def test_a_damaged_onnx_file_is_one_line(classifier: Made, tmp_path: Path) -> No
     with pytest.raises(bp.BertpruneError) as caught:
         bp.evaluate(tmp_path, ROWS, tokenizer=make_tokenizer())
     assert caught.value.code == "onnx.unreadable" and str(tmp_path) not in str(caught.value)
+
+
+def test_its_threads_do_not_slow_what_is_timed_beside_it(classifier: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, given = onnxruntime.InferenceSession, []
+
+    def begin(file: str, options: Any, **more: Any) -> Any:
+        given.append(options.get_session_config_entry("session.force_spinning_stop"))
+        return began(file, options, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", begin)
+    assert bp.speed(classifier[1].path, texts=TEXTS[:2], rounds=2).timings
+    assert given == ["1"]
