@@ -138,14 +138,7 @@ class Events:
         do = _SEARCHES.get(str(asked.get("do")))
         return nothing() if do is None else self._long(request, asked, do, progress)
 
-    def _long(
-        self,
-        request: gr.Request,
-        asked: Asked,
-        do: Any,
-        progress: Any,
-        turn: Any = None,
-    ) -> list[Any]:
+    def _long(self, request: gr.Request, asked: Asked, do: Any, progress: Any, turn: Any = None) -> list[Any]:
         visitor, name = self.visitor(request), str(asked.get("do"))
         with visitor.turn(asked.get("n")) as fresh:
             begun = visitor.visit

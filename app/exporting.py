@@ -44,7 +44,7 @@ class Built:
 
     @property
     def named(self) -> dict[str, str]:
-        """What tells it apart from what else was built of its run."""
+        """The form and the precision, which identify it among the exports of its run."""
         return {"form": self.form, "precision": self.precision}
 
     @property

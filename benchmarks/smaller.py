@@ -26,7 +26,6 @@ from demo_training.data import read_reviews, split
 from demo_training.stages import Settings
 
 HERE = Path(__file__).resolve().parent
-DENSE = "dense"
 TABLE, NUMBERS = HERE / "smaller.md", HERE / "smaller.json"
 
 
@@ -113,7 +112,7 @@ def encoder(name: str, texts: Path, pairs: Path) -> Subject:
 def rows_of(subject: Subject, folder: Path) -> Iterator[dict[str, Any]]:
     """Measure the dense model, and then every way to make it smaller."""
     before = bp.export(subject.checkpoint, folder / "dense", dtype="float32").path
-    dense = {"model": subject.title, "way": DENSE, "quality": quality(subject, subject.checkpoint)}
+    dense = {"model": subject.title, "way": "dense", "quality": quality(subject, subject.checkpoint)}
     disk = bp.Checkpoint.open(subject.checkpoint).facts.bytes or (before / "model.safetensors").stat().st_size
     yield dense | {"threads": torch.get_num_threads(), "disk": disk}
     for number, way in enumerate(subject.ways):

@@ -170,7 +170,7 @@ def _session(file: Path, name: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = _ERRORS_ONLY
-    # its threads would go on spinning after a run, and halve the speed of what torch computes next
+    # otherwise its threads keep spinning after a run, and torch computes at half its speed meanwhile
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
