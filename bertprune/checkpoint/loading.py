@@ -15,7 +15,7 @@ from ..errors import CheckpointError, Note, first_names, shortened
 from ..parallel import Progress, silent
 from ..seeded import IN_PLACE, Seeded, is_meta
 from ..undisturbed import undisturbed
-from .headers import TensorFact
+from .headers import Facts, TensorFact
 from .json_files import first_line
 from .weights import Read, Weights
 
@@ -127,6 +127,12 @@ def rebuild(
     with building, Seeded(seed):
         model: nn.Module = _from_pretrained(cls, config, kept, name)[0]
     return model
+
+
+def dtype_as_loaded(facts: Facts, model: "PreTrainedModel") -> torch.dtype:
+    """Return the dtype in which plain `from_pretrained` loads a model that is stored like a checkpoint."""
+    dtype: torch.dtype = getattr(torch, facts.dtype) if facts.dtype in HALF else model.dtype
+    return dtype
 
 
 def _from_pretrained(

@@ -8,7 +8,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checkpoint import Checkpoint
-from ..checkpoint.loading import HALF
+from ..checkpoint.loading import HALF, dtype_as_loaded
 from ..checkpoint.onnx_folder import OnnxFolder, find_onnx, onnxruntime_version
 from ..errors import CheckpointError, Note
 from ..model.bake import bake
@@ -83,14 +83,7 @@ def _of_onnx(folder: OnnxFolder) -> TimedSide:
 
 
 def _stored(checkpoint: Checkpoint, name: str, model: PreTrainedModel, disk: int | None) -> TimedSide:
-    return _ready(name, model, dtype_as_loaded(checkpoint, model), _tokenizer(checkpoint), disk or None)
-
-
-def dtype_as_loaded(checkpoint: Checkpoint, model: PreTrainedModel) -> torch.dtype:
-    """Return the dtype in which plain `from_pretrained` loads what is stored like a checkpoint."""
-    stored = checkpoint.facts.dtype
-    dtype: torch.dtype = getattr(torch, stored) if stored in HALF else model.dtype
-    return dtype
+    return _ready(name, model, dtype_as_loaded(checkpoint.facts, model), _tokenizer(checkpoint), disk or None)
 
 
 def _tokenizer(checkpoint: Checkpoint | OnnxFolder) -> PreTrainedTokenizerBase | None:

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from ..checkpoint import Checkpoint
 from ..checkpoint.content import content_hash
 from ..checkpoint.irregular import Loads
+from ..checkpoint.loading import dtype_as_loaded
 from ..data.calibration import Calibration
 from ..data.tables import Table
 from ..errors import BertpruneError, CheckpointError, ExportError
@@ -19,7 +20,6 @@ from ..evaluation.evaluate import evaluate
 from ..evaluation.metrics import Estimate
 from ..evaluation.report import QualityReport
 from ..evaluation.speed import speed
-from ..evaluation.speed_sides import dtype_as_loaded
 from ..exports.contents import Contents
 from ..exports.gather import gather
 from ..exports.same_outputs import model_of
@@ -33,15 +33,15 @@ from ..validation import FrozenModel
 from .own_methods import adopt
 
 
-class Interval(FrozenModel):
-    """A figure and the ends of its 95 % interval; None where it is not defined."""
+class Estimated(FrozenModel):
+    """An estimate as JSON can write it: a figure and the ends of its 95 % interval, None for NaN."""
 
     value: float | None
     low: float | None
     high: float | None
 
     @classmethod
-    def of(cls, given: Estimate) -> "Interval":
+    def of(cls, given: Estimate) -> "Estimated":
         """Take over an estimate."""
         ends = {name: getattr(given, name) for name in ("value", "low", "high")}
         return cls(**{name: end if math.isfinite(end) else None for name, end in ends.items()})
@@ -53,9 +53,9 @@ class Timed(FrozenModel):
     batch: int
     tokens: float
     """In each text."""
-    seconds: Interval
+    seconds: Estimated
     """For a batch."""
-    faster: Interval
+    faster: Estimated
     """How many times faster than the checkpoint."""
 
 
@@ -66,8 +66,8 @@ class Measured(FrozenModel):
     """The name of the quality, such as accuracy."""
     better: Literal["higher", "lower"]
     examples: int
-    quality: Interval
-    difference: Interval | None
+    quality: Estimated
+    difference: Estimated | None
     """From the checkpoint, on the same examples; None for a quality that compares the two anyway."""
     sparsity: float
     """The share of the weights in the encoder's Linear matrices that is masked or gone."""
@@ -146,11 +146,11 @@ def open_again(given: str, revision: str | None, content: str) -> Checkpoint:
 def _quality(report: QualityReport) -> dict[str, Any]:
     """Take the first score; without labels, how near the answers are to those of the checkpoint."""
     for name, score in report.scores.items():
-        gap = None if score.difference is None else Interval.of(score.difference)
-        found = {"quality": Interval.of(score.after), "difference": gap, "better": score.better}
+        gap = None if score.difference is None else Estimated.of(score.difference)
+        found = {"quality": Estimated.of(score.after), "difference": gap, "better": score.better}
         return {"measure": name, "examples": report.examples, **found}
     name, figure = next(iter(report.fidelity.items()))
-    found = {"quality": Interval.of(figure), "difference": None, "better": "higher"}
+    found = {"quality": Estimated.of(figure), "difference": None, "better": "higher"}
     return {"measure": name, "examples": report.examples, **found}
 
 
@@ -191,13 +191,13 @@ def _sparsity(dense: nn.Module, report: SparsityReport) -> float:
 
 def _timings(model: nn.Module, checkpoint: Checkpoint) -> tuple[Timed, ...]:
     """Time the small model in the dtype in which it loads, beside the checkpoint."""
-    report = speed(model.to(dtype_as_loaded(checkpoint, model)), against=checkpoint)
+    report = speed(model.to(dtype_as_loaded(checkpoint.facts, model)), against=checkpoint)
     return tuple(
         Timed(
             batch=one.batch,
             tokens=one.tokens,
-            seconds=Interval.of(one.after),
-            faster=Interval.of(one.ratio),
+            seconds=Estimated.of(one.after),
+            faster=Estimated.of(one.ratio),
         )
         for one in report.timings
         if one.ratio is not None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from ..errors import BertpruneError, shown
 from ..text import aligned, markdown
 from .figure import draw
-from .measure import Interval, Measured
+from .measure import Estimated, Measured
 from .rows import Axis, SweepRow, marked, number
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ _AT: dict[Axis, str] = {"macs": "so few MACs", "bytes": "so few bytes", "sparsit
 
 def _plain_row(row: SweepRow) -> dict[str, Any]:
     one = row.measured
-    nothing = Interval(value=None, low=None, high=None)
+    nothing = Estimated(value=None, low=None, high=None)
     quality, gap = (one.quality, one.difference or nothing) if one else (nothing, nothing)
     last = one.timings[-1] if one and one.timings else None
     return {
@@ -162,7 +162,7 @@ def _plain_row(row: SweepRow) -> dict[str, Any]:
     }
 
 
-def _ends(name: str, one: Interval) -> dict[str, float]:
+def _ends(name: str, one: Estimated) -> dict[str, float]:
     return {name: number(one.value), f"{name}_low": number(one.low), f"{name}_high": number(one.high)}
 
 
