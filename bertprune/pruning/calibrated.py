@@ -130,7 +130,10 @@ class Calibrator:
         if "gradients" in matched.method.parameters:
             detail = detail_of(matched)
             modules = [self._module(unit) for unit in units]
-            found = gradients(self._model, self._batches, self._output, modules, detail, generator)
+            walk = None if None in stages else self._walk  # what is outside may be below all layers
+            if walk is not None:
+                walk.go_to(min(layer for layer in stages if layer is not None))
+            found = gradients(self._model, self._batches, self._output, modules, detail, generator, walk)
             return [{"gradients": found[module]} for module in modules]
         if "inputs" in matched.method.parameters:
             return self._inputs_of_all(matched, units, stages)

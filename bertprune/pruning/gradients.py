@@ -7,7 +7,7 @@ embeddings.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -20,6 +20,7 @@ from ..data.outputs import Output
 from ..scores.statistics import Gradients
 from ..undisturbed import differentiable
 from .steps import MatchedStep
+from .walk import Walk
 
 EXACT_CLASSES = 8
 """Up to so many classes the expectation is exact; beyond, one class is drawn for each answer."""
@@ -66,21 +67,28 @@ def gradients(
     modules: Sequence[nn.Linear],
     detail: Detail,
     generator: torch.Generator,
+    walk: Walk | None = None,
 ) -> dict[nn.Linear, Gradients]:
     """Return the squared gradients of linear layers over all texts, in as much detail as is scored.
 
-    The model's weights have no gradients of their own and stay as they are.
+    The model's weights have no gradients of their own and stay as they are. A `walk` of the same model and texts that
+    is below all these layers saves computing again what leads there.
     """
     sums = {module: _Sums(module, detail) for module in modules}
-    for number, used in enumerate(batches.used):
-        whole = {name: differentiable(value) for name, value in used.items()}
-        labels = None if batches.labels is None else differentiable(batches.labels[number])
-        for part in _parts(whole, labels, max(1, _TOKENS // _length(whole))):
+
+    def add(number: int, texts: slice) -> None:
+        batch = {name: differentiable(value[texts]) for name, value in batches.used[number].items()}
+        labels = None if batches.labels is None else differentiable(batches.labels[number][texts])
+        with nullcontext() if walk is None else walk.from_here(number, texts):
+            _add(model, batch, labels, output, sums, generator)
+
+    for number, batch in enumerate(batches.used):
+        for part in _parts(0, _texts_in(batch), max(1, _TOKENS // _length(batch))):
             try:
-                _add(model, *part, output, sums, generator)
+                add(number, part)
             except _Shared:
-                for text in _parts(*part, 1):
-                    _add(model, *text, output, sums, generator)
+                for text in _parts(part.start, part.stop, 1):
+                    add(number, text)
     texts = batches.texts
     return {module: one.result(texts) for module, one in sums.items()}
 
@@ -97,13 +105,12 @@ def _length(batch: Batch) -> int:
     return max((value.shape[1] for value in batch.values() if value.dim() > 1), default=1)
 
 
-def _parts(batch: Batch, labels: Tensor | None, size: int) -> Iterator[tuple[Batch, Tensor | None]]:
-    """Yield equal parts of at most so many texts of a batch, with their labels."""
-    texts = _texts_in(batch)
+def _parts(start: int, stop: int, size: int) -> Iterator[slice]:
+    """Yield equal parts of at most so many texts."""
+    texts = stop - start
     each = math.ceil(texts / math.ceil(texts / size))
-    for start in range(0, texts, each):
-        part = slice(start, start + each)
-        yield {name: value[part] for name, value in batch.items()}, None if labels is None else labels[part]
+    for at in range(start, stop, each):
+        yield slice(at, min(at + each, stop))
 
 
 def _add(

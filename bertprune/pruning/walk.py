@@ -7,6 +7,7 @@ something below changes, so steps that prune one layer after the other cost one 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -152,19 +153,39 @@ class Walk:
 
     def _finish(self, number: int, hidden: Tensor) -> Tensor:
         """Return what the model answers if its last layer gives these states: its other layers are passed over."""
-        calls, place = self._calls[number], iter(range(len(self._order)))
-        last = len(self._order) - 1
+        with self._passing_over(len(self._order), hidden, self._calls[number].rest):
+            return self.output.rows(self.model, self.batches.used[number])
 
-        def pass_over(given: Tensor, *args: Any, **kwargs: Any) -> Any:
-            at = next(place)
-            states = hidden if at == last else given
-            rest = calls.rest[at]
+    @contextmanager
+    def from_here(self, number: int, texts: slice) -> Iterator[None]:
+        """Let the model begin with the states here, for some texts of a batch, instead of running the layers below.
+
+        Where layers hand on more than the hidden states, that is computed as usual: nothing is passed over.
+        """
+        below = self._calls[0].rest[: self._at]
+        if any(rest is not None for rest in below):
+            yield
+            return
+        with self._passing_over(self._at, self._states[number][texts], below):
+            yield
+
+    @contextmanager
+    def _passing_over(self, end: int, hidden: Tensor, rests: Sequence[tuple[Any, ...] | None]) -> Iterator[None]:
+        """Let the first calls of layers hand on what they are given, and the last of these calls the states."""
+        places = iter(range(len(self._order)))
+
+        def pass_over(run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            at = next(places)
+            if at >= end:
+                return run(*args, **kwargs)
+            states = hidden if at == end - 1 else _split(args, kwargs)[0]
+            rest = rests[at]
             return states if rest is None else (states, *rest)
 
         with ExitStack() as stack:
             for layer in self.layers.values():
-                stack.enter_context(_replaced(layer, pass_over))
-            return self.output.rows(self.model, self.batches.used[number])
+                stack.enter_context(_replaced(layer, partial(pass_over, layer.forward)))
+            yield
 
     def _record(self) -> Tensor:
         """Keep what layers are called with, batch by batch; return the answers to the texts held back.

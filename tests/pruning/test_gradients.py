@@ -9,9 +9,11 @@ import transformers
 import bertprune as bp
 from bertprune.data.held_back import Batches, given_batches
 from bertprune.data.outputs import output_of
+from bertprune.model.families import layers
 from bertprune.model.matching import find_targets
 from bertprune.pruning.decide import decide
 from bertprune.pruning.gradients import gradients
+from bertprune.pruning.walk import Walk
 from tests.model.tiny_families import KNOWN, SMALL, build
 from tests.pruning.test_calibrated import ENCODER, texts
 
@@ -107,6 +109,22 @@ def test_a_texts_gradient_is_the_sum_over_all_calls_of_a_layer(name):
                     total += answer.exp().detach() * slope**2
     for path, squared in zip(paths, expected, strict=True):
         assert torch.allclose(found[modules[path]].squared, squared, rtol=1e-3, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["bert", "albert-groups", "deberta", "mpnet", "modernbert", "t5"])
+def test_gradients_are_the_same_from_where_a_walk_is(name):
+    model = build(*KNOWN[name]).requires_grad_(False)
+    number, (_, layer) = max(layers(model).items())
+    batches, output = given_batches(texts()), output_of(model)
+    modules = [module for module in layer.modules() if isinstance(module, torch.nn.Linear)]
+    walk = Walk(model, batches, output)
+    walk.go_to(number)
+    found, expected = (
+        gradients(model, batches, output, modules, "entries", torch.Generator().manual_seed(0), at)
+        for at in (walk, None)
+    )
+    assert all(torch.allclose(found[module].squared, expected[module].squared, rtol=1e-4) for module in modules)
+    assert any(one.squared.any() for one in expected.values())
 
 
 def test_what_no_answer_depends_on_has_no_gradient():
