@@ -62,11 +62,13 @@ def solve_rows(
 
 
 def _solve_columns(weight: Tensor, hessian: Tensor, kept: Tensor) -> Tensor:
-    found = torch.zeros_like(weight)
-    if kept.any():
-        wanted = weight.double() @ hessian[:, kept]
-        factor = torch.linalg.cholesky(hessian[kept][:, kept])
-        found[:, kept] = torch.cholesky_solve(wanted.T, factor).T.to(weight.dtype)
+    """Let the columns that stay take over what they can of the others: W_s + W_g H_gs H_ss⁻¹."""
+    stays, goes = kept.nonzero().flatten(), (~kept).nonzero().flatten()
+    found = weight * kept
+    if len(stays):
+        wanted = weight[:, goes].double() @ hessian[goes[:, None], stays]
+        factor = torch.linalg.cholesky(hessian[stays[:, None], stays])
+        found[:, stays] += torch.cholesky_solve(wanted.T, factor).T.to(weight.dtype)
     return found
 
 
