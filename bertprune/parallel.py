@@ -34,6 +34,11 @@ def part_of(progress: Progress, start: float, end: float) -> Progress:
     return lambda share, words: progress(start + (end - start) * share, words)
 
 
+def one_of(progress: Progress, number: int, parts: int) -> Progress:
+    """Return the progress of one of several equal parts of the work, counted from zero."""
+    return lambda share, words: progress((number + share) / parts, words)
+
+
 def check_progress(progress: Any) -> None:
     """Refuse what cannot be called with a share and words. Raises BertpruneError."""
     if not callable(progress) or isinstance(progress, type) or not _takes_two(progress):

@@ -19,7 +19,7 @@ SMALL_FILE_TIMEOUT = 20.0
 STALL_TIMEOUT = 15.0
 """Seconds without data after which the download of a large file is given up."""
 MOST_CLOSED = 5
-"""How often a call is made again whose connection another thread closed."""
+"""How many times a call is repeated when another thread closed its connection."""
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ def uncut(call: Callable[[], T]) -> T:
     """Return what a call to the Hub returns, made once more if its connection broke.
 
     The Hub's client is shared by all threads, and is closed under the others as soon as one of them cannot connect.
-    Where several cannot, that happens again and again, and says nothing of the connection.
+    Where several cannot, that happens again and again, and does not mean that this call cannot connect.
     """
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 
@@ -96,7 +96,7 @@ def _was_closed(error: BaseException | None) -> bool:
 
 
 def no_connection(error: BaseException) -> Message | None:
-    """Say that there is no connection, if a call to the Hub failed for that; its client quotes the system's number."""
+    """Say that there is no connection, if a call to the Hub failed for that reason; None otherwise."""
     cause: BaseException | None = error
     while cause is not None and type(cause).__name__ != "ConnectError":  # of the client's own library, which changes
         cause = cause.__cause__ or cause.__context__

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
-from ..parallel import Progress, silent
+from ..parallel import Progress, one_of, silent
 from .headers import TensorFact, refuse_many, stored_tensor
 from .hub import HubModel
 from .json_files import folder_config, read_object
@@ -73,7 +73,7 @@ class RemoteFolder:
     def download(self, names: tuple[str, ...], progress: Progress = silent) -> Weights:
         """Download the weight files, and their index if there is one, and open them; raises CheckpointError."""
         for number, name in enumerate(names):
-            path = self.model.fetch_large(self.model.path(name), _part(progress, number, len(names)))
+            path = self.model.fetch_large(self.model.path(name), one_of(progress, number, len(names)))
         return folder_weights(path.parent, self.model.hub_id)
 
     def header(self, name: str) -> tuple[TensorFact, ...]:
@@ -123,11 +123,6 @@ class RemoteWeights:
     def same(self, one: str, other: str) -> bool:
         """Trust the config that two stored tensors are tied: comparing them would download them."""
         return True
-
-
-def _part(progress: Progress, number: int, of: int) -> Progress:
-    """Return a progress for one of several files, on the scale of them all."""
-    return lambda share, words: progress((number + share) / of, words)
 
 
 def _shards(folder: RemoteFolder, index: str) -> tuple[str, ...]:

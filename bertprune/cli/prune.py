@@ -9,6 +9,7 @@ import typer
 import bertprune as bp
 
 from ..errors import ExportError
+from ..parallel import part_of
 from ..recipe import Recipe
 from .console import Table, byte_size, percent, print_json, print_run_notes, print_script, progress_bar
 from .options import CheckpointName, Json, Overwrite, Revision, Seed, require, with_recipe_flags
@@ -109,13 +110,11 @@ def prune(
         if out is not None:
             check_target(out, overwrite, checkpoint.paths)  # before the long work
         half = 0.5 if out else 1.0
-        run = bp.prune(
-            checkpoint, recipe, seed, calibration=calibration, progress=lambda share, text: progress(half * share, text)
-        )
+        run = bp.prune(checkpoint, recipe, seed, calibration=calibration, progress=part_of(progress, 0.0, half))
         result = None
         if out is not None:
             result = bp.export(
-                run, out, kind, overwrite, lambda share, text: progress(half + half * share, text),
+                run, out, kind, overwrite, part_of(progress, half, 1.0),
                 dtype=precision.dtype, quantize=precision.quantize, texts=calibration if precision.drifts else None,
             )  # fmt: skip
     print_run_notes(run)

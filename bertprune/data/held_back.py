@@ -14,7 +14,7 @@ from .batches import Batch
 HELD_BACK = 5
 """One text in so many is held back, to see whether what the others teach holds there."""
 _TOGETHER = 8
-"""Texts in a batch that is padded little."""
+"""Texts in a batch, so few that they need little padding."""
 _Part = tuple[Batch, Tensor | None]
 """Some texts, and their labels where they have them."""
 

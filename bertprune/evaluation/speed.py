@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.batches import Batch, evaluation_mode
 from ..data.calibration import Calibration
-from ..parallel import Progress, check_progress, silent
+from ..parallel import Progress, check_progress, one_of, silent
 from .job import check_whole
 from .metrics import RESAMPLES, Numbers, percentiles
 from .models import Model, given_tokenizer, is_run
@@ -85,7 +85,7 @@ def speed(
         [open_side("model", model)] if against is None else [open_side("against", against), open_side("model", model)]
     )
     cases = of_ids(sides) if given is None else of_texts(sides, given, given_tokenizer(tokenizer), rounds)
-    timings = [_timing(sides, case, rounds, _part(progress, at, len(cases))) for at, case in enumerate(cases)]
+    timings = [_timing(sides, case, rounds, one_of(progress, at, len(cases))) for at, case in enumerate(cases)]
     progress(1.0, "done")
     notes = [note for side in sides for note in side.notes]
     return SpeedReport(
@@ -99,11 +99,6 @@ def speed(
         machine=_machine(),
         notes=tuple(dict.fromkeys(notes)),
     )
-
-
-def _part(progress: Progress, at: int, parts: int) -> Progress:
-    """Return the progress of one of several parts of equal length."""
-    return lambda share, words: progress((at + share) / parts, words)
 
 
 def _timing(sides: Sequence[TimedSide], case: Case, rounds: int, progress: Progress) -> Timing:

@@ -66,6 +66,6 @@ def _chosen(model: nn.Module, selection: Selection, known: frozenset[int]) -> fr
 def _refuse_first(selection: Selection, chosen: frozenset[int], known: frozenset[int], family: Family) -> None:
     if selection.layers or chosen != known or len(known) == 1:
         raise SelectionError(
-            "layer 0 of {family} cannot be removed: it is built otherwise than the others, and none can take its place",
+            "layer 0 of {family} cannot be removed: it is built differently, and no other can take its place",
             code="selection.first_layer", family=family.title,
         )  # fmt: skip

@@ -68,7 +68,7 @@ class Budget:
         """Return the error for a drift below the least that was reached, infinite where nothing was tried."""
         if not math.isfinite(least):
             return RecipeError(
-                "drift={amount:g} cannot be met: whatever goes, the answers drift further; keep the model as it is",
+                "drift={amount:g} cannot be met: whatever is pruned, the answers drift further; keep the whole model",
                 code="plan.drift_too_small", amount=self.amount,
             )  # fmt: skip
         return RecipeError(

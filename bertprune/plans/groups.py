@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..errors import RecipeError
-from ..parallel import Progress, part_of
+from ..parallel import Progress, one_of, part_of
 from ..pruning.granularity.coupled import CoupledGroups
 from ..pruning.tries import Tries
 from ..recipe import Recipe
@@ -34,7 +34,7 @@ def plan_groups(
         raise budget.unreachable(costs.total - space.saved(space.most), costs.total)
     if budget.kind != "drift" and space.need <= 0:
         raise RecipeError(
-            "{kind}={amount:g} is no less than the model has: {total}",
+            "{kind}={amount:g} is not below what the model already has, {total}; give less",
             code="plan.nothing_to_do", kind=budget.kind, amount=budget.amount,
             total=budget.shown(costs.total, costs.total),
         )  # fmt: skip
@@ -62,7 +62,7 @@ def _least_macs(budget: Budget, study: Study, space: Space, costs: Costs, ground
     """Return the recipe that takes the fewest MACs of those whose answers drift no further. Raises RecipeError."""
     wanted, nearest, known = budget.amount, float("inf"), Search(study, space)
     for number in range(_TRIES):
-        within = part_of(progress, number / _TRIES, (number + 1) / _TRIES)
+        within = one_of(progress, number, _TRIES)
         found = _smallest(wanted, known, costs, part_of(within, 0.0, 0.5))
         if found is None:
             break
@@ -81,7 +81,7 @@ def _smallest(wanted: float, known: Search, costs: Costs, progress: Progress) ->
     for number in range(_BISECTIONS):
         middle = (low + high) / 2
         search = replace(known, space=known.space.of(middle * costs.total))
-        found = search.begin(part_of(progress, number / _BISECTIONS, (number + 1) / _BISECTIONS), ways)
+        found = search.begin(one_of(progress, number, _BISECTIONS), ways)
         if found is not None and found.drift <= wanted:
             low, best, ways = middle, found, (found.way,)
         else:

@@ -3,7 +3,7 @@
 import math
 
 from ..errors import RecipeError
-from ..parallel import Progress, part_of
+from ..parallel import Progress, one_of
 from ..recipe import Recipe
 from ..step import Step
 from .allocation import Counts, Space
@@ -35,7 +35,7 @@ def plan_plain(budget: Budget, study: Study, space: Space, costs: Costs, ground:
         least = plain.least()
         if costs.no_layers is not None:
             raise costs.no_layers.within(
-                "{kind}={amount:g} cannot be met with all layers, of which {least} would stay",
+                "{kind}={amount:g} cannot be met while all layers stay: the least that can be reached so is {least}",
                 code="plan.unreachable_with_layers", kind=budget.kind, amount=budget.amount,
                 least=budget.shown(least, costs.total),
             )  # fmt: skip
@@ -104,7 +104,7 @@ def _least(budget: Budget, plain: _Plain, way: Way, ground: Ground, progress: Pr
     """Return the recipe with the fewest neurons whose answers drift no further. Raises RecipeError."""
     wanted, nearest = budget.amount, math.inf
     for number in range(_TRIES):
-        within = part_of(progress, number / _TRIES, (number + 1) / _TRIES)
+        within = one_of(progress, number, _TRIES)
         low, high = 0, plain.neurons
         while high - low > max(1, plain.neurons >> _BISECTIONS):
             middle = (low + high) // 2

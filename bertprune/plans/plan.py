@@ -40,7 +40,7 @@ def plan(
     seconds: float | None = None,
     progress: Progress = silent,
 ) -> Recipe:
-    """Turn a budget into a recipe: how much goes of each part, by which score, whether what stays is adjusted.
+    """Turn a budget into a recipe: how much of each part is pruned, by which score, and whether the rest is adjusted.
 
     Allocations and scores compete on texts that are held back: the same amounts in all layers, heads and neurons ranked
     together, and the parts measured one by one. The best is changed as long as the answers then lose less, and what
@@ -50,7 +50,7 @@ def plan(
     Args:
         checkpoint: A `Checkpoint`, or what `Checkpoint.open` accepts: a name, a path or a Hub id.
         macs: The share of the encoder's multiply-accumulates that may stay, above 0 and below 1. Default None.
-        sparsity: The share of the weights in the encoder's layers that go, entry by entry. Default None.
+        sparsity: The share of the weights in the encoder's layers that is pruned, entry by entry. Default None.
         bytes: What the weights may take as the small form stores them. Default None.
         drift: How far the answers may drift, in the mean; the plan takes as many MACs as it then can. Default None.
         calibration: A few hundred texts without labels, as `bp.prune` takes them. Default None, those of a demo.

@@ -124,8 +124,8 @@ def reconstruction_notes(outcomes: Iterable[StepOutcome]) -> Iterator[Note]:
         return
     layers = dict.fromkeys(sorted(refused, key=lambda layer: (layer is None, layer or 0)))
     yield Note(
-        "reconstruction is kept throughout in {kept:,} of {all:,} layers; it does not lower the drift on the texts held"
-        " back in {layers}",
+        "reconstruction is kept throughout in {kept:,} of {all:,} layers; in the others ({layers}) it does not lower"
+        " the drift on the texts held back",
         code="calibration.some_kept", kept=number - len(layers), all=number,
         layers=", ".join("head" if layer is None else str(layer) for layer in layers),
     )  # fmt: skip

@@ -119,7 +119,7 @@ def _anything(tensors: list[Bounds]) -> Range:
 
 
 class _OpenCuts:
-    """The layers of which some are gone after the steps so far, where texts will say which; and those taken for gone.
+    """The layers of which the steps so far remove some, where texts will say which; and those assumed to be gone.
 
     Layers are alike, so that it does not matter for a step over all of them which are gone. Of any other step only the
     most that it can remove is known.
@@ -132,7 +132,7 @@ class _OpenCuts:
         self._gone: frozenset[int] = frozenset()
 
     def add(self, matched: MatchedStep) -> Cut:
-        """Add a step that takes something out; return what is certain to go: of tokens, taken for the last ones."""
+        """Add a step that takes something out; return what is certain to go: of tokens, the last ones are assumed."""
         unit = matched.units[0]
         if matched.removes_tokens:
             return self._tokens(matched)
@@ -154,7 +154,7 @@ class _OpenCuts:
         return Cut(tokens=Cut.packed(torch.arange(left))) if 0 < left < size else Cut()
 
     def units(self, matched: MatchedStep, ledger: Ledger) -> tuple[Sequence[Unit], bool]:
-        """Return the units of a step that are taken for alive, and whether their number and sizes are certain."""
+        """Return the units of a step that are assumed to be alive, and whether their number and sizes are certain."""
         if not self._among:
             return matched.units, True
         touched: dict[int, list[tuple[int, int]]] = {}

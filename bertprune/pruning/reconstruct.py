@@ -153,6 +153,6 @@ def removal_order(weight: Tensor, hessian: Tensor, grid: Grid, alive: Tensor, co
 
 
 def _only(groups: Tensor, weight: Tensor, square: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Leave out the columns of other groups than these, in ascending order, which are numbered anew."""
+    """Keep only the columns of these groups, which are in ascending order and are numbered anew."""
     kept = torch.isin(columns, groups)
     return weight[:, kept], square[kept][:, kept], torch.searchsorted(groups, columns[kept])

@@ -168,7 +168,7 @@ def check_linear(target: Target, method: str) -> None:
     """Refuse a tensor that is not the weight of a linear layer: only that has inputs. Raises SelectionError."""
     if linear_owner(target) is None:
         raise SelectionError(
-            "{method} needs the inputs of a linear layer, and {tensor} is none; leave it out by select",
+            "{method} needs the inputs of a linear layer, and {tensor} has none; leave it out of the selection",
             code="calibration.not_linear", method=method, tensor=target.label,
         )  # fmt: skip
 

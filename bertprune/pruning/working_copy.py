@@ -44,7 +44,7 @@ def put(model: nn.Module, target: Target, values: Tensor) -> None:
 
 
 def put_neurons(model: nn.Module, one: Coupled, values: Tensor) -> None:
-    """Give a copy the columns of a layer's neurons; those that give nothing are not computed any more."""
+    """Give a copy the columns of a layer's neurons; those whose output weights are zero are no longer computed."""
     alive = values.any(dim=0)
     if not alive.any():  # a layer needs one
         alive[:] = True
@@ -55,7 +55,7 @@ def put_neurons(model: nn.Module, one: Coupled, values: Tensor) -> None:
 
 @contextmanager
 def narrowed(model: nn.Module, needed: Collection[str]) -> Iterator[None]:
-    """Let a copy compute faster, without the neurons that give nothing, save in layers of which a tensor is needed."""
+    """Drop neurons whose output weights are zero from a copy, to compute faster; not in layers with a needed tensor."""
     narrow = [one for one in _dead(model) if not any(each.name in needed for each in one.targets)]
     for one in narrow:
         put_neurons(model, one, one.output.parameter)
@@ -67,7 +67,7 @@ def narrowed(model: nn.Module, needed: Collection[str]) -> Iterator[None]:
 
 
 def _dead(model: nn.Module) -> Iterator[Coupled]:
-    """Yield the layers of whose neurons some, but not all, give nothing."""
+    """Yield the layers in which some neurons, but not all, have output weights of zero."""
     for one in neurons_of(model):
         alive = one.output.parameter.any(dim=0)
         if alive.any() and not alive.all():
@@ -75,7 +75,7 @@ def _dead(model: nn.Module) -> Iterator[Coupled]:
 
 
 def neurons_of(model: nn.Module) -> Sequence[Coupled]:
-    """Return the neurons of all layers; none where it is not known what goes together."""
+    """Return the neurons of all layers; none for a model of an unknown family."""
     try:
         return find_coupled(model, "neuron", Selection())
     except SelectionError:

@@ -33,7 +33,7 @@ class Interval(FrozenModel):
 
 
 class ScanCell(FrozenModel):
-    """Hold what a model drifts where one part of one layer is pruned, and nothing else."""
+    """Hold how far a model's answers drift when one part of one layer is pruned, and nothing else."""
 
     layer: int
     part: str

@@ -18,7 +18,7 @@ from ..model.diff import SnapshotDiff, diff
 from ..model.hooks import MaskDtype, attach
 from ..model.macs import encoder_macs
 from ..model.snapshot import Snapshot, snapshot
-from ..parallel import Progress, check_progress, silent
+from ..parallel import Progress, check_progress, part_of, silent
 from ..pruning.decide import decide
 from ..pruning.outcomes import StepOutcome, hook_makers, reconstruction_notes, removal_notes
 from ..pruning.steps import check_mask_dtype, check_seed
@@ -80,14 +80,14 @@ def prune(
     check_mask_dtype(mask_dtype)
     check_progress(progress)
     progress(0.0, f"loading {opened.name}")
-    pristine = opened.model(seed, lambda share, words: progress(0.1 * share, words))
+    pristine = opened.model(seed, part_of(progress, 0.0, 0.1))
     texts = calibrate(opened, pristine, recipe, calibration, seed)
     decision = decide(
         pristine,
         recipe,
         seed,
         opened.missing,
-        lambda share, words: progress(0.1 + 0.7 * share, words),
+        part_of(progress, 0.1, 0.8),
         texts.batches,
         texts.output,
         texts.reading,

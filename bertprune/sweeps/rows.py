@@ -14,7 +14,7 @@ Axis = Literal["macs", "bytes", "sparsity"]
 """What size means."""
 _COUPLED = ("neuron", "head", "layer")
 Point = tuple[float, float]
-"""A cost, less is better, and a quality, more is better; NaN where one is not known."""
+"""A cost (less is better) and a quality (more is better); NaN where one is not known."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def number(value: float | None) -> float:
 
 
 def on_front(points: Sequence[Point]) -> list[bool]:
-    """Tell which points are on the front: no other costs as little and is as good, and is better in one of these."""
+    """Tell which points are on the front: no other is at least as cheap and as good, and better in one of the two."""
     best, front = -math.inf, set[Point]()
     known = {point for point in points if not any(map(math.isnan, point))}
     for cost, quality in sorted(known, key=lambda point: (point[0], -point[1])):

@@ -152,7 +152,7 @@ def _outcome(future: "Future[Outcome]") -> Outcome:
 
 def _down(reason: str) -> BertpruneError:
     return BertpruneError(
-        "the executor does no more work ({reason}): give one that runs; what is done is kept where there is a folder"
+        "the executor has stopped ({reason}): give one that runs; with out=, finished results are kept"
         " for results",
         code="sweep.executor_down", reason=reason,
     )  # fmt: skip
