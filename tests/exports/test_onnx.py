@@ -69,6 +69,14 @@ def test_the_folder_holds_what_runs_it_and_nothing_of_this_machine(classifier: M
     assert b"site-packages" not in content and b".py" not in content and str(Path.home()).encode() not in content
 
 
+def test_onnxruntime_computes_layer_norms_without_its_slow_step(classifier: Made, tmp_path: Path) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(classifier[1].path / "onnx" / "model.onnx", options)
+    kinds = {node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node}
+    assert "LayerNormalization" in kinds and "SkipLayerNormalization" not in kinds
+
+
 def test_int8_is_smaller_and_tells_its_drift(classifier: Made, quantised: Any) -> None:
     _, exported = classifier
     assert quantised.files["onnx/model.onnx"] < 0.6 * exported.files["onnx/model.onnx"]
