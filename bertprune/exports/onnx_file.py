@@ -102,8 +102,8 @@ def _forget_origin(program: Any) -> None:
 def _sum_before_norms(program: Any) -> None:
     """Write an addition in front of a layer norm as the sum of two, which is the same.
 
-    onnxruntime would join both to `SkipLayerNormalization`, and that takes its CPU code several times as long as the two
-    do (seen in 1.32).
+    onnxruntime would join both to `SkipLayerNormalization`, which takes its CPU code several times as long (seen in
+    1.32).
     """
     for graph in program.graphs():
         for node in graph:
