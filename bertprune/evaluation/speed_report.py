@@ -39,9 +39,9 @@ class SpeedReport:
 
     Example:
         >>> import bertprune as bp
-        >>> report = bp.speed("demo", rounds=2)
+        >>> report = bp.speed("demo", texts=["재미있다", "지루하다"], rounds=2)
         >>> report.after.parameters, [timing.batch for timing in report.timings]
-        (3378242, [1, 1, 16])
+        (3378242, [1, 16])
     """
 
     before: Sized | None
@@ -67,7 +67,7 @@ class SpeedReport:
 
         Example:
             >>> import bertprune as bp
-            >>> plain = bp.speed("demo", rounds=2).to_dict()
+            >>> plain = bp.speed("demo", texts=["재미있다", "지루하다"], rounds=2).to_dict()
             >>> plain["after"]["dtype"], plain["rounds"]
             ('float16', 2)
         """
@@ -81,7 +81,7 @@ class SpeedReport:
 
         Example:
             >>> import bertprune as bp
-            >>> bp.speed("demo", rounds=2).to_text().splitlines()[2].split()
+            >>> bp.speed("demo", texts=["재미있다", "지루하다"], rounds=2).to_text().splitlines()[2].split()
             ['demo']
         """
         names = self.after.name if self.before is None else f"{self.before.name} -> {self.after.name}"

@@ -75,7 +75,8 @@ def scan(
 
     Example:
         >>> import bertprune as bp
-        >>> scan = bp.scan("demo", method="fisher", reconstruct=False, levels=[0.25, 0.75])
+        >>> texts = bp.Calibration("samples", count=10)
+        >>> scan = bp.scan("demo", texts, method="fisher", reconstruct=False, levels=[0.25, 0.75])
         >>> one, other = scan.cells[:2]
         >>> one.level, other.level, one.drift.value < other.drift.value
         (0.25, 0.75, True)

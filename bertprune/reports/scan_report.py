@@ -52,7 +52,8 @@ class Scan(FrozenModel):
 
     Example:
         >>> import bertprune as bp
-        >>> scan = bp.scan("demo", method="magnitude", reconstruct=False, levels=[0.5])
+        >>> texts = bp.Calibration("samples", count=10)
+        >>> scan = bp.scan("demo", texts, method="magnitude", reconstruct=False, levels=[0.5])
         >>> [(cell.layer, cell.part, cell.count) for cell in scan.cells[:2]]
         [(0, 'neuron', 384), (0, 'head', 2)]
     """
@@ -94,7 +95,8 @@ class Scan(FrozenModel):
 
         Example:
             >>> import bertprune as bp
-            >>> scan = bp.scan("demo", method="magnitude", reconstruct=False, levels=[0.5], file="scan.json")
+            >>> texts = bp.Calibration("samples", count=10)
+            >>> scan = bp.scan("demo", texts, method="magnitude", reconstruct=False, levels=[0.5], file="scan.json")
             >>> bp.Scan.of("scan.json") == scan
             True
         """
@@ -121,7 +123,8 @@ class Scan(FrozenModel):
 
         Example:
             >>> import bertprune as bp, json
-            >>> scan = bp.scan("demo", method="magnitude", reconstruct=False, levels=[0.5])
+            >>> texts = bp.Calibration("samples", count=10)
+            >>> scan = bp.scan("demo", texts, method="magnitude", reconstruct=False, levels=[0.5])
             >>> json.loads(scan.to_json())["checkpoint"]
             'demo'
         """
@@ -136,7 +139,8 @@ class Scan(FrozenModel):
 
         Example:
             >>> import bertprune as bp
-            >>> scan = bp.scan("demo", method="magnitude", reconstruct=False, levels=[0.5])
+            >>> texts = bp.Calibration("samples", count=10)
+            >>> scan = bp.scan("demo", texts, method="magnitude", reconstruct=False, levels=[0.5])
             >>> scan.to_frame().pivot(index="layer", columns="part", values="count").loc[0].to_dict()
             {'head': 2, 'neuron': 384}
         """
@@ -152,7 +156,9 @@ class Scan(FrozenModel):
 
         Example:
             >>> import bertprune as bp
-            >>> bp.scan("demo", method="magnitude", reconstruct=False, levels=[0.5]).to_text().splitlines()[1].split()
+            >>> texts = bp.Calibration("samples", count=10)
+            >>> scan = bp.scan("demo", texts, method="magnitude", reconstruct=False, levels=[0.5])
+            >>> scan.to_text().splitlines()[1].split()
             ['layer', 'part', '50', '%']
         """
         found: dict[tuple[int, str], dict[float, float]] = {}
@@ -180,7 +186,8 @@ class Scan(FrozenModel):
 
         Example:
             >>> import bertprune as bp
-            >>> scan = bp.scan("demo", method="magnitude", reconstruct=False, levels=[0.5])
+            >>> texts = bp.Calibration("samples", count=10)
+            >>> scan = bp.scan("demo", texts, method="magnitude", reconstruct=False, levels=[0.5])
             >>> scan.figure(0.5).axes[0].get_ylabel()
             'layer'
         """
