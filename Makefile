@@ -35,7 +35,7 @@ bench: $(READY)  ## measure the figures of the README; REVIEWS=FILE, ENCODER=MOD
 	$(BIN)/python benchmarks/evaluate_speed.py --data build/held_back.tsv
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.calibrated
-	$(BIN)/python -m benchmarks.plans --checkpoint $(ENCODER) --calibration $(STSB)/train.csv --data $(STSB)/test.csv
+	$(BIN)/python -m benchmarks.plans --checkpoint $(ENCODER) --calibration $(STSB)/train.csv --data $(STSB)/test.csv --threads 1
 	$(BIN)/python -m benchmarks.lean
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.limits
