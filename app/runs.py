@@ -132,6 +132,8 @@ class Run:
     """How many of how many weights of the pruned tensors are masked."""
     macs: tuple[float, float] | None = None
     """The multiply-accumulates of its layers for a text, before and after."""
+    planned: Any = None
+    """What a plan said that its recipe gives; None for a run by other means."""
     quality: Any = None
     """The last measurement on many texts."""
     tried: Any = None

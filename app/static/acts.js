@@ -31,15 +31,20 @@
     if (field.dataset.set !== undefined) page.send('act', { do: 'set', card: card(field), name: field.name, value });
     else page.send('act', { do: field.dataset.choose, name: field.dataset.choose === 'preset' ? value : field.name, value });
   };
+  let order = null; // by which column the runs are sorted, and whether downwards
   const sort = (button) => {
     const head = button.closest('th');
-    const body = head.closest('table').tBodies[0];
-    const at = head.cellIndex;
-    const down = head.getAttribute('aria-sort') !== 'descending';
-    for (const other of head.parentElement.cells) other.removeAttribute('aria-sort');
-    head.setAttribute('aria-sort', down ? 'descending' : 'ascending');
-    const value = (row) => Number(row.cells[at].dataset.value ?? -1);
-    body.append(...[...body.rows].sort((one, other) => (down ? value(other) - value(one) : value(one) - value(other))));
+    order = { at: head.cellIndex, down: head.getAttribute('aria-sort') !== 'descending' };
+    for (const one of head.parentElement.cells) one.removeAttribute('aria-sort');
+    arrange();
+  };
+  const arrange = () => {
+    const table = document.querySelector('.bp-runs table');
+    const head = order && table?.tHead.rows[0].cells[order.at];
+    if (!head || head.hasAttribute('aria-sort')) return;
+    head.setAttribute('aria-sort', order.down ? 'descending' : 'ascending');
+    const value = (row) => (order.down ? -1 : 1) * Number(row.cells[order.at].dataset.value ?? -1);
+    table.tBodies[0].append(...[...table.tBodies[0].rows].sort((one, other) => value(one) - value(other)));
   };
 
   document.addEventListener('click', (event) => {
@@ -78,9 +83,10 @@
     if (target.dataset?.key) opened[target.open ? 'add' : 'delete'](target.dataset.key);
   }, true);
 
-  // Where a part was drawn again, what was unfolded is so again; and under the focus, the same field or button has it
-  // again, with what was typed.
+  // Where a part was drawn again, what was unfolded and sorted is so again; and under the focus, the same field or
+  // button has it again, with what was typed.
   page.restore = () => {
+    arrange();
     for (const box of document.querySelectorAll('details[data-key]')) box.open = box.open || opened.has(box.dataset.key);
     if (!focus || focus.from.isConnected || (document.activeElement && document.activeElement !== document.body)) return;
     const again = document.querySelector(`[data-key="${CSS.escape(focus.key)}"]`);

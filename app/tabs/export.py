@@ -27,7 +27,7 @@ from ..visit import Change, Visit, find_run, note_run, row_of
 from ..visitors import Visitor
 from .cost import ROUNDS
 from .result import older
-from .runs import run_name
+from .runs import figure_of, form_name, run_name
 
 SIZED = ("baked", "masked")
 """The forms whose size is known before they are built."""
@@ -110,7 +110,9 @@ def _heads(language: str) -> list[str]:
 
 def _speed(language: str, run: Run, built: Built) -> object:
     if built.speed is not None:
-        return f"{built.speed.timings[-1].ratio.value:.2f}×"
+        before = built.speed.before
+        beside = say(language, "speed_beside", runtime=before.runtime, dtype=before.dtype)
+        return figure_of(f"{built.speed.timings[-1].ratio.value:.2f}×", beside)
     return button(say(language, "cost_time"), "clock", via="work", run=run.number, **built.named)
 
 
@@ -167,13 +169,7 @@ def show_push(store: Store, visit: Visit) -> Markup:
     """Offer to push what was built to the Hub."""
     language, run = visit.language, visit.shown
     off = "" if run.exports else say(language, "push_nothing")
-    named = [
-        (
-            say(language, f"form_{one.form}") + (f" · {one.precision}" if one.precision else ""),
-            f"{one.form} {one.precision}",
-        )
-        for one in run.exports
-    ]
+    named = [(form_name(language, one), f"{one.form} {one.precision}") for one in run.exports]
     chosen = named[-1][1] if named else ""
     box = form(
         field(say(language, "push_form"), select("which", named, chosen)),

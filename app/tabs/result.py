@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 import bertprune as bp
 
-from ..html import Part, check, heading, joined, next_step, note, picture, plus_minus, short_number, tag
+from ..html import Part, check, heading, joined, next_step, note, percent, picture, plus_minus, short_number, tag
 from ..i18n import say
 from ..runs import Run, RunKey, is_pruned
 from ..store import Store
@@ -43,6 +43,8 @@ def _sentence(language: str, run: Run) -> list[Any]:
         count, size = run.masked
         parts.append(say(language, "run_masked", count=f"{count:,}", size=short_number(size)))
         parts.append(say(language, "run_model", share=shares(language, run.count)))
+    if run.planned is not None:
+        parts.append(say(language, "run_planned", share=percent(run.planned.macs, 1)))
     if run.quality is not None and (measured := headline(language, run.quality)):
         parts.append(measured)
     if run.speed is not None:

@@ -30,6 +30,7 @@ from ..offers import whole_number
 from ..runs import Run
 from ..store import Store
 from ..visit import Visit, choose_run, delete_run, find_run, replace_steps, rows
+from .cost_html import figure_name
 from .result_html import module_link, of_comparison, points, shares
 from .steps import recipe_line
 
@@ -76,22 +77,37 @@ def _figures(visit: Visit, run: Run) -> Iterator[tuple[object, str]]:
     yield ("–", "-1") if count is None else (shares(language, count), f"{count.sparsity:.6f}")
     stays = run.macs[1] / run.macs[0] if run.macs and run.macs[0] else None
     yield ("–", "-1") if stays is None else (percent(stays, 1), f"{stays:.6f}")
-    quality = _quality(visit, run)
-    yield ("–", "-1") if quality is None else (plus_minus(quality), f"{quality.value:.6f}")
+    yield _quality(visit, run) or ("–", "-1")
     timing = run.speed.timings[-1].ratio if run.speed is not None else None
     yield ("–", "-1") if timing is None else (f"{timing.value:.2f}×", f"{timing.value:.4f}")
     built = run.exports[-1] if run.exports else None
-    yield ("–", "-1") if built is None else (size_of(built.bytes), str(built.bytes))
+    if built is None:
+        yield "–", "-1"
+    else:
+        yield figure_of(size_of(built.bytes), form_name(language, built)), str(built.bytes)
 
 
-def _quality(visit: Visit, run: Run) -> Any:
-    """Return the first figure of a measurement, a score or how alike answers are; of a dense model, from a run."""
-    beside = [one.quality for one in reversed(visit.runs) if one.key.source == run.key.source and one.quality]
-    if run.quality is None:
-        scores = [score.before for report in beside for score in report.scores.values()] if run.is_dense else []
-        return next(iter(scores), None)
-    scores = [score.after for score in run.quality.scores.values()]
-    return next(iter([*scores, *run.quality.fidelity.values()]), None)
+def _quality(visit: Visit, run: Run) -> tuple[Markup, str] | None:
+    """Return the first figure of a measurement, and on what it was measured; of a dense model, from its latest run."""
+    own = run.quality is not None
+    beside = [one for one in reversed(visit.runs) if one.key.source == run.key.source and one.quality is not None]
+    for report in [run.quality] if own else [one.quality for one in beside] if run.is_dense else []:
+        scores = {name: score.after if own else score.before for name, score in report.scores.items()}
+        for name, figure in {**scores, **(report.fidelity if own else {})}.items():
+            given = {"name": figure_name(visit.language, name), "data": report.data_name}
+            on = say(visit.language, "runs_measured", count=f"{report.examples:,}", **given)
+            return figure_of(plus_minus(figure), on), f"{figure.value:.6f}"
+    return None
+
+
+def figure_of(figure: str, of: str) -> Markup:
+    """Write a figure, and below it what it is of."""
+    return joined([figure, tag("small", of, cls="bp-on")])
+
+
+def form_name(language: str, built: Any) -> str:
+    """Name what was built by its form, and the numbers in which it is written where they are not the source's."""
+    return say(language, f"form_{built.form}") + (f" · {built.precision}" if built.precision else "")
 
 
 def _loads(language: str, run: Run) -> str:

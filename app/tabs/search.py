@@ -20,7 +20,7 @@ from ..offers import as_number
 from ..opening import check_texts
 from ..runs import RunKey, Source, Texts
 from ..store import Progress, Store
-from ..visit import Change, Visit
+from ..visit import Change, Visit, note_run
 from ..visitors import Gate, Visitor
 from .cost import data_of, is_measurable
 from .cost_html import figure_name
@@ -51,7 +51,7 @@ def plan(store: Store, visitor: Visitor, asked: dict[str, Any], report: Progress
     def change(now: Visit) -> Visit:
         if now.source == visit.source:
             now = replace(with_recipe(store, now, steps, name), seed=0)
-        return landed(now)
+        return note_run(landed(now), key, planned=recipe.forecast)
 
     return change
 

@@ -100,8 +100,10 @@ def test_what_was_built_is_timed_beside_the_checkpoint(store: Store, ran: Visit)
     asked = {"run": "1", "form": "baked", "precision": ""}
     assert 'data-do="clock"' in export.show_export(store, visitor.visit)
     timed = export.clock(store, visitor, asked, nothing)(visitor.visit)
-    ratio = timed.shown.exports[-1].speed.timings[-1].ratio.value
-    assert f">{ratio:.2f}×</td>" in export.show_export(store, timed)
+    speed = timed.shown.exports[-1].speed
+    shown = export.show_export(store, timed)
+    assert f">{speed.timings[-1].ratio.value:.2f}×<" in shown
+    assert f"beside {speed.before.runtime}, {speed.before.dtype}" in shown
     with pytest.raises(bp.BertpruneError, match="no longer kept"):
         export.clock(store, visitor, {**asked, "form": "masked"}, nothing)
 
@@ -144,7 +146,7 @@ def test_estimated_sizes_are_shown_for_the_plain_forms(store: Store, ran: Visit)
     values = store.run(ran.shown.key).report.model.size
     shown = export.show_export(store, ran)
     assert f"≈ {size_of(4 * values)}<" in shown and f"≈ {size_of(4 * values + 1024)}<" in shown  # 1,024 have a mask
-    assert "Zeros do not make a dense file smaller" in shown
+    assert "Zeros do not make a file smaller" in shown
     assert "≈" not in export.show_export(store, note_run(ran, ran.shown.key, count=None))  # nothing is known of it yet
 
 

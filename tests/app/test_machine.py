@@ -23,13 +23,15 @@ from hypothesis.stateful import (
 import bertprune as bp
 from app.errors import Cancelled
 from app.events import Events
-from app.offers import PRESETS
+from app.offers import PRESETS, preset
+from app.opening import take_table
 from app.page import PARTS, Part, drawn_late
 from app.runs import Source
 from app.store import Store
 from app.tabs.model import opened
 from app.visit import Visit
 from app.visitors import Visitors
+from tests.app.conftest import pruned
 
 REQUEST = SimpleNamespace(session_hash="tab", headers={})
 CHECKED = ("bar", "cards", "facts", "runs", "run", "changes", "details", "quality", "forms", "tree", "yaml")
@@ -72,14 +74,17 @@ class Machine(RuleBasedStateMachine):
     """Random visits of a tab whose messages come late, twice and out of order."""
 
     folders: list[Path]
+    table: Path
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(name=st.sampled_from(["", "random", "global"]))
+    def begin(self, name: str) -> None:
+        """Begin with an empty recipe, or with a run."""
         self.store = Store()
         self.store.visitors = Visitors(patience=0.0)
         self.events, self.browser = Events(self.store), Browser()
         self.sources = [Source(str(folder), shown=folder.name) for folder in self.folders]
-        self.visitor = self.store.visitors.begin("tab", opened(self.store, Visit(), self.sources[0]))
+        visit = opened(self.store, Visit(data=take_table(str(self.table))), self.sources[0])
+        self.visitor = self.store.visitors.begin("tab", pruned(self.store, visit, preset(name)) if name else visit)
         self.wires: list[dict[str, Any]] = []
         self.answers: list[list[Any]] = []
         self.added: set[int] = set()
@@ -142,7 +147,7 @@ class Machine(RuleBasedStateMachine):
         self.browser.apply(self.answers.pop(at % len(self.answers)))
 
     @rule(
-        do=st.sampled_from(["prune", "open"]),
+        do=st.sampled_from(["prune", "open", "measure", "build", "ask"]),
         source=st.integers(0, 1),
         meanwhile=st.integers(0, 3),
         cancel=st.booleans(),
@@ -159,7 +164,8 @@ class Machine(RuleBasedStateMachine):
             if cancel and chance > 6:
                 self.visitor.cancel()
 
-        asked = SimpleNamespace(_data=self.browser.ask(do, given=self.sources[source].given))
+        more = {"given": self.sources[source].given, "form": "masked", "text": "w1 w2"}
+        asked = SimpleNamespace(_data=self.browser.ask(do, **more))
         begin = self.events.open if do == "open" else self.events.work
         try:
             answer = begin(asked, REQUEST, progress=progress)  # type: ignore[operator]
@@ -168,6 +174,12 @@ class Machine(RuleBasedStateMachine):
         finally:
             self.remember()
         self.answers.append(answer)
+
+    @rule()
+    def behind(self) -> None:
+        """Measure the latest run in the background."""
+        self.answers.append(self.events.measure(REQUEST))
+        self.remember()
 
     @precondition(lambda self: self.browser.late)
     @rule()
@@ -204,14 +216,18 @@ class Machine(RuleBasedStateMachine):
             return
         for run in self.visitor.visit.runs:
             assert run.name == run.key.source.shown
+            assert all(built.zip.name.startswith(f"{run.name}-") for built in run.exports)
+            assert run.quality is None or run.name in str(run.quality.after_name)
             if run.masked is not None:
                 total = self.store.run(run.key).report.total
                 assert run.masked == (total.masked, total.size)
 
 
-def test_what_is_shown_belongs_together(tiny_folder: Callable[..., Path]) -> None:
-    case = type("Case", (Machine,), {"folders": [tiny_folder(), tiny_folder("DistilBertModel")]})
-    examples = 12 if settings().derandomize else 400  # `make fuzz` goes on for 10,000 steps
+def test_what_is_shown_belongs_together(tiny_folder: Callable[..., Path], tmp_path: Path) -> None:
+    table = tmp_path / "texts.csv"
+    table.write_text("text\nw1 w2 w3\nw4 w5\n")
+    case = type("Case", (Machine,), {"folders": [tiny_folder(), tiny_folder("DistilBertModel")], "table": table})
+    examples = 12 if settings().derandomize else 480  # `make fuzz` goes on for 10,000 steps
     given = settings(
         max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
     )

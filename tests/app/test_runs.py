@@ -11,7 +11,7 @@ from app.offers import preset
 from app.opening import take_table
 from app.runs import Source
 from app.store import Store
-from app.tabs import runs, search
+from app.tabs import cost, export, runs, search
 from app.tabs.model import opened
 from app.tabs.runs import comparison, run_name
 from app.visit import Visit, find_run
@@ -54,6 +54,24 @@ def test_the_table_shows_how_many_macs_are_left(store: Store, visit: Visit) -> N
     ran = pruned(store, visit, bp.Recipe(steps=[half]))
     before, after = store.run(ran.shown.key).macs  # type: ignore[misc]
     assert f">{after / before:.1%}</td>" in runs.show_runs(store, ran)
+
+
+def test_quality_says_which_figure_it_is_and_on_what_it_was_measured(
+    store: Store, three: Visit, tmp_path: Path
+) -> None:
+    for number, name in ((1, "mine"), (2, "other")):
+        table = tmp_path / f"{name}.csv"
+        table.write_text("text,label\n" + "the film was good,1\nbad plot,0\n" * number)
+        three = replace(three, run=number, data=take_table(str(table)))
+        three = cost.measure(store, Visitor(three), {}, nothing)(three)
+    rows = str(runs.show_runs(store, three)).split("<tr")[2:]
+    assert ["Accuracy on 2 of mine.csv" in row for row in rows] == [False, True, False, False]
+    assert ["Accuracy on 4 of other.csv" in row for row in rows] == [True, False, True, False]
+
+
+def test_the_size_of_an_export_says_which_form_it_is_of(store: Store, ran: Visit) -> None:
+    built = export.build(store, Visitor(ran), {"form": "masked", "precision": "float16"}, nothing)(ran)
+    assert "Masked · float16" in runs.show_runs(store, built)
 
 
 def test_a_run_selects_a_module_that_it_pruned(store: Store, visit: Visit) -> None:

@@ -14,7 +14,7 @@ from app.opening import take_texts
 from app.runs import Given, RunKey, Source, TextFile
 from app.settings import Settings
 from app.store import Store
-from app.tabs import recipe, result
+from app.tabs import recipe, result, search
 from app.tabs.model import BUDGETS, opened, show_start
 from app.tabs.recipe import show_texts
 from app.visit import Visit
@@ -142,6 +142,19 @@ def test_a_plan_of_a_model_of_ones_own_is_offered_once_there_are_texts(
     assert offered not in show_start(store, visit) and 'href="#recipe"' in show_start(store, visit)
     assert offered in show_start(store, replace(visit, given=given))
     assert offered in show_start(store, opened(store, visit, Source("demo")))
+
+
+def test_the_run_of_a_plan_says_how_much_compute_is_left_on_its_texts(
+    store: Store, visit: Visit, given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forecast = {"measure": "angle", "drift": 0, "low": 0, "high": 0, "answers": 1}
+    forecast |= {"macs": 0.4931, "bytes": 1, "sparsity": 0}
+    planned = bp.Recipe(steps=[bp.Step(method="magnitude", granularity="neuron", fraction=0.5)], forecast=forecast)
+    monkeypatch.setattr(bp, "plan", lambda *_, **__: planned)
+    visitor = Visitor(replace(visit, given=given))
+    found = search.plan(store, visitor, {"macs": "0.5"}, nothing)(visitor.visit)
+    assert "49.3% of the MACs left on texts as long as those of the plan" in result.show_run(store, found)
+    assert "of the plan" not in result.show_run(store, prune(store, wanting(store, visit, given)))
 
 
 def test_other_texts_make_a_run_an_earlier_one(store: Store, visit: Visit, given: Given) -> None:
