@@ -116,6 +116,26 @@ def test_from_the_arrival_to_a_smaller_checkpoint_in_few_clicks(visit: Callable[
     assert sum(parameter.numel() for parameter in model.parameters()) < bp.Checkpoint.open("demo").facts.parameters
 
 
+def test_runs_stay_sorted_when_they_are_drawn_again(visit: Callable[..., Any]) -> None:
+    from playwright.sync_api import expect
+
+    page = visit()
+    for name in ("random", "global"):
+        view(page, "model")
+        press(page, "start", "preset", name=name)
+        prune(page)
+    view(page, "runs")
+    numbers = page.locator("#runs tbody td:first-child")
+    expect(numbers).to_have_text(["", "1", "2"])
+    page.get_by_role("button", name="Sparsity").click()
+    expect(numbers).to_have_text(["2", "1", ""])
+    press(page, "runs", "run", run="1")
+    expect(page.locator("#run h2")).to_contain_text("1. demo")
+    view(page, "runs")
+    expect(page.locator("#runs tr[aria-current]")).to_contain_text("random_unstructured")
+    expect(numbers).to_have_text(["2", "1", ""])
+
+
 def test_steps_the_tree_and_the_grid_by_keys_and_in_korean(visit: Callable[..., Any], tmp_path: Path) -> None:
     from playwright.sync_api import expect
 
