@@ -108,6 +108,8 @@ def showing_errors(work: Callable[..., Any], write: Callable[[BaseException], st
             log.exception("failed: %s", getattr(work, "__name__", work))
         # the toast's title comes from the style sheet: Gradio drops one passed here
         raise gr.Error(write(error), duration=20, print_exception=False) from None
+    finally:
+        runtime.end_idle_threads()
 
 
 def with_errors_shown(handler: Callable[..., Any], language_of: Callable[..., str]) -> Callable[..., Any]:
@@ -132,6 +134,8 @@ def with_failure_kept(handler: Callable[..., Any], keep: Callable[[Any, BaseExce
             raise
         except BaseException as error:
             return keep(request, error)
+        finally:
+            runtime.end_idle_threads()
 
     return guarded
 
