@@ -40,9 +40,12 @@ class OnnxForm:
     @cached_property
     def model(self) -> PreTrainedModel:
         """What is written, in torch: in float32; without its head where the folder makes embeddings."""
-        model: Any = model_of(self.contents)
-        embeds = embedding_of(model, self.folder, self._name).source is not None
-        return model.base_model if embeds else model
+        embeds = embedding_of(self._whole, self.folder, self._name).source is not None
+        return self._whole.base_model if embeds else self._whole
+
+    @cached_property
+    def _whole(self) -> Any:
+        return model_of(self.contents)
 
     def write(self) -> None:
         """Write the file. Raises ExportError and CheckpointError."""
@@ -58,7 +61,7 @@ class OnnxForm:
         `expected` is what the masked model gives. Raises ExportError where float32 gives anything else than torch.
         """
         if expected is not None:
-            check_same(expected, outputs(model_of(self.contents)))
+            check_same(expected, outputs(self._whole))
         found = find_onnx(self.folder)
         assert found is not None
         if self.precision.drifts:

@@ -10,13 +10,11 @@ from torch import Tensor, nn
 from ..checkpoint.json_files import first_line
 from ..checkpoint.load import load
 from ..checkpoint.loading import building, quietly
-from ..checkpoint.sentence_modules import transformer_folder
 from ..errors import CheckpointError, ExportError, Message
 from ..seeded import Seeded
 from .contents import Contents, Form, same_bits
+from .draft import Draft
 from .drift import Drift, drift_on
-from .onnx_form import OnnxForm
-from .precision import Precision
 from .same_outputs import check_same, model_of, outputs
 from .tokenizer import check_tokenizer
 
@@ -39,39 +37,34 @@ class Verified:
     """How far the answers are from those in float32; None where they are the same."""
 
 
-def verify(
-    folder: Path,
-    contents: Contents,
-    form: Form,
-    out: Path,
-    precision: Precision,
-    expected: list[Tensor] | None = None,
-) -> Verified:
+def verify(draft: Draft, out: Path, expected: list[Tensor] | None = None) -> Verified:
     """Reload the folder as its users will, and compare every tensor, or for ONNX every output. Raises ExportError.
 
     `expected` is what the model should give for made-up texts, where that is to be compared too.
     """
+    contents, form = draft.contents, draft.form
     try:
-        check_tokenizer(contents, transformer_folder(folder, contents.checkpoint.name))
+        check_tokenizer(contents, draft.inner)
         if form == "onnx":
-            return Verified(0, OnnxForm(folder, contents, precision).check(expected))
-        back = load(folder) if form == "masked" else _from_pretrained(folder, contents)
+            return Verified(0, draft.onnx.check(expected))
+        back = load(draft.folder) if form == "masked" else _from_pretrained(draft)
         checked = _compare(back, contents, form)
         if expected is not None:
-            check_same(expected, outputs(model_of(contents) if precision.drifts else back))
-        return Verified(checked, _drift(back, folder, contents, form, precision))
+            check_same(expected, outputs(model_of(contents) if draft.precision.drifts else back))
+        return Verified(checked, _drift(back, draft))
     except (ExportError, CheckpointError) as error:
         sentence = "{out}: verification failed ({error}); nothing was written"
         raise ExportError(sentence, code="exports.not_verified", out=str(out), error=error) from None
 
 
-def _drift(back: nn.Module, folder: Path, contents: Contents, form: Form, precision: Precision) -> Drift | None:
+def _drift(back: nn.Module, draft: Draft) -> Drift | None:
     """Compare what half precision answers, as it loads, with what was pruned in float32."""
+    contents, precision = draft.contents, draft.precision
     if not precision.drifts:
         return None
-    loaded = back if form == "masked" else _from_pretrained(folder, contents, "auto").eval()
+    loaded = back if draft.form == "masked" else _from_pretrained(draft, "auto").eval()
     try:
-        return drift_on(precision.texts, folder, contents.checkpoint.name, model_of(contents), loaded)
+        return drift_on(precision.texts, draft.folder, contents.checkpoint.name, model_of(contents), loaded)
     except RuntimeError as error:
         raise ExportError(
             "{model}, as transformers loads it in {dtype}, does not run ({reason}): choose float32",
@@ -80,12 +73,11 @@ def _drift(back: nn.Module, folder: Path, contents: Contents, form: Form, precis
         ) from None  # fmt: skip
 
 
-def _from_pretrained(folder: Path, contents: Contents, dtype: torch.dtype | str = torch.float32) -> nn.Module:
+def _from_pretrained(draft: Draft, dtype: torch.dtype | str = torch.float32) -> nn.Module:
     """Load with the class that the config names, as someone without bertprune does. Raises ExportError."""
-    cls: Any = contents.model_class
-    with building, Seeded(contents.seed or 0), quietly():
-        path = transformer_folder(folder, contents.checkpoint.name)
-        model, info = cls.from_pretrained(path, dtype=dtype, output_loading_info=True, local_files_only=True)
+    cls: Any = draft.contents.model_class
+    with building, Seeded(draft.contents.seed or 0), quietly():
+        model, info = cls.from_pretrained(draft.inner, dtype=dtype, output_loading_info=True, local_files_only=True)
     for kind, names in info.items():
         if names:
             sentence = "{model} reports {kind}: {name}"

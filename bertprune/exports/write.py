@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..checkpoint import Checkpoint
 from ..checkpoint.companions import companion_files
 from ..checkpoint.irregular import Loads, as_regular
-from ..checkpoint.sentence_modules import library_class, transformer_folder
+from ..checkpoint.sentence_modules import library_class
 from ..errors import ExportError, first_names, kind_of, shown
 from ..files import from_home, os_error_in
 from ..parallel import Progress, check_progress, silent
@@ -23,10 +23,10 @@ from ..runs.run import PruningRun
 from ..undisturbed import undisturbed
 from .card import Details, card
 from .contents import WEIGHT_FILES, Contents, Form
+from .draft import Draft
 from .drift import Drift
 from .folder import atomic_folder, check_target, files_in
 from .gather import checkpoint_of, gather
-from .onnx_form import OnnxForm
 from .precision import Dtype, Precision, Quantize, check_precision
 from .same_outputs import outputs_of
 from .small import shrink
@@ -151,12 +151,13 @@ def _export(
         progress(0.1, "running the masked model")
         expected, contents = outputs_of(contents), small
     with atomic_folder(out, overwrite, contents.checkpoint.paths) as folder:
+        draft = Draft(folder, contents, form, precision)
         progress(0.2, f"writing {WEIGHT_FILES[form]}")
-        _write(folder, contents, form, precision)
+        _write(draft)
         progress(0.6, "reading it back")
-        verified = verify(folder, contents, form, out, precision, expected)
+        verified = verify(draft, out, expected)
         if verified.drift is not None:
-            _describe(folder, contents, form, precision, verified.drift)
+            _describe(draft, verified.drift)
         files = {name: path.stat().st_size for name, path in files_in(folder).items()}
         progress(0.95, f"moving it to {out.name}")
     progress(1.0, f"wrote {out.name}")
@@ -177,32 +178,31 @@ def _smaller(contents: Contents, form: Form) -> Contents | None:
         return None
 
 
-def _write(folder: Path, contents: Contents, form: Form, precision: Precision) -> None:
-    _copy_companions(contents.checkpoint, folder)
-    inner = transformer_folder(folder, contents.checkpoint.name)
+def _write(draft: Draft) -> None:
+    contents, inner = draft.contents, draft.inner
+    _copy_companions(contents.checkpoint, draft.folder)
     inner.mkdir(exist_ok=True)
     write_tokenizer(contents, inner)
-    config, weights = inner / "config.json", inner / WEIGHT_FILES[form]
-    described = as_regular(contents.model_config) if form == "onnx" else contents.model_config
+    config, is_onnx = inner / "config.json", draft.form == "onnx"
+    described = as_regular(contents.model_config) if is_onnx else contents.model_config
     config.write_text(str(described.to_json_string()), encoding="utf-8")
-    if form == "onnx":
-        OnnxForm(folder, contents, precision).write()
+    if is_onnx:
+        draft.onnx.write()
     else:
-        _write_tensors(weights, contents.tensors(form))
-        shutil.copymode(config, weights)  # safetensors makes its files readable by their owner alone
+        _write_tensors(draft.weights, contents.tensors(draft.form))
+        shutil.copymode(config, draft.weights)  # safetensors makes its files readable by their owner alone
     if contents.recipe is not None:
-        (folder / "recipe.yaml").write_text(contents.recipe.to_yaml(), encoding="utf-8")
-    _describe(folder, contents, form, precision)
+        (draft.folder / "recipe.yaml").write_text(contents.recipe.to_yaml(), encoding="utf-8")
+    _describe(draft)
 
 
-def _describe(folder: Path, contents: Contents, form: Form, precision: Precision, drift: Drift | None = None) -> None:
+def _describe(draft: Draft, drift: Drift | None = None) -> None:
     """Write card and report, which tell of the drift once that is known."""
-    weights = transformer_folder(folder, contents.checkpoint.name) / WEIGHT_FILES[form]
+    folder, contents, form, weights = draft.folder, draft.contents, draft.form, draft.weights
     size = sum(path.stat().st_size for path in weights.parent.glob(f"{weights.name}*"))  # a large ONNX model is in two
-    details = Details(precision, drift)
+    details = Details(draft.precision, drift)
     if form == "onnx":
-        made = OnnxForm(folder, contents, precision)
-        details = replace(details, lines=made.lines(), facts=made.facts())
+        details = replace(details, lines=draft.onnx.lines(), facts=draft.onnx.facts())
     readme = card(contents, form, size, library_class(folder, contents.origin.name), details)
     (folder / "README.md").write_text(readme, encoding="utf-8")
     files = sorted({*files_in(folder), "report.json"})

@@ -148,9 +148,12 @@ def stored(file: Path) -> bytes:
 def test_the_same_is_written_each_time_and_what_one_file_cannot_hold_beside_it(
     classifier: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    build, built = onnx_form.model_of, []
+    monkeypatch.setattr(onnx_form, "model_of", lambda contents: built.append(contents) or build(contents))
     monkeypatch.setattr(onnx_file, "MOST_IN_ONE", 1000)
     files = bp.export(classifier[0], tmp_path / "out", form="onnx").files
     size = files["onnx/model.onnx"] + files["onnx/model.onnx.data"]
+    assert len(built) == 1  # to be written, compared and described
     assert stored(tmp_path / "out" / "onnx" / "model.onnx") == stored(classifier[1].path / "onnx" / "model.onnx")
     assert f"| {size:,} |" in (tmp_path / "out" / "README.md").read_text()
     assert bp.speed(tmp_path / "out", rounds=2).after.disk == size
