@@ -116,8 +116,13 @@ def exported_files(folder: Path) -> set[str]:
 
 
 def _not_writable(out: Path, error: OSError) -> ExportError:
-    reason = _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
-    return ExportError("{out}: cannot be written ({reason})", code="exports.not_writable", out=str(out), reason=reason)
+    sentence = "{out}: cannot be written ({reason})"
+    return ExportError(sentence, code="exports.not_writable", out=str(out), reason=reason_for(error))
+
+
+def reason_for(error: OSError) -> Message | str:
+    """Return why nothing can be written, in words that the reader knows."""
+    return _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
 
 
 def _unused_name_next_to(out: Path) -> Path:

@@ -1,7 +1,11 @@
 """Turn a model into an ONNX file by transformers' own exporter, and see that onnxruntime computes the same from it."""
 
+import errno
 import io
 import logging
+import os
+import shutil
+import tempfile
 import threading
 import warnings
 from collections.abc import Collection, Iterator
@@ -19,6 +23,7 @@ from ..checkpoint.onnx_folder import OnnxModel, not_installed
 from ..data.batches import Batch, accepted, evaluation_mode, made_up, position_limit
 from ..errors import ExportError
 from ..seeded import Seeded
+from .folder import reason_for
 from .precision import Quantize
 
 MOST_IN_ONE = 2**31 - 2**24
@@ -33,6 +38,8 @@ _SAMPLE = (2, 9)
 """Texts and tokens of the batch that is traced: with one text, the number of texts would be fixed to one."""
 _QUANTISED = ["MatMul", "Gemm", "Gather"]
 """Multiplications, and the look-up of embeddings, which hold half of a small model."""
+_GRAPHS = 2**24
+"""Bytes that are enough for all but the weights, which onnxruntime writes twice while it quantises."""
 
 
 def convert(model: PreTrainedModel, file: Path, inputs: Collection[str], quantize: Quantize | None) -> None:
@@ -58,6 +65,8 @@ def convert(model: PreTrainedModel, file: Path, inputs: Collection[str], quantiz
         with building, Seeded(0), _in_silence():
             program = OnnxExporter().export(model, sample, config).program
     except Exception as error:
+        if quantize:
+            _check_room(model, error)
         raise ExportError(
             "transformers cannot write {model} as ONNX: {reason}",
             code="exports.not_onnx", model=type(model).__name__, reason=first_line(error),
@@ -67,6 +76,23 @@ def convert(model: PreTrainedModel, file: Path, inputs: Collection[str], quantiz
     file.parent.mkdir(exist_ok=True)
     weights = sum(value.const_value.nbytes for value in program.graph.initializers.values())
     onnx_ir.save(program, file, external_data=f"{file.name}.data" if weights > MOST_IN_ONE else None)
+
+
+def _check_room(model: PreTrainedModel, error: Exception) -> None:
+    """Blame the disk where it is full: onnxruntime quantises in the folder for temporary files, and nowhere else.
+
+    A file that onnx could not write to its end is only noticed when it is read, as one that is damaged.
+    """
+    size = 2 * sum(one.numel() * one.element_size() for one in model.parameters()) + _GRAPHS
+    if not isinstance(error, OSError):
+        if shutil.disk_usage(tempfile.gettempdir()).free > size:
+            return
+        error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    raise ExportError(
+        "int8 needs up to {size:,} bytes in {folder}, the folder for temporary files ({reason}): free some there, or"
+        " set TMPDIR to another folder",
+        code="exports.no_room", size=size, folder=tempfile.gettempdir(), reason=reason_for(error),
+    ) from None  # fmt: skip
 
 
 @contextmanager

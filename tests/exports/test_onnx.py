@@ -1,6 +1,7 @@
 """The ONNX form: onnxruntime gives what torch gives, for any number of texts and tokens."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 from transformers import AutoTokenizer
+from transformers.exporters import OnnxRuntimeQuantizer
 
 import bertprune as bp
 from bertprune.exports import onnx_file, onnx_form
@@ -185,6 +187,31 @@ def test_missing_packages_are_named_in_one_line(
             with pytest.raises(bp.BertpruneError, match=r'pip install "bertprune\[onnx\]"') as caught:
                 bp.export(classifier[0], tmp_path / "out", form="onnx")
             assert caught.value.code == "onnx.not_installed" and list(tmp_path.iterdir()) == []
+
+
+def test_a_full_folder_for_temporary_files_is_one_line(
+    classifier: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+) -> None:
+    room = shutil.disk_usage(tmp_path)
+    for error, free, words in (
+        (
+            OSError(28, "No space left on device"),
+            room.free,
+            r"files \(the disk is full\): free some there, or set TMPDIR",
+        ),
+        (RuntimeError("Wire format was corrupt"), 1000, r"int8 needs up to [\d,]+ bytes in .*, .*\(the disk is full\)"),
+        (RuntimeError("Wire format was corrupt"), 2**40, "as ONNX: Wire format was corrupt"),
+    ):
+        with subtests.test(words), monkeypatch.context() as patched:
+
+            def quantise(*given: Any, error: Exception = error) -> None:
+                raise error
+
+            patched.setattr(OnnxRuntimeQuantizer, "quantize", quantise)
+            patched.setattr(shutil, "disk_usage", lambda path, free=free: room._replace(free=free))
+            with pytest.raises(bp.BertpruneError, match=words):
+                bp.export(classifier[0], tmp_path / "out", form="onnx", quantize="int8")
+            assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_onnx_file_is_one_line(classifier: Made, tmp_path: Path) -> None:
