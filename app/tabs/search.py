@@ -31,7 +31,7 @@ LEVELS = (0.3, 0.5, 0.7, 0.9)
 _SWEPT = 200
 """Texts on which each recipe of a sweep is measured."""
 _MOST_SWEPT = 24
-SECONDS = 12
+SECONDS = 10
 """After how many seconds of trying nothing more is tried."""
 
 
