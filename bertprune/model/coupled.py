@@ -61,8 +61,9 @@ def find_coupled(
     where, base = places(model), encoder(model)
     if base is None:
         raise SelectionError(
-            "heads and neurons are known for models with one encoder of these families: {families}",
-            code="selection.unknown_coupling", families=KNOWN_FAMILIES,
+            "the heads and neurons of {model} are not known, only those of models with one encoder of these families:"
+            " {families}",
+            code="selection.unknown_coupling", model=type(model).__name__, families=KNOWN_FAMILIES,
         )  # fmt: skip
     targets = {owner.name: target for target in every_target(model) for owner in target.owners}
     modules = _modules(model, kind, where, targets)

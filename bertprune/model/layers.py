@@ -20,8 +20,8 @@ def find_layers(model: nn.Module, selection: Selection) -> tuple[dict[int, tuple
     base = encoder(model)
     if base is None:
         raise SelectionError(
-            "layers are known for models with one encoder of these families: {families}",
-            code="selection.unknown_layers", families=KNOWN_FAMILIES,
+            "the layers of {model} are not known, only those of models with one encoder of these families: {families}",
+            code="selection.unknown_layers", model=type(model).__name__, families=KNOWN_FAMILIES,
         )  # fmt: skip
     if base.family.shared_by is not None:
         raise SelectionError(

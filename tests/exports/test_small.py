@@ -141,7 +141,7 @@ def test_heads_that_are_mixed_are_not_taken_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model_cls", "changes", "reason"),
     [
-        ("FNetModel", {}, "known for models with one encoder of these families"),
+        ("FNetModel", {}, "heads and neurons of FNetModel are not known, only those of models with"),
         ("BertLMHeadModel", {"is_decoder": True, "add_cross_attention": True}, "2 modules with the role"),
     ],
 )
