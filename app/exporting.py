@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,15 @@ import bertprune as bp
 
 from .errors import naming_field
 from .i18n import say
-from .runs import RunKey
+from .runs import RunKey, TextFile
 from .runtime import new_folder, remove
 from .store import Progress, Store, measured
 
 _LONGEST = 60
 """Characters of a checkpoint's name in the name of a file, whatever their width in bytes."""
 CHUNK = 1 << 22
+_TEXTS = 64
+"""On how many texts it is measured what other numbers change."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time: the same run gives the same bytes
 
 
@@ -39,6 +41,8 @@ class Built:
     """What is needed to load it: `plain`, `bertprune` or `anywhere`."""
     drift: Any
     """How far its answers are from those of the pruned model; None where they are the same."""
+    texts: str = ""
+    """The file of a visitor's own on which that was measured."""
     speed: Any = None
     """How fast it is beside the checkpoint; None until that is asked for."""
 
@@ -54,23 +58,39 @@ class Built:
 
 
 def export(
-    store: Store, key: RunKey, form: str, precision: str, language: str = "en", report: Progress | None = None
+    store: Store,
+    key: RunKey,
+    form: str,
+    precision: str,
+    language: str = "en",
+    report: Progress | None = None,
+    texts: TextFile | None = None,
 ) -> Built:
-    """Export a run, which reads it back and compares it, and zip it. Raises BertpruneError."""
+    """Export a run, which reads it back and compares it, and zip it. Raises BertpruneError.
+
+    What half precision and int8 change is measured on the texts of the run, or else on `texts`, a visitor's own.
+    """
     precision = "int8" if form == "int8" else precision
+    half = precision not in ("", "float32")
+    file = texts if key.texts is None else key.texts.file
+    own = {"texts": bp.Calibration(file.path, count=_TEXTS)} if half and file and store.still_has(file) else {}
     with store.model_of(key) as run, naming_field("form"):
-        return _export(key, run, form, precision, say(language, "take_zipping"), report or store.timed())
+        built = _export(key, run, form, precision, own, say(language, "take_zipping"), report or store.timed())
+    return replace(built, texts=file.shown) if file and own else built
 
 
-def _export(key: RunKey, run: bp.PruningRun, form: str, precision: str, words: str, report: Progress) -> Built:
+def _export(
+    key: RunKey, run: bp.PruningRun, form: str, precision: str, own: Any, words: str, report: Progress
+) -> Built:
     home = new_folder()
     written = "onnx" if form == "int8" else form
     name = _plain("-".join([(key.source.shown or run.checkpoint.name)[:_LONGEST], written[:10], precision[:10]]))
     numbers: dict[str, Any] = {"quantize" if precision == "int8" else "dtype": precision} if precision else {}
     try:
         result = bp.export(
-            measured(run), home / name, form=written, progress=lambda share, said: report(0.8 * share, said), **numbers
-        )
+            measured(run), home / name, form=written, progress=lambda share, said: report(0.8 * share, said),
+            **numbers, **own,
+        )  # fmt: skip
         card = home / name / "README.md"
         text = card.read_text(encoding="utf-8") if card.is_file() else ""
         packed = _zip(home / name, home / f"{name}.zip", words, report)

@@ -144,7 +144,7 @@ def _last(language: str, run: Run) -> Markup:
     return joined([
         tag("h3", say(language, "take_built", name=built.zip.name)),
         note("✓ " + checked, "bp-good"),
-        note(_drift(language, built.drift)) if built.drift is not None else "",
+        note(_drift(language, built)) if built.drift is not None else "",
         note(say(language, f"loads_{built.loads}")),
         tag("pre", tag("code", code), cls="bp-code", tabindex="0"),
         tag("details", tag("summary", say(language, "take_files")), tag("ul", *rows), data_key="files-box"),
@@ -156,12 +156,13 @@ def _card(text: str) -> Markup:
     return tag("pre", text, cls="bp-code", tabindex="0")
 
 
-def _drift(language: str, drift: Any) -> str:
+def _drift(language: str, built: Built) -> str:
     """Say how far the answers are from those of the pruned model, and on what that was measured."""
+    drift = built.drift
     texts = "take_made_up" if drift.data_name is None else "take_texts"
     return say(
         language, "take_drift", measure=say(language, f"drift_{drift.measure}"), value=f"{drift.value:.2g}",
-        texts=say(language, texts, count=f"{drift.texts:,}", name=drift.data_name or ""),
+        texts=say(language, texts, count=f"{drift.texts:,}", name=built.texts or drift.data_name or ""),
     )  # fmt: skip
 
 
@@ -195,7 +196,7 @@ def build(store: Store, visitor: Visitor, asked: dict[str, Any], report: Progres
     """Write the checkpoint, check it, zip it; it lands at its run. What was built before of that form is replaced."""
     visit = visitor.visit
     key, precision = visit.shown.key, str(asked.get("precision") or "")
-    built = export(store, key, str(asked.get("form")), precision, visit.language, report)
+    built = export(store, key, str(asked.get("form")), precision, visit.language, report, visit.given.file)
 
     def change(now: Visit) -> Visit:
         run = row_of(now, key)

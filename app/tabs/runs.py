@@ -51,7 +51,7 @@ def show_runs(store: Store, visit: Visit) -> Markup:
 def _head(language: str, name: str, sortable: bool) -> Markup:
     words = say(language, f"runs_{name}")
     inner = tag("button", words, type="button", cls="bp-sort", data_sort="1") if sortable else words
-    return tag("th", inner, scope="col")
+    return tag("th", inner, scope="col", cls="num" if sortable else "")
 
 
 def _row(visit: Visit, run: Run) -> Markup:

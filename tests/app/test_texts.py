@@ -14,7 +14,7 @@ from app.opening import take_texts
 from app.runs import Given, RunKey, Source, TextFile
 from app.settings import Settings
 from app.store import Store
-from app.tabs import recipe, result, search
+from app.tabs import export, recipe, result, search
 from app.tabs.model import BUDGETS, opened, show_start
 from app.tabs.recipe import show_texts
 from app.visit import Visit
@@ -155,6 +155,16 @@ def test_the_run_of_a_plan_says_how_much_compute_is_left_on_its_texts(
     found = search.plan(store, visitor, {"macs": "0.5"}, nothing)(visitor.visit)
     assert "49.3% of the MACs left on texts as long as those of the plan" in result.show_run(store, found)
     assert "of the plan" not in result.show_run(store, prune(store, wanting(store, visit, given)))
+
+
+def test_what_other_numbers_change_is_measured_on_texts_of_ones_own(store: Store, visit: Visit, given: Given) -> None:
+    half = {"form": "baked", "precision": "float16"}
+    for ran in (
+        prune(store, wanting(store, visit, given)),
+        prune(store, wanting(store, visit, given, preset("random"))),
+    ):
+        built = export.build(store, Visitor(ran), half, nothing)(ran)
+        assert "on 20 texts of mine.txt" in export.show_export(store, built)
 
 
 def test_other_texts_make_a_run_an_earlier_one(store: Store, visit: Visit, given: Given) -> None:
