@@ -179,8 +179,9 @@ def _smaller(contents: Contents, form: Form) -> Contents | None:
 
 
 def _write(draft: Draft) -> None:
-    contents, inner = draft.contents, draft.inner
-    _copy_companions(contents.checkpoint, draft.folder)
+    contents = draft.contents
+    _copy_companions(contents.checkpoint, draft.folder)  # among them what says where the transformer is
+    inner = draft.inner
     inner.mkdir(exist_ok=True)
     write_tokenizer(contents, inner)
     config, is_onnx = inner / "config.json", draft.form == "onnx"
