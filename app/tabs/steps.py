@@ -232,7 +232,9 @@ def _layers(language: str, form: Form, there: Sequence[int]) -> Markup:
     whole = _switch(
         "layers", list(there), set(on) >= set(there), say(language, "cells_all"), say(language, "cells_every")
     )
-    return tag("div", whole, *switches, cls="bp-switches", role="group", aria_label=say(language, "where_layers"))
+    name = say(language, "where_layers")
+    shown = tag("div", whole, *switches, cls="bp-switches", role="group", aria_label=name)
+    return tag("div", tag("span", name, cls="bp-name"), shown)
 
 
 def _grid(language: str, there: dict[Cell, list[str]], chosen: Sequence[Cell]) -> Markup:
