@@ -4,16 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from app import runtime
-from app.errors import LimitError, with_errors_shown, with_failure_kept
+from app.errors import LimitError
 from app.runs import Source
 from app.settings import Settings
 from app.store import Store
@@ -104,32 +102,37 @@ def test_on_a_local_page_files_are_kept(tiny_folder: Any, monkeypatch: pytest.Mo
     assert not Path(mine.folder or "").exists()
 
 
+HANDLED = """
+import os, sys, threading, torch
+from app.errors import with_errors_shown, with_failure_kept
+torch.set_num_threads(2)
+counts = []
+
+def count():
+    counts.append(len(os.listdir("/proc/self/task")))
+
+def handle(event, request):
+    torch.rand(10**6).exp()
+    count()
+
+def serve():
+    guarded = with_errors_shown(handle, str) if sys.argv[1] == "shown" else with_failure_kept(handle, print)
+    guarded(None, None)  # this waits for the libraries that the page imports meanwhile
+    count()
+    guarded(None, None)
+    count()
+
+thread = threading.Thread(target=serve)
+thread.start()
+thread.join()
+print(*counts[1:])
+"""
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux lists the threads of a process")
 @pytest.mark.parametrize("guard", ["shown", "kept"])
 def test_a_handler_keeps_no_threads_of_torch_once_it_is_done(guard: str) -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)  # those of the main thread are there from here on
-    counts: list[int] = []
-
-    def handle(event: Any, request: Any) -> None:
-        _ = torch.rand(300, 300) @ torch.rand(300, 300)
-        torch.rand(10**6).exp()
-        counts.append(len(list(Path("/proc/self/task").iterdir())))
-
-    def serve() -> None:
-        guarded = with_errors_shown(handle, str) if guard == "shown" else with_failure_kept(handle, lambda *_: None)
-        guarded(None, None)  # this waits for the libraries that the page imports meanwhile
-        counts.clear()
-        before = len(list(Path("/proc/self/task").iterdir()))
-        guarded(None, None)
-        after = len(list(Path("/proc/self/task").iterdir()))
-        counts.extend([before, after])
-
-    try:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        thread.join()
-    finally:
-        torch.set_num_threads(threads)
-    within, before, after = counts
+    command, environ = [sys.executable, "-c", HANDLED, guard], {**os.environ, "PYTHONPATH": str(ROOT)}
+    printed = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
+    before, within, after = map(int, printed.split())
     assert within > before >= after
