@@ -27,7 +27,8 @@ from .cost_html import figure_name
 from .model import BUDGETS
 from .steps import method_title, recipe_line
 
-LEVELS = (0.3, 0.5, 0.7, 0.9)
+_ASKED = {"levels": "0.3 0.5 0.7 0.9", "granularity": "neuron", "score.magnitude": True, "score.fisher": True}
+"""The fields of a sweep to begin with."""
 _SWEPT = 200
 """Texts on which each recipe of a sweep is measured."""
 _MOST_SWEPT = 24
@@ -77,28 +78,31 @@ class Swept:
 
     source: Source
     found: Any
+    asked: dict[str, Any]
+    """The fields as they were sent."""
 
 
 def show_sweep(store: Store, visit: Visit) -> Markup:
     """Offer a sweep over scores and amounts, and draw the last one; each of its points can become a run."""
-    language = visit.language
+    language, swept = visit.language, visit.sweep
+    asked = _ASKED if swept is None else swept.asked
     scores = [name for name, method in bp.methods().items() if "neuron" in method.granularities]
     boxes = [
-        check(f"score.{name}", name in ("magnitude", "fisher"), method_title(language, bp.methods()[name]))
+        check(f"score.{name}", asked.get(f"score.{name}") is True, method_title(language, bp.methods()[name]))
         for name in scores
     ]
     kinds = [(say(language, f"together_{one}"), one) for one in ("neuron", "head", "element")]
     off = "" if is_measurable(visit) else say(language, "cost_no_data")
     box = form(
-        field(say(language, "granularity"), select("granularity", kinds, "neuron")),
+        field(say(language, "granularity"), select("granularity", kinds, asked.get("granularity"))),
         tag("fieldset", tag("legend", say(language, "sweep_scores")), *boxes, cls="bp-list"),
-        field(say(language, "sweep_levels"), entry("levels", " ".join(f"{level:g}" for level in LEVELS))),
+        field(say(language, "sweep_levels"), entry("levels", asked.get("levels"))),
         button(say(language, "sweep_do"), "sweep", via="search", off=off),
         tag("span", say(language, "sweep_info"), cls="bp-note"),
     )
-    shown = _swept(language, visit.sweep) if visit.sweep is not None else ""
+    shown = _swept(language, swept) if swept is not None else ""
     title = tag("summary", say(language, "sweep_title"))
-    opened = {"open": ""} if visit.sweep is not None else {}
+    opened = {"open": ""} if swept is not None else {}
     return tag("details", title, box, shown, data_key="sweep-box", **opened)
 
 
@@ -172,7 +176,7 @@ def sweep(store: Store, visitor: Visitor, asked: dict[str, Any], report: Progres
             store.checkpoint(visit.source), recipes, data_of(visit), limit=min(_SWEPT, store.settings.max_rows),
             calibration=None if texts is None else texts.read(), executor=executor, progress=report,
         )  # fmt: skip
-    swept = Swept(visit.source, found)
+    swept = Swept(visit.source, found, asked)
     return lambda now: replace(now, sweep=swept) if now.source == swept.source else now
 
 

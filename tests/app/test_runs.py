@@ -140,6 +140,7 @@ def test_a_sweep_measures_each_recipe_and_its_points_become_runs(store: Store, v
     assert len(names) == 2
     shown = search.show_sweep(store, visitor.visit)
     assert "<img" in shown and shown.count('data-do="swept"') == 4  # a button and a point for each
+    assert 'value="0.25, 0.5"' in shown and shown.count('checked=""') == 1  # the fields of what is drawn
     korean = search.show_sweep(store, replace(visitor.visit, language="ko"))
     assert all(korean.count(f"magnitude {share} 피드포워드의 뉴런 · 지역") == 3 for share in ("25%", "50%"))
     assert "정확도 0." in korean and "accuracy" not in korean

@@ -199,6 +199,13 @@ def test_every_refusal_is_said_also_one_right_after_another(visit: Callable[...,
         expect(toast(page)).to_contain_text(said)
         dismiss(page)
         expect(toast(page)).to_have_count(0)
+    view(page, "model")
+    page.locator("#open input[name=given]").fill("no model!")
+    press(page, "open", "open", given="demo-mlm")
+    expect(page.locator("#bar")).to_contain_text("demo-mlm")
+    page.locator("#open .bp-form .bp-button").click()
+    expect(toast(page)).to_contain_text("is not a Hub id")
+    expect(page.get_by_role("button", name="Cancel", exact=True)).to_have_count(0)  # nothing is running
 
 
 def test_on_a_phone_nothing_is_hidden_without_a_sign(visit: Callable[..., Any]) -> None:
