@@ -17,7 +17,7 @@ from ..model.cuts import cut_model
 from ..model.families import places
 from ..model.macs import encoder_macs
 from ..model.matching import find_targets
-from ..parallel import Progress, part_of
+from ..parallel import Progress, one_of
 from ..pruning.choose import Decision
 from ..pruning.decide import decide
 from ..pruning.working_copy import plain_copy, put
@@ -90,10 +90,7 @@ class Ground:
 
     def best(self, recipes: Sequence[Recipe], progress: Progress) -> Walked:
         """Run recipes, and return the one that loses least; the first, the plainest, unless one clearly beats it."""
-        walked = [
-            self.walk(recipe, part_of(progress, number / len(recipes), (number + 1) / len(recipes)))
-            for number, recipe in enumerate(recipes)
-        ]
+        walked = [self.walk(recipe, one_of(progress, number, len(recipes))) for number, recipe in enumerate(recipes)]
         best = min(walked, key=lambda one: float(one.losses.mean()))
         return best if clearly_less(best.losses, walked[0].losses) else walked[0]
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..errors import RecipeError
 from ..model.cuts import without
-from ..parallel import Progress, silent
+from ..parallel import Progress, one_of, silent
 from ..recipe import Recipe
 from ..step import step_in_words
 from ..undisturbed import undisturbed
@@ -55,12 +55,8 @@ def decide(
     refuse_unprunable({target.name: target.parameter for step in masking for target in step.targets})
     decision, calibrator = Decision(), _calibrator(model, steps, batches, output)
     for number in range(len(steps)):
-        matched, share = steps[number], number / len(steps)
-        progress(share, str(matched.step))
-
-        def within(done: float, words: str, share: float = share) -> None:
-            progress(share + done / len(steps), words)
-
+        matched, within = steps[number], one_of(progress, number, len(steps))
+        within(0.0, str(matched.step))
         with naming_step(recipe, number + 1):
             if matched.removes_tokens:
                 assert reading is not None
