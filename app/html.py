@@ -7,6 +7,7 @@ fields of its form, as what is to be done.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -61,8 +62,8 @@ def joined(parts: Iterable[object], between: str = "") -> Markup:
 
 
 def breakable(name: str) -> Markup:
-    """Allow a line break after each dot of a long name."""
-    return joined(name.split("."), Markup(".<wbr>"))
+    """Allow a line break after each dot and underscore of a long name."""
+    return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(name))))
 
 
 def picture(figure: Any, alt: str = "") -> Markup:

@@ -126,8 +126,8 @@ def _buttons(language: str, visit: Visit) -> list[Markup]:
 def _card(store: Store, visit: Visit, at: int, card: Card, seen: Any) -> Markup:
     language, is_open = visit.language, visit.card == card.number
     wrong = isinstance(seen, bp.BertpruneError)
-    title = card.form.method if wrong else step_line(language, seen.step)
-    words = joined([tag("span", str(at + 1), cls="bp-number"), tag("strong", title)])
+    method, space, amount = (card.form.method if wrong else step_line(language, seen.step)).partition(" ")
+    words = joined([tag("span", str(at + 1), cls="bp-number"), tag("strong", breakable(method), space, amount)])
     given = {"card": card.number, "key": f"card-{card.number}", "aria_expanded": str(is_open).lower()}
     toggle = button(words, "card", cls="bp-card-open", **given)
     moves = [

@@ -13,7 +13,7 @@ from markupsafe import Markup
 import bertprune as bp
 
 from ..errors import PageError, naming_field
-from ..html import Part, button, check, entry, field, form, joined, note, picture, select, tag
+from ..html import Part, button, check, entry, field, form, joined, note, picture, scrolling, select, tag
 from ..i18n import say, translate_error
 from ..making import make_run, with_recipe
 from ..offers import as_number
@@ -125,7 +125,7 @@ def _swept(language: str, swept: Swept) -> Markup:
     about = say(language, "sweep_about", name=found.checkpoint, count=f"{found.examples:,}", data=found.data)
     style = f"max-width:{figure.bbox.width:.0f}px"
     drawn = tag("div", picture(figure, about), *points, cls="bp-map-inside", style=style)
-    return joined([note(about), tag("div", drawn, cls="bp-map"), tag("ul", *lines)])
+    return joined([note(about), tag("div", scrolling(drawn, about), cls="bp-map"), tag("ul", *lines)])
 
 
 def _name_axes(language: str, axes: Any, found: Any) -> None:
