@@ -96,8 +96,8 @@ class Api:
     @_in_turn
     def evaluate(self, source: str = "demo", recipe: str = "", seed: int = 0, texts: str = "") -> dict[str, Any]:
         """Prune, and measure quality before and after on the labelled samples of the demo."""
-        key, most = self._key(source, recipe, seed, texts), self.store.settings.max_rows
-        return dict(cost.evaluated(self.store, key, "samples", "", most).to_dict())
+        key = self._key(source, recipe, seed, texts)
+        return dict(cost.evaluated(self.store, key, "samples", "").to_dict())
 
     def plan(self, source: str = "demo", macs: float = 0.5, texts: str = "") -> str:
         """Turn a budget into a recipe, as YAML: how much goes of each part, and by which score."""

@@ -19,7 +19,7 @@ from .opening import take_table, take_texts
 from .page import Page, drawn, drawn_late, nothing
 from .store import Store
 from .tabs import cost, export, model, recipe, result, runs, search
-from .visit import Visit, note_run
+from .visit import Visit, let_run_wait, note_run
 from .visitors import Visitor
 
 BAR = gr.Progress()
@@ -34,11 +34,10 @@ _WORKS: dict[str, Callable[..., Any]] = {
     "clock": export.clock, "swept": search.run_swept,
 }  # fmt: skip
 _SEARCHES: dict[str, Callable[..., Any]] = {"plan": search.plan, "sweep": search.sweep}
-_GO = {
-    "plan": "result", "prune": "result", "swept": "result", "run": "result", "preset": "recipe", "add": "recipe",
-    "again": "recipe",
-}  # fmt: skip
+_GO = {"run": "result", "preset": "recipe", "add": "recipe", "again": "recipe"}
 """The view that shows what something did."""
+_MAKES = ("plan", "prune", "swept")
+"""What makes a run, which is shown only where the visitor is still in the view in which it was asked for."""
 _ENDING = 5.0
 """Seconds that cancelled work has to end, and to say what it left behind."""
 
@@ -93,7 +92,8 @@ class Events:
                 return drawn(self.store, visitor, None)
             if not fresh or do not in _ACTS:
                 return nothing()
-            return self._changed(visitor, lambda visit: _ACTS[do](self.store, visit, asked), go=_GO.get(do, ""))
+            go = {"go": _GO[do], "left": _left(asked)} if do in _GO else {}
+            return self._changed(visitor, lambda visit: _ACTS[do](self.store, visit, asked), **go)
 
     def late(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Draw what takes longer, where it is still what is shown."""
@@ -153,8 +153,12 @@ class Events:
         with visitor.working(report) as watched, turn or nullcontext():
             change = do(self.store, visitor, asked, watched)
         with visitor.turn():
-            stays = visitor.visit.source != begun.source  # it belongs to another checkpoint than the one that is open
-            return self._changed(visitor, change, go="" if stays else _GO.get(name, ""))
+            if name not in _MAKES:
+                return self._changed(visitor, change)
+            made = change(visitor.visit)
+            here = visitor.visit.source == begun.source  # otherwise it belongs to another checkpoint than the open one
+            ready = {"ready": made.runs[-1].number, "left": _left(asked)} if here else {}
+            return self._changed(visitor, lambda visit: let_run_wait(visit, made), **ready)
 
     def measure(self, request: gr.Request) -> list[Any]:
         """Count and measure the latest run in the background."""
@@ -225,6 +229,11 @@ class Events:
         with visitor.turn(asked.get("n")):
             visit = visitor.visit
         return str((export.file_of if asked.get("do") == "download" else recipe.file_of)(self.store, visit, asked))
+
+
+def _left(asked: Asked) -> str:
+    """Return the view in which something was asked for: only who is still there is taken to another one."""
+    return str(asked.get("panel") or "")[:20]
 
 
 def _is_skip(value: Any) -> bool:

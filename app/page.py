@@ -18,7 +18,7 @@ from .i18n import LANGUAGES, gradio_texts, label, say
 from .kept import to_keep
 from .settings import Settings
 from .store import Store
-from .tabs import cost, export, model, recipe, result, runs, search
+from .tabs import bar, cost, export, model, recipe, result, runs, search
 from .visit import Visit
 from .visitors import Visitor
 
@@ -92,7 +92,7 @@ def show_header(store: Store, visit: Visit) -> Markup:
 
 HEADER = Part("header", show_header, ())
 PARTS: tuple[Part, ...] = (
-    HEADER, *recipe.PARTS, *model.PARTS, *runs.PARTS, *search.PARTS, *result.PARTS, *cost.PARTS,
+    HEADER, *bar.PARTS, *recipe.PARTS, *model.PARTS, *runs.PARTS, *search.PARTS, *result.PARTS, *cost.PARTS,
     *export.PARTS,
 )  # fmt: skip
 

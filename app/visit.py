@@ -45,6 +45,8 @@ class Visit:
     runs: tuple[Run, ...] = ()
     run: int | None = None
     """The number of the run that is shown."""
+    ready: int | None = None
+    """The number of a run that was made and not looked at yet."""
     pair: tuple[int, ...] | None = None
     """The numbers of the runs that are compared."""
     sweep: Any = None
@@ -211,7 +213,16 @@ def note_run(visit: Visit, key: RunKey, **found: Any) -> Visit:
 
 
 def choose_run(visit: Visit, number: int) -> Visit:
-    return replace(visit, run=number) if find_run(visit, number) else visit
+    ready = None if number == visit.ready else visit.ready
+    return replace(visit, run=number, ready=ready) if find_run(visit, number) else visit
+
+
+def let_run_wait(visit: Visit, made: Visit) -> Visit:
+    """Keep what is shown of a visit where a run was `made`, the last one: it waits until it is looked at."""
+    number = made.runs[-1].number
+    if number == visit.run or find_run(made, visit.run) is None:
+        return replace(made, ready=None)
+    return replace(made, run=visit.run, ready=number)
 
 
 def delete_run(visit: Visit, number: int) -> Visit:

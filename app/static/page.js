@@ -16,7 +16,7 @@ window.bertprune = {
   },
   send(via, asked = {}) {
     const n = ['act', 'open', 'work', 'search', 'file'].includes(via) ? (this.number += 1) : undefined;
-    this.trigger?.(via, n === undefined ? asked : { ...asked, n });
+    this.trigger?.(via, n === undefined ? asked : { ...asked, n, panel: document.body.dataset.panel });
   },
   begin: async () => {
     const page = window.bertprune;
@@ -48,7 +48,10 @@ window.bertprune = {
         try { localStorage.setItem('bertprune-language', state.language); } catch { /* private windows */ }
         this.speak(state.language);
       }
-      if (state.go) this.go(state.go);
+      if (!state.left || state.left === document.body.dataset.panel) { // others stay where they have gone meanwhile
+        if (state.go) this.go(state.go);
+        if (state.ready) this.send('act', { do: 'run', run: state.ready });
+      }
       if (state.measure) this.send('measure');
     } else if (at !== undefined && at !== this.version) {
       this.send('act', { do: 'redraw' });

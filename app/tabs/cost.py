@@ -25,7 +25,7 @@ from .result import older
 from .runs import run_name
 
 FIRST = 400
-"""Texts of the measurement that is made by itself after a run."""
+"""Texts of the measurement that is made by itself after a run, drawn alike for every run."""
 ROUNDS = 8
 """How often each model is timed."""
 
@@ -100,23 +100,28 @@ def measure(store: Store, visitor: Visitor, asked: dict[str, Any], report: Progr
     visit = visitor.visit
     run = visit.shown
     with still_there(run):
-        quality = evaluated(store, run.key, data_of(visit), visit.tokenizer, store.settings.max_rows, report)
+        quality = evaluated(store, run.key, data_of(visit), visit.tokenizer, report=report)
     return lambda now: note_run(now, run.key, quality=quality)
 
 
-def evaluated(store: Store, key: RunKey, data: str, tokenizer: str, limit: int, report: Progress | None = None) -> Any:
-    """Evaluate a run's model against its checkpoint on the same texts. Raises BertpruneError."""
+def evaluated(
+    store: Store, key: RunKey, data: str, tokenizer: str, sample: int | None = None, report: Progress | None = None
+) -> Any:
+    """Evaluate a run's model against its checkpoint on the same texts. Raises BertpruneError.
+
+    Which texts are drawn does not depend on the run's seed, so that the figures of all runs compare.
+    """
 
     def make() -> tuple[Any, int]:
         with store.model_of(key) as run:
             reader = _tokenizer(store, run, tokenizer)
             with naming_field("samples" if data == "samples" else "file"):
-                given = {"limit": limit, "seed": key.seed, "progress": report or store.timed()}
+                given = {"limit": store.settings.max_rows, "sample": sample, "progress": report or store.timed()}
                 return bp.evaluate(measured(run), data, tokenizer=reader, **given), 200_000
 
     if data != "samples":
         return make()[0]
-    return store.keep((key, "quality", tokenizer.strip(), limit), make)
+    return store.keep((key, "quality", tokenizer.strip(), sample), make)
 
 
 def unmeasured(visit: Visit) -> Run | None:
@@ -139,7 +144,7 @@ def measure_first(store: Store, visitor: Visitor) -> Change | None:
     run = unmeasured(visit)
     if run is None:
         return None
-    limit, means = min(FIRST, store.settings.max_rows), _means(visit)
+    means = _means(visit)
 
     def do(make_way: Any) -> dict[str, Any]:
         timed = store.timed()
@@ -152,7 +157,7 @@ def measure_first(store: Store, visitor: Visitor) -> Change | None:
         store.run(run.key, report)
         found = counted(store, run.key)
         if is_measurable(visit):
-            found["quality"] = evaluated(store, run.key, data_of(visit), visit.tokenizer, limit, report)
+            found["quality"] = evaluated(store, run.key, data_of(visit), visit.tokenizer, FIRST, report)
         return found
 
     try:

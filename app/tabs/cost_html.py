@@ -15,11 +15,21 @@ MOST_CHANGED = 100
 def quality_view(language: str, report: Any) -> Markup:
     """Write the report: a table of figures, the changed predictions, the notes."""
     about = {"data": report.data_name, "examples": f"{report.examples:,}", "seconds": f"{report.seconds['total']:.1f}"}
-    notes = [note(translate_error(language, one)) for one in report.notes]
-    if report.before_name is None:
-        return joined([note(say(language, "quality_about_one", **about)), _figures_of_one(language, report), *notes])
-    shown = [note(say(language, "quality_about", **about)), _figures(language, report), _changed(language, report)]
-    return joined([*shown, *notes])
+    alone = report.before_name is None
+    lead = note(say(language, "quality_about_one" if alone else "quality_about", **about) + _drawn(language, report))
+    notes = [note(translate_error(language, one)) for one in report.notes if not _is_draw(one)]
+    if alone:
+        return joined([lead, _figures_of_one(language, report), *notes])
+    return joined([lead, _figures(language, report), _changed(language, report), *notes])
+
+
+def _drawn(language: str, report: Any) -> str:
+    """Say of how many rows the texts of a measurement were drawn; empty where all were taken."""
+    return "".join(" " + translate_error(language, one) for one in report.notes if _is_draw(one))
+
+
+def _is_draw(one: Any) -> bool:
+    return getattr(one, "code", "") == "note.drawn"
 
 
 def _figures_of_one(language: str, report: Any) -> Markup:

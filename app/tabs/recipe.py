@@ -1,4 +1,4 @@
-"""The recipe: cards in the order of the steps, one of them open; the texts that it reads; the bar with Prune."""
+"""The recipe: cards in the order of the steps, one of them open; the texts that it reads."""
 
 from __future__ import annotations
 
@@ -12,69 +12,17 @@ import bertprune as bp
 
 from ..cards import Card, set_field
 from ..errors import PageError, error_text, naming_field
-from ..html import Part, breakable, button, entry, field, form, heading, joined, note, percent, select, size_of, tag
+from ..html import Part, breakable, button, entry, field, form, heading, joined, note, percent, select, tag
 from ..i18n import say
-from ..making import Seen, key_of, make_run, previews, recipe_of, with_recipe, yaml_of
+from ..making import key_of, make_run, previews, recipe_of, with_recipe, yaml_of
 from ..offers import PRESETS, as_number, reads_texts, whole_number
-from ..opening import name_of
 from ..runs import Run, TextFile
 from ..runtime import new_folder
 from ..store import Progress, Store
 from ..visit import Change, Visit, find_card, move_step, open_card, redo, remove_step, replace_steps, undo
 from ..visit import set_field as change_field
 from ..visitors import Visitor
-from .steps import fields_of, selection, step_line
-
-
-def show_bar(store: Store, visit: Visit) -> Markup:
-    """Write what stays in sight: what is open, the recipe, what it would prune and needs, and Prune."""
-    language = visit.language
-    seen = previews(store, visit)
-    wrong = next((one for one in seen if isinstance(one, bp.BertpruneError)), None)
-    off = "" if visit.cards else say(language, "prune_no_steps")
-    off = say(language, "bar_wrong") if wrong is not None else off
-    prune = button(say(language, "prune"), "prune", via="work", primary=True, off=off)
-    cancel = button(say(language, "cancel"), "cancel", via="stop")
-    words = [tag("strong", name_of(store, visit.source)), tag("span", *_recipe_words(language, visit, seen))]
-    return tag(
-        "div",
-        tag("div", *words, _state(language, visit, off), cls="bp-top-words"),
-        tag("div", *_last_export(language, visit), prune, tag("span", cancel, cls="bp-cancel"), cls="bp-top-do"),
-        cls="bp-top",
-    )
-
-
-def _last_export(language: str, visit: Visit) -> list[Markup]:
-    """Offer what was built last of the run that is shown, by its own name."""
-    run = visit.shown
-    if not run.exports or not run.exports[-1].zip.is_file():
-        return []
-    built = run.exports[-1]
-    words = say(language, "bar_download", name=built.zip.name, size=size_of(built.zipped))
-    return [button(words, "download", via="file", run=run.number, **built.named)]
-
-
-def _recipe_words(language: str, visit: Visit, seen: Seen) -> list[Any]:
-    if not visit.cards:
-        return [say(language, "bar_none")]
-    count = say(language, "bar_step" if len(visit.cards) == 1 else "bar_steps", count=len(visit.cards))
-    named = [f"{say(language, visit.name)}: "] if visit.name else []
-    good = [one for one in seen if not isinstance(one, bp.BertpruneError)]
-    low, high = (sum(one.removed[end] for one in good) for end in (0, 1))
-    go = say(language, "bar_go", gone=_range(language, low, high))
-    needs = [" · ", say(language, "preview_texts")] if any(one.needs_texts for one in good) else []
-    return [*named, count, " · ", go, *needs]
-
-
-def _state(language: str, visit: Visit, off: str) -> Markup:
-    """Say why there is nothing to prune, or what is shown beside the cards as they are."""
-    shown = visit.shown
-    if off and visit.cards:
-        return tag("span", off, cls="bp-bad")
-    if shown.is_dense:
-        return Markup("")
-    what = say(language, "bar_shown", number=shown.number)
-    return tag("span", what, *([" ", tag("em", older)] if (older := changed_since(language, visit, shown)) else []))
+from .steps import between, fields_of, selection, step_line
 
 
 def changed_since(language: str, visit: Visit, run: Run) -> str:
@@ -91,10 +39,6 @@ def run_matches(visit: Visit, run: Run) -> bool:
     same = [card.form for card in visit.cards] == [card.form for card in run.cards]
     texts = visit.given.chosen(visit.source, run.key.recipe)
     return same and texts == run.key.texts and as_number(visit.seed) == run.key.seed
-
-
-def _range(language: str, low: int, high: int) -> str:
-    return f"{low:,}" if low == high else say(language, "preview_range", low=f"{low:,}", high=f"{high:,}")
 
 
 def show_cards(store: Store, visit: Visit) -> Markup:
@@ -160,7 +104,7 @@ def _effect(language: str, seen: Any) -> Markup:
     key = "preview_go" if low == high else "preview_go_range"
     tensors = len(seen.targets)
     parts = [
-        say(language, key, value=_range(language, low, high), share=share),
+        say(language, key, value=between(language, low, high), share=share),
         say(language, "preview_tensor" if tensors == 1 else "preview_tensors", value=f"{tensors:,}"),
         say(language, "preview_weights", value=f"{seen.weights:,}"),
         *([say(language, "preview_texts")] if seen.needs_texts else []),
@@ -292,7 +236,6 @@ ACTS = {
     "seed": take_seed,
 }
 PARTS = (
-    Part("bar", show_bar, ("source", "cards", "name", "given", "seed", "run", "runs")),
     Part("cards", show_cards, ("source", "cards", "card", "name", "past", "future")),
     Part("texts", show_texts, ("source", "cards", "given")),
     Part("yaml", show_yaml, ("source", "cards", "seed")),

@@ -30,7 +30,7 @@ from .steps import method_title, recipe_line
 _ASKED = {"levels": "0.3 0.5 0.7 0.9", "granularity": "neuron", "score.magnitude": True, "score.fisher": True}
 """The fields of a sweep to begin with."""
 _SWEPT = 200
-"""Texts on which each recipe of a sweep is measured."""
+"""Texts on which each recipe of a sweep is measured, drawn alike for all."""
 _MOST_SWEPT = 24
 SECONDS = 10
 """After how many seconds of trying nothing more is tried."""
@@ -98,7 +98,7 @@ def show_sweep(store: Store, visit: Visit) -> Markup:
         tag("fieldset", tag("legend", say(language, "sweep_scores")), *boxes, cls="bp-list"),
         field(say(language, "sweep_levels"), entry("levels", asked.get("levels"))),
         button(say(language, "sweep_do"), "sweep", via="search", off=off),
-        tag("span", say(language, "sweep_info"), cls="bp-note"),
+        tag("span", say(language, "sweep_info", most=_SWEPT), cls="bp-note"),
     )
     shown = _swept(language, swept) if swept is not None else ""
     title = tag("summary", say(language, "sweep_title"))
@@ -173,7 +173,7 @@ def sweep(store: Store, visitor: Visitor, asked: dict[str, Any], report: Progres
         check_texts(texts)
     with _InTurn(store.gate) as executor:
         found = bp.sweep(
-            store.checkpoint(visit.source), recipes, data_of(visit), limit=min(_SWEPT, store.settings.max_rows),
+            store.checkpoint(visit.source), recipes, data_of(visit), limit=store.settings.max_rows, sample=_SWEPT,
             calibration=None if texts is None else texts.read(), executor=executor, progress=report,
         )  # fmt: skip
     swept = Swept(visit.source, found, asked)

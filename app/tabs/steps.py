@@ -282,3 +282,8 @@ def _switch(name: str, of: list[Any], on: bool, text: str, label: str) -> Markup
 def _toggling(name: str, of: list[Any], key: str) -> dict[str, str]:
     """Return the attributes of what switches some of a field's values on or off."""
     return {"data_toggle": name, "data_of": json.dumps(of), "data_key": key}
+
+
+def between(language: str, low: int, high: int) -> str:
+    """Write a number, or from where to where it may be."""
+    return f"{low:,}" if low == high else say(language, "preview_range", low=f"{low:,}", high=f"{high:,}")

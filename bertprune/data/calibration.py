@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..errors import DataError, kind_of, shortened
-from ..files import check_regular, from_home
+from ..files import check_regular, from_home, name_of
 from ..recipe import CalibrationRecord
 from ..validation import as_integer
 from .batches import check_vocabulary, encode, padded, token_limit
@@ -21,7 +22,7 @@ from .columns import PAIRS, TEXT, Examples, find_examples
 from .embedding import Embedding
 from .held_back import HELD_BACK, Batches
 from .labels import class_numbers
-from .tables import read_table
+from .tables import draw, read_table
 from .text_files import open_text
 
 COUNT = 512
@@ -120,8 +121,7 @@ class Calibration:
             >>> bp.Calibration(["good film", "bad film", "what a film"], count=2).draw(0)
             [2, 0]
         """
-        order = np.random.default_rng(seed).permutation(len(self))
-        return [int(row) for row in order[: self.count]]
+        return draw(len(self), self.count, seed)
 
 
 def _whole(name: str, given: Any, least: int) -> int:
@@ -142,14 +142,17 @@ def _lines(texts: Any) -> Any:
     check_regular(path, DataError)
     try:
         with open_text(path, "tsv") as file:
-            lines = [line.strip() for line in file]
+            lines = {number: line.strip() for number, line in enumerate(file, start=1)}
     except (OSError, UnicodeError):
-        lines = []
-    if not any(lines):
+        lines = {}
+    if not any(lines.values()):
         return texts  # which the reader of tables refuses, with the file's name and the reason
-    names = {cell.strip().casefold() for cell in re.split(r"[\t,;|]", lines[0])}
-    has_names = not names.isdisjoint(TEXT) or any(names.issuperset(pair) for pair in PAIRS)
-    return texts if has_names else [line for line in lines if line]
+    names = {cell.strip().casefold() for cell in re.split(r"[\t,;|]", lines[1])}
+    if not names.isdisjoint(TEXT) or any(names.issuperset(pair) for pair in PAIRS):
+        return texts
+    numbers = [number for number, line in lines.items() if line]
+    read = read_table([lines[number] for number in numbers])
+    return replace(read, name=name_of(path), numbers=numbers, unit="line")
 
 
 def _pairs(texts: Any) -> Any:

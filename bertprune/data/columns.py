@@ -60,17 +60,6 @@ def find_examples(
     Rows without a text are left out, and a note counts them. Raises DataError.
     """
     first, second = _text_columns(table, text, text_pair)
-    notes = (
-        [
-            Note(
-                "only the first {most:,} rows were read, and there are more",
-                code="note.first_rows",
-                most=len(table.rows),
-            )
-        ]
-        if table.more
-        else []
-    )
     table, blank_notes = _without_blanks(table, [first] if second is None else [first, second])
     usual: tuple[str, ...] = LABEL if second is None else (*SCORE, *LABEL) if scores else (*LABEL, *SCORE)
     usual = () if scores is None else usual
@@ -81,7 +70,7 @@ def find_examples(
         None if second is None else _texts(table, second),
         None if known is None else _labels(table, known),
         None if known is None else table.columns[known],
-        (*table.notes, *notes, *blank_notes),
+        (*table.notes, *blank_notes),
         () if known is not None else _unused(table, first, second),
     )
 

@@ -9,6 +9,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import DataError, Message, Note, shortened, shown
 from ..files import from_home, name_of, reason_of
 from .csv_layout import layout_of
@@ -60,23 +62,58 @@ def read_table(data: Any, limit: int | None = None) -> Table:
             code="data.limit",
             limit=shown(limit),
         )
+    table = _read(data, limit)
+    if not table.rows:
+        raise DataError("{name} has no examples: expected at least one row", code="data.empty", name=table.name)
+    if not table.more:
+        return table
+    words = "only the first {most:,} rows were read, and there are more"
+    return replace(table, notes=(*table.notes, Note(words, code="note.first_rows", most=len(table.rows))))
+
+
+def _read(data: Any, limit: int | None) -> Table:
     if isinstance(data, str | Path):
-        table = _read_file(_SAMPLES_FILE if data == SAMPLES else from_home(data, DataError), limit)
-    elif hasattr(data, "itertuples") and hasattr(data, "columns"):
+        return _read_file(_SAMPLES_FILE if data == SAMPLES else from_home(data, DataError), limit)
+    if hasattr(data, "itertuples") and hasattr(data, "columns"):
         columns = tuple(str(name) for name in data.columns)
-        table = _table(_DATA_FRAME, columns, enumerate(data.itertuples(index=False, name=None), 1), "row", limit)
-    elif hasattr(data, "read"):
+        return _table(_DATA_FRAME, columns, enumerate(data.itertuples(index=False, name=None), 1), "row", limit)
+    if hasattr(data, "read"):
         raise DataError(
             "data is an open file ({type}): pass its path",
             code="data.open_file", type=type(data).__name__,
         )  # fmt: skip
-    elif isinstance(data, Iterable) and not isinstance(data, Mapping | bytes):
-        table = _read_items(data, limit)
-    else:
-        raise _no_data(data)
-    if not table.rows:
-        raise DataError("{name} has no examples: expected at least one row", code="data.empty", name=table.name)
-    return table
+    if isinstance(data, Iterable) and not isinstance(data, Mapping | bytes):
+        return _read_items(data, limit)
+    raise _no_data(data)
+
+
+def drawn(table: Table, sample: int | None, seed: int) -> Table:
+    """Return some rows of a table, drawn by the seed and in the order of the source; a note counts them.
+
+    Where there are no more rows than `sample`, or that is None, all stay. Raises DataError.
+    """
+    if isinstance(sample, bool) or not (sample is None or (isinstance(sample, int) and sample >= 1)):
+        raise DataError(
+            "sample={sample}: expected an integer, 1 or more, or None for all",
+            code="data.sample",
+            sample=shown(sample),
+        )
+    total = len(table.rows)
+    if sample is None or sample >= total:
+        return table
+    chosen = sorted(draw(total, sample, seed))
+    note = Note("{count:,} of {rows:,} rows were drawn by the seed", code="note.drawn", count=sample, rows=total)
+    return replace(
+        table,
+        rows=[table.rows[row] for row in chosen],
+        numbers=[table.numbers[row] for row in chosen],
+        notes=(*table.notes, note),
+    )
+
+
+def draw(total: int, count: int, seed: int) -> list[int]:
+    """Draw numbers below `total`, each at most once, in a random order."""
+    return [int(row) for row in np.random.default_rng(seed).permutation(total)[:count]]
 
 
 def _no_data(data: Any) -> DataError:

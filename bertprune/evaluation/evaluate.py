@@ -9,11 +9,11 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from ..data.columns import find_examples, listed
-from ..data.tables import Table, read_table
+from ..data.tables import Table, drawn, read_table
 from ..errors import DataError, Note
 from ..parallel import Progress, check_progress, silent
 from .classification import score_classes
-from .job import Job
+from .job import Job, check_whole
 from .masked_lm import score_masked_tokens
 from .models import Model, open_models
 from .report import Findings, QualityReport, Task
@@ -30,6 +30,7 @@ def evaluate(
     text_pair: str | None = None,
     label: str | None = None,
     limit: int | None = None,
+    sample: int | None = None,
     seed: int = 0,
     batch_size: int = 64,
     max_length: int | None = None,
@@ -66,7 +67,8 @@ def evaluate(
         text_pair: A string, the column of second texts; default None, usual names such as sentence1 and sentence2.
         label: A string, the column of labels or scores; default None, a usual name such as label or score.
         limit: An integer, the number of rows to read, from the first; default None, all, at most a million.
-        seed: An integer for the bootstrap's resamples and the masked tokens; default 0.
+        sample: An integer, how many of these rows are drawn by the seed, where there are more; default None, all.
+        seed: An integer for the sample, the bootstrap's resamples and the masked tokens; default 0.
         batch_size: An integer, the largest number of texts per batch; default 64.
         max_length: An integer, the number of tokens after which texts are cut, at least 3; default None, the most that
             both models accept.
@@ -99,7 +101,8 @@ def evaluate(
     """
     start = time.perf_counter()
     check_progress(progress)
-    table = read_table(data, limit)
+    check_whole("seed", seed, 0)
+    table = drawn(read_table(data, limit), sample, seed)
     models = open_models(model, baseline, tokenizer)
     scores = models.head() != "classification"
     examples = find_examples(table, text=text, text_pair=text_pair, label=label, scores=scores)

@@ -32,7 +32,6 @@ class Job:
     ) -> None:
         """Check the options. Raises DataError."""
         check_whole("batch_size", batch_size, 1)
-        check_whole("seed", seed, 0)
         self.models, self.examples, self.seed = models, examples, seed
         transformers, own = [side.model for side in models.sides().values()], models.embedding.max_length
         self.max_length = token_limit(models.tokenizer, transformers, max_length, own)

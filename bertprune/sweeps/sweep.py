@@ -15,7 +15,7 @@ from ..checkpoint.content import address, content_hash
 from ..data.calibration import Calibration, batches_of
 from ..data.columns import find_examples
 from ..data.embedding_folder import embedding_of
-from ..data.tables import Table, read_table
+from ..data.tables import Table, drawn, read_table
 from ..errors import BertpruneError, Note, kind_of
 from ..evaluation.models import given_tokenizer
 from ..parallel import Progress, check_progress, silent
@@ -45,6 +45,7 @@ def sweep(
     text_pair: str | None = None,
     label: str | None = None,
     limit: int | None = None,
+    sample: int | None = None,
     tokenizer: PreTrainedTokenizerBase | str | Path | None = None,
     speed: bool = False,
     executor: Any = None,
@@ -68,6 +69,7 @@ def sweep(
         text_pair: A string, the column of second texts; default None, a usual name.
         label: A string, the column of labels or scores; default None, a usual name.
         limit: An integer, the number of rows to read, from the first; default None, all.
+        sample: An integer, how many of these rows are drawn by the seed, where there are more; default None, all.
         tokenizer: A tokenizer, or its folder, Hub id or embedded name, to read the examples with; default None, the
             checkpoint's.
         speed: Whether to time each model beside the checkpoint too; processes of our own then work one at a time.
@@ -99,7 +101,7 @@ def sweep(
     workers = workers_for(executor, len(named), speed)
     progress(0.0, "reading")
     opened = _opened(checkpoint)
-    table = read_table(data, limit)
+    table = drawn(read_table(data, limit), sample, seed)
     columns = Columns(text=text, text_pair=text_pair, label=label)
     texts = None if calibration is None else Calibration.of(calibration)
     reader = given_tokenizer(tokenizer)

@@ -17,7 +17,7 @@ from app.offers import PRESETS, OptionField, option_fields, option_value, preset
 from app.runs import Source
 from app.settings import Settings
 from app.store import Store
-from app.tabs import recipe
+from app.tabs import bar, recipe
 from app.tabs.model import add, opened, take_preset
 from app.tabs.steps import fields_of
 from app.visit import Visit, add_step
@@ -129,7 +129,7 @@ def test_each_card_counts_after_those_before_it(store: Store, visit: Visit) -> N
     assert [one.removed for one in previews(store, twice)] == [(512, 512), (256, 256)]
     shown = recipe.show_cards(store, twice)
     assert "512 would be pruned (50.00%) · 1 tensor · 1,024 weights" in shown
-    assert "768 weights would be pruned" in recipe.show_bar(store, twice)
+    assert "768 weights would be pruned" in bar.show_bar(store, twice)
 
 
 def test_a_card_that_is_wrong_says_so_itself_and_those_before_it_count_on(store: Store, visit: Visit) -> None:
@@ -141,7 +141,7 @@ def test_a_card_that_is_wrong_says_so_itself_and_those_before_it_count_on(store:
     shown = recipe.show_cards(store, wrong)
     assert shown.count("bp-bad") == 2
     assert "<b>such" not in shown
-    assert 'aria-disabled="true"' in recipe.show_bar(store, wrong)  # Prune says why it is grey
+    assert 'aria-disabled="true"' in bar.show_bar(store, wrong)  # Prune says why it is grey
     with pytest.raises(bp.BertpruneError, match="Step 2"):
         key_of(store, with_card(with_card(visit), percent=0, where="roles"))
 
@@ -252,7 +252,7 @@ def test_the_fields_show_only_what_has_a_meaning(root: bp.ModuleNode, subtests: 
 def test_cards_and_results_name_what_goes_together(store: Store, visit: Visit) -> None:
     adjusted = with_card(visit, method="obs", granularity="2:4", reconstruct=True)
     assert "obs 2:4 · what stays is adjusted" in recipe.show_cards(store, adjusted)
-    assert "needs calibration texts" in recipe.show_bar(store, adjusted)
+    assert "needs calibration texts" in bar.show_bar(store, adjusted)
     blocks = bp.Step(
         method="magnitude", granularity="block:4x4", fraction=0.25, select=bp.Selection(roles=["attention.key"])
     )

@@ -12,6 +12,7 @@ import bertprune as bp
 from app.errors import error_text
 from app.opening import take_table
 from app.runs import Run, RunKey, Source
+from app.settings import Settings
 from app.store import Store
 from app.tabs import cost
 from app.tabs.cost_html import quality_view, speed_view, text_view
@@ -23,7 +24,6 @@ from tests.app.conftest import nothing, pruned
 
 RECIPE = bp.Recipe(steps=[bp.Step(method="l1_unstructured", fraction=0.7, select="*layer*")])
 STORE = Store()
-MOST = 5_000
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def of(model_cls: str, tiny_folder: Callable[..., Path], **options: Any) -> RunK
 def test_the_first_figure_stands_in_the_runs_sentence(done: RunKey, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("text,label\nthe film was good,1\nbad plot,0\n")
-    quality = cost.evaluated(STORE, done, str(table), "", MOST)
+    quality = cost.evaluated(STORE, done, str(table), "")
     assert "2 texts of t.csv" in quality_view("en", quality)
     assert re.fullmatch(r"정확도 [01]\.\d{3} → [01]\.\d{3} ± 0\.\d{3}", headline("ko", quality))
 
@@ -62,6 +62,26 @@ def test_a_model_of_ones_own_is_measured_once_there_are_texts(store: Store, ran:
     assert cost.unmeasured(measured) is None
     gone = replace(visitor.visit, runs=visitor.visit.runs[:1])
     assert change(gone) == gone  # the run was deleted meanwhile
+
+
+def test_the_first_measurement_draws_from_a_sorted_file_alike_for_every_run(
+    store: Store, ran: Visit, tmp_path: Path
+) -> None:
+    table = tmp_path / "sorted.csv"
+    rows = [f"the film was good {number},{int(number < 400)}" for number in range(1000)]
+    table.write_text("\n".join(["text,label", *rows]))
+    again = pruned(store, ran, RECIPE, seed=5)
+    reports = []
+    for visit in (ran, replace(again, runs=tuple(replace(run, tried=None) for run in again.runs))):
+        visit = replace(visit, data=take_table(str(table)))
+        change = cost.measure_first(store, Visitor(visit))
+        assert change is not None
+        reports.append(change(visit).shown.quality)
+    one, other = reports
+    assert one.scores["accuracy"].before == other.scores["accuracy"].before  # the same texts
+    assert 0.3 < one.scores["accuracy"].before.value < 0.7  # and not the first ones alone, which are all of one class
+    assert "These 400 were drawn at random from 1,000 rows" in quality_view("en", one)
+    assert "1,000행 가운데 무작위로 뽑은 400행" in quality_view("ko", one)
 
 
 def test_a_run_of_which_nothing_is_known_any_more_is_counted_and_measured(
@@ -142,11 +162,11 @@ def test_embedding_models_and_heads_of_other_tasks_are_named(
     sentence_folder: Callable[..., Path], tiny_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = sentence_folder("cls", settings={"prompts": {"query": "query: "}})
-    found = cost.evaluated(STORE, RunKey(Source(str(folder)), RECIPE), "samples", "", MOST)
+    found = cost.evaluated(STORE, RunKey(Source(str(folder)), RECIPE), "samples", "")
     assert "모듈로 임베딩했습니다: cls pooling" in quality_view("ko", found)
     assert "프롬프트 &#39;query: &#39;을(를) 붙였습니다" in quality_view("ko", found)
     with pytest.raises(bp.BertpruneError) as refused:
-        cost.evaluated(STORE, of("BertForTokenClassification", tiny_folder), "samples", "", MOST)
+        cost.evaluated(STORE, of("BertForTokenClassification", tiny_folder), "samples", "")
     assert "BertForTokenClassification의 답은 토큰별 레이블입니다" in error_text("ko", refused.value)
 
 
@@ -178,7 +198,7 @@ def test_a_sentence_that_cannot_be_tried_is_refused(done: RunKey, tiny_folder: C
 def test_figures_come_with_texts_seconds_and_notes_in_korean(done: RunKey, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("text,label\nthe film was good,1\n ,0\nbad plot,1\nmore,0\n" + f"{'long ' * 90},1\n" * 3)
-    found = cost.evaluated(STORE, done, str(table), "", 5)
+    found = cost.evaluated(Store(Settings(max_rows=5)), done, str(table), "")
     view = quality_view("ko", found)
     assert re.search(r"t\.csv의 문장 4개를 두 모델에 입력해 \d+\.\d초", view)
     assert "데이터가 더 있지만 앞의 5행만 읽었습니다" in view
@@ -194,12 +214,12 @@ def test_after_a_refused_file_the_page_says_whose_figures_it_shows(done: RunKey,
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
     good.write_text("text,label\nthe film was good,1\nbad plot,0\n")
     bad.write_text("a,b\n1,2\n")
-    quality = cost.evaluated(STORE, done, str(good), "", MOST)
+    quality = cost.evaluated(STORE, done, str(good), "")
     with pytest.raises(bp.BertpruneError) as caught:
-        cost.evaluated(STORE, done, str(bad), "", MOST)
+        cost.evaluated(STORE, done, str(bad), "")
     assert "rename yours in the file, or put a line such as" in error_text("en", caught.value)
     for earlier, said in ((quality, True), (None, False)):
         with pytest.raises(bp.BertpruneError) as caught, cost.still_there(Run(1, "tiny", done, quality=earlier)):
-            cost.evaluated(STORE, done, str(bad), "", MOST)
+            cost.evaluated(STORE, done, str(bad), "")
         assert ("아래 수치는 여전히 good.csv의 것입니다" in error_text("ko", caught.value)) == said
         assert "이 파일로는 측정할 수 없습니다" in error_text("ko", caught.value)

@@ -13,9 +13,9 @@ from app.opening import first_module, open_given, open_upload
 from app.runs import RunKey, Source
 from app.settings import Settings
 from app.store import Store
+from app.tabs.bar import show_bar
 from app.tabs.inspector import tree_value
 from app.tabs.model import open_checkpoint, opened, show_facts
-from app.tabs.recipe import show_bar
 from app.visit import Visit
 from app.visitors import Visitor
 from tests.app.conftest import nothing

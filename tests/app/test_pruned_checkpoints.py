@@ -16,7 +16,7 @@ from app.opening import take_table
 from app.runs import Run, RunKey, Source
 from app.runtime import remove
 from app.store import Store
-from app.tabs import cost, export, recipe, result
+from app.tabs import bar, cost, export, result
 from app.tabs.model import opened
 from app.tabs.runs import show_pair, show_runs
 from app.visit import Visit, note_run
@@ -140,7 +140,7 @@ def test_a_plain_checkpoint_is_not_called_pruned(store: Store, source: Source) -
     assert not node(result.show_tree(store, visit)["nodes"], KEY)["m"]
     assert "No tensor has a mask" in result.show_map(store, visit)
     assert "no step has been run on it" in result.show_run(store, visit)
-    assert "1 step" not in recipe.show_bar(store, visit)
+    assert "1 step" not in bar.show_bar(store, visit)
 
 
 def test_a_masked_checkpoint_is_tried_measured_and_exported_as_the_library_does(

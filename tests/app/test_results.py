@@ -12,7 +12,7 @@ from app.making import recipe_of, with_recipe
 from app.offers import ROLES, preset
 from app.runs import RunKey
 from app.store import Store
-from app.tabs import recipe, result
+from app.tabs import bar, result
 from app.tabs.inspector import tree_value
 from app.tabs.result_html import of_report
 from app.visit import Visit, choose_run
@@ -104,7 +104,7 @@ def test_a_changed_recipe_is_said_wherever_the_run_is_looked_at(
 
     other = with_recipe(store, ran, preset("global"))
     for name, show in [
-        ("bar", recipe.show_bar), ("run", result.show_run), ("cost", cost.show_cost), ("export", export.show_export),
+        ("bar", bar.show_bar), ("run", result.show_run), ("cost", cost.show_cost), ("export", export.show_export),
     ]:  # fmt: skip
         with subtests.test(name):
             assert "has changed" not in show(store, ran)

@@ -14,6 +14,7 @@ from app.visit import (
     choose_run,
     delete_run,
     find_run,
+    let_run_wait,
     move_step,
     note_run,
     open_card,
@@ -140,6 +141,18 @@ def test_a_run_that_ends_late_lands_under_its_own_name_and_is_not_shown_in_place
     found = note_run(landed, late, quality="measured")
     assert [run.quality for run in found.runs] == [None, None, "measured"]
     assert note_run(found, key(TINY, 9), quality="x") == found
+
+
+def test_a_run_waits_until_it_is_looked_at() -> None:
+    visit = add_run(open_source(Visit(), TINY, "tiny", ""), key(TINY), "tiny")
+    waits = let_run_wait(visit, add_run(visit, key(TINY, 1), "tiny"))
+    assert (waits.run, waits.ready, len(waits.runs)) == (1, 2, 3)
+    assert choose_run(waits, -1).ready == 2
+    assert (choose_run(waits, 2).run, choose_run(waits, 2).ready) == (2, None)
+    again = let_run_wait(visit, add_run(visit, key(TINY), "tiny"))
+    assert (again.run, again.ready) == (1, None)  # it is the one that is shown
+    without = delete_run(visit, 1)
+    assert let_run_wait(visit, add_run(without, key(TINY, 1), "tiny")).run == 1  # what was shown is gone
 
 
 def test_runs_are_bounded_chosen_and_deleted() -> None:

@@ -149,7 +149,7 @@ def test_evaluation_file(done: RunKey, tmp_path: Path, subtests: pytest.Subtests
     for name, content in FILES.items():
         with subtests.test(name):
             (tmp_path / name).write_text(content)
-            check(tmp_path, lambda: cost.evaluated(STORE, done, str(tmp_path / name), "", 5_000))
+            check(tmp_path, lambda: cost.evaluated(STORE, done, str(tmp_path / name), ""))
 
 
 def test_sentence(done: RunKey, tmp_path: Path, subtests: pytest.Subtests) -> None:

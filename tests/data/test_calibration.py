@@ -34,6 +34,13 @@ def test_texts_are_read_as_people_have_them(tmp_path, subtests):
             assert read.labels is None
 
 
+def test_lines_of_a_text_file_are_known_by_its_name_and_their_numbers(tmp_path):
+    (tmp_path / "reviews.txt").write_text("\n".join(["", *TEXTS]))
+    table = bp.Calibration(tmp_path / "reviews.txt").examples.table
+    assert table.name == "reviews.txt"
+    assert str(table.place(0)) == "reviews.txt, line 2"
+
+
 def test_a_seed_draws_as_many_as_are_asked_for(tiny_tokenizer):
     drawn = bp.Calibration(TEXTS, count=4)
     assert drawn.draw(1) == drawn.draw(1) != drawn.draw(2)

@@ -120,6 +120,26 @@ def test_limit_reads_the_first_rows_and_looks_at_one_more(tmp_path: Path) -> Non
     assert not read_table(["a", "b"], limit=2).more
 
 
+def test_a_sample_is_drawn_by_the_seed_and_stays_in_the_order_of_the_source(tmp_path: Path) -> None:
+    whole = read_table(
+        write(tmp_path, "a.csv", "text\n" + "".join(f"text {number}\n" for number in range(200))), limit=150
+    )
+    sample = tables.drawn(whole, 40, 1)
+    assert len(sample.rows) == 40 and sample.numbers == sorted(sample.numbers) and max(sample.numbers) > 50
+    assert all(
+        whole.rows[whole.numbers.index(number)] == row for number, row in zip(sample.numbers, sample.rows, strict=True)
+    )
+    assert sample.notes == (
+        "only the first 150 rows were read, and there are more", "40 of 150 rows were drawn by the seed",
+    )  # fmt: skip
+    assert sample.rows == tables.drawn(whole, 40, 1).rows != tables.drawn(whole, 40, 2).rows
+    for all_of_them in (None, 150, 200):
+        assert tables.drawn(whole, all_of_them, 1) is whole
+    for nonsense in (0, 1.5, True):
+        with pytest.raises(DataError, match=f"sample={nonsense}: expected an integer"):
+            tables.drawn(whole, nonsense, 1)  # type: ignore[arg-type]
+
+
 def test_a_huge_source_needs_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "MAX_ROWS", 3)
     with pytest.raises(DataError, match=r"more than 3 rows: pass limit= \(--limit\)"):

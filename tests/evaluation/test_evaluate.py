@@ -124,6 +124,15 @@ def test_without_labels_agreement_and_embeddings_are_compared(
     assert report.changed[0].label is None
 
 
+def test_a_sample_is_measured_as_its_rows_alone(classifier: Any, tiny_tokenizer: Any, texts: list[str]) -> None:
+    rows = [(text, at % 2) for at, text in enumerate(texts * 3)]
+    report = bp.evaluate(classifier, rows, tokenizer=tiny_tokenizer, sample=9, seed=4)
+    chosen = sorted(np.random.default_rng(4).permutation(len(rows))[:9])
+    alone = bp.evaluate(classifier, [rows[at] for at in chosen], tokenizer=tiny_tokenizer, seed=4)
+    assert report.scores == alone.scores and report.examples == 9
+    assert f"9 of {len(rows)} rows were drawn by the seed" in report.notes
+
+
 def test_blank_rows_change_no_figure_and_are_noted(
     report: Any, classifier: Any, pruned: Any, tiny_tokenizer: Any, texts: list[str], labels: list[int]
 ) -> None:

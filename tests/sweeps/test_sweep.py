@@ -42,6 +42,13 @@ def test_each_row_is_what_pruning_and_measuring_by_hand_gives(folder, tmp_path, 
     check_sparsity(found.table.sparsity, bp.Checkpoint.open(folder).model().bert.encoder)
 
 
+def test_all_recipes_are_measured_on_the_same_sample(folder, executor):
+    found = bp.sweep(folder, {"half": HALF}, REVIEWS, sample=9, seed=3, executor=executor)
+    score = bp.evaluate(bp.prune(folder, HALF, seed=3), REVIEWS, sample=9, seed=3)["accuracy"]
+    assert [row.measured.quality.value for row in found.rows] == [score.before.value, score.after.value]
+    assert found.examples == 9 and found.notes == ("9 of 24 rows were drawn by the seed",)
+
+
 def check_sparsity(sparsity, encoder):
     """See that it is of the encoder's Linear weights."""
     full, layer = (

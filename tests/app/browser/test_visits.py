@@ -123,6 +123,29 @@ def test_work_is_cancelled_waits_and_lands_under_its_own_name(visit: Callable[..
     expect(page.locator("#run h2")).to_have_text("demo-mlm, as it was opened")
 
 
+def test_who_went_to_another_view_is_not_taken_to_the_run_that_ends_meanwhile(
+    visit: Callable[..., Any], hold: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    page = visit()
+    page.locator("#start [data-do=preset][data-name=random]").click()
+    page.locator("#cards .bp-step").wait_for()
+    hold.touch()
+    press(page, "bar", "prune")
+    expect(page.locator("#progress")).to_contain_text("Pruning")
+    view(page, "cost")
+    hold.unlink()
+    waiting = page.locator("#bar").get_by_role("button", name="Run 1 is ready")
+    expect(waiting).to_be_visible()
+    expect(page.locator("#panel-cost")).to_be_visible()
+    expect(page.locator("#quality h2").first).to_have_text("demo, as it was opened")
+    waiting.click()
+    expect(page.locator("#panel-result")).to_be_visible()
+    expect(page.locator("#run h2")).to_contain_text("1. demo")
+    expect(waiting).to_have_count(0)
+
+
 def test_a_visit_that_is_over_says_so_and_is_restored(visit: Callable[..., Any], forget: Callable[[], None]) -> None:
     from playwright.sync_api import expect
 
