@@ -6,6 +6,7 @@ A reader that waits for a pipe waits for ever: the timeout of all tests ends it,
 import os
 import socket
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -53,21 +54,18 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 }
 
 
-@pytest.mark.parametrize("reader", READERS)
-def test_what_is_no_regular_file_is_named_and_not_waited_for(
-    reader: str, tmp_path: Path, subtests: pytest.Subtests
-) -> None:
-    name, read = READERS[reader]
-    for kind, (make, words) in KINDS.items():
+def test_what_is_no_regular_file_is_named_and_not_waited_for(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for reader, kind in product(READERS, KINDS):
         if (reader, kind) == ("a tokenizer", "folder"):
             continue
-        (here := tmp_path / kind).mkdir()
+        (name, read), (make, words) = READERS[reader], KINDS[kind]
+        (here := tmp_path / reader / kind).mkdir(parents=True)
         if reader == "a tokenizer":
             make_tokenizer().save_pretrained(here)
         if reader == "a config":
             save_file({"weight": torch.zeros(1)}, here / "model.safetensors")
         make(here / name)
-        with subtests.test(kind):
+        with subtests.test(f"{reader}, {kind}"):
             with pytest.raises(bp.BertpruneError) as caught:
                 read(here / name)
             assert caught.value.code == "files.not_regular"

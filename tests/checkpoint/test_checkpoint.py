@@ -1,6 +1,7 @@
 """What an open checkpoint says of itself: facts, dtypes, ties, missing tensors."""
 
 import warnings
+from itertools import product
 
 import pytest
 import torch
@@ -29,18 +30,21 @@ def names_and_ties(model: torch.nn.Module) -> list[tuple[str, tuple[int, ...], i
     return [(name, tuple(value.shape), first.setdefault(id(value), len(first))) for name, value in tensors]
 
 
-@pytest.mark.parametrize("model_cls", CLASSES)
-def test_each_class_is_built_as_transformers_builds_it(tiny_folder, model_cls):
-    folder = tiny_folder(model_cls)
-    theirs = getattr(transformers, model_cls).from_pretrained(folder)
-    checkpoint = bp.Checkpoint.open(folder)
-    ours = checkpoint.load()
-    assert type(ours) is type(checkpoint.skeleton()) is type(theirs)
-    assert alike(ours, theirs)
-    assert names_and_ties(checkpoint.skeleton()) == names_and_ties(ours) == names_and_ties(theirs)
-    assert all(tensor.is_meta for tensor in [*checkpoint.skeleton().parameters(), *checkpoint.skeleton().buffers()])
-    assert not ours.training
-    assert not checkpoint.missing
+def test_each_class_is_built_as_transformers_builds_it(tiny_folder, subtests):
+    for model_cls in CLASSES:
+        with subtests.test(model_cls):
+            folder = tiny_folder(model_cls)
+            theirs = getattr(transformers, model_cls).from_pretrained(folder)
+            checkpoint = bp.Checkpoint.open(folder)
+            ours = checkpoint.load()
+            assert type(ours) is type(checkpoint.skeleton()) is type(theirs)
+            assert alike(ours, theirs)
+            assert names_and_ties(checkpoint.skeleton()) == names_and_ties(ours) == names_and_ties(theirs)
+            assert all(
+                tensor.is_meta for tensor in [*checkpoint.skeleton().parameters(), *checkpoint.skeleton().buffers()]
+            )
+            assert not ours.training
+            assert not checkpoint.missing
 
 
 def test_facts_say_what_is_stored(tiny_folder, tiny_mlm):
@@ -93,10 +97,9 @@ def test_old_names_and_prefixes_are_understood(tiny_folder):
     assert alike(checkpoint.load(), bp.Checkpoint.open(tiny_folder("BertModel")).load())
 
 
-@pytest.mark.parametrize("equal", [True, False])
-def test_a_decoder_stored_apart_is_tied_only_if_it_is_equal(tiny_folder, equal, subtests):
-    for pickle in [False, True]:
-        with subtests.test(f"pickled: {pickle}"):
+def test_a_decoder_stored_apart_is_tied_only_if_it_is_equal(tiny_folder, subtests):
+    for equal, pickle in product([True, False], repeat=2):
+        with subtests.test(f"equal: {equal}, pickled: {pickle}"):
             folder = tiny_folder("BertForMaskedLM")
             tensors = stored(folder)
             words = tensors["bert.embeddings.word_embeddings.weight"]

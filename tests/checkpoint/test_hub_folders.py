@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from bertprune.errors import BertpruneWarning
 
 KEYS = bp.Step(method="l1_unstructured", fraction=0.5, select="*.key")
 OURS = {"README.md", "recipe.yaml", "report.json"}
-PLACES = pytest.mark.parametrize("inside", ["", "0_Transformer"])
+PLACES = ("", "0_Transformer")
 STORED = {
     "org/plain": {},
     "org/sharded": {"sharded": True},
@@ -27,12 +28,12 @@ def files_of(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-@PLACES
 def test_a_transformer_opens_wherever_it_lies(
-    hub: Any, sentence_folder: Callable[..., Path], cache: Path, inside: str, subtests: pytest.Subtests
+    hub: Any, sentence_folder: Callable[..., Path], cache: Path, subtests: pytest.Subtests
 ) -> None:
-    for name, stored in STORED.items():
-        with subtests.test(name):
+    for (name, stored), inside in product(STORED.items(), PLACES):
+        with subtests.test(name + inside):
+            name += inside
             folder = hub.models[name] = sentence_folder(inside=inside, **stored)
             checkpoint, local = bp.Checkpoint.open(name), bp.Checkpoint.open(folder)
             assert (checkpoint.subfolder, checkpoint.facts.files) == (inside, local.facts.files)
@@ -42,11 +43,10 @@ def test_a_transformer_opens_wherever_it_lies(
             assert len(checkpoint.tokenizer()) == 97
 
 
-@PLACES
 def test_what_is_cached_of_an_embedding_model_is_used_without_asking(
-    hub: Any, sentence_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str
+    hub: Any, sentence_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = hub.models["org/tiny"] = sentence_folder("cls", dense=True, inside=inside)
+    folder = hub.models["org/tiny"] = sentence_folder("cls", dense=True, inside="0_Transformer")
     result = bp.export(bp.prune("org/tiny", bp.Recipe(steps=[])), tmp_path / "out")
     assert set(result.files) - OURS == files_of(folder)
     hub.asked.clear()
@@ -58,17 +58,13 @@ def test_what_is_cached_of_an_embedding_model_is_used_without_asking(
     assert hub.asked == []
 
 
-@PLACES
-@pytest.mark.parametrize("missing", ["tokenizer.json", "1_Pooling/config.json"])
-def test_a_download_that_was_interrupted_is_finished(
-    hub: Any, sentence_folder: Callable[..., Path], inside: str, missing: str
-) -> None:
-    folder = hub.models["org/tiny"] = sentence_folder("cls", inside=inside)
+def test_a_download_that_was_interrupted_is_finished(hub: Any, sentence_folder: Callable[..., Path]) -> None:
+    folder = hub.models["org/tiny"] = sentence_folder("cls", inside="0_Transformer")
     snapshot = bp.Checkpoint.open("org/tiny").folder()
     assert snapshot is not None
-    path = missing if "/" in missing else str(Path(inside, missing))
-    (snapshot / path).unlink()
-    assert (bp.Checkpoint.open("org/tiny").folder() or folder) / path in snapshot.rglob("*")
+    for path in ("0_Transformer/tokenizer.json", "1_Pooling/config.json"):
+        (snapshot / path).unlink()
+        assert (bp.Checkpoint.open("org/tiny").folder() or folder) / path in snapshot.rglob("*"), path
 
 
 def test_the_tokenizer_alone_does_not_count_as_all_of_an_embedding_model(
@@ -96,11 +92,10 @@ def test_a_script_says_where_the_transformer_lies(hub: Any, sentence_folder: Cal
         assert "subfolder='0_Transformer', dtype=torch.float32)" in bp.prune(source, KEYS).as_python()
 
 
-@PLACES
 def test_a_masked_export_opens_with_its_steps(
-    hub: Any, sentence_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str
+    hub: Any, sentence_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = bp.prune(sentence_folder("cls", inside=inside), KEYS)
+    run = bp.prune(sentence_folder("cls", inside="0_Transformer"), KEYS)
     bp.export(run, tmp_path / "masked", "masked")
     hub.models["org/masked"] = tmp_path / "masked"
     checkpoint = bp.Checkpoint.open("org/masked")

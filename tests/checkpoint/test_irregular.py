@@ -41,21 +41,23 @@ def irregular(auto: str = "AutoModel", kind: str = "bert", values: dict[str, Any
         return getattr(transformers, auto).from_config(config).eval()
 
 
-@pytest.mark.parametrize("auto", HEADS)
-def test_every_task_is_built_saved_and_loaded_again(auto: str, tmp_path: Path) -> None:
-    model = irregular(auto)
-    assert isinstance(model, getattr(transformers, HEADS[auto]))
-    base = model.base_model.encoder.layer
-    assert [layer.intermediate.dense.out_features for layer in base] == [10, 20]
-    assert [layer.attention.self.query.out_features for layer in base] == [16, 8]
-    model.save_pretrained(tmp_path)
-    ids = INPUT[:, None] if "MultipleChoice" in auto else INPUT
-    back = getattr(transformers, auto).from_pretrained(tmp_path).eval()
-    ours = bp.load(tmp_path)
-    for other in (back, ours):
-        assert type(other) is type(model)
-        with torch.no_grad():
-            torch.testing.assert_close(other(input_ids=ids)[0], model(input_ids=ids)[0])
+def test_every_task_is_built_saved_and_loaded_again(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for auto in HEADS:
+        with subtests.test(auto):
+            folder = tmp_path / auto
+            model = irregular(auto)
+            assert isinstance(model, getattr(transformers, HEADS[auto]))
+            base = model.base_model.encoder.layer
+            assert [layer.intermediate.dense.out_features for layer in base] == [10, 20]
+            assert [layer.attention.self.query.out_features for layer in base] == [16, 8]
+            model.save_pretrained(folder)
+            ids = INPUT[:, None] if "MultipleChoice" in auto else INPUT
+            back = getattr(transformers, auto).from_pretrained(folder).eval()
+            ours = bp.load(folder)
+            for other in (back, ours):
+                assert type(other) is type(model)
+                with torch.no_grad():
+                    torch.testing.assert_close(other(input_ids=ids)[0], model(input_ids=ids)[0])
 
 
 def test_hidden_states_attentions_and_gradients_are_those_of_the_layers() -> None:
@@ -171,25 +173,29 @@ def test_a_class_is_made_once_even_where_it_is_asked_for_before_its_config(said:
     assert said["a class before its config"].splitlines()[-1] == "once"
 
 
-@pytest.mark.parametrize("family", KNOWN)
-def test_every_family_gives_states_attentions_and_gradients_and_is_saved(family: str, tmp_path: Path) -> None:
-    _, config_cls, values = KNOWN[family]
-    kind = getattr(transformers, config_cls).model_type
-    layers = 1 if family == "albert" else 2
-    kept = [[0], [1]] if family == "eurobert" else [[0, 2], [3]]
-    shapes = {"kept_neurons": [10, 20][:layers], "kept_heads": kept[:layers]}
-    model = irregular(kind=kind, values=values, **shapes, attn_implementation="eager")
-    others = [pickle.loads(pickle.dumps(model)), copy.deepcopy(model)]
-    given = model(input_ids=INPUT, output_hidden_states=True, output_attentions=True)
-    assert len(given.hidden_states) > layers
-    heads = [weights.shape[1] for weights in given.attentions]
-    uses = {"albert": [2] * 3, "albert-groups": [2] * 3 + [1] * 2, "eurobert": [2, 2]}
-    assert heads == uses.get(family, [2, 1])
-    given.last_hidden_state.square().sum().backward()
-    left = [name for name, one in model.named_parameters() if one.requires_grad and one.grad is None]
-    assert all("pooler" in name for name in left)
-    model.save_pretrained(tmp_path)
-    back, info = AutoModel.from_pretrained(tmp_path, output_loading_info=True)
-    assert type(back) is type(model) and not any(info.values())
-    for other in (back.eval(), bp.load(tmp_path), *others):
-        torch.testing.assert_close(other(input_ids=INPUT)[0], given[0])
+def test_every_family_gives_states_attentions_and_gradients_and_is_saved(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    for family in KNOWN:
+        with subtests.test(family):
+            folder = tmp_path / family
+            _, config_cls, values = KNOWN[family]
+            kind = getattr(transformers, config_cls).model_type
+            layers = 1 if family == "albert" else 2
+            kept = [[0], [1]] if family == "eurobert" else [[0, 2], [3]]
+            shapes = {"kept_neurons": [10, 20][:layers], "kept_heads": kept[:layers]}
+            model = irregular(kind=kind, values=values, **shapes, attn_implementation="eager")
+            others = [pickle.loads(pickle.dumps(model)), copy.deepcopy(model)]
+            given = model(input_ids=INPUT, output_hidden_states=True, output_attentions=True)
+            assert len(given.hidden_states) > layers
+            heads = [weights.shape[1] for weights in given.attentions]
+            uses = {"albert": [2] * 3, "albert-groups": [2] * 3 + [1] * 2, "eurobert": [2, 2]}
+            assert heads == uses.get(family, [2, 1])
+            given.last_hidden_state.square().sum().backward()
+            left = [name for name, one in model.named_parameters() if one.requires_grad and one.grad is None]
+            assert all("pooler" in name for name in left)
+            model.save_pretrained(folder)
+            back, info = AutoModel.from_pretrained(folder, output_loading_info=True)
+            assert type(back) is type(model) and not any(info.values())
+            for other in (back.eval(), bp.load(folder), *others):
+                torch.testing.assert_close(other(input_ids=INPUT)[0], given[0])

@@ -4,6 +4,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,10 @@ def other_file(folder: Path, model: Any) -> Path:
 FORMS = [saved, sharded, torch_file, other_file]
 
 
-@pytest.fixture(params=[saved, other_file])
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Return the state dict of `pruned_model` in a folder, and in a file of another kind and name."""
-    return request.param(tmp_path / "source", pruned_model())
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Return the state dict of `pruned_model` in a file of another kind and name."""
+    return other_file(tmp_path / "source", pruned_model())
 
 
 def state_equal(one: Any, other: Any) -> None:
@@ -67,19 +68,20 @@ def state_equal(one: Any, other: Any) -> None:
     assert all(torch.equal(a[name] != 0 if name.endswith("_mask") else a[name], b[name]) for name in b)
 
 
-@pytest.mark.parametrize("write", FORMS)
-def test_it_opens_with_hooks_and_masks(write: Callable[..., Path], tmp_path: Path) -> None:
-    model, given = bp.load(write(tmp_path / "source", pruned_model())), pruned_model()
-    state_equal(given, model)
-    module = model.get_submodule(KEY)
-    assert module.weight_mask.dtype == torch.bool and prune.is_pruned(model)
-    (hook,) = module._forward_pre_hooks.values()
-    assert isinstance(hook, prune.CustomFromMask) and type(hook).__name__ == "CustomFromMask"
-    ids = torch.tensor([[1, 2, 3]])
-    with torch.no_grad():
-        assert torch.equal(model(ids)[0], given(ids)[0])
-    prune.remove(module, "weight")
-    assert int((module.weight == 0).sum()) == 768
+def test_it_opens_with_hooks_and_masks(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for write in FORMS:
+        with subtests.test(write.__name__):
+            model, given = bp.load(write(tmp_path / write.__name__, pruned_model())), pruned_model()
+            state_equal(given, model)
+            module = model.get_submodule(KEY)
+            assert module.weight_mask.dtype == torch.bool and prune.is_pruned(model)
+            (hook,) = module._forward_pre_hooks.values()
+            assert isinstance(hook, prune.CustomFromMask) and type(hook).__name__ == "CustomFromMask"
+            ids = torch.tensor([[1, 2, 3]])
+            with torch.no_grad():
+                assert torch.equal(model(ids)[0], given(ids)[0])
+            prune.remove(module, "weight")
+            assert int((module.weight == 0).sum()) == 768
 
 
 def test_every_verb_takes_it(source: Path, tmp_path: Path) -> None:
@@ -190,11 +192,10 @@ def test_what_is_unclear_is_refused(tmp_path: Path, refused: Any, subtests: pyte
             assert refused(lambda: bp.load(folder)).code == (code or "checkpoint.mask_of_nothing")
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside its base"])
-def test_an_adapter_is_named(tmp_path: Path, refused: Any, beside: bool, subtests: pytest.Subtests) -> None:
-    for number, file in enumerate(["adapter_model.safetensors", "pytorch_adapter.bin", "adapter.safetensors"]):
-        with subtests.test(file):
-            (here := tmp_path / str(number)).mkdir()
+def test_an_adapter_is_named(tmp_path: Path, refused: Any, subtests: pytest.Subtests) -> None:
+    for file, beside in product(["adapter_model.safetensors", "pytorch_adapter.bin", "adapter.safetensors"], [0, 1]):
+        with subtests.test(f"{file}, beside a model: {beside}"):
+            (here := tmp_path / f"{file}-{beside}").mkdir()
             folder = here / "adapter"
             folder.mkdir()
             if beside:
@@ -236,21 +237,25 @@ def test_our_own_file_of_a_tied_model_says_enough_by_its_name(tmp_path: Path) ->
     state_equal(run.model, bp.load(tmp_path / "out"))
 
 
-@pytest.mark.parametrize("by_torch", [True, False])
-def test_masks_have_the_names_that_transformers_gives_their_tensors(tmp_path: Path, by_torch: bool) -> None:
-    model = make_model("NomicBertModel")
-    if by_torch:
-        for module in model.modules():
-            if isinstance(module, torch.nn.Linear):
-                prune.l1_unstructured(module, "weight", 0.5)
-    else:
-        model = bp.prune(saved(tmp_path / "plain", model), HALF).model
-    folder = saved(tmp_path / "renamed", model)
-    assert "encoder.layers.0.attn.Wqkv.weight_mask" in stored(folder)  # three of them in one, as in the Hub's files
-    state_equal(model, back := bp.load(folder))
-    bp.export(folder, tmp_path / "masked", "masked")
-    state_equal(back, bp.load(tmp_path / "masked"))
-    state_equal(model, bp.load(saved(tmp_path / "again", back)))
+def test_masks_have_the_names_that_transformers_gives_their_tensors(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for by_torch in [True, False]:
+        with subtests.test(f"by torch: {by_torch}"):
+            (here := tmp_path / str(by_torch)).mkdir()
+            model = make_model("NomicBertModel")
+            if by_torch:
+                for module in model.modules():
+                    if isinstance(module, torch.nn.Linear):
+                        prune.l1_unstructured(module, "weight", 0.5)
+            else:
+                model = bp.prune(saved(here / "plain", model), HALF).model
+            folder = saved(here / "renamed", model)
+            assert "encoder.layers.0.attn.Wqkv.weight_mask" in stored(
+                folder
+            )  # three of them in one, as in the Hub's files
+            state_equal(model, back := bp.load(folder))
+            bp.export(folder, here / "masked", "masked")
+            state_equal(back, bp.load(here / "masked"))
+            state_equal(model, bp.load(saved(here / "again", back)))
 
 
 def test_a_folder_with_both_forms_is_unclear(tmp_path: Path, refused: Any) -> None:

@@ -50,14 +50,15 @@ def test_the_language_model_loads_with_a_tied_decoder(trained: Path) -> None:
     assert not any("decoder" in name for name in names)
 
 
-@pytest.mark.parametrize("stage", ["mlm", "sentiment"])
-def test_each_checkpoint_has_its_tokenizer_and_card(trained: Path, stage: str) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(trained / stage)
-    assert tokenizer(unicodedata.normalize("NFD", "영화")).input_ids == tokenizer("영화").input_ids
-    assert tokenizer.tokenize("영화 최고였다")[0] == "영화"
-    card = (trained / stage / "README.md").read_text(encoding="utf-8")
-    assert "Naver sentiment movie corpus (NSMC), CC0 1.0" in card and "Apache-2.0" in card
-    assert (trained / stage / "training.png").stat().st_size < 100_000
+def test_each_checkpoint_has_its_tokenizer_and_card(trained: Path, subtests: pytest.Subtests) -> None:
+    for stage in ("mlm", "sentiment"):
+        with subtests.test(stage):
+            tokenizer = AutoTokenizer.from_pretrained(trained / stage)
+            assert tokenizer(unicodedata.normalize("NFD", "영화")).input_ids == tokenizer("영화").input_ids
+            assert tokenizer.tokenize("영화 최고였다")[0] == "영화"
+            card = (trained / stage / "README.md").read_text(encoding="utf-8")
+            assert "Naver sentiment movie corpus (NSMC), CC0 1.0" in card and "Apache-2.0" in card
+            assert (trained / stage / "training.png").stat().st_size < 100_000
 
 
 def test_wrong_arguments_are_refused_and_nothing_is_overwritten(trained: Path, tmp_path: Path) -> None:

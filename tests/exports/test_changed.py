@@ -47,6 +47,7 @@ def halve(model: nn.Module) -> None:
     model.float()
 
 
+FORMS: tuple[Any, ...] = ("baked", "masked")
 CHANGES = [train, prune_further, bake_part, bake_by_torch, train_then_bake, halve]
 
 
@@ -54,40 +55,42 @@ def counts(model: nn.Module) -> Any:
     return bp.sparsity(model).total, bp.sparsity(model).model
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.usefixtures("unchanged_randomness")
-@pytest.mark.filterwarnings("ignore::bertprune.errors.BertpruneWarning")
-def test_the_model_leaves_as_it_is_now(tmp_path: Path, pruned: Callable[..., Any], change: Any) -> None:
-    run = pruned()
-    with torch.random.fork_rng(devices=[]):
-        change(run.model)
-    now = {name: value.clone() for name, value in run.model.state_dict().items()}
-    expected = bits(outputs(run.model))
-    for form in ("baked", "masked"):
-        bp.export(run, tmp_path / form, form)
-        back = bp.load(tmp_path / form)
-        assert bits(outputs(back)) == expected
-        report = json.loads((tmp_path / form / "report.json").read_text())
-        assert report["sparsity"] == bp.sparsity(run.model).to_dict()
-        assert any(KEY in name for name in report["changed"])
-        assert "changed after that" in (tmp_path / form / "README.md").read_text()
-    assert {name: value.tolist() for name, value in back.state_dict().items()} == {
-        name: value.tolist() for name, value in now.items()
-    }
-    assert bp.snapshot(back).hooks == bp.snapshot(run.model).hooks or change is prune_further
-    assert all(torch.equal(value, run.model.state_dict()[name]) for name, value in now.items())
+def test_the_model_leaves_as_it_is_now(tmp_path: Path, pruned: Callable[..., Any], subtests: pytest.Subtests) -> None:
+    for change in CHANGES:
+        with subtests.test(change.__name__):
+            folder = tmp_path / change.__name__
+            run = pruned()
+            with torch.random.fork_rng(devices=[]):
+                change(run.model)
+            now = {name: value.clone() for name, value in run.model.state_dict().items()}
+            expected = bits(outputs(run.model))
+            for form in FORMS:
+                bp.export(run, folder / form, form)
+                back = bp.load(folder / form)
+                assert bits(outputs(back)) == expected
+                report = json.loads((folder / form / "report.json").read_text())
+                assert report["sparsity"] == bp.sparsity(run.model).to_dict()
+                assert any(KEY in name for name in report["changed"])
+                assert "changed after that" in (folder / form / "README.md").read_text()
+            assert {name: value.tolist() for name, value in back.state_dict().items()} == {
+                name: value.tolist() for name, value in now.items()
+            }
+            assert bp.snapshot(back).hooks == bp.snapshot(run.model).hooks or change is prune_further
+            assert all(torch.equal(value, run.model.state_dict()[name]) for name, value in now.items())
 
 
-@pytest.mark.parametrize("form", ["baked", "masked"])
 def test_a_model_that_was_only_looked_at_gives_the_same_bytes(
-    tmp_path: Path, pruned: Callable[..., Any], form: Any
+    tmp_path: Path, pruned: Callable[..., Any], subtests: pytest.Subtests
 ) -> None:
-    run = pruned()
-    bp.export(run, tmp_path / "one", form)
-    outputs(run.model.train().eval())
-    run.model.double()
-    bp.export(run, tmp_path / "two", form)
-    assert everything(tmp_path / "one") == everything(tmp_path / "two")
+    for form in FORMS:
+        with subtests.test(form):
+            folder = tmp_path / form
+            run = pruned()
+            bp.export(run, folder / "one", form)
+            outputs(run.model.train().eval())
+            run.model.double()
+            bp.export(run, folder / "two", form)
+            assert everything(folder / "one") == everything(folder / "two")
 
 
 def test_hooks_that_torch_added_are_in_the_history(tmp_path: Path, pruned: Callable[..., Any]) -> None:
@@ -123,24 +126,26 @@ def test_training_that_half_precision_cannot_hold_is_stored_wider(tmp_path: Path
     assert bits(outputs(bp.load(tmp_path / "out"))) == bits(outputs(run.model))
 
 
-@pytest.mark.parametrize("form", ["baked", "masked"])
 def test_a_model_of_ones_own_is_exported_like_its_checkpoint(
-    tmp_path: Path, tiny_folder: Callable[..., Path], form: Any
+    tmp_path: Path, tiny_folder: Callable[..., Path], subtests: pytest.Subtests
 ) -> None:
-    source = tiny_folder()
-    model = make_model("BertForSequenceClassification")
-    prune.l1_unstructured(model.get_submodule(KEY), "weight", 0.25)
-    bp.apply(model, RECIPE)
-    train(model)
-    bp.export(model, tmp_path / "out", form, like=source)
-    back = bp.load(tmp_path / "out")
-    assert bits(outputs(back)) == bits(outputs(model))
-    assert bp.sparsity(back).model.masked == (bp.sparsity(model).model.masked if form == "masked" else 0)
-    files = everything(tmp_path / "out")
-    assert "recipe.yaml" not in files and "tokenizer.json" in files
-    report = json.loads(files["report.json"])
-    assert report["history"][f"{KEY}.weight"][0] == "L1Unstructured" and report["seed"] is None
-    assert report["sparsity"] == bp.sparsity(model).to_dict()
+    for form in FORMS:
+        with subtests.test(form):
+            folder = tmp_path / form
+            source = tiny_folder()
+            model = make_model("BertForSequenceClassification")
+            prune.l1_unstructured(model.get_submodule(KEY), "weight", 0.25)
+            bp.apply(model, RECIPE)
+            train(model)
+            bp.export(model, folder / "out", form, like=source)
+            back = bp.load(folder / "out")
+            assert bits(outputs(back)) == bits(outputs(model))
+            assert bp.sparsity(back).model.masked == (bp.sparsity(model).model.masked if form == "masked" else 0)
+            files = everything(folder / "out")
+            assert "recipe.yaml" not in files and "tokenizer.json" in files
+            report = json.loads(files["report.json"])
+            assert report["history"][f"{KEY}.weight"][0] == "L1Unstructured" and report["seed"] is None
+            assert report["sparsity"] == bp.sparsity(model).to_dict()
 
 
 def test_a_baked_model_of_ones_own(tmp_path: Path, tiny_folder: Callable[..., Path]) -> None:

@@ -42,46 +42,56 @@ def test_autocast_rounds_neither_what_is_folded_nor_what_is_compared(tmp_path: P
 
 
 FEED_FORWARD = r"intermediate\.dense$|lin1$|\.ffn$|mlp\.Wi$|gate_proj$|up_proj$|\.wi$|\.wi_\d$"
+FUSED = ("modernbert", "deberta")
+SEPARATE = [name for name in OWN_LAYERS if name not in FUSED]
 VALUES = r"self\.value$|v_lin$|attention\.value$|attn\.v$|value_proj$|v_proj$|SelfAttention\.v$"
 
 
-@pytest.mark.parametrize("family", OWN_LAYERS)
-def test_a_neuron_without_inputs_is_folded(family: str, tmp_path: Path) -> None:
-    changes = {"mlp_bias": True} if family in ("modernbert", "eurobert") else {}
-    folder = source(family, tmp_path / "source", **changes)
-    model = bp.load(folder)
-    gone = [3, 4, 5]
-    mask_rows(model, FEED_FORWARD, [*gone, *(48 + row for row in gone)] if family == "modernbert" else gone)
-    small = small_of(folder, model, tmp_path / "out")
-    width = {"distilbert": "hidden_dim"}.get(family, "d_ff" if family.startswith("t5") else "intermediate_size")
-    assert getattr(small.config, width) == 45 and not hasattr(small.config, "kept_heads")
+def test_a_neuron_without_inputs_is_folded(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for family in OWN_LAYERS:
+        with subtests.test(family):
+            here = tmp_path / family
+            changes = {"mlp_bias": True} if family in ("modernbert", "eurobert") else {}
+            folder = source(family, here / "source", **changes)
+            model = bp.load(folder)
+            gone = [3, 4, 5]
+            mask_rows(model, FEED_FORWARD, [*gone, *(48 + row for row in gone)] if family == "modernbert" else gone)
+            small = small_of(folder, model, here / "out")
+            width = {"distilbert": "hidden_dim"}.get(family, "d_ff" if family.startswith("t5") else "intermediate_size")
+            assert getattr(small.config, width) == 45 and not hasattr(small.config, "kept_heads")
 
 
-@pytest.mark.parametrize("family", [name for name in OWN_LAYERS if name not in ("modernbert", "deberta")])
-def test_a_head_without_values_is_folded(family: str, tmp_path: Path) -> None:
-    folder = source(family, tmp_path / "source", **({"attention_bias": True} if family == "eurobert" else {}))
-    model = bp.load(folder)
-    mask_rows(model, VALUES, list(range(8, 16)))
-    small = small_of(folder, model, tmp_path / "out")
-    assert all(kept == ([0] if family == "eurobert" else [0, 2, 3]) for kept in small.config.kept_heads)
+def test_a_head_without_values_is_folded(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for family in SEPARATE:
+        with subtests.test(family):
+            here = tmp_path / family
+            folder = source(family, here / "source", **({"attention_bias": True} if family == "eurobert" else {}))
+            model = bp.load(folder)
+            mask_rows(model, VALUES, list(range(8, 16)))
+            small = small_of(folder, model, here / "out")
+            assert all(kept == ([0] if family == "eurobert" else [0, 2, 3]) for kept in small.config.kept_heads)
 
 
-@pytest.mark.parametrize("family", ["modernbert", "deberta"])
-def test_the_values_of_a_fused_projection_are_its_own_rows(family: str, tmp_path: Path) -> None:
-    folder = source(family, tmp_path / "source", **({"attention_bias": True} if family == "modernbert" else {}))
-    model = bp.load(folder)
-    mask_rows(model, r"Wqkv$|in_proj$", list(range(72, 80)) if family == "modernbert" else list(range(40, 48)))
-    small = small_of(folder, model, tmp_path / "out")
-    assert small.config.kept_heads == [[0, 2, 3]] * 2
+def test_the_values_of_a_fused_projection_are_its_own_rows(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for family in FUSED:
+        with subtests.test(family):
+            here = tmp_path / family
+            folder = source(family, here / "source", **({"attention_bias": True} if family == "modernbert" else {}))
+            model = bp.load(folder)
+            mask_rows(model, r"Wqkv$|in_proj$", list(range(72, 80)) if family == "modernbert" else list(range(40, 48)))
+            small = small_of(folder, model, here / "out")
+            assert small.config.kept_heads == [[0, 2, 3]] * 2
 
 
-@pytest.mark.parametrize("part", ["query", "key"])
-def test_a_head_that_still_gives_its_values_stays(part: str, tmp_path: Path) -> None:
-    folder = source("bert", tmp_path / "source")
-    model = bp.load(folder)
-    mask_rows(model, rf"self\.{part}$", list(range(8, 16)))
-    with pytest.raises(ExportError, match="no neuron and no head is wholly masked"):
-        bp.export(model, tmp_path / "out", "small", like=folder)
+def test_a_head_that_still_gives_its_values_stays(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for part in ["query", "key"]:
+        with subtests.test(part):
+            here = tmp_path / part
+            folder = source("bert", here / "source")
+            model = bp.load(folder)
+            mask_rows(model, rf"self\.{part}$", list(range(8, 16)))
+            with pytest.raises(ExportError, match="no neuron and no head is wholly masked"):
+                bp.export(model, here / "out", "small", like=folder)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 import torch
 from transformers import AutoTokenizer
-from transformers.exporters import OnnxRuntimeQuantizer
+from transformers.exporters import OnnxExporter, OnnxRuntimeQuantizer
 
 import bertprune as bp
 from bertprune.exports import onnx_file, onnx_form
@@ -193,21 +193,19 @@ def test_a_full_folder_for_temporary_files_is_one_line(
     classifier: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
     room = shutil.disk_usage(tmp_path)
-    for error, free, words in (
-        (
-            OSError(28, "No space left on device"),
-            room.free,
-            r"files \(the disk is full\): free some there, or set TMPDIR",
-        ),
-        (RuntimeError("Wire format was corrupt"), 1000, r"int8 needs up to [\d,]+ bytes in .*, .*\(the disk is full\)"),
-        (RuntimeError("Wire format was corrupt"), 2**40, "as ONNX: Wire format was corrupt"),
+    no_space, corrupt = OSError(28, "No space left on device"), RuntimeError("Wire format was corrupt")
+    full = r"\(the disk is full\)"
+    for exporter, failing, error, free, words in (
+        (OnnxRuntimeQuantizer, "quantize", no_space, room.free, rf"files {full}: free some there, or set TMPDIR"),
+        (OnnxExporter, "export", corrupt, 1000, rf"int8 needs up to [\d,]+ bytes in .*, .*{full}"),
+        (OnnxExporter, "export", corrupt, 2**40, "as ONNX: Wire format was corrupt"),
     ):
         with subtests.test(words), monkeypatch.context() as patched:
 
-            def quantise(*given: Any, error: Exception = error) -> None:
+            def fail(*given: Any, error: Exception = error) -> None:
                 raise error
 
-            patched.setattr(OnnxRuntimeQuantizer, "quantize", quantise)
+            patched.setattr(exporter, failing, fail)
             patched.setattr(shutil, "disk_usage", lambda path, free=free: room._replace(free=free))
             with pytest.raises(bp.BertpruneError, match=words):
                 bp.export(classifier[0], tmp_path / "out", form="onnx", quantize="int8")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -40,49 +41,53 @@ def source(family: str, folder: Path, **changes: Any) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("family", KNOWN)
-def test_equal_layers_load_with_transformers_alone(family: str, tmp_path: Path) -> None:
-    run = bp.prune(source(family, tmp_path / "source"), NEURONS)
-    result = bp.export(run, tmp_path / "out", "small")
-    assert result.loads == "plain" == bp.preview(tmp_path / "source", NEURONS).loads
-    cls = getattr(transformers, KNOWN[family][0])
-    plain, info = cls.from_pretrained(tmp_path / "out", output_loading_info=True)
-    assert not any(info.values())
-    assert close(outputs(plain.eval()), outputs(run.model))
-    before, after = config_of(tmp_path / "source"), config_of(tmp_path / "out")
-    assert {key for key in before if before[key] != after[key]} <= {"intermediate_size", "hidden_dim", "d_ff"}
-    assert 24 in after.values()
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["small"]["neurons"] == [24] * len(report["small"]["neurons"])
-    stored = sum(value.numel() for value in load_file(tmp_path / "out" / "model.safetensors").values())
-    assert report["small"]["parameters"][1] == stored == sum(p.numel() for p in plain.parameters())
+def test_equal_layers_load_with_transformers_alone(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for family in KNOWN:
+        with subtests.test(family):
+            folder = tmp_path / family
+            run = bp.prune(source(family, folder / "source"), NEURONS)
+            result = bp.export(run, folder / "out", "small")
+            assert result.loads == "plain" == bp.preview(folder / "source", NEURONS).loads
+            cls = getattr(transformers, KNOWN[family][0])
+            plain, info = cls.from_pretrained(folder / "out", output_loading_info=True)
+            assert not any(info.values())
+            assert close(outputs(plain.eval()), outputs(run.model))
+            before, after = config_of(folder / "source"), config_of(folder / "out")
+            assert {key for key in before if before[key] != after[key]} <= {"intermediate_size", "hidden_dim", "d_ff"}
+            assert 24 in after.values()
+            report = json.loads((folder / "out" / "report.json").read_text())
+            assert report["small"]["neurons"] == [24] * len(report["small"]["neurons"])
+            stored = sum(value.numel() for value in load_file(folder / "out" / "model.safetensors").values())
+            assert report["small"]["parameters"][1] == stored == sum(p.numel() for p in plain.parameters())
 
 
-@pytest.mark.parametrize("family", OWN_LAYERS)
 def test_unequal_layers_and_fewer_heads_load_with_bertprune_and_are_a_checkpoint_again(
-    family: str, tmp_path: Path
+    tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    steps = [NEURONS.model_copy(update={"select": FIRST}), HEADS]
-    if not family.startswith("albert"):
-        steps.append(HEADS.model_copy(update={"select": FIRST}))
-    run = bp.prune(source(family, tmp_path / "source"), steps)
-    result = bp.export(run, tmp_path / "small", "small")
-    assert result.loads == "bertprune" == bp.preview(tmp_path / "source", steps).loads
-    assert close(outputs(bp.load(tmp_path / "small")), outputs(run.model))
-    assert config_of(tmp_path / "small")["model_type"].startswith("bertprune-")
-    with pytest.raises(RuntimeError, match="size"):
-        getattr(transformers, KNOWN[family][0]).from_pretrained(tmp_path / "small")
+    for family in OWN_LAYERS:
+        with subtests.test(family):
+            folder = tmp_path / family
+            steps = [NEURONS.model_copy(update={"select": FIRST}), HEADS]
+            if not family.startswith("albert"):
+                steps.append(HEADS.model_copy(update={"select": FIRST}))
+            run = bp.prune(source(family, folder / "source"), steps)
+            result = bp.export(run, folder / "small", "small")
+            assert result.loads == "bertprune" == bp.preview(folder / "source", steps).loads
+            assert close(outputs(bp.load(folder / "small")), outputs(run.model))
+            assert config_of(folder / "small")["model_type"].startswith("bertprune-")
+            with pytest.raises(RuntimeError, match="size"):
+                getattr(transformers, KNOWN[family][0]).from_pretrained(folder / "small")
 
-    again = bp.prune(tmp_path / "small", [NEURONS, HEADS if family != "eurobert" else NEURONS])
-    assert again.report.total.masked
-    bp.export(again, tmp_path / "masked", "masked")
-    assert torch.equal(outputs(bp.load(tmp_path / "masked")), outputs(again.model))
-    bp.export(tmp_path / "masked", tmp_path / "smaller", "small")
-    assert close(outputs(bp.load(tmp_path / "smaller")), outputs(again.model))
-    sizes = [bp.Checkpoint.open(tmp_path / name).facts.parameters for name in ("source", "small", "smaller")]
-    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 3
-    assert bp.tree(bp.load(tmp_path / "smaller")).render()
-    assert bp.snapshot(bp.load(tmp_path / "smaller")).tensors
+            again = bp.prune(folder / "small", [NEURONS, HEADS if family != "eurobert" else NEURONS])
+            assert again.report.total.masked
+            bp.export(again, folder / "masked", "masked")
+            assert torch.equal(outputs(bp.load(folder / "masked")), outputs(again.model))
+            bp.export(folder / "masked", folder / "smaller", "small")
+            assert close(outputs(bp.load(folder / "smaller")), outputs(again.model))
+            sizes = [bp.Checkpoint.open(folder / name).facts.parameters for name in ("source", "small", "smaller")]
+            assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 3
+            assert bp.tree(bp.load(folder / "smaller")).render()
+            assert bp.snapshot(bp.load(folder / "smaller")).tensors
 
 
 def some(granularity: str, roles: str, layers: list[int] | None = None, **amount: Any) -> bp.Step:
@@ -117,17 +122,14 @@ def everything(kind: str) -> bp.Step:
     return bp.Step(method="magnitude", granularity=kind, fraction=1.0, select=FIRST)
 
 
-@pytest.mark.parametrize("family", ["bert", "albert", "modernbert", "mpnet", "t5", "eurobert"])
-def test_a_layer_that_loses_all_keeps_one_that_gives_nothing(
-    family: str, tmp_path: Path, subtests: pytest.Subtests
-) -> None:
-    folder = source(family, tmp_path / "source")
-    for kind in ("neuron", "head"):
-        with subtests.test(kind):
-            run = bp.prune(folder, everything(kind))
-            bp.export(run, tmp_path / kind, "small")
-            assert close(outputs(bp.load(tmp_path / kind)), outputs(run.model))
-            report = json.loads((tmp_path / kind / "report.json").read_text())
+def test_a_layer_that_loses_all_keeps_one_that_gives_nothing(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for family, kind in product(["bert", "albert", "modernbert", "mpnet", "t5", "eurobert"], ["neuron", "head"]):
+        with subtests.test(f"{family}, {kind}"):
+            folder = tmp_path / family / kind
+            run = bp.prune(source(family, folder / "source"), everything(kind))
+            bp.export(run, folder / "small", "small")
+            assert close(outputs(bp.load(folder / "small")), outputs(run.model))
+            report = json.loads((folder / "small" / "report.json").read_text())
             assert report["small"][f"{kind}s"][0] == 1
 
 
@@ -138,22 +140,21 @@ def test_heads_that_are_mixed_are_not_taken_out(tmp_path: Path) -> None:
     bp.export(bp.prune(folder, NEURONS), tmp_path / "out", "small")
 
 
-@pytest.mark.parametrize(
-    ("model_cls", "changes", "reason"),
-    [
-        ("FNetModel", {}, "heads and neurons of FNetModel are not known, only those of models with"),
-        ("BertLMHeadModel", {"is_decoder": True, "add_cross_attention": True}, "2 modules with the role"),
-    ],
-)
-def test_other_families_are_refused_by_name(
-    model_cls: str, changes: dict[str, Any], reason: str, tmp_path: Path
-) -> None:
-    config_cls = model_cls.partition("Model")[0].removesuffix("LMHead") + "Config"
-    build(model_cls, config_cls, KNOWN["bert"][2] | changes).save_pretrained(tmp_path / "source")
-    run = bp.prune(tmp_path / "source", bp.Step(method="l1_unstructured", fraction=0.5))
-    with pytest.raises(ExportError, match=reason):
-        bp.export(run, tmp_path / "out", "small")
-    assert not (tmp_path / "out").exists()
+OTHERS: list[tuple[str, str, dict[str, Any], str]] = [
+    ("FNetModel", "FNetConfig", {}, "heads and neurons of FNetModel are not known, only those of models with"),
+    ("BertLMHeadModel", "BertConfig", {"is_decoder": True, "add_cross_attention": True}, "2 modules with the role"),
+]
+
+
+def test_other_families_are_refused_by_name(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for model_cls, config_cls, changes, reason in OTHERS:
+        with subtests.test(model_cls):
+            folder = tmp_path / model_cls
+            build(model_cls, config_cls, KNOWN["bert"][2] | changes).save_pretrained(folder / "source")
+            run = bp.prune(folder / "source", bp.Step(method="l1_unstructured", fraction=0.5))
+            with pytest.raises(ExportError, match=reason):
+                bp.export(run, folder / "out", "small")
+            assert not (folder / "out").exists()
 
 
 def test_matrices_that_a_user_tied_are_cut_in_each_layer(tmp_path: Path) -> None:

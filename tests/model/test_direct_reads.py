@@ -170,23 +170,24 @@ def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: grad.clone() for name, grad in found.items() if grad is not None}
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_outputs_and_gradients_are_those_of_the_masked_values_as_they_are_now(name: str) -> None:
-    model, inputs = trained(name)
-    found = output(model, inputs)
-    found.square().sum().backward()
-    ours, masks = gradients(model), {name.removesuffix("_mask"): mask for name, mask in model.named_buffers()}
-    bp.bake(model).zero_grad()
-    expected = output(model, inputs)
-    expected.square().sum().backward()
-    assert torch.equal(found, expected)
-    plain = gradients(model)
-    assert ours.keys() == plain.keys()
-    for path, gradient in plain.items():
-        torch.testing.assert_close(ours[path], gradient * masks.get(path, 1))
-    model, _ = trained(name)
-    with torch.no_grad():  # where torch may take a shorter way, as in its own encoder layers
-        assert torch.equal(output(model, inputs), output(bp.bake(model), inputs))
+def test_outputs_and_gradients_are_those_of_the_masked_values_as_they_are_now(subtests: pytest.Subtests) -> None:
+    for name in MODELS:
+        with subtests.test(name):
+            model, inputs = trained(name)
+            found = output(model, inputs)
+            found.square().sum().backward()
+            ours, masks = gradients(model), {name.removesuffix("_mask"): mask for name, mask in model.named_buffers()}
+            bp.bake(model).zero_grad()
+            expected = output(model, inputs)
+            expected.square().sum().backward()
+            assert torch.equal(found, expected)
+            plain = gradients(model)
+            assert ours.keys() == plain.keys()
+            for path, gradient in plain.items():
+                torch.testing.assert_close(ours[path], gradient * masks.get(path, 1))
+            model, _ = trained(name)
+            with torch.no_grad():  # where torch may take a shorter way, as in its own encoder layers
+                assert torch.equal(output(model, inputs), output(bp.bake(model), inputs))
 
 
 def hooked(model: nn.Module) -> set[str]:

@@ -25,31 +25,28 @@ IN_A_LAYER = {
 EVERYTHING = bp.Step(method="l1_unstructured", fraction=0.4, scope="global")
 
 
-@pytest.fixture(params=KNOWN)
-def model(request: pytest.FixtureRequest) -> Any:
-    """Return a tiny model of each family in turn."""
-    return build(*KNOWN[request.param])
-
-
 def matrices(model: nn.Module) -> dict[str, nn.Module]:
     return {path: one for path, one in model.named_modules() if isinstance(one, nn.Linear)}
 
 
-def test_every_layer_is_found_and_every_matrix_in_it_has_its_role(model: Any) -> None:
-    where = places(model)
-    layers = {place.layer for place in where.values()} - {None}
-    unique = getattr(model.config, "num_hidden_groups", model.config.num_hidden_layers)
-    assert layers == set(range(unique))
-    for layer in layers:
-        inside = {path: one for path, one in matrices(model).items() if where[path].layer == layer}
-        assert {role for path in inside for role in where[path].roles} == IN_A_LAYER
-    for path, one in matrices(model).items():
-        if where[path].layer is None:
-            continue
-        width = {"ffn.intermediate": 32, "ffn.output": 48}.get(where[path].role, 32)
-        assert one.weight.shape[1] == width
-    roles = {role for place in where.values() for role in place.roles}
-    assert {role for role in roles if role.startswith("embeddings.")} >= {"embeddings.word"}
+def test_every_layer_is_found_and_every_matrix_in_it_has_its_role(subtests: pytest.Subtests) -> None:
+    for family in KNOWN:
+        with subtests.test(family):
+            model = build(*KNOWN[family])
+            where = places(model)
+            layers = {place.layer for place in where.values()} - {None}
+            unique = getattr(model.config, "num_hidden_groups", model.config.num_hidden_layers)
+            assert layers == set(range(unique))
+            for layer in layers:
+                inside = {path: one for path, one in matrices(model).items() if where[path].layer == layer}
+                assert {role for path in inside for role in where[path].roles} == IN_A_LAYER
+            for path, one in matrices(model).items():
+                if where[path].layer is None:
+                    continue
+                width = {"ffn.intermediate": 32, "ffn.output": 48}.get(where[path].role, 32)
+                assert one.weight.shape[1] == width
+            roles = {role for place in where.values() for role in place.roles}
+            assert {role for role in roles if role.startswith("embeddings.")} >= {"embeddings.word"}
 
 
 def test_a_shared_layer_says_how_often_it_is_used() -> None:
@@ -64,17 +61,23 @@ def test_a_shared_layer_says_how_often_it_is_used() -> None:
     assert "used by layers: 3" in report.to_text()
 
 
-def test_pruned_and_exported_it_gives_the_same_outputs_wherever_it_loads(model: Any, tmp_path: Path) -> None:
-    model.save_pretrained(tmp_path / "source")
-    run = bp.prune(tmp_path / "source", EVERYTHING)
-    assert run.report.total.masked == round(0.4 * run.report.total.size)
-    expected = outputs(run.model)
-    assert not torch.equal(expected, outputs(model))
-    bp.export(run, tmp_path / "baked", "baked")
-    bp.export(run, tmp_path / "masked", "masked")
-    plain = getattr(transformers, type(model).__name__).from_pretrained(tmp_path / "baked").eval()
-    assert torch.equal(outputs(plain), expected)
-    assert torch.equal(outputs(bp.load(tmp_path / "masked")), expected)
+def test_pruned_and_exported_it_gives_the_same_outputs_wherever_it_loads(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    for family in KNOWN:
+        with subtests.test(family):
+            folder = tmp_path / family
+            model = build(*KNOWN[family])
+            model.save_pretrained(folder / "source")
+            run = bp.prune(folder / "source", EVERYTHING)
+            assert run.report.total.masked == round(0.4 * run.report.total.size)
+            expected = outputs(run.model)
+            assert not torch.equal(expected, outputs(model))
+            bp.export(run, folder / "baked", "baked")
+            bp.export(run, folder / "masked", "masked")
+            plain = getattr(transformers, type(model).__name__).from_pretrained(folder / "baked").eval()
+            assert torch.equal(outputs(plain), expected)
+            assert torch.equal(outputs(bp.load(folder / "masked")), expected)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Steps that read calibration texts, on tiny models of every family: they choose, adjust, and leave the model alone."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -39,32 +41,35 @@ def decided(model, *steps, seed=0):
     return decide(model, bp.Recipe(steps=steps), seed, batches=given_batches(texts()))
 
 
-@pytest.mark.parametrize("name", KNOWN)
-def test_the_walk_gives_what_a_pass_of_the_model_gives(name):
-    model = build(*KNOWN[name])
-    batches = given_batches(texts())
-    walk = Walk(model, batches, output_of(model))
-    assert walk.drift() == pytest.approx(0, abs=1e-6)
-    seen, first = {}, list(layers(model).values())[-1][1]
-    linear = next(module for module in first.modules() if isinstance(module, torch.nn.Linear))
-    found = walk.inputs(len(layers(model)) - 1, [linear], True)
+def test_the_walk_gives_what_a_pass_of_the_model_gives(subtests):
+    for name in KNOWN:
+        with subtests.test(name):
+            model = build(*KNOWN[name])
+            batches = given_batches(texts())
+            walk = Walk(model, batches, output_of(model))
+            assert walk.drift() == pytest.approx(0, abs=1e-6)
+            seen, first = {}, list(layers(model).values())[-1][1]
+            linear = next(module for module in first.modules() if isinstance(module, torch.nn.Linear))
+            found = walk.inputs(len(layers(model)) - 1, [linear], True)
 
-    def keep(module, args, batch, back):
-        mask = batch["attention_mask"] != 0
-        given = args[0]
-        rows = given[mask] if given.shape[:2] == mask.shape else given.reshape(-1, given.shape[-1])
-        seen.setdefault(back, []).append(rows.double())
+            def keep(module, args, batch, back):
+                mask = batch["attention_mask"] != 0
+                given = args[0]
+                rows = given[mask] if given.shape[:2] == mask.shape else given.reshape(-1, given.shape[-1])
+                seen.setdefault(back, []).append(rows.double())
 
-    for batch, back in zip(batches.used, batches.held_back, strict=True):
-        handle = linear.register_forward_pre_hook(lambda module, args, now=(batch, back): keep(module, args, *now))
-        with torch.no_grad():
-            model(**batch)
-        handle.remove()
-    for one, rows in zip(found, (torch.cat(seen[False] + seen[True]), torch.cat(seen[False])), strict=True):
-        inputs = one.of(linear)
-        assert inputs.tokens == len(rows)
-        assert torch.allclose(inputs.gram, rows.T @ rows, rtol=1e-4, atol=1e-4)
-        assert torch.allclose(inputs.norms.double(), rows.norm(dim=0), rtol=1e-4)
+            for batch, back in zip(batches.used, batches.held_back, strict=True):
+                handle = linear.register_forward_pre_hook(
+                    lambda module, args, now=(batch, back): keep(module, args, *now)
+                )
+                with torch.no_grad():
+                    model(**batch)
+                handle.remove()
+            for one, rows in zip(found, (torch.cat(seen[False] + seen[True]), torch.cat(seen[False])), strict=True):
+                inputs = one.of(linear)
+                assert inputs.tokens == len(rows)
+                assert torch.allclose(inputs.gram, rows.T @ rows, rtol=1e-4, atol=1e-4)
+                assert torch.allclose(inputs.norms.double(), rows.norm(dim=0), rtol=1e-4)
 
 
 def test_a_layer_that_is_called_in_pieces_is_read_to_the_end():
@@ -83,10 +88,9 @@ def test_a_layer_that_is_called_in_pieces_is_read_to_the_end():
     assert torch.allclose(found[0].norms, found[1].norms)
 
 
-@pytest.mark.parametrize("name", OWN_LAYERS)
-def test_groups_go_with_all_their_parts_and_what_stays_is_adjusted(name, subtests):
-    for granularity in ["neuron", "head"]:
-        with subtests.test(granularity):
+def test_groups_go_with_all_their_parts_and_what_stays_is_adjusted(subtests):
+    for name, granularity in product(OWN_LAYERS, ["neuron", "head"]):
+        with subtests.test(f"{name}, {granularity}"):
             model = build(*KNOWN[name])
             before = {key: value.clone() for key, value in model.state_dict().items()}
             state = torch.get_rng_state(), np.random.get_state()[1].tolist()
@@ -105,10 +109,9 @@ def test_groups_go_with_all_their_parts_and_what_stays_is_adjusted(name, subtest
             assert bool(changed) == any(one.kept for one in outcome.reconstructions)
 
 
-@pytest.mark.parametrize("name", OWN_LAYERS)
-def test_the_rows_of_a_group_say_nothing_once_its_columns_are_gone(name, subtests):
-    for granularity in ["neuron", "head"]:
-        with subtests.test(granularity):
+def test_the_rows_of_a_group_say_nothing_once_its_columns_are_gone(subtests):
+    for name, granularity in product(OWN_LAYERS, ["neuron", "head"]):
+        with subtests.test(f"{name}, {granularity}"):
             pruned, columns_only = build(*KNOWN[name]), build(*KNOWN[name])
             step = bp.Step(method="magnitude", granularity=granularity, count=1)
             bp.apply(pruned, step)
@@ -139,10 +142,9 @@ SCORED = [
 ]
 
 
-@pytest.mark.parametrize("name", ["bert", "albert", "modernbert"])
-def test_the_same_texts_and_seed_choose_the_same_and_exactly_as_much(name, subtests):
-    for step in SCORED:
-        with subtests.test(str(step)):
+def test_the_same_texts_and_seed_choose_the_same_and_exactly_as_much(subtests):
+    for name, step in product(["bert", "albert", "modernbert"], SCORED):
+        with subtests.test(f"{name}, {step}"):
             one, other = (decided(build(*KNOWN[name]), step, seed=3) for _ in range(2))
             assert all(torch.equal(mask, other.masks[key]) for key, mask in one.masks.items())
             assert all(torch.equal(value, other.values[key]) for key, value in one.values.items())

@@ -1,5 +1,7 @@
 """Models that are not on the CPU: whatever a step makes is on the device of what it is made from."""
 
+from itertools import product
+
 import pytest
 import torch
 
@@ -29,23 +31,21 @@ def masks(model):
     return {name: buffer for name, buffer in model.named_buffers() if name.endswith("_mask")}
 
 
-@pytest.mark.parametrize("name", ["bert", "roberta", "camembert", "modernbert"])
-def test_nothing_is_made_on_a_default_device(name, subtests):
+def test_nothing_is_made_on_a_default_device(subtests):
     """A default device that holds no values stands for a GPU: what is made there cannot be computed with."""
-    for step in STEPS:
+    for name, step in product(["bert", "roberta", "camembert", "modernbert"], STEPS):
         model, batches = build(*KNOWN[name]), texts()
-        with subtests.test(str(step)), torch.device("meta"):
+        with subtests.test(f"{name}, {step}"), torch.device("meta"):
             bp.apply(model, step, calibration=batches)
         assert masks(model) and all(mask.device.type == "cpu" for mask in masks(model).values())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("texts_on", ["cpu", "cuda"])
-def test_on_a_gpu_the_same_is_chosen(texts_on, subtests):
-    batches = [{name: value.to(texts_on) for name, value in batch.items()} for batch in texts()]
-    for step in STEPS:
+def test_on_a_gpu_the_same_is_chosen(subtests):
+    for texts_on, step in product(["cpu", "cuda"], STEPS):
+        batches = [{name: value.to(texts_on) for name, value in batch.items()} for batch in texts()]
         on_cpu, on_gpu = build(*KNOWN["bert"]), build(*KNOWN["bert"]).cuda()
-        with subtests.test(str(step)):
+        with subtests.test(f"{texts_on}, {step}"):
             bp.apply(on_cpu, step, calibration=texts())
             bp.apply(on_gpu, step, calibration=batches)
             expected, found = masks(on_cpu), masks(on_gpu)

@@ -2,7 +2,6 @@
 
 import copy
 
-import pytest
 import torch
 import transformers
 
@@ -88,43 +87,45 @@ CLASSIFIERS = {
 }
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
-def test_a_texts_gradient_is_the_sum_over_all_calls_of_a_layer(name):
+def test_a_texts_gradient_is_the_sum_over_all_calls_of_a_layer(subtests):
     """ALBERT calls one layer many times, and DeBERTa's projections read relative positions that all texts share."""
-    model = build(CLASSIFIERS[name], KNOWN[name][1], KNOWN[name][2] | {"num_labels": 3})
-    batches, output = given_batches(texts(count=3)), output_of(model)
-    twin = copy.deepcopy(model).requires_grad_(False)
-    targets = find_targets(model, ENCODER, frozenset())
-    paths = list(dict.fromkeys(target.owners[0].path for target in targets))
-    modules = {path: twin.get_submodule(path) for path in paths}
-    found = gradients(twin, batches, output, list(modules.values()), "entries", torch.Generator())
-    weights = [model.get_submodule(path).weight for path in paths]
-    expected = [torch.zeros_like(weight) for weight in weights]
-    for batch in batches.used:
-        for number in range(len(batch["input_ids"])):
-            (row,) = output.rows(model, {key: value[number : number + 1] for key, value in batch.items()})
-            for answer in row:
-                slopes = torch.autograd.grad(answer, weights, retain_graph=True)
-                for total, slope in zip(expected, slopes, strict=True):
-                    total += answer.exp().detach() * slope**2
-    for path, squared in zip(paths, expected, strict=True):
-        assert torch.allclose(found[modules[path]].squared, squared, rtol=1e-3, atol=1e-9)
+    for name in CLASSIFIERS:
+        with subtests.test(name):
+            model = build(CLASSIFIERS[name], KNOWN[name][1], KNOWN[name][2] | {"num_labels": 3})
+            batches, output = given_batches(texts(count=3)), output_of(model)
+            twin = copy.deepcopy(model).requires_grad_(False)
+            targets = find_targets(model, ENCODER, frozenset())
+            paths = list(dict.fromkeys(target.owners[0].path for target in targets))
+            modules = {path: twin.get_submodule(path) for path in paths}
+            found = gradients(twin, batches, output, list(modules.values()), "entries", torch.Generator())
+            weights = [model.get_submodule(path).weight for path in paths]
+            expected = [torch.zeros_like(weight) for weight in weights]
+            for batch in batches.used:
+                for number in range(len(batch["input_ids"])):
+                    (row,) = output.rows(model, {key: value[number : number + 1] for key, value in batch.items()})
+                    for answer in row:
+                        slopes = torch.autograd.grad(answer, weights, retain_graph=True)
+                        for total, slope in zip(expected, slopes, strict=True):
+                            total += answer.exp().detach() * slope**2
+            for path, squared in zip(paths, expected, strict=True):
+                assert torch.allclose(found[modules[path]].squared, squared, rtol=1e-3, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["bert", "albert-groups", "deberta", "mpnet", "modernbert", "t5"])
-def test_gradients_are_the_same_from_where_a_walk_is(name):
-    model = build(*KNOWN[name]).requires_grad_(False)
-    number, (_, layer) = max(layers(model).items())
-    batches, output = given_batches(texts()), output_of(model)
-    modules = [module for module in layer.modules() if isinstance(module, torch.nn.Linear)]
-    walk = Walk(model, batches, output)
-    walk.go_to(number)
-    found, expected = (
-        gradients(model, batches, output, modules, "entries", torch.Generator().manual_seed(0), at)
-        for at in (walk, None)
-    )
-    assert all(torch.allclose(found[module].squared, expected[module].squared, rtol=1e-4) for module in modules)
-    assert any(one.squared.any() for one in expected.values())
+def test_gradients_are_the_same_from_where_a_walk_is(subtests):
+    for name in ["bert", "albert-groups", "deberta", "mpnet", "modernbert", "t5"]:
+        with subtests.test(name):
+            model = build(*KNOWN[name]).requires_grad_(False)
+            number, (_, layer) = max(layers(model).items())
+            batches, output = given_batches(texts()), output_of(model)
+            modules = [module for module in layer.modules() if isinstance(module, torch.nn.Linear)]
+            walk = Walk(model, batches, output)
+            walk.go_to(number)
+            found, expected = (
+                gradients(model, batches, output, modules, "entries", torch.Generator().manual_seed(0), at)
+                for at in (walk, None)
+            )
+            assert all(torch.allclose(found[module].squared, expected[module].squared, rtol=1e-4) for module in modules)
+            assert any(one.squared.any() for one in expected.values())
 
 
 def test_what_no_answer_depends_on_has_no_gradient():

@@ -80,29 +80,31 @@ def test_undo_copies_and_pickles(folder: Path) -> None:
     assert Recipe.from_yaml(run.recipe.to_yaml()) == run.recipe
 
 
-@pytest.mark.parametrize("model_cls", ["BertForMaskedLM", "RobertaForSequenceClassification", "DistilBertForMaskedLM"])
 def test_it_leaves_in_every_form_as_it_was_measured(
-    tiny_folder: Callable[..., Path], tmp_path: Path, model_cls: str
+    tiny_folder: Callable[..., Path], tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    layers = {"n_layers" if "Distil" in model_cls else "num_hidden_layers": 4}
-    folder = tiny_folder(model_cls, dtype="float16", **layers)
-    recipe = [bp.Step(method="l1_unstructured", fraction=0.5, scope="global"), GONE]
-    run = bp.prune(folder, recipe)
-    result = bp.export(run, tmp_path / "baked")
-    plain = getattr(transformers, model_cls).from_pretrained(result.path, dtype=torch.float32).eval()
-    assert plain.config.num_hidden_layers == 3 and same_outputs(plain, run.model)
-    bp.export(run, tmp_path / "masked", "masked")
-    masked = bp.Checkpoint.open(tmp_path / "masked")
-    assert same_outputs(masked.load(), run.model) and masked.facts.dtype == "float16"
-    assert bp.sparsity(masked.load()).total == run.report.total
-    bp.export(masked, tmp_path / "again")
-    assert (tmp_path / "again/model.safetensors").read_bytes() == (tmp_path / "baked/model.safetensors").read_bytes()
-    for name in ("baked", "masked"):
-        card = (tmp_path / name / "README.md").read_text()
-        assert "The source's layer 1 was taken out, and the others are numbered anew" in card
-        assert "layer.3." not in card
-    further = bp.prune(tmp_path / "masked", bp.Step(method="l1_unstructured", fraction=0.5, scope="global"))
-    assert further.report.total.masked > run.report.total.masked
+    for model_cls in ["BertForMaskedLM", "RobertaForSequenceClassification", "DistilBertForMaskedLM"]:
+        with subtests.test(model_cls):
+            here = tmp_path / model_cls
+            layers = {"n_layers" if "Distil" in model_cls else "num_hidden_layers": 4}
+            folder = tiny_folder(model_cls, dtype="float16", **layers)
+            recipe = [bp.Step(method="l1_unstructured", fraction=0.5, scope="global"), GONE]
+            run = bp.prune(folder, recipe)
+            result = bp.export(run, here / "baked")
+            plain = getattr(transformers, model_cls).from_pretrained(result.path, dtype=torch.float32).eval()
+            assert plain.config.num_hidden_layers == 3 and same_outputs(plain, run.model)
+            bp.export(run, here / "masked", "masked")
+            masked = bp.Checkpoint.open(here / "masked")
+            assert same_outputs(masked.load(), run.model) and masked.facts.dtype == "float16"
+            assert bp.sparsity(masked.load()).total == run.report.total
+            bp.export(masked, here / "again")
+            assert (here / "again/model.safetensors").read_bytes() == (here / "baked/model.safetensors").read_bytes()
+            for name in ("baked", "masked"):
+                card = (here / name / "README.md").read_text()
+                assert "The source's layer 1 was taken out, and the others are numbered anew" in card
+                assert "layer.3." not in card
+            further = bp.prune(here / "masked", bp.Step(method="l1_unstructured", fraction=0.5, scope="global"))
+            assert further.report.total.masked > run.report.total.masked
 
 
 def test_a_trained_model_without_layers_is_exported_as_it_is(folder: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What every registered method promises, tested in every scope that it works in."""
 
+from itertools import product
+
 import pytest
 import torch
 
@@ -9,15 +11,12 @@ from bertprune.scores import score
 from tests.tiny_models import make_model
 
 METHODS = {name: method for name, method in bp.methods().items() if method.removes in ("element", "slice")}
-EACH = pytest.mark.parametrize("name", METHODS)
-SCORED = pytest.mark.parametrize(
-    "name",
-    [
-        name
-        for name, method in METHODS.items()
-        if not method.makes_masks and not method.draws and not method.needs_texts
-    ],
-)
+EACH = [(name, scope) for name, method in METHODS.items() for scope in method.scopes]
+SCORED = [
+    (name, scope)
+    for name, scope in EACH
+    if not (METHODS[name].makes_masks or METHODS[name].draws or METHODS[name].needs_texts)
+]
 """The methods whose scores can be computed from a weight alone."""
 IDS = torch.arange(60).view(10, 6) + 5
 TARGETS = ("encoder.layer.0.intermediate.dense", "encoder.layer.1.output.dense")
@@ -68,10 +67,9 @@ def times(scope):
     return {"local": ([1, 1], 2), "row": (rows, sum(rows)), "global": (None, 1)}[scope]
 
 
-@EACH
-def test_exactly_as_many_are_pruned_as_asked_for(name, subtests):
-    for scope in METHODS[name].scopes:
-        with subtests.test(scope):
+def test_exactly_as_many_are_pruned_as_asked_for(subtests):
+    for name, scope in EACH:
+        with subtests.test(f"{name}, {scope}"):
             everything = alive(
                 name, {key: torch.ones_like(module.weight) > 0 for key, module in targets(model()).items()}
             )
@@ -82,10 +80,9 @@ def test_exactly_as_many_are_pruned_as_asked_for(name, subtests):
             assert sum(gone) == 3 * together
 
 
-@EACH
-def test_a_slice_is_pruned_as_a_whole_and_a_second_step_takes_from_the_living(name, subtests):
-    for scope in METHODS[name].scopes:
-        with subtests.test(scope):
+def test_a_slice_is_pruned_as_a_whole_and_a_second_step_takes_from_the_living(subtests):
+    for name, scope in EACH:
+        with subtests.test(f"{name}, {scope}"):
             first, both = (
                 masks(pruned(name, scope, *steps)) for steps in ([{"count": 2}], [{"count": 2}, {"count": 2}])
             )
@@ -100,19 +97,17 @@ def test_a_slice_is_pruned_as_a_whole_and_a_second_step_takes_from_the_living(na
             assert more == 2 * times(scope)[1]
 
 
-@EACH
-def test_a_fraction_is_of_the_living(name, subtests):
-    for scope in METHODS[name].scopes:
-        with subtests.test(scope):
+def test_a_fraction_is_of_the_living(subtests):
+    for name, scope in EACH:
+        with subtests.test(f"{name}, {scope}"):
             once, twice = (pruned(name, scope, *[{"fraction": 0.5}] * number) for number in (1, 2))
             parts = [sum(alive(name, masks(one))) for one in (once, twice)]
             assert parts[1] == pytest.approx(parts[0] / 2, abs=times(scope)[1])
 
 
-@EACH
-def test_a_seed_gives_the_same_masks_and_the_global_random_state_stays(name, subtests):
-    for scope in METHODS[name].scopes:
-        with subtests.test(scope):
+def test_a_seed_gives_the_same_masks_and_the_global_random_state_stays(subtests):
+    for name, scope in EACH:
+        with subtests.test(f"{name}, {scope}"):
             torch.manual_seed(77)
             before = torch.random.get_rng_state()
             one = masks(pruned(name, scope, {"count": 3}, seed=5))
@@ -122,10 +117,9 @@ def test_a_seed_gives_the_same_masks_and_the_global_random_state_stays(name, sub
             assert all(torch.equal(mask, again[key]) for key, mask in one.items())
 
 
-@SCORED
-def test_the_lowest_of_its_own_scores_are_pruned(name, subtests):
-    for scope in METHODS[name].scopes:
-        with subtests.test(scope):
+def test_the_lowest_of_its_own_scores_are_pruned(subtests):
+    for name, scope in SCORED:
+        with subtests.test(f"{name}, {scope}"):
             one, method = pruned(name, scope, {"count": 3}), METHODS[name]
             options = method.options().model_dump()
             scored = []
@@ -146,10 +140,9 @@ def test_the_lowest_of_its_own_scores_are_pruned(name, subtests):
                 assert scores[~kept].max() <= scores[kept].min()
 
 
-@SCORED
-def test_of_equal_scores_the_first_are_pruned(name, subtests):
-    for scope in METHODS[name].scopes:
-        with subtests.test(scope):
+def test_of_equal_scores_the_first_are_pruned(subtests):
+    for name, scope in SCORED:
+        with subtests.test(f"{name}, {scope}"):
             one = model()
             with torch.no_grad():
                 for module in targets(one).values():
@@ -161,10 +154,9 @@ def test_of_equal_scores_the_first_are_pruned(name, subtests):
                     assert not part[: int((~part).sum())].any()
 
 
-@EACH
-def test_nan_and_infinite_weights_are_refused_by_name(name, subtests):
-    for damage in [float("nan"), float("inf")]:
-        with subtests.test(str(damage)):
+def test_nan_and_infinite_weights_are_refused_by_name(subtests):
+    for name, damage in product(METHODS, [float("nan"), float("inf")]):
+        with subtests.test(f"{name}, {damage}"):
             one = model()
             with torch.no_grad():
                 one.get_submodule(TARGETS[1]).weight[2, 3] = damage
@@ -173,8 +165,7 @@ def test_nan_and_infinite_weights_are_refused_by_name(name, subtests):
             assert not hasattr(one.get_submodule(TARGETS[0]), "weight_mask")
 
 
-@EACH
-def test_it_has_a_title_a_summary_and_options(name):
-    method = METHODS[name]
-    assert method.title and method.summary and method.scopes
-    assert method.options.model_json_schema()["type"] == "object"
+def test_it_has_a_title_a_summary_and_options():
+    for name, method in METHODS.items():
+        assert method.title and method.summary and method.scopes, name
+        assert method.options.model_json_schema()["type"] == "object", name

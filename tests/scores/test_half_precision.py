@@ -1,6 +1,7 @@
 """Scores of weights in half precision are those of the same numbers in float32: no small square becomes zero."""
 
-import pytest
+from itertools import product
+
 import torch
 
 import bertprune as bp
@@ -9,10 +10,9 @@ from bertprune.scores.grid import columns
 from bertprune.scores.statistics import Gradients, Inputs
 
 
-@pytest.mark.parametrize("name", ["magnitude", "wanda", "obs", "fisher"])
-def test_scores_are_those_of_the_same_numbers(name, subtests):
-    for dtype in [torch.float16, torch.bfloat16]:
-        with subtests.test(str(dtype)):
+def test_scores_are_those_of_the_same_numbers(subtests):
+    for name, dtype in product(["magnitude", "wanda", "obs", "fisher"], [torch.float16, torch.bfloat16]):
+        with subtests.test(f"{name}, {dtype}"):
             generator = torch.Generator().manual_seed(0)
             weight = (torch.randn(6, 8, generator=generator) * 1e-4).to(dtype)
             x = torch.randn(40, 8, generator=generator) * 1e4
