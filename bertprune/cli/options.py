@@ -49,6 +49,9 @@ DataFile = Annotated[
     ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Use only the first rows.", show_default=False)]
+Sample = Annotated[
+    int | None, typer.Option("--sample", min=1, help="Draw so many of the rows by the seed.", show_default=False)
+]
 
 
 def path_option(flag: str, metavar: str, text: str) -> Any:

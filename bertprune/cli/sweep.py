@@ -23,6 +23,7 @@ from .options import (
     MethodFiles,
     PairColumn,
     Revision,
+    Sample,
     Seed,
     TextColumn,
     build_calibration,
@@ -50,6 +51,7 @@ def _sweep(
     text_pair: PairColumn = None,
     label: LabelColumn = None,
     limit: Limit = None,
+    sample: Sample = None,
     tokenizer: Tokenizer = None,
     seed: Seed = 0,
     speed: Annotated[bool, typer.Option("--speed", help="Time each model too, one at a time.")] = False,
@@ -71,8 +73,8 @@ def _sweep(
     with progress_bar("reading") as progress, _executor(workers, dask) as executor:
         found = bp.sweep(
             bp.Checkpoint.open(source, revision=revision), recipes, data, calibration=calibration, out=out, seed=seed,
-            text=text, text_pair=text_pair, label=label, limit=limit, tokenizer=tokenizer, speed=speed,
-            executor=executor, progress=progress,
+            text=text, text_pair=text_pair, label=label, limit=limit, sample=sample, tokenizer=tokenizer,
+            speed=speed, executor=executor, progress=progress,
         )  # fmt: skip
     refused = [row.error for row in found.rows if row.error]
     if refused and len(refused) == len(found.rows) - 1:

@@ -122,6 +122,7 @@ def test_evaluate(cli: Callable[..., Any], here: Path) -> None:
     assert result.code == 0 and "accuracy" in result.out
     assert result.out.startswith("masked -> masked: ")
     assert cli("evaluate masked --baseline baked --data data.csv --limit 4").out.startswith("baked -> masked: ")
+    assert "4 of 16 rows were drawn by the seed" in cli("evaluate masked --data data.csv --sample 4").out
     first, second = (
         cli(f"evaluate {form} --baseline tiny-0 --data data.csv --json").json for form in ("masked", "baked")
     )

@@ -24,6 +24,7 @@ def swept(here: Path) -> Path:
     grid = bp.grid(method=["magnitude", "random"], fraction=[0.3, 0.5], select=SELECT)
     with ThreadPoolExecutor(1) as one:
         bp.sweep("tiny-0", [*grid.values(), heads], "reviews.csv", out="out", executor=one)
+        bp.sweep("tiny-0", [heads], "reviews.csv", sample=8, out="drawn", executor=one)
     return here
 
 
@@ -39,6 +40,11 @@ def test_a_grid_and_a_file_are_printed_written_and_drawn(cli: Callable[..., Any]
     assert names[0] == "dense" and names[1] == "heads.yaml" and len(names) == 6, (names, on)
     assert (swept / "curve.png").read_bytes()[:4] == b"\x89PNG"
     assert (swept / "table.csv").read_text().count("\n") == 7
+
+
+def test_a_sample_of_the_rows_is_drawn(cli: Callable[..., Any], swept: Path) -> None:
+    found = cli("sweep tiny-0 --data reviews.csv --sample 8 --out drawn --recipe heads.yaml --json")
+    assert found.code == 0 and found.json["examples"] == 8, found.err
 
 
 def test_json_holds_everything_and_a_refused_combination(cli: Callable[..., Any], swept: Path) -> None:
