@@ -108,11 +108,12 @@ def _timing(sides: Sequence[TimedSide], case: Case, rounds: int, progress: Progr
     times = [percentiles(float(one), many) for one, many in zip(medians, resampled.T, strict=True)]
     tokens = [sum(int(work.batch(number)["attention_mask"].sum()) for number in range(rounds)) for work in case.works]
     per_second = [float(count / total) for count, total in zip(tokens, seconds.sum(axis=0), strict=True)]
-    macs = [side.sized.macs_at(work.lengths) for side, work in zip(sides, case.works, strict=True)]
+    lengths = [float(np.mean(work.lengths)) for work in case.works]
+    macs = [side.sized.macs_at(length) for side, length in zip(sides, lengths, strict=True)]
     alone = len(sides) == 1
     return Timing(
         batch=case.size,
-        tokens=float(np.mean(case.works[-1].lengths)),
+        tokens=lengths[-1],
         before=None if alone else times[0],
         after=times[-1],
         ratio=None if alone else percentiles(float(medians[0] / medians[1]), resampled[:, 0] / resampled[:, 1]),

@@ -27,7 +27,7 @@ class Timing:
     tokens_per_second: tuple[float | None, float]
     """Tokens without padding, before and after."""
     macs: tuple[float | None, float | None]
-    """Mean multiply-accumulates of the layers for a text, before and after; None where they are not known."""
+    """Multiply-accumulates of the layers for a text of mean length, as in plans; None where they are not known."""
 
 
 @dataclass(frozen=True)

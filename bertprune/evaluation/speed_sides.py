@@ -36,12 +36,12 @@ class Sized:
     macs: tuple[float, float] | None
     """The multiply-accumulates of its layers for each token of a text, and for each pair of its tokens."""
 
-    def macs_at(self, lengths: list[int]) -> float | None:
-        """Return the mean MACs of texts of so many tokens."""
+    def macs_at(self, length: float) -> float | None:
+        """Return the MACs of a text of so many tokens."""
         if self.macs is None:
             return None
         token, pair = self.macs
-        return sum(token * length + pair * length**2 for length in lengths) / len(lengths)
+        return token * length + pair * length**2
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ def check_macs(folder, recipe, share, out):
     assert stays == pytest.approx(recipe.forecast.macs) and stays <= share
     assert share - stays < 0.01  # a neuron is less
     result = bp.export(run, out, form="small")
+    before, after = bp.speed(out, against=folder, texts=TEXTS, rounds=2).timings[0].macs
+    assert after / before == pytest.approx(stays)
     parameters = bp.load(out).num_parameters()
     assert recipe.forecast.bytes == 4 * parameters <= result.files["model.safetensors"]
 
