@@ -23,7 +23,7 @@ def plan(
     calibration: Any,
     macs: Annotated[float | None, _budget("--macs", "SHARE", "Of the encoder's multiply-accumulates.")] = None,
     sparsity: Annotated[float | None, _budget("--sparsity", "SHARE", "Of the weights in the layers that go.")] = None,
-    bytes_: Annotated[int | None, _budget("--bytes", "N", "Of the weights in the small form.")] = None,
+    bytes_: Annotated[int | None, _budget("--bytes", "N", "Of the file of the weights in the small form.")] = None,
     drift: Annotated[float | None, _budget("--drift", "D", "How far the answers may drift.")] = None,
     loads: Annotated[
         str, typer.Option("--loads", metavar="any|plain", help="What loads the small form: plain transformers alone.")

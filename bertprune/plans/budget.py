@@ -46,7 +46,7 @@ class Budget:
             raise RecipeError(
                 "{name} is a number above 0, not {given}", code="plan.number", name=name, given=shown(amount)
             )
-        return cls(name, number)  # type: ignore[arg-type]
+        return cls(name, int(number) if name == "bytes" else number)  # type: ignore[arg-type]
 
     def need(self, total: float) -> float:
         """Return what has to be saved of a total."""
@@ -60,7 +60,7 @@ class Budget:
     def unreachable(self, least: float, total: float) -> RecipeError:
         """Return the error for a budget below the least that a plan can reach."""
         return RecipeError(
-            "{kind}={amount:g} cannot be met: the least that can be reached here is {least}",
+            "{kind}={amount:,} cannot be met: the least that can be reached here is {least}",
             code="plan.unreachable", kind=self.kind, amount=self.amount, least=self.shown(least, total),
         )  # fmt: skip
 
@@ -100,7 +100,7 @@ class Costs:
 
     @classmethod
     def of(cls, kind: Kind, ground: Ground, parts: Sequence[Coupled]) -> "Costs":
-        """Count bytes, or MACs of texts of the mean length, in which a drift is paid for too."""
+        """Count bytes of the file, or MACs of texts of the mean length, in which a drift is paid for too."""
         found: Mapping[int, tuple[Target, ...]] = {}
         no_layers = None
         try:
@@ -113,7 +113,7 @@ class Costs:
                 number: float(sum(bytes_of(one.name, one.parameter.numel(), ground.checkpoint) for one in targets))
                 for number, targets in found.items()
             }
-            return cls(ground.small_bytes(ground.plain), each, layers, no_layers)
+            return cls(ground.small_bytes(ground.plain) + ground.header, each, layers, no_layers)
         each = tuple(ground.length * macs_per_group(one, ground.length) for one in parts)
         taken = dict.fromkeys(found, 0.0)
         for one, cost in zip(parts, each, strict=True):

@@ -34,7 +34,7 @@ def plan_groups(
         raise budget.unreachable(costs.total - space.saved(space.most), costs.total)
     if budget.kind != "drift" and space.need <= 0:
         raise RecipeError(
-            "{kind}={amount:g} is not below what the model already has, {total}; give less",
+            "{kind}={amount:,} is not below what the model already has, {total}; give less",
             code="plan.nothing_to_do", kind=budget.kind, amount=budget.amount,
             total=budget.shown(costs.total, costs.total),
         )  # fmt: skip

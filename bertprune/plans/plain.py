@@ -35,7 +35,7 @@ def plan_plain(budget: Budget, study: Study, space: Space, costs: Costs, ground:
         least = plain.least()
         if costs.no_layers is not None:
             raise costs.no_layers.within(
-                "{kind}={amount:g} cannot be met while all layers stay: the least that can be reached so is {least}",
+                "{kind}={amount:,} cannot be met while all layers stay: the least that can be reached so is {least}",
                 code="plan.unreachable_with_layers", kind=budget.kind, amount=budget.amount,
                 least=budget.shown(least, costs.total),
             )  # fmt: skip

@@ -51,7 +51,7 @@ def plan(
         checkpoint: A `Checkpoint`, or what `Checkpoint.open` accepts: a name, a path or a Hub id.
         macs: The share of the encoder's multiply-accumulates that may stay, above 0 and below 1. Default None.
         sparsity: The share of the weights in the encoder's layers that is pruned, entry by entry. Default None.
-        bytes: What the weights may take as the small form stores them. Default None.
+        bytes: What the file of the weights may take in the small form. Default None.
         drift: How far the answers may drift, in the mean; the plan takes as many MACs as it then can. Default None.
         calibration: A few hundred texts without labels, as `bp.prune` takes them. Default None, those of a demo.
         loads: "any", or "plain" for what transformers loads alone: equal layers, all heads, perhaps fewer layers.

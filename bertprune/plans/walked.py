@@ -1,8 +1,10 @@
 """Recipes that were really run, and what a model with them is and answers."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,9 @@ from ..recipe import Recipe
 from ..runs.run import as_stored
 from ..selection import Selection
 from .measured import ROLES, clearly_less, mean_of
+
+_AROUND = 16
+"""Bytes of a safetensors file for the length of its header, and to fill that up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +76,17 @@ class Ground:
     def plain(self) -> nn.Module:
         """A copy of the model without hooks, in which what was masked is zero."""
         return plain_copy(self.model)
+
+    @cached_property
+    def header(self) -> int:
+        """What names, dtypes, shapes and places take in the file of the weights: no less, as safetensors is shorter."""
+        entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+        end = 0
+        for name, one in self.plain.named_parameters():
+            begin, end = end, end + bytes_of(name, one.numel(), self.checkpoint)
+            about = {"dtype": self.checkpoint.source_dtype(name), "shape": list(one.shape)}
+            entries[name] = {**about, "data_offsets": [begin, end]}
+        return len(json.dumps(entries, separators=(",", ":"))) + _AROUND
 
     @property
     def length(self) -> float:
