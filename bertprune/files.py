@@ -37,6 +37,18 @@ def check_regular(path: Path, error: type[BertpruneError]) -> None:
     raise error("{file} is {kind}: expected a regular file", code="files.not_regular", file=name_of(path), kind=kind)
 
 
+def check_place(path: Path | None, error: type[BertpruneError]) -> None:
+    """Refuse a file that will not be written for want of its folder, before the long work. Raises `error`."""
+    if path is None:
+        return
+    check_regular(path, error)
+    if not path.parent.is_dir():
+        raise error(
+            "{file}: cannot be written, as there is no folder {folder}",
+            code="files.no_folder", file=shortened(str(path), 100), folder=shortened(str(path.parent), 100),
+        )  # fmt: skip
+
+
 def reason_of(error: OSError | ValueError) -> str:
     """Return why a file cannot be read or written, in the words of the system."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ..errors import ExportError
-from ..files import check_regular, reason_of
+from ..files import check_place, check_regular, reason_of
 from .options import path_option
 
 FORMATS = (".pdf", ".png", ".svg")
@@ -15,7 +15,8 @@ Picture = Annotated[Path | None, path_option("--figure", "FILE", _WHAT)]
 
 
 def check_picture(path: Path | None) -> None:
-    """Refuse names of other formats before the long work. Raises ExportError."""
+    """Refuse names of other formats, and no place to write, before the long work. Raises ExportError."""
+    check_place(path, ExportError)
     if path is not None and path.suffix.lower() not in FORMATS:
         raise ExportError(
             "--figure {file}: expected a name that ends in {known}",

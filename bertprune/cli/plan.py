@@ -8,6 +8,8 @@ import typer
 
 import bertprune as bp
 
+from ..errors import RecipeError
+from ..files import check_place
 from .console import Table, print_json, progress_bar
 from .options import CheckpointName, Json, Revision, Seed, path_option, with_recipe_flags
 
@@ -38,6 +40,7 @@ def plan(
     revision: Revision = None,
 ) -> None:
     """Turn a budget into a recipe, and say what it will give."""
+    check_place(out, RecipeError)
     with progress_bar("reading") as progress:
         from ..plans.budget import check_loads  # loads torch
 

@@ -11,7 +11,8 @@ import typer
 
 import bertprune as bp
 
-from ..errors import BertpruneError, RecipeError
+from ..errors import BertpruneError, ExportError, RecipeError
+from ..files import check_place
 from .console import print_json, progress_bar
 from .evaluate import Tokenizer
 from .options import (
@@ -69,6 +70,7 @@ def _sweep(
 ) -> None:
     """Try many recipes, and mark the best at each size."""
     check_picture(figure)
+    check_place(csv, ExportError)
     _check_executor(workers, dask)
     with progress_bar("reading") as progress, _executor(workers, dask) as executor:
         found = bp.sweep(

@@ -14,7 +14,7 @@ from ..checkpoint.content import content_hash
 from ..errors import DataError, Message, RecipeError, shown
 from ..evaluation.job import check_finite
 from ..evaluation.metrics import Estimate, proportion
-from ..files import from_home, name_of, write_whole
+from ..files import check_place, from_home, name_of, write_whole
 from ..parallel import Progress, check_progress, silent
 from ..pruning.steps import MatchedStep, check_seed, match_steps
 from ..pruning.tries import Known, Part, Tries, values_of
@@ -88,6 +88,7 @@ def scan(
     for kind in kinds:
         _matched(opened.skeleton(), kind, method, reconstruct, opened.missing)  # before the long work
     path = None if file is None else from_home(file, DataError)
+    check_place(path, DataError)
     earlier = Scan.of(path) if path is not None and path.exists() else None
     progress(0.0, f"loading {opened.name}")
     model = opened.model(seed)
