@@ -1,6 +1,7 @@
 """What each part bears: a cell is what the step gives, done cells are kept, other scans are refused."""
 
 import json
+from itertools import product
 
 import pytest
 import torch
@@ -33,17 +34,17 @@ def find(scan, layer, part, level):
     return cell
 
 
-@pytest.mark.parametrize("method", ["fisher", "obs", "magnitude"])
-def test_a_cell_is_what_its_step_alone_gives(tiny_folder, method, subtests):
-    folder = tiny_folder()
-    scan = bp.scan(
-        folder, TEXTS, granularity=["neuron", "head", "element"], method=method, reconstruct=False, levels=LEVELS
-    )
-    assert len(scan.cells) == 2 * (2 + 6) * 3
+def test_a_cell_is_what_its_step_alone_gives(tiny_folder, subtests):
+    folder, kinds = tiny_folder(), ["neuron", "head", "element"]
+    scans = {
+        method: bp.scan(folder, TEXTS, granularity=kinds, method=method, reconstruct=False, levels=LEVELS)
+        for method in ("fisher", "obs", "magnitude")
+    }
     places = [("neuron", bp.Selection(layers=[1])), ("head", bp.Selection(layers=[0]))]
     places += [("ffn.output", bp.Selection(roles="ffn.output", layers=[0]))]
-    for part, select in places:
-        with subtests.test(part):
+    for (method, scan), (part, select) in product(scans.items(), places):
+        with subtests.test(f"{method}, {part}"):
+            assert len(scan.cells) == 2 * (2 + 6) * 3
             granularity = part if part in ("neuron", "head") else "element"
             step = bp.Step(method=method, granularity=granularity, fraction=0.5, select=select)
             cell = find(scan, select.layers[0], part, 0.5)
@@ -54,14 +55,15 @@ def test_a_cell_is_what_its_step_alone_gives(tiny_folder, method, subtests):
             assert cell.count == gone
 
 
-@pytest.mark.parametrize(("part", "granularity"), [("neuron", "neuron"), ("attention.output", "element")])
-def test_a_reconstructed_cell_is_what_its_step_measures(tiny_folder, part, granularity):
+def test_a_reconstructed_cell_is_what_its_step_measures(tiny_folder, subtests):
     folder = tiny_folder()
-    scan = bp.scan(folder, TEXTS, granularity=granularity, levels=[0.5])
-    select = bp.Selection(layers=[1]) if granularity == "neuron" else bp.Selection(roles=part, layers=[1])
-    step = bp.Step(method="obs", granularity=granularity, fraction=0.5, reconstruct=True, select=select)
-    (done,) = bp.prune(folder, step, calibration=TEXTS).steps[0].reconstructions
-    assert find(scan, 1, part, 0.5).drift.value == pytest.approx(done.drift_with, rel=1e-4, abs=1e-9)
+    for part, granularity in (("neuron", "neuron"), ("attention.output", "element")):
+        with subtests.test(part):
+            scan = bp.scan(folder, TEXTS, granularity=granularity, levels=[0.5])
+            select = bp.Selection(layers=[1]) if granularity == "neuron" else bp.Selection(roles=part, layers=[1])
+            step = bp.Step(method="obs", granularity=granularity, fraction=0.5, reconstruct=True, select=select)
+            (done,) = bp.prune(folder, step, calibration=TEXTS).steps[0].reconstructions
+            assert find(scan, 1, part, 0.5).drift.value == pytest.approx(done.drift_with, rel=1e-4, abs=1e-9)
 
 
 def test_labels_give_the_accuracy_beside_the_drift(tiny_folder):
@@ -79,26 +81,28 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("method", ["fisher", "obs", "random"])
-def test_a_scan_that_was_killed_goes_on_where_it_was(tiny_folder, tmp_path, method):
-    folder, options = tiny_folder(), {"method": method, "reconstruct": method == "obs", "levels": LEVELS}
-    whole = bp.scan(folder, TEXTS, **options)
-    file, words = tmp_path / "scan.json", []
+def test_a_scan_that_was_killed_goes_on_where_it_was(tiny_folder, tmp_path, subtests):
+    for method in ("fisher", "obs", "random"):
+        with subtests.test(method):
+            (here := tmp_path / method).mkdir()
+            folder, options = tiny_folder(), {"method": method, "reconstruct": method == "obs", "levels": LEVELS}
+            whole = bp.scan(folder, TEXTS, **options)
+            file, words = here / "scan.json", []
 
-    def kill(share, text):
-        words.append(text)
-        if text.startswith("layer 1, neuron"):
-            raise Killed
+            def kill(share, text):
+                words.append(text)
+                if text.startswith("layer 1, neuron"):
+                    raise Killed
 
-    with pytest.raises(Killed):
-        bp.scan(folder, TEXTS, **options, file=file, progress=kill)
-    half = bp.Scan.of(file)
-    assert {(cell.layer, cell.part) for cell in half.cells} == {(0, "neuron"), (0, "head")}
-    words.clear()
-    resumed = bp.scan(folder, TEXTS, **options, file=file, progress=lambda share, text: words.append(text))
-    assert resumed == whole == bp.Scan.of(file)
-    assert [text for text in words if text.startswith("layer")] == ["layer 1, neuron", "layer 1, head"]
-    assert list(tmp_path.glob(".*")) == []
+            with pytest.raises(Killed):
+                bp.scan(folder, TEXTS, **options, file=file, progress=kill)
+            half = bp.Scan.of(file)
+            assert {(cell.layer, cell.part) for cell in half.cells} == {(0, "neuron"), (0, "head")}
+            words.clear()
+            resumed = bp.scan(folder, TEXTS, **options, file=file, progress=lambda share, text: words.append(text))
+            assert resumed == whole == bp.Scan.of(file)
+            assert [text for text in words if text.startswith("layer")] == ["layer 1, neuron", "layer 1, head"]
+            assert list(here.glob(".*")) == []
 
 
 def test_a_file_of_another_scan_is_refused_by_what_differs(tiny_folder, tmp_path, subtests):

@@ -148,17 +148,21 @@ def test_the_shell_removes_layers_by_number(tmp_path: Path, folder: Path, capsys
     assert main(["preview", *line]) == 0
 
 
-@pytest.mark.parametrize("more", [(), (bp.Step(method="magnitude", granularity="neuron", fraction=0.5),)])
-def test_the_small_form_lacks_the_layers_too(folder: Path, tmp_path: Path, more: tuple[bp.Step, ...]) -> None:
-    run = bp.prune(folder, [GONE, *more])
-    assert bp.preview(folder, [GONE, *more]).loads == "plain"
-    result = bp.export(run, tmp_path / "small", "small")
-    small = transformers.AutoModelForSequenceClassification.from_pretrained(result.path).eval()
-    assert result.loads == "plain" and small.config.num_hidden_layers == 3
-    assert small.config.intermediate_size == (32 if more else 64)
-    ids = torch.tensor([[2, 7, 11, 13, 3, 9]])
-    with torch.no_grad():
-        assert torch.allclose(small(input_ids=ids).logits, run.model(input_ids=ids).logits, rtol=1e-4, atol=1e-5)
+def test_the_small_form_lacks_the_layers_too(folder: Path, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    half = bp.Step(method="magnitude", granularity="neuron", fraction=0.5)
+    for recipe, neurons in (([GONE], 64), ([GONE, half], 32)):
+        with subtests.test(f"{neurons} neurons"):
+            run = bp.prune(folder, recipe)
+            assert bp.preview(folder, recipe).loads == "plain"
+            result = bp.export(run, tmp_path / str(neurons), "small")
+            small = transformers.AutoModelForSequenceClassification.from_pretrained(result.path).eval()
+            assert result.loads == "plain" and small.config.num_hidden_layers == 3
+            assert small.config.intermediate_size == neurons
+            ids = torch.tensor([[2, 7, 11, 13, 3, 9]])
+            with torch.no_grad():
+                assert torch.allclose(
+                    small(input_ids=ids).logits, run.model(input_ids=ids).logits, rtol=1e-4, atol=1e-5
+                )
 
 
 def test_layers_of_unequal_width_are_taken_out_of_a_small_folder(folder: Path, tmp_path: Path) -> None:
