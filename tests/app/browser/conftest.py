@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from tools.space import answered, free_port
+from tools.space import answered, free_port, serving
 
 ROOT = Path(__file__).resolve().parents[3]
+SERVED = str(Path(__file__).with_name("served.py"))
 SHOTS = ROOT / "screenshots"
 PATIENCE = 120_000  # milliseconds; a machine may be busy with other things
 FAILED = pytest.StashKey[bool]()
@@ -33,7 +34,7 @@ def where(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(where: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """Serve the page in a process of its own, started from another folder; give its address and the process."""
     port = free_port()
-    command = [sys.executable, str(Path(__file__).with_name("served.py")), str(port)]
+    command = [sys.executable, SERVED, str(port)]
     settings = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "GRADIO_TEMP_DIR": str(where / "gradio")}
     with (where / "log.txt").open("w") as log:
         server = subprocess.Popen(command, cwd=where, env=settings, stdout=log, stderr=log)
@@ -53,6 +54,18 @@ def served(where: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
 def address(served: tuple[str, "subprocess.Popen[bytes]"]) -> str:
     """Give the page's address."""
     return served[0]
+
+
+@pytest.fixture(scope="session")
+def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the page with a Space's environment variables; give its address."""
+    where, port = tmp_path_factory.mktemp("hosted"), free_port()
+    environ = {
+        **os.environ, "SYSTEM": "spaces", "SPACE_ID": "somebody/bertprune", "SPACE_AUTHOR_NAME": "somebody",
+        "SPACE_HOST": f"127.0.0.1:{port}", "GRADIO_SERVER_PORT": str(port), "TMPDIR": str(where),
+    }  # fmt: skip
+    with serving([sys.executable, SERVED, str(port)], where, environ) as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Serve the page for the tests, in a process of its own.
 
 SIGUSR1 ends every visit, as hours of inactivity would. While there is a file `hold` in its folder, no run goes on.
+A plan is what is found at once.
 """
 
 import signal
@@ -21,6 +22,7 @@ def main(port: int) -> None:
     from app import main as page
     from app.settings import Settings
     from app.store import Store
+    from app.tabs import search
 
     stores: list[Store] = []
     prune = Store.run
@@ -36,6 +38,7 @@ def main(port: int) -> None:
             time.sleep(0.05)
         return prune(self, key, report)
 
+    search.SECONDS = 0.1  # type: ignore[assignment]
     page.make_store = make_store
     Store.run = run  # type: ignore[method-assign]
     signal.signal(signal.SIGUSR1, lambda *_: stores[0].visitors.forget())

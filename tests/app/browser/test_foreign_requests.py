@@ -1,32 +1,14 @@
 """A hosted page as a visitor's browser loads it: it asks nobody but its own server for anything."""
 
-import os
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from browsing import press, prune, view
 
 from app.page import PANELS
-from tools.space import free_port, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 PATIENCE = 120_000  # milliseconds, as of the other visitors
-SERVED = Path(__file__).with_name("served.py")
-
-
-@pytest.fixture(scope="module")
-def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the page with a Space's environment variables."""
-    where, port = tmp_path_factory.mktemp("hosted"), free_port()
-    environ = {
-        **os.environ, "SYSTEM": "spaces", "SPACE_ID": "somebody/bertprune", "SPACE_AUTHOR_NAME": "somebody",
-        "SPACE_HOST": f"127.0.0.1:{port}", "GRADIO_SERVER_PORT": str(port), "TMPDIR": str(where),
-    }  # fmt: skip
-    with serving([sys.executable, SERVED, str(port)], where, environ) as found:
-        yield found
 
 
 def test_a_hosted_page_asks_no_other_host(browser: Any, hosted: str) -> None:

@@ -31,7 +31,7 @@ def test_a_random_walk_at_a_slow_line_mixes_nothing_up(visit: Callable[..., Any]
     page = visit()
     slow(page)
     draw, deeds = random.Random(1), []
-    for _ in range(40):
+    for _ in range(25):
         deed = draw.choice(list(DEEDS))
         deeds.append(deed)
         DEEDS[deed](page, draw)

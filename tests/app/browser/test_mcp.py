@@ -2,11 +2,8 @@
 
 import asyncio
 import inspect
-import os
-import sys
 from ast import literal_eval
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -16,9 +13,8 @@ from gradio.utils import get_function_description
 import bertprune as bp
 from app.api import VERBS, Api, with_plain_errors
 from app.store import Store
-from tools.space import free_port, serving
 
-SERVED = Path(__file__).parent / "browser" / "served.py"
+pytestmark = pytest.mark.timeout(900)
 STEP = bp.Step(method="l1_unstructured", fraction=0.5, select="*.query")
 RECIPE = bp.Recipe(steps=[STEP])
 
@@ -35,21 +31,9 @@ def parameters(verb: str) -> set[str]:
     return inspect.signature(getattr(Api, verb)).parameters.keys() - {"self"}
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the hosted page, as a Space does."""
-    pytest.importorskip("mcp")
-    where, port = tmp_path_factory.mktemp("agents"), free_port()
-    environ = {
-        **os.environ, "SYSTEM": "spaces", "SPACE_ID": "somebody/bertprune", "TMPDIR": str(where),
-        "GRADIO_SERVER_PORT": str(port),
-    }  # fmt: skip
-    with serving([sys.executable, SERVED, str(port)], where, environ) as found:
-        yield found
-
-
 def agent(address: str, do: Callable[[Any], Awaitable[Any]]) -> Any:
     """Let an agent do something in a session with the page."""
+    pytest.importorskip("mcp")
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
@@ -70,8 +54,8 @@ def call(address: str, verb: str, **given: Any) -> tuple[bool, str]:
     return found.isError, found.content[0].text
 
 
-def test_the_verbs_are_listed_and_nothing_of_the_page(address: str) -> None:
-    tools = agent(address, lambda session: session.list_tools()).tools
+def test_the_verbs_are_listed_and_nothing_of_the_page(hosted: str) -> None:
+    tools = agent(hosted, lambda session: session.list_tools()).tools
     assert {tool.name for tool in tools} == {f"bertprune_{verb}" for verb in VERBS}
     for tool in tools:
         fields = tool.inputSchema["properties"]
@@ -79,7 +63,7 @@ def test_the_verbs_are_listed_and_nothing_of_the_page(address: str) -> None:
         assert fields.keys() == parameters(tool.name.removeprefix("bertprune_"))
 
 
-def test_tools_can_be_called_and_answer_as_the_library_does(address: str, subtests: pytest.Subtests) -> None:
+def test_tools_can_be_called_and_answer_as_the_library_does(hosted: str, subtests: pytest.Subtests) -> None:
     run, recipe = bp.prune("demo", RECIPE, seed=3), {"source": "demo", "recipe": RECIPE.to_json()}
     cases: dict[str, tuple[dict[str, Any], Callable[[str], Any], Any]] = {
         "load": ({"source": "demo"}, lambda text: literal_eval(text)["architecture"], "BertForSequenceClassification"),
@@ -88,21 +72,21 @@ def test_tools_can_be_called_and_answer_as_the_library_does(address: str, subtes
     }
     for verb, (given, read, expected) in cases.items():
         with subtests.test(verb):
-            failed, text = call(address, verb, **given)
+            failed, text = call(hosted, verb, **given)
             assert not failed, text
             assert read(text) == expected
     with subtests.test("export"):
-        failed, text = call(address, "export", **recipe, form="masked")
+        failed, text = call(hosted, "export", **recipe, form="masked")
         assert not failed, text
         link = text[text.index("http") :].split()[0]
         assert httpx.get(link).content[:2] == b"PK"
 
 
-def test_what_is_wrong_is_one_line_of_the_library(address: str) -> None:
+def test_what_is_wrong_is_one_line_of_the_library(hosted: str) -> None:
     for verb, given, said in (
         ("preview", {"source": "demo", "recipe": '{"steps": [{"method": "magic", "fraction": 0.5}]}'}, "magic"),
         ("load", {"source": "/etc"}, "Hub id"),
         ("prune", {"source": "demo", "recipe": ""}, "recipe"),
     ):
-        failed, text = call(address, verb, **given)
+        failed, text = call(hosted, verb, **given)
         assert failed and said in text and "\n" not in text.strip() and "Traceback" not in text
