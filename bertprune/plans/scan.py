@@ -24,6 +24,7 @@ from ..runs.calibrate import texts_to_measure
 from ..selection import Selection
 from ..step import Step
 from ..undisturbed import undisturbed
+from .foreign import warn_of_foreign
 from .measured import ROLES, mean_of
 
 LEVELS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
@@ -72,6 +73,7 @@ def scan(
 
     Warns:
         MissingTensorsWarning: The checkpoint, opened here, lacks tensors that its architecture expects.
+        ForeignTextsWarning: The tokenizer hardly knows the language of the texts.
 
     Example:
         >>> import bertprune as bp
@@ -95,6 +97,7 @@ def scan(
     steps = [one for kind in kinds for one in _matched(model, kind, method, reconstruct, opened.missing)]
     given = texts_to_measure(opened, model, texts, seed)
     assert given.batches is not None and given.output is not None and given.record is not None
+    warn_of_foreign(opened, given.batches)
     tries = Tries(model, given.batches, given.output)
     check_finite(opened.name, tries.dense.numpy(force=True))
     job = _Scanning(tries, seed, shares)
@@ -112,6 +115,8 @@ def _filled(scan: Scan, job: "_Scanning", steps: list[list[Part]], path: Path | 
     """Add the cells that are missing, layer by layer, and write what is done."""
     done = {(cell.layer, cell.part) for cell in scan.cells}
     wanted = _by_layer(job, steps)
+    if path is not None and done - {(layer, name) for layer, named in wanted.items() for name in named}:
+        raise _other(path, "granularities")
     missing = [(layer, name) for layer, named in wanted.items() for name in named if (layer, name) not in done]
     job.prepare([part for layer, name in missing for part in wanted[layer][name]])
     for number, (layer, name) in enumerate(missing):
@@ -233,9 +238,13 @@ _WHAT = {
 
 def _check_same(earlier: Scan, now: Scan, path: Path) -> None:
     """Refuse to go on with a scan of something else. Raises DataError."""
-    for field, what in _WHAT.items():
+    for field in _WHAT:
         if getattr(earlier, field) != getattr(now, field):
-            raise DataError(
-                "{file} holds a scan {what}: give another file, or remove this one",
-                code="scan.other", file=name_of(path), what=what,
-            )  # fmt: skip
+            raise _other(path, field)
+
+
+def _other(path: Path, field: str) -> DataError:
+    return DataError(
+        "{file} holds a scan {what}: give another file, or remove this one",
+        code="scan.other", file=name_of(path), what=_WHAT[field],
+    )  # fmt: skip

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, model_validator
 
 from ..errors import BertpruneError, DataError, Message, RecipeError, kind_of
 from ..files import check_regular, from_home, name_of, reason_of
@@ -79,6 +79,15 @@ class Scan(FrozenModel):
     """The accuracy of the whole model, where the texts have labels."""
     cells: tuple[ScanCell, ...] = ()
     """By layer, part and level."""
+
+    @model_validator(mode="after")
+    def _whole_parts(self) -> Self:
+        levels: dict[tuple[int, str], list[float]] = {}
+        for cell in self.cells:
+            levels.setdefault((cell.layer, cell.part), []).append(cell.level)
+        if any(sorted(each) != sorted(self.levels) for each in levels.values()):
+            raise ValueError(Message("a part has not one cell for each level", code="scan.cells"))
+        return self
 
     @classmethod
     def of(cls, given: "Scan | str | Path") -> "Scan":

@@ -152,7 +152,6 @@ def _outcome(future: "Future[Outcome]") -> Outcome:
 
 def _down(reason: str) -> BertpruneError:
     return BertpruneError(
-        "the executor has stopped ({reason}): give one that runs; with out=, finished results are kept"
-        " for results",
+        "the executor has stopped ({reason}): give one that runs; with out=, what is finished is kept",
         code="sweep.executor_down", reason=reason,
     )  # fmt: skip

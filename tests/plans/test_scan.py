@@ -124,6 +124,9 @@ def test_a_file_of_another_scan_is_refused_by_what_differs(tiny_folder, tmp_path
                 bp.scan(source, file=file, **{**same, **changes})
             assert caught.value.code == "scan.other"
     assert file.read_text() == before
+    file.write_text(before.replace('"part": "head"', '"part": "tail"'))
+    with pytest.raises(BertpruneError, match="holds a scan of other parts"):
+        bp.scan(folder, file=file, **same)
 
 
 def test_damaged_and_foreign_files_are_one_clear_error(tmp_path, tiny_folder, subtests):
@@ -138,6 +141,8 @@ def test_damaged_and_foreign_files_are_one_clear_error(tmp_path, tiny_folder, su
         "nan": good.replace('"drift": {', '"drift": {"x": NaN, '),
         "hash": json.dumps(plain | {"sha256": "0"}),
         "deep": "[" * 100_000,
+        "part twice": json.dumps(plain | {"cells": [*plain["cells"], plain["cells"][0]]}),
+        "level": json.dumps(plain | {"cells": [plain["cells"][0] | {"level": 0.3}]}),
         "version": json.dumps(plain | {"version": 2}),
     }
     for name, text in cases.items():
