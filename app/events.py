@@ -37,7 +37,7 @@ _SEARCHES: dict[str, Callable[..., Any]] = {"plan": search.plan, "sweep": search
 _GO = {"run": "result", "preset": "recipe", "add": "recipe", "again": "recipe"}
 """The view that shows what something did."""
 _MAKES = ("plan", "prune", "swept")
-"""What makes a run, which is shown only where the visitor is still in the view in which it was asked for."""
+"""What makes a run, which is shown only where the visitor has not gone to another view meanwhile."""
 _ENDING = 5.0
 """Seconds that cancelled work has to end, and to say what it left behind."""
 
@@ -92,7 +92,7 @@ class Events:
                 return drawn(self.store, visitor, None)
             if not fresh or do not in _ACTS:
                 return nothing()
-            go = {"go": _GO[do], "left": _left(asked)} if do in _GO else {}
+            go = {"go": _GO[do], "moves": asked.get("moves")} if do in _GO else {}
             return self._changed(visitor, lambda visit: _ACTS[do](self.store, visit, asked), **go)
 
     def late(self, event: gr.EventData, request: gr.Request) -> list[Any]:
@@ -157,7 +157,7 @@ class Events:
                 return self._changed(visitor, change)
             made = change(visitor.visit)
             here = visitor.visit.source == begun.source  # otherwise it belongs to another checkpoint than the open one
-            ready = {"ready": made.runs[-1].number, "left": _left(asked)} if here else {}
+            ready = {"ready": made.runs[-1].number, "moves": asked.get("moves")} if here else {}
             return self._changed(visitor, lambda visit: let_run_wait(visit, made), **ready)
 
     def measure(self, request: gr.Request) -> list[Any]:
@@ -167,7 +167,8 @@ class Events:
         if change is None:
             return nothing()
         with visitor.turn():
-            return self._changed(visitor, change)
+            # a run that came meanwhile is measured next, also where this one was measured by somebody else
+            return self._changed(visitor, change, again=cost.unmeasured(change(visitor.visit)) is not None)
 
     def stop(self, request: gr.Request) -> None:
         """Stop the work that the visitor waits for."""
@@ -229,11 +230,6 @@ class Events:
         with visitor.turn(asked.get("n")):
             visit = visitor.visit
         return str((export.file_of if asked.get("do") == "download" else recipe.file_of)(self.store, visit, asked))
-
-
-def _left(asked: Asked) -> str:
-    """Return the view in which something was asked for: only who is still there is taken to another one."""
-    return str(asked.get("panel") or "")[:20]
 
 
 def _is_skip(value: Any) -> bool:

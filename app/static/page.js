@@ -3,6 +3,7 @@ window.bertprune = {
   number: 0,
   version: null,
   module: null,
+  moves: 0, // how often the visitor, and not an answer, went to another view
   store(name, value) {
     try { sessionStorage.setItem(name, JSON.stringify(value)); } catch { /* private windows */ }
   },
@@ -16,7 +17,7 @@ window.bertprune = {
   },
   send(via, asked = {}) {
     const n = ['act', 'open', 'work', 'search', 'file'].includes(via) ? (this.number += 1) : undefined;
-    this.trigger?.(via, n === undefined ? asked : { ...asked, n, panel: document.body.dataset.panel });
+    this.trigger?.(via, n === undefined ? asked : { ...asked, n, moves: this.moves });
   },
   begin: async () => {
     const page = window.bertprune;
@@ -48,11 +49,11 @@ window.bertprune = {
         try { localStorage.setItem('bertprune-language', state.language); } catch { /* private windows */ }
         this.speak(state.language);
       }
-      if (!state.left || state.left === document.body.dataset.panel) { // others stay where they have gone meanwhile
+      if (state.moves === this.moves) { // who has gone elsewhere meanwhile stays there
         if (state.go) this.go(state.go);
         if (state.ready) this.send('act', { do: 'run', run: state.ready });
       }
-      if (state.measure) this.send('measure');
+      if (state.measure) setTimeout(() => this.send('measure'), 100); // not before the last one is over
     } else if (at !== undefined && at !== this.version) {
       this.send('act', { do: 'redraw' });
       return;
@@ -62,7 +63,7 @@ window.bertprune = {
   },
   // Each view has its own address, so that Back returns to the one before.
   go(panel) {
-    if (location.hash !== '#' + panel) location.hash = panel;
+    if (location.hash !== '#' + panel) location.hash = this.taken = '#' + panel;
     window.scrollTo({ top: 0 });
   },
   show() {
@@ -82,5 +83,10 @@ window.bertprune = {
     return [];
   },
 };
-window.addEventListener('hashchange', () => window.bertprune.show());
+window.addEventListener('hashchange', () => {
+  const page = window.bertprune;
+  if (location.hash !== page.taken) page.moves += 1;
+  page.taken = null;
+  page.show();
+});
 document.addEventListener('DOMContentLoaded', () => window.bertprune.show());

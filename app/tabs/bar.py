@@ -58,7 +58,7 @@ def _recipe_words(language: str, visit: Visit, seen: Seen) -> list[Any]:
     if not visit.cards:
         return [say(language, "bar_none")]
     count = say(language, "bar_step" if len(visit.cards) == 1 else "bar_steps", count=len(visit.cards))
-    named = [f"{say(language, visit.name)}: "] if visit.name else []
+    named = [f"{say(language, visit.name)} · "] if visit.name else []
     good = [one for one in seen if not isinstance(one, bp.BertpruneError)]
     low, high = (sum(one.removed[end] for one in good) for end in (0, 1))
     go = say(language, "bar_go", gone=between(language, low, high))

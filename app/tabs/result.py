@@ -49,7 +49,7 @@ def _sentence(language: str, run: Run) -> list[Any]:
         parts.append(measured)
     if run.speed is not None:
         parts.append(say(language, "run_faster", times=f"{run.speed.timings[-1].ratio.value:.2f}"))
-    return ["; ".join(parts) + "."]
+    return [say(language, "run_and").join(parts) + "."]
 
 
 def headline(language: str, report: Any) -> str:

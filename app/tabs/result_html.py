@@ -12,7 +12,7 @@ import bertprune as bp
 
 from ..html import breakable, button, facts, joined, note, percent, scrolling, table, tag
 from ..i18n import say, texts, translate_error
-from .steps import amount
+from .steps import step_line
 
 Key = tuple[Any, Any]
 _DEEP = 0.64
@@ -52,7 +52,7 @@ def outcomes(language: str, run: Any) -> Markup:
     rows = [
         (
             str(at),
-            tag("code", _did(one.step)),
+            tag("code", step_line(language, one.step)),
             f"{len(one.tensors):,}",
             f"{one.alive_before:,}",
             f"{one.removed:,}",
@@ -61,12 +61,6 @@ def outcomes(language: str, run: Any) -> Markup:
     ]
     headers = [say(language, f"outcome_{key}") for key in ("number", "step", "tensors", "alive", "removed")]
     return table(headers, rows, numbers=(0, 2, 3, 4), label=say(language, "outcome_title"))
-
-
-def _did(step: bp.Step) -> str:
-    """Write a step's method and amount, with what it prunes together where that is not the method's own."""
-    together = [step.granularity] if step.granularity and not step.is_pattern else []
-    return " ".join([step.method, *together, amount(step)])
 
 
 def tensor_table(language: str, report: Any, everything: bool = False) -> Markup:

@@ -27,10 +27,11 @@ from ..offers import (
 )
 
 
-def amount(step: bp.Step) -> str:
+def amount(language: str, step: bp.Step) -> str:
     if step.fraction is not None:
         return percent(step.fraction, 2).replace(".00%", "%")
-    return str(step.granularity) if step.count is None else f"{step.count:,}"  # N:M is its own amount
+    # N:M is its own amount
+    return str(step.granularity) if step.count is None else say(language, "amount_of", count=f"{step.count:,}")
 
 
 def granularity_name(language: str, granularity: str) -> str:
@@ -64,7 +65,7 @@ def selection(language: str, select: bp.Selection) -> str:
 def step_line(language: str, step: bp.Step) -> str:
     """Write a step in one line: its method, amount, manner and options."""
     options = "".join(f", {key}={value}" for key, value in step.options.items())
-    return f"{step.method} {amount(step)} · {manner(language, step)}{options}".replace(" · ,", ",")
+    return f"{step.method} {amount(language, step)} · {manner(language, step)}{options}".replace(" · ,", ",")
 
 
 def recipe_line(language: str, recipe: bp.Recipe) -> str:
@@ -73,7 +74,7 @@ def recipe_line(language: str, recipe: bp.Recipe) -> str:
         return say(language, "runs_dense")
     first, *more = recipe.steps
     others = f" {say(language, 'compare_more', count=len(more))}" if more else ""
-    return f"{first.method} {amount(first)} {manner(language, first)}{others}"
+    return step_line(language, first) + others
 
 
 def method_card(language: str, method: Any) -> Markup:

@@ -14,13 +14,13 @@ class Browser:
         self.shown: dict[str, Any] = {}
         self.late: list[str] = []
         self.again = False
-        self.panel = "model"
+        self.moves = 0
         self.wires: list[dict[str, Any]] = []
         """What was asked for and has not arrived yet."""
 
     def ask(self, do: str, **more: Any) -> dict[str, Any]:
         self.number += 1
-        return {"do": do, "n": self.number, "panel": self.panel, **more}
+        return {"do": do, "n": self.number, "moves": self.moves, **more}
 
     def apply(self, answer: list[Any]) -> None:
         """Do with an answer what `static/page.js` does."""
@@ -36,9 +36,7 @@ class Browser:
             self.again = True
             return
         self.version = state["to"]
-        if state.get("left") in (None, "", self.panel):
-            self.panel = state.get("go") or self.panel
-            if state.get("ready"):
-                self.wires.append(self.ask("run", run=state["ready"]))
+        if state.get("ready") and state["moves"] == self.moves:
+            self.wires.append(self.ask("run", run=state["ready"]))
         self.late = list(state["late"])
         self.again = False if state["from"] is None else self.again

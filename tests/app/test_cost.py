@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import bertprune as bp
 from app.errors import error_text
+from app.events import Events
 from app.opening import take_table
 from app.runs import Run, RunKey, Source
 from app.settings import Settings
@@ -82,6 +84,25 @@ def test_the_first_measurement_draws_from_a_sorted_file_alike_for_every_run(
     assert 0.3 < one.scores["accuracy"].before.value < 0.7  # and not the first ones alone, which are all of one class
     assert "These 400 were drawn at random from 1,000 rows" in quality_view("en", one)
     assert "1,000행 가운데 무작위로 뽑은 400행" in quality_view("ko", one)
+
+
+def test_a_run_that_came_while_another_was_measured_is_measured_next(
+    store: Store, ran: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("text,label\nthe film was good,1\nbad plot,0\n")
+    first = cost.measure_first
+
+    def measure_while_others_come(store: Store, visitor: Visitor) -> Any:
+        change = first(store, visitor)
+        assert change is not None
+        visitor.put(pruned(store, change(visitor.visit), RECIPE))  # it was measured on request, and another was made
+        return change
+
+    monkeypatch.setattr(cost, "measure_first", measure_while_others_come)
+    store.visitors.begin("tab", replace(ran, data=take_table(str(table))))
+    state, *parts = Events(store).measure(SimpleNamespace(session_hash="tab", headers={}))  # type: ignore[arg-type]
+    assert state["measure"] and not any(isinstance(part, str) for part in parts)
 
 
 def test_a_run_of_which_nothing_is_known_any_more_is_counted_and_measured(

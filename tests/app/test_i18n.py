@@ -28,7 +28,14 @@ def test_both_languages_fill_in_the_same_values() -> None:
 
 def test_korean_is_korean_and_english_is_not() -> None:
     hangul = re.compile("[가-힣]")
-    same = {"preview_range", "words_zero", "loads_short_plain", "loads_short_bertprune", "loads_short_anywhere"}
+    same = {
+        "preview_range",
+        "words_zero",
+        "loads_short_plain",
+        "loads_short_bertprune",
+        "loads_short_anywhere",
+        "run_and",
+    }
     assert {key for key, text in texts("ko").items() if not hangul.search(text)} == same
     assert not [key for key, text in texts("en").items() if hangul.search(text)]
 

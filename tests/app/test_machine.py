@@ -25,7 +25,7 @@ from app.errors import Cancelled
 from app.events import Events
 from app.offers import PRESETS, preset
 from app.opening import take_table, take_texts
-from app.page import PANELS, PARTS, Part, drawn_late
+from app.page import PARTS, Part, drawn_late
 from app.runs import Given, Source
 from app.store import Store
 from app.tabs.model import opened
@@ -147,9 +147,10 @@ class Machine(RuleBasedStateMachine):
     def answer(self, at: int) -> None:
         self.browser.apply(self.answers.pop(at % len(self.answers)))
 
-    @rule(panel=st.sampled_from(PANELS))
-    def view(self, panel: str) -> None:
-        self.browser.panel = panel
+    @rule()
+    def view(self) -> None:
+        """Go to another view."""
+        self.browser.moves += 1
 
     def long_one(self, do: str, source: int, at: int) -> dict[str, Any]:
         """Ask for what takes long."""

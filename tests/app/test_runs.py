@@ -34,9 +34,9 @@ def compared(store: Store, visit: Visit, *pair: int, language: str = "en") -> st
 def test_runs_are_named_by_number_checkpoint_recipe_and_seed(three: Visit) -> None:
     assert [run_name("en", run) for run in three.runs] == [
         "tiny, as it was opened",
-        "1. tiny: random_unstructured 30% local · Seed 0",
-        "2. tiny: random_unstructured 30% local · Seed 1",
-        "3. tiny: l1_unstructured 20% global · Seed 0",
+        "1. tiny: random_unstructured 30% · local · Seed 0",
+        "2. tiny: random_unstructured 30% · local · Seed 1",
+        "3. tiny: l1_unstructured 20% · global · Seed 0",
     ]
 
 
@@ -142,7 +142,7 @@ def test_a_sweep_measures_each_recipe_and_its_points_become_runs(store: Store, v
     assert "<img" in shown and shown.count('data-do="swept"') == 4  # a button and a point for each
     assert 'value="0.25, 0.5"' in shown and shown.count('checked=""') == 1  # the fields of what is drawn
     korean = search.show_sweep(store, replace(visitor.visit, language="ko"))
-    assert all(korean.count(f"magnitude {share} 피드포워드의 뉴런 · 지역") == 3 for share in ("25%", "50%"))
+    assert all(korean.count(f"magnitude {share} · 피드포워드의 뉴런 · 지역") == 3 for share in ("25%", "50%"))
     assert "정확도 0." in korean and "accuracy" not in korean
     landed = search.run_swept(store, visitor, {"name": names[1]}, nothing)(visitor.visit)
     assert landed.shown is not None and landed.shown.key.recipe.steps[0].fraction == 0.5
