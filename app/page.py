@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from .html import Part, select, tag
+from .html import Part, joined, select, tag
 from .i18n import LANGUAGES, gradio_texts, label, say
 from .kept import to_keep
 from .settings import Settings
@@ -124,7 +124,7 @@ def lay_out(settings: Settings) -> Page:
 
     def put(*names: str) -> None:
         for name in names:
-            begun = label("status_loading") if name == "bar" else ""
+            begun = _loading() if name == "bar" else ""
             parts[name] = gr.HTML(begun, elem_id=name, apply_default_css=False, js_on_load=None)
 
     courier = own_component("courier", "courier")
@@ -166,6 +166,11 @@ def lay_out(settings: Settings) -> Page:
                     gr.LoginButton(elem_id="sign-in")
                 put("push")
     return Page(courier, number, kept, progress, file, checkpoint, texts, yaml, data, parts)
+
+
+def _loading() -> Markup:
+    """Write that the page is not ready; a text that Gradio translates would come back whenever the language changes."""
+    return joined(tag("span", say(code, "status_loading"), lang=code, cls="bp-loading") for code in LANGUAGES)
 
 
 def can_sign_in(settings: Settings) -> bool:

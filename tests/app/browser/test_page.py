@@ -179,6 +179,7 @@ def test_steps_the_tree_and_the_grid_by_keys_and_in_korean(visit: Callable[..., 
     for panel in PANELS:
         view(page, panel)
         assert not raw_texts(page), panel
+    expect(page.locator("#bar").get_by_text("demo", exact=True)).to_be_visible()
     view(page, "recipe")
     expect(page.locator("#cards")).to_contain_text("단계 추가")
     visit.reload(page)
