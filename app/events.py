@@ -81,7 +81,7 @@ class Events:
             gr.Warning(say(language, key, name=escape(name)))
         visitor = self.store.visitors.begin(str(request.session_hash), visit)
         with visitor.turn(number):
-            return drawn(self.store, visitor, None, measure=cost.unmeasured(visit) is not None)
+            return drawn(self.store, visitor, None, begins=True, measure=cost.unmeasured(visit) is not None)
 
     def act(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Change the visit at once, in the order of the browser."""
@@ -150,7 +150,7 @@ class Events:
             timed(share, "")
             progress(share, desc=words)
 
-        with visitor.working(report) as watched, turn or nullcontext():
+        with visitor.working(report, asked.get("n")) as watched, turn or nullcontext():
             change = do(self.store, visitor, asked, watched)
         with visitor.turn():
             if name not in _MAKES:
@@ -170,13 +170,14 @@ class Events:
             # a run that came meanwhile is measured next, also where this one was measured by somebody else
             return self._changed(visitor, change, again=cost.unmeasured(change(visitor.visit)) is not None)
 
-    def stop(self, request: gr.Request) -> None:
-        """Stop the work that the visitor waits for."""
-        visitor = self.visitor(request)
-        if visitor.cancel():
-            visitor.wait_for_work(_ENDING)
+    def stop(self, event: gr.EventData, request: gr.Request) -> None:
+        """Stop the work that the visitor waits for: all that was asked for before."""
+        visitor, before = self.visitor(request), event._data.get("before")
+        if visitor.cancel(before if type(before) is int else 0):
+            nothing_done = visitor.wait_for_work(_ENDING)
             self.fail(request)
-            gr.Info(say(visitor.visit.language, "cancelled"))
+            if nothing_done:
+                gr.Info(say(visitor.visit.language, "cancelled"))
 
     def failed(self, request: gr.Request, error: BaseException) -> list[Any]:
         """Keep what went wrong, and have the browser ask for it."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import threading
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,7 +39,8 @@ class Visitor:
         self._done: deque[int] = deque(maxlen=_REMEMBERED)
         self._works = 0
         self._choices: dict[str, int] = {}
-        self._cancelled = 0.0
+        self._cancelled = 0
+        self._done_anyway = False
         self._left = False
         self.failure: BaseException | None = None
         """What went wrong last, until it is shown."""
@@ -50,8 +51,9 @@ class Visitor:
 
         What never arrives is waited for only for a while; if it comes later, it is done then.
         """
-        number = asked if type(asked) is int and asked > 0 else None
+        number = _number(asked)
         with self._turn:
+            self._left = False
             if number is not None:
                 self._turn.wait_for(lambda: number <= self._next, self._patience)
             try:
@@ -75,32 +77,38 @@ class Visitor:
             mine = self._choices[what] = self._choices.get(what, 0) + 1
         return lambda: self._choices[what] == mine
 
-    def cancel(self) -> bool:
-        """Have the work that the visitor waits for stop at its next report; return whether there was some."""
-        self._cancelled = time.monotonic()
-        return self._works > 0
+    def cancel(self, number: int) -> bool:
+        """Have the work that was asked for up to a number stop at its next report; return whether there was some.
+
+        Work that waits, or has not arrived yet, does not begin.
+        """
+        with self._turn:
+            self._cancelled, self._done_anyway = max(self._cancelled, number), False
+            return self._works > 0 or number >= self._next
 
     def leave(self) -> None:
-        """Have all work stop, in the background too."""
+        """Have all work stop, in the background too, until something is asked again."""
         self._left = True
-        self.cancel()
+        self.cancel(self._next - 1)
 
     @contextmanager
-    def working(self, report: Progress) -> Iterator[Progress]:
-        """Do work that stops once the visitor cancels; it is given what to report its progress to."""
-        began = time.monotonic()
+    def working(self, report: Progress, asked: object = None) -> Iterator[Progress]:
+        """Do work that stops once the visitor cancels its number; it is given what to report its progress to."""
+        number = _number(asked) or sys.maxsize
 
         def watched(share: float, words: str) -> None:
-            if self._cancelled >= began:
+            if number <= self._cancelled:
                 raise Cancelled
             report(share, words)
 
+        watched(0.0, "")
         with self._turn:
             self._works += 1
         try:
             yield watched
+            self._done_anyway |= number <= self._cancelled
         except bp.BertpruneError as error:
-            if self._cancelled >= began:  # something is left, of which nobody hears by the answer
+            if number <= self._cancelled:  # something is left that no answer tells of
                 self.failure = error
             raise
         finally:
@@ -108,15 +116,21 @@ class Visitor:
                 self._works -= 1
                 self._turn.notify_all()
 
-    def wait_for_work(self, seconds: float) -> None:
-        """Wait until the work has ended that was cancelled."""
+    def wait_for_work(self, seconds: float) -> bool:
+        """Wait until the work has ended that was cancelled; return whether none of it was done in time to land."""
         with self._turn:
             self._turn.wait_for(lambda: not self._works, seconds)
+            return not self._done_anyway
 
     def check(self) -> None:
         """Stop work in the background where the visitor has left. Raises Cancelled."""
         if self._left:
             raise Cancelled
+
+
+def _number(asked: object) -> int | None:
+    """Read the number of what was asked; None where it has none."""
+    return asked if type(asked) is int and asked > 0 else None
 
 
 class Visitors:

@@ -16,6 +16,7 @@ window.bertprune = {
     return [this.number, ...values.slice(1, 2)];
   },
   send(via, asked = {}) {
+    if (via === 'stop') return this.trigger?.(via, { before: this.number });
     const n = ['act', 'open', 'work', 'search', 'file'].includes(via) ? (this.number += 1) : undefined;
     this.trigger?.(via, n === undefined ? asked : { ...asked, n, moves: this.moves });
   },
@@ -40,9 +41,10 @@ window.bertprune = {
     if (!state) return;
     if (state.failed) { this.send('fail'); return; }
     const { from, to, at } = state;
+    if (state.begins) this.version = null; // a visit of its own, which counts from the start
     const follows = from === null || from === this.version || to === this.version;
     if (to !== undefined) {
-      if (!follows || (from !== null && to < this.version)) { this.send('act', { do: 'redraw' }); return; }
+      if (!follows || (this.version !== null && to < this.version)) { this.send('act', { do: 'redraw' }); return; }
       this.version = to;
       if (state.kept) this.store('bertprune-visit', state.kept);
       if (state.language !== document.documentElement.lang) {

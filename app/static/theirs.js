@@ -1,5 +1,11 @@
 // Gradio names some controls in English only: translate these names whenever they appear.
 // It also shows a message twice where two events fail for the same reason: show it once, with Gradio's count.
+// And it has the server cancel what has no id yet, which the server refuses: that is for the page's own event to do.
+{
+  const { fetch } = window;
+  window.fetch = (where, given) => (/\/gradio_api\/(cancel|reset)$/.test(where) && !JSON.parse(given.body).event_id
+    ? Promise.resolve(new Response('{}')) : fetch(where, given));
+}
 function translate(words) {
   const inPageLanguage = (text) => {
     const to = words[document.documentElement.lang] || words.en;

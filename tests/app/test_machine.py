@@ -186,7 +186,7 @@ class Machine(RuleBasedStateMachine):
                 self.served(self.browser.wires.pop(draw.randrange(len(self.browser.wires))))
             before[0] = self.visitor.visit
             if cancel and chance > 6:
-                self.visitor.cancel()
+                self.visitor.cancel(asked["n"])
 
         before = [self.visitor.visit]
         begin = {"open": self.events.open, "plan": self.events.search, "sweep": self.events.search}

@@ -187,7 +187,7 @@ def test_a_cancelled_push_leaves_nothing(tab: Tab, hub: StandInHub) -> None:
     with pytest.raises(Cancelled):
         tab.push()
     assert hub.repositories == {} and "delete" in hub.asked
-    tab.events.stop(REQUEST)  # and there is nothing to be said
+    tab.events.stop(SimpleNamespace(_data={"before": tab.number}), REQUEST)  # and there is nothing to be said
 
 
 def test_what_a_cancelled_push_leaves_is_named_too(tab: Tab, hub: StandInHub) -> None:
@@ -195,13 +195,13 @@ def test_what_a_cancelled_push_leaves_is_named_too(tab: Tab, hub: StandInHub) ->
 
     def stop() -> None:
         try:
-            tab.events.stop(REQUEST)
+            tab.events.stop(SimpleNamespace(_data={"before": tab.number}), REQUEST)
         except bp.BertpruneError as error:
             said.append(error)
 
     def during(step: str) -> None:
         if step == "preupload":
-            tab.visitor.cancel()
+            tab.visitor.cancel(tab.number)
             stopping.start()
             time.sleep(0.05)  # until it waits for the push to end
 
@@ -218,7 +218,7 @@ def cancelling(tab: Tab) -> Callable[[str], None]:
 
     def during(step: str) -> None:
         if step == "preupload":
-            tab.visitor.cancel()
+            tab.visitor.cancel(tab.number)
 
     return during
 

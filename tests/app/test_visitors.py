@@ -24,17 +24,49 @@ SWEPT = {"levels": "0.5", "granularity": "neuron", "score.magnitude": True}
 def test_cancelling_stops_the_next_report_of_that_visitor_only() -> None:
     mine, other = Visitor(Visit()), Visitor(Visit())
     reported: list[float] = []
-    assert not mine.cancel()  # nothing is running
-    with mine.working(lambda share, words: reported.append(share)) as report:
+
+    def note(share: float, words: str) -> None:
+        if share:
+            reported.append(share)
+
+    assert not mine.cancel(0)  # nothing is running
+    with mine.working(note, 1) as report:
         report(0.1, "")
-        assert mine.cancel()
-        with other.working(lambda share, words: reported.append(share)) as others:
+        assert mine.cancel(1)
+        with other.working(note, 1) as others:
             others(0.2, "")
         with pytest.raises(Cancelled):
             report(0.3, "")
-    with mine.working(lambda share, words: reported.append(share)) as again:
+    with mine.working(note, 2) as again:
         again(0.4, "")  # a new piece of work begins afresh
     assert reported == [0.1, 0.2, 0.4]
+
+
+def test_what_is_cancelled_before_it_arrives_or_while_it_waits_does_not_begin() -> None:
+    visitor = Visitor(Visit())
+    assert visitor.cancel(2)  # neither has arrived
+    for number in (1, 2):
+        with visitor.turn(number), pytest.raises(Cancelled), visitor.working(lambda share, words: None, number):
+            pytest.fail("begun")
+    assert not visitor.cancel(2)
+    with visitor.turn(3), visitor.working(lambda share, words: None, 3):
+        assert visitor.cancel(3)
+    assert not visitor.wait_for_work(1)  # it was done nevertheless
+
+
+def test_who_comes_back_after_leaving_is_served_again() -> None:
+    visitor = Visitor(Visit())
+    with visitor.turn(1):
+        pass
+    with visitor.working(lambda share, words: None, 1) as report:
+        visitor.leave()
+        with pytest.raises(Cancelled):
+            report(0.5, "")
+        with pytest.raises(Cancelled):
+            visitor.check()
+    with visitor.turn(2), visitor.working(lambda share, words: None, 2) as report:
+        report(0.5, "")
+        visitor.check()
 
 
 def test_what_is_asked_is_done_in_the_order_of_the_browser_and_once() -> None:

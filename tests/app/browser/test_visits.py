@@ -31,7 +31,7 @@ def test_a_random_walk_at_a_slow_line_mixes_nothing_up(visit: Callable[..., Any]
     page = visit()
     slow(page)
     draw, deeds = random.Random(1), []
-    for _ in range(25):
+    for _ in range(40):
         deed = draw.choice(list(DEEDS))
         deeds.append(deed)
         DEEDS[deed](page, draw)
@@ -144,6 +144,38 @@ def test_who_went_to_another_view_is_not_taken_to_the_run_that_ends_meanwhile(
     expect(page.locator("#panel-result")).to_be_visible()
     expect(page.locator("#run h2")).to_contain_text("1. demo")
     expect(waiting).to_have_count(0)
+
+
+def test_what_is_cancelled_before_it_arrives_is_not_done(visit: Callable[..., Any]) -> None:
+    from playwright.sync_api import expect
+
+    page = visit()
+    page.locator("#start [data-do=preset][data-name=random]").click()
+    page.locator("#cards .bp-step").wait_for()
+    slow(page)
+    page.evaluate("""() => {
+      const page = window.bertprune;
+      page.trigger('stop', { before: page.number + 1 });  // it overtakes what is cancelled
+      page.send('work', { do: 'prune' });
+      page.send('stop');
+    }""")
+    expect(toast(page)).to_contain_text("Nothing has changed")
+    settle(page)
+    expect(page.locator("#runs tbody tr")).to_have_count(1)
+
+
+def test_an_answer_that_is_older_than_what_is_shown_has_all_drawn_anew(visit: Callable[..., Any]) -> None:
+    page = visit()
+    sent = page.evaluate("""() => {
+      const page = window.bertprune, { trigger } = page, sent = [];
+      page.trigger = (via, asked) => sent.push([via, asked.do]);
+      for (const from of [null, page.version]) {
+        page.answered({ from, to: page.version - 1, language: document.documentElement.lang });
+      }
+      page.trigger = trigger;
+      return sent;
+    }""")
+    assert sent == [["act", "redraw"]] * 2
 
 
 def test_a_visit_that_is_over_says_so_and_is_restored(visit: Callable[..., Any], forget: Callable[[], None]) -> None:
