@@ -6,6 +6,8 @@ from pydantic import Field, FiniteFloat
 
 from .validation import FrozenModel
 
+FOREIGN = 0.6
+"""The share of tokens that are unknown, or one letter within a word, above which texts are in another language."""
 MEASURES = {"divergence": "Kullback-Leibler divergence", "squared": "mean squared difference", "angle": "1 - cosine"}
 """What drifts are, in words."""
 
@@ -29,6 +31,13 @@ class Forecast(FrozenModel):
     """What the weights take as the small form stores them."""
     sparsity: FiniteFloat
     """The share of the weights of the encoder's layers that is pruned."""
+    spelled: FiniteFloat = 0.0
+    """The share of the texts' tokens that the tokenizer reads as unknown, or as single letters within words."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the texts are in a language that the tokenizer hardly knows, so that the drift says little."""
+        return self.spelled > FOREIGN
 
     def __str__(self) -> str:
         """Write it in one line."""

@@ -26,7 +26,15 @@ def show_run(store: Store, visit: Visit) -> Markup:
     """Write what the run did to the model in one sentence, and whether the cards are still those of it."""
     language, run = visit.language, visit.shown
     title = tag("h2", run_name(language, run))
-    return joined([title, tag("p", *_sentence(language, run), cls="bp-lead", role="status"), older(visit, run)])
+    lead = tag("p", *_sentence(language, run), cls="bp-lead", role="status")
+    return joined([title, lead, _of_foreign_texts(language, run), older(visit, run)])
+
+
+def _of_foreign_texts(language: str, run: Run) -> Markup:
+    """Say that a plan's texts seem to be in another language than the model's; empty where they do not."""
+    if run.planned is None or not run.planned.is_foreign:
+        return Markup("")
+    return note(say(language, "run_foreign", share=percent(run.planned.spelled, 0)), "bp-honest")
 
 
 def older(visit: Visit, run: Run) -> Markup:

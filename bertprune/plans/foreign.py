@@ -8,15 +8,14 @@ from transformers import PreTrainedTokenizerBase
 from ..checkpoint import Checkpoint
 from ..data.held_back import Batches
 from ..errors import ForeignTextsWarning
+from ..forecast import FOREIGN
 
-FOREIGN = 0.6
-"""The share of tokens that are unknown, or one letter within a word, above which texts are in another language."""
 _INSIDE = "##"
 _STARTS = ("▁", "Ġ")
 
 
-def warn_of_foreign(checkpoint: Checkpoint, batches: Batches) -> None:
-    """Warn where the tokenizer reads texts as unknown tokens and single letters."""
+def warn_of_foreign(checkpoint: Checkpoint, batches: Batches) -> float:
+    """Warn where the tokenizer reads texts as unknown tokens and single letters; return the share of these."""
     share = spelled(checkpoint.tokenizer(), batches)
     if share > FOREIGN:
         sentence = (
@@ -25,6 +24,7 @@ def warn_of_foreign(checkpoint: Checkpoint, batches: Batches) -> None:
         )
         warning = ForeignTextsWarning(sentence, code="calibration.foreign_texts", name=checkpoint.name, share=share)
         warnings.warn(warning, stacklevel=4)
+    return share
 
 
 def spelled(tokenizer: PreTrainedTokenizerBase, batches: Batches) -> float:

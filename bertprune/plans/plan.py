@@ -20,7 +20,7 @@ from .budget import Budget, Loads, check_loads
 from .entries import plan_entries
 from .foreign import warn_of_foreign
 from .groups import plan_groups
-from .walked import Ground, Walked
+from .walked import Ground
 
 _LEAST_TEXTS = 10
 
@@ -62,7 +62,8 @@ def plan(
 
     Returns:
         A `Recipe` with the record of the texts, and with `forecast`: the drift with its 95 % interval on the texts that
-        were held back, the share of the MACs that stays, bytes and sparsity.
+        were held back, the share of the MACs that stays, bytes and sparsity. The interval is that of the drift's mean
+        over these texts; as the plan chose by them, and pruned without them, few texts make it too narrow.
 
     Raises:
         CheckpointError: The checkpoint cannot be opened or read.
@@ -97,7 +98,7 @@ def plan(
             "{texts} texts are too few for a plan: give {least} at least, better a few hundred",
             code="plan.too_few_texts", texts=given.batches.texts, least=_LEAST_TEXTS,
         )  # fmt: skip
-    warn_of_foreign(opened, given.batches)
+    spelled = warn_of_foreign(opened, given.batches)
     tries = Tries(model, given.batches, given.output)
     check_finite(opened.name, tries.dense.numpy(force=True))
     ground = Ground(opened, model, tries.batches, given.output, tries.dense, seed)
@@ -107,12 +108,8 @@ def plan(
         else:
             best = plan_groups(budget, loads, tries, ground, rounds, deadline, progress)
     progress(1.0, "done")
-    return _with_forecast(best, ground, given.record)
-
-
-def _with_forecast(best: Walked, ground: Ground, record: Any) -> Recipe:
-    forecast = best.forecast(ground.output, ground.seed)
-    return best.recipe.model_copy(update={"calibration": record, "forecast": forecast})
+    forecast = best.forecast(ground.output, ground.seed, spelled)
+    return best.recipe.model_copy(update={"calibration": given.record, "forecast": forecast})
 
 
 def _check_bounds(rounds: Any, seconds: Any) -> None:

@@ -51,12 +51,12 @@ class Walked:
         """The mean of the drifts."""
         return float(self.drifts.mean())
 
-    def forecast(self, output: Output, seed: int) -> Forecast:
-        """Write what was measured."""
+    def forecast(self, output: Output, seed: int, spelled: float) -> Forecast:
+        """Write what was measured, and what share of the texts' tokens is spelled out."""
         drift: Estimate = mean_of(self.drifts, seed)
         return Forecast(
             measure=output.measure, drift=drift.value, low=drift.low, high=drift.high, answers=len(self.drifts),
-            macs=self.macs, bytes=self.bytes, sparsity=self.sparsity,
+            macs=self.macs, bytes=self.bytes, sparsity=self.sparsity, spelled=spelled,
         )  # fmt: skip
 
 

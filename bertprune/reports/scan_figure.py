@@ -8,7 +8,6 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from .canvas import FONTS, GREY, empty_figure, style_axes, text_colour
 
@@ -22,6 +21,8 @@ LABELS = {
     "divergence": "drift of the predictions (Kullback-Leibler)",
     "squared": "drift of the numbers (mean square)",
     "angle": "drift of the embeddings (1 - cosine)",
+    "answers": "answers held back",
+    "intervals": "bands: 95 % intervals",
     "neuron": "neurons",
     "head": "heads",
 }
@@ -38,7 +39,7 @@ def curves(cells: "pandas.DataFrame", title: str, words: Mapping[str, str]) -> F
     rows = -(-len(parts) // columns)
     figure = empty_figure(1.2 + 2.9 * columns, 0.6 + 2.7 * rows)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
-    numbers = sorted(set(cells["layer"]))
+    numbers, levels = sorted(set(cells["layer"])), sorted(set(cells["level"]))
     colours = dict(zip(numbers, seaborn.color_palette("viridis", len(numbers)), strict=True))
     high = max(10 * _LEAST, float(cells["drift_high"].max()))
     low = max(_LEAST, min(high / 10, float(cells["drift_low"].min())))
@@ -47,7 +48,7 @@ def curves(cells: "pandas.DataFrame", title: str, words: Mapping[str, str]) -> F
         axes.set_ylim(0.8 * low, 1.25 * high)
         _draw_lines(axes, cells[cells["part"] == part], colours)
         style_axes(axes, _part(part, words), words["pruned"], words["drift"])
-        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.set_xticks(levels, [f"{100 * level:.3g} %" for level in levels], rotation=90 if len(levels) > 5 else 0)
         seaborn.despine(ax=axes)
     for axes in list(panels):
         axes.set_axis_off()
@@ -66,7 +67,15 @@ def _draw_lines(axes: Axes, cells: "pandas.DataFrame", colours: Mapping[int, Any
         if not len(line):
             continue
         drift, low, high = (np.maximum(line[name], _LEAST) for name in ("drift", "drift_low", "drift_high"))
-        seaborn.lineplot(x=line["level"], y=drift, ax=axes, color=colour, label=str(layer), legend=False, linewidth=1.2)
+        given = {
+            "color": colour,
+            "label": str(layer),
+            "legend": False,
+            "linewidth": 1.2,
+            "marker": "o",
+            "markersize": 4,
+        }
+        seaborn.lineplot(x=line["level"], y=drift, ax=axes, **given)
         axes.fill_between(line["level"], low, high, color=colour, alpha=0.15, linewidth=0)
 
 

@@ -208,11 +208,12 @@ class Scan(FrozenModel):
                 "the scan has no cells at level {level}; its levels are {known}",
                 code="scan.level", level=level, known=", ".join(map(str, self.levels if self.cells else ())) or "-",
             )  # fmt: skip
-        title = words[self.measure]
+        how = f"{self.method}, reconstructed" if self.reconstruct else self.method
+        title = f"{self.checkpoint}, {how}\n{words[self.measure]}\n{self.held_back:,} {words['answers']}"
         if level is None:
-            return curves(self.to_frame(), title, words)
+            return curves(self.to_frame(), f"{title}; {words['intervals']}", words)
         frame = self.to_frame()
-        return heatmap(frame[frame["level"] == level], f"{title}, {100 * level:.3g} %", words)
+        return heatmap(frame[frame["level"] == level], f"{title}; {100 * level:.3g} % {words['pruned']}", words)
 
     def _about(self) -> str:
         adjusted = ", reconstructed" if self.reconstruct else ""

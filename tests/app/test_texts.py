@@ -148,13 +148,14 @@ def test_the_run_of_a_plan_says_how_much_compute_is_left_on_its_texts(
     store: Store, visit: Visit, given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forecast = {"measure": "angle", "drift": 0, "low": 0, "high": 0, "answers": 1}
-    forecast |= {"macs": 0.4931, "bytes": 1, "sparsity": 0}
+    forecast |= {"macs": 0.4931, "bytes": 1, "sparsity": 0, "spelled": 0.7}
     planned = bp.Recipe(steps=[bp.Step(method="magnitude", granularity="neuron", fraction=0.5)], forecast=forecast)
     monkeypatch.setattr(bp, "plan", lambda *_, **__: planned)
     visitor = Visitor(replace(visit, given=given))
     found = search.plan(store, visitor, {"macs": "0.5"}, nothing)(visitor.visit)
     assert "49.3% of the MACs left on texts as long as those of the plan" in result.show_run(store, found)
-    assert "of the plan" not in result.show_run(store, prune(store, wanting(store, visit, given)))
+    assert "reads 70% of the plan&#39;s texts as unknown tokens" in result.show_run(store, found)
+    assert "the plan" not in result.show_run(store, prune(store, wanting(store, visit, given)))
 
 
 def test_what_other_numbers_change_is_measured_on_texts_of_ones_own(store: Store, visit: Visit, given: Given) -> None:

@@ -184,7 +184,8 @@ def test_a_plain_plan_says_why_no_layer_may_go(tiny_folder):
 def test_texts_that_are_only_spelled_are_warned_of(folder):
     spelled = ["qxzj vkqp wzxy" + letter for letter in "abcdefghijklmnopqrst"]
     with pytest.warns(ForeignTextsWarning, match="single letters"):
-        bp.plan(folder, macs=0.5, calibration=spelled, rounds=0)
+        recipe = bp.plan(folder, macs=0.5, calibration=spelled, rounds=0)
+    assert recipe.forecast.is_foreign and recipe.forecast.spelled > 0.6
     with pytest.warns(ForeignTextsWarning, match="single letters") as caught:
         bp.scan(folder, spelled, method="magnitude", reconstruct=False, levels=[0.5])
     assert caught[0].filename == __file__
