@@ -106,17 +106,18 @@ def test_a_visitor_who_signed_in_pushes_with_a_token_that_is_kept_nowhere(
     assert "sign-in" in [part["props"].get("elem_id") for part in page.config["components"]]
     page.ask("", "load", [1, json.dumps({"language": "en"})])
     page.ask("courier", "act", do="preset", name="random", n=2)
-    for number, asked in enumerate(({"do": "prune"}, {"do": "build", "form": "baked"}), start=3):
-        assert page.ask("courier", "work", n=number, **asked)["success"]
+    assert page.ask("courier", "work", n=3, do="prune")["success"]
+    page.ask("courier", "act", do="run", run=1, n=4)
+    assert page.ask("courier", "work", n=5, do="build", form="baked")["success"], page.heard[-1]
 
-    refused = page.push(5)
+    refused = page.push(6)
     assert not refused["success"] and refused["output"]["error"] == "Sign in with Hugging Face first."
     cookie = page.sign_in()
-    assert page.push(6, cookie)["success"]
+    assert page.push(7, cookie)["success"]
     assert hub.repositories[NAME].private and hub.tokens[NAME] == {VISITORS}
     assert f'href=\\"{hub.url}/{NAME}' in "".join(page.heard)
     out = page.client.get("logout?_target_url=/", headers={"Cookie": cookie})
-    assert not page.push(7, out.headers["set-cookie"].partition(";")[0])["success"]
+    assert not page.push(8, out.headers["set-cookie"].partition(";")[0])["success"]
 
     written = [path.read_bytes().decode("latin-1") for path in where.rglob("*") if path.is_file()]
     for token in (VISITORS, READ_ONLY):

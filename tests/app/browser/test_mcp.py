@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from ast import literal_eval
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -45,7 +46,8 @@ def agent(address: str, do: Callable[[Any], Awaitable[Any]]) -> Any:
             await session.initialize()
             return await do(session)
 
-    return asyncio.run(visit())
+    with ThreadPoolExecutor(1) as apart:  # a browser's driver may have a loop running in this thread
+        return apart.submit(asyncio.run, visit()).result()
 
 
 def call(address: str, verb: str, **given: Any) -> tuple[bool, str]:
