@@ -156,6 +156,9 @@ class Tab(Visitor):
         """Have the page do something, and record how long it took; return its state and all that it draws, late too."""
         started = time.perf_counter()
         state, *drawn = await self.event(via, data, **asked)
+        if ready := state.get("ready"):  # nobody has gone to another view meanwhile
+            state, *shown = await self.event("act", do="run", run=ready)
+            drawn += shown
         self.results.note(f"page: {verb}", started)
         if late := state.get("late"):
             drawn += (await self.event("late", parts=late))[1:]
@@ -175,7 +178,7 @@ class Tab(Visitor):
     def land(self, state: dict[str, Any], drawn: str) -> None:
         """Keep what the page shows of the latest run, to compare it later."""
         run = state["kept"]["runs"][-1]
-        masked = re.findall(r"([\d,]+) of [^<;]{1,12} weights masked", drawn)[0]
+        masked = re.findall(r"([\d,]+) of [^<;]{1,12} weights masked", drawn)[-1]
         self.results.runs.append((run["recipe"], run["seed"], int(masked.replace(",", ""))))
 
     async def once(self) -> None:
