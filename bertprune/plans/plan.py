@@ -55,9 +55,11 @@ def plan(
         drift: How far the answers may drift, in the mean; the plan takes as many MACs as it then can. Default None.
         calibration: A few hundred texts without labels, as `bp.prune` takes them. Default None, those of a demo.
         loads: "any", or "plain" for what transformers loads alone: equal layers, all heads, perhaps fewer layers.
+            Entries keep every shape, so that a plan for a sparsity is always plain.
         seed: An integer that seeds all random choices, from 0 to 2^63 - 1; the recipe is meant for it.
-        rounds: An integer, how often the best allocation is changed. Default 4.
+        rounds: An integer, how often the best allocation of heads and neurons is changed. Default 4.
         seconds: After how many seconds no more changes are tried; default None, and the plan is the same each time.
+            Neither matters for a sparsity, whose few candidates are all run.
         progress: A function called with the share done (0 to 1) and a few words; it may raise to cancel.
 
     Returns:
