@@ -137,6 +137,7 @@ def figures(server: Server, results: Results) -> dict[str, Any]:
         "memory_max": round(max(size for _, size in server.memory) / GIB, 3),
         "memory_after_first_minute": round(sum(after[:fifth]) / fifth / GIB, 3),
         "memory_at_the_end": round(sum(after[-fifth:]) / fifth / GIB, 3),
+        "memory_by_minute": [round(size / GIB, 2) for _, size in server.memory[::30]],
     }
 
 
