@@ -68,8 +68,11 @@ class Events:
         changed = visitor.put(change(before))
         if not changed and not any(more.values()):
             return nothing()
-        measure = cost.unmeasured(visitor.visit) is not None
-        return drawn(self.store, visitor, before, measure=measure, **more)
+        return self._drawn(visitor, before, **more)
+
+    def _drawn(self, visitor: Visitor, before: Visit | None, **more: Any) -> list[Any]:
+        """Draw what differs, and have the browser ask for the measurement that is to be made; within a turn."""
+        return drawn(self.store, visitor, before, measure=cost.unmeasured(visitor.visit) is not None, **more)
 
     def start(self, number: Any, sent: Any, request: gr.Request) -> list[Any]:
         """Go on with the visit of this tab, or begin one with what the browser kept, or with the first example."""
@@ -81,7 +84,7 @@ class Events:
             gr.Warning(say(language, key, name=escape(name)))
         visitor = self.store.visitors.begin(str(request.session_hash), visit)
         with visitor.turn(number):
-            return drawn(self.store, visitor, None, begins=True, measure=cost.unmeasured(visit) is not None)
+            return self._drawn(visitor, None, begins=True)
 
     def act(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Change the visit at once, in the order of the browser."""
@@ -167,8 +170,10 @@ class Events:
         if change is None:
             return nothing()
         with visitor.turn():
-            # a run that came meanwhile is measured next, also where this one was measured by somebody else
-            return self._changed(visitor, change, again=cost.unmeasured(change(visitor.visit)) is not None)
+            before = visitor.visit
+            visitor.put(change(before))
+            # also where nothing changed, as somebody else measured this run: one that came meanwhile is next
+            return self._drawn(visitor, before)
 
     def stop(self, event: gr.EventData, request: gr.Request) -> None:
         """Stop the work that the visitor waits for: all that was asked for before."""

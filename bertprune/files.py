@@ -44,7 +44,7 @@ def check_place(path: Path | None, error: type[BertpruneError]) -> None:
     check_regular(path, error)
     if not path.parent.is_dir():
         raise error(
-            "{file}: cannot be written, as there is no folder {folder}",
+            "{file}: cannot be written, because there is no folder {folder}",
             code="files.no_folder", file=shortened(str(path), 100), folder=shortened(str(path.parent), 100),
         )  # fmt: skip
 

@@ -56,7 +56,7 @@ def read_table(data: Any, limit: int | None = None) -> Table:
     """
     if isinstance(data, Table) and limit is None:
         return data
-    if isinstance(limit, bool) or not (limit is None or (isinstance(limit, int) and limit >= 1)):
+    if not _is_count(limit):
         raise DataError(
             "limit={limit}: expected an integer, 1 or more, or None for all",
             code="data.limit",
@@ -69,6 +69,10 @@ def read_table(data: Any, limit: int | None = None) -> Table:
         return table
     words = "only the first {most:,} rows were read, and there are more"
     return replace(table, notes=(*table.notes, Note(words, code="note.first_rows", most=len(table.rows))))
+
+
+def _is_count(given: Any) -> bool:
+    return given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= 1)
 
 
 def _read(data: Any, limit: int | None) -> Table:
@@ -92,7 +96,7 @@ def drawn(table: Table, sample: int | None, seed: int) -> Table:
 
     Where there are no more rows than `sample`, or that is None, all stay. Raises DataError.
     """
-    if isinstance(sample, bool) or not (sample is None or (isinstance(sample, int) and sample >= 1)):
+    if not _is_count(sample):
         raise DataError(
             "sample={sample}: expected an integer, 1 or more, or None for all",
             code="data.sample",

@@ -67,15 +67,10 @@ def _draw_lines(axes: Axes, cells: "pandas.DataFrame", colours: Mapping[int, Any
         if not len(line):
             continue
         drift, low, high = (np.maximum(line[name], _LEAST) for name in ("drift", "drift_low", "drift_high"))
-        given = {
-            "color": colour,
-            "label": str(layer),
-            "legend": False,
-            "linewidth": 1.2,
-            "marker": "o",
-            "markersize": 4,
-        }
-        seaborn.lineplot(x=line["level"], y=drift, ax=axes, **given)
+        seaborn.lineplot(
+            x=line["level"], y=drift, ax=axes, color=colour, label=str(layer), legend=False,
+            linewidth=1.2, marker="o", markersize=4,
+        )  # fmt: skip
         axes.fill_between(line["level"], low, high, color=colour, alpha=0.15, linewidth=0)
 
 

@@ -208,17 +208,18 @@ class Scan(FrozenModel):
                 "the scan has no cells at level {level}; its levels are {known}",
                 code="scan.level", level=level, known=", ".join(map(str, self.levels if self.cells else ())) or "-",
             )  # fmt: skip
-        how = f"{self.method}, reconstructed" if self.reconstruct else self.method
-        title = f"{self.checkpoint}, {how}\n{words[self.measure]}\n{self.held_back:,} {words['answers']}"
+        title = f"{self._of()}\n{words[self.measure]}\n{self.held_back:,} {words['answers']}"
         if level is None:
             return curves(self.to_frame(), f"{title}; {words['intervals']}", words)
         frame = self.to_frame()
         return heatmap(frame[frame["level"] == level], f"{title}; {100 * level:.3g} % {words['pruned']}", words)
 
+    def _of(self) -> str:
+        return f"{self.checkpoint}, {self.method}{', reconstructed' if self.reconstruct else ''}"
+
     def _about(self) -> str:
-        adjusted = ", reconstructed" if self.reconstruct else ""
         answers = f"between {self.held_back:,} answers held back and those of the whole model"
-        return f"{self.checkpoint}, {self.method}{adjusted}: {MEASURES[self.measure]} {answers}"
+        return f"{self._of()}: {MEASURES[self.measure]} {answers}"
 
     def __str__(self) -> str:
         return self.to_text()

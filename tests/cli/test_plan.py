@@ -49,9 +49,9 @@ WRONG = {
     "a plan has one budget: give one of macs, bytes, drift, sparsity; given: -": ("plan", ""),
     "macs is a share": ("plan", "--macs 1.5"),
     "--levels 'half'": ("scan", "--levels half"),
-    "none/scan.svg: cannot be written, as there is no folder none": ("scan", "--figure none/scan.svg"),
-    "none/scan.json: cannot be written, as": ("scan", "--file none/scan.json"),
-    "none/recipe.yaml: cannot be written, as": ("plan", "--macs 0.5 --out none/recipe.yaml"),
+    "none/scan.svg: cannot be written, because there is no folder none": ("scan", "--figure none/scan.svg"),
+    "none/scan.json: cannot be written, because": ("scan", "--file none/scan.json"),
+    "none/recipe.yaml: cannot be written, because": ("plan", "--macs 0.5 --out none/recipe.yaml"),
     "--figure scan.txt: expected": ("scan", "--figure scan.txt"),
     "a scan prunes by": ("scan", "--granularity row"),
 }

@@ -61,7 +61,7 @@ LINES = {
     f"{LINE} --figure curve.txt": "curve.txt: expected a name that ends in .pdf, .png, .svg",
     f"{LINE} --workers 2 --dask tcp://127.0.0.1:1": "give one",
     f"{LINE} --workers 0": "'--workers'",
-    f"{LINE} --csv no/such/table.csv": "no/such/table.csv: cannot be written, as there is no folder",
+    f"{LINE} --csv no/such/table.csv": "no/such/table.csv: cannot be written, because there is no folder",
     "sweep tiny-0 --data none.csv --method magnitude --fraction .3": "none.csv: no such file",
     "sweep none --data reviews.csv --method magnitude --fraction .3": "none",
     f"{USUAL} --method magnitude --fraction .3 --granularity 2:4 {PARTS}": "neither fraction",
